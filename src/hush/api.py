@@ -1,0 +1,353 @@
+"""The five calls of one image, put together: what the command line and `hush.denoise` run."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hush.denoiser import Denoiser, default_axes
+from hush.errors import HushError
+from hush.methods import get, load
+from hush.noise.estimation import Estimate, estimate
+from hush.noise.processes import Process, parse
+from hush.record import Record
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+#: told (what is being done, share of it that is done)
+Progress = Callable[[str, float], None]
+
+#: a given level this far from the estimated one is worth a warning
+MISMATCH = 1.3
+
+
+@dataclass
+class Result:
+    """A denoised record and how it came about.
+
+    Levels are in units of full range 1. `step` is MID's estimate t/T; `trace` has, for each
+    step of the first plane, the level before it and the rms removed.
+    """
+
+    record: Record
+    noisy: Record
+    estimate: Estimate
+    process: Process
+    method: str
+    model: str
+    steps: int
+    step: float | None = None
+    trace: list[dict[str, Any]] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    residual: dict[str, Any] = field(default_factory=dict)
+
+
+def denoise(
+    x: np.ndarray,
+    *,
+    axes: str | None = None,
+    noise: str | Process | None = None,
+    model: str | Path | Denoiser | None = None,
+    method: str = "mid",
+    steps: int | None = None,
+    strength: float = 1.0,
+    adapt: float = 0.0,
+    seed: int = 0,
+    device: str = "auto",
+) -> np.ndarray:
+    """Denoise an array; same dtype, shape and range out.
+
+    axes : a letter per dimension (T, Z, C, Y, X, S); by default ``YX``, ``YXS`` where the last
+        of three dimensions is 3, and otherwise a stack of ``YX`` planes.
+    noise : such as ``"gaussian:25/255"``; estimated when not given.
+    model : a shipped model's name, a file, or a `Denoiser`; chosen by the channels otherwise.
+    steps : increments to walk down; the model's own number by default.
+    strength : share of the estimated noise to remove, 0 to 1.
+    adapt : seconds of self-supervised training on this very array first.
+
+    Raises `HushError`, in one sentence, for input that cannot be denoised.
+    """
+    x = np.asarray(x)
+    record = Record(x, axes or default_axes(x.shape))
+    result = denoise_record(
+        record,
+        noise=noise,
+        model=model,
+        method=method,
+        steps=steps,
+        strength=strength,
+        adapt=adapt,
+        seed=seed,
+        device=device,
+    )
+    return result.record.data
+
+
+def denoise_record(
+    record: Record,
+    *,
+    noise: str | Process | None = None,
+    model: str | Path | Denoiser | None = None,
+    method: str = "mid",
+    steps: int | None = None,
+    strength: float = 1.0,
+    adapt: float = 0.0,
+    seed: int = 0,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Result:
+    """Denoise what a file held; see `denoise`. `progress` is told what is going on."""
+    if not 0 <= strength <= 1:
+        raise HushError(f"strength is the share of the noise to remove, 0 to 1, not {strength:g}")
+    check_dtype(record.data)
+    timings: dict[str, float] = {}
+    batch = record.to_batch()
+    denoiser = choose(record, model, method, steps, device)
+    process = parse(noise, batch.scale) if isinstance(noise, str) else noise
+
+    start = time.perf_counter()
+    found = estimate_record(record)
+    timings["estimate"] = time.perf_counter() - start
+    notes = _input_warnings(record, process, found)
+    if adapt > 0:
+        start = time.perf_counter()
+        denoiser = adapted(denoiser, [record], adapt, noise=process, seed=seed, progress=progress)
+        timings["adapt"] = time.perf_counter() - start
+
+    start = time.perf_counter()
+    out = np.empty(batch.data.shape, record.data.dtype)
+    done = 0.0
+
+    def advance(share: float) -> None:
+        nonlocal done
+        done += share / len(batch)
+        if progress:
+            progress("denoising", min(done, 1.0))
+
+    first = None
+    for i in range(len(batch)):
+        out[i], how = denoiser.denoise_item(batch, i, process, strength, advance)
+        first = first or how
+    timings["denoise"] = time.perf_counter() - start
+    assert first is not None  # to_batch never gives an empty batch
+    return Result(
+        record=record.with_batch(out),
+        noisy=record,
+        estimate=found,
+        process=first.process or found.process,
+        method=denoiser.name,
+        model=_model_name(model, record) if denoiser.trained else "",
+        steps=getattr(denoiser, "steps", 1),
+        step=first.step,
+        trace=first.trace,
+        timings=timings,
+        warnings=notes,
+    )
+
+
+def inspect(x: np.ndarray | Record, axes: str | None = None) -> dict[str, Any]:
+    """The noise in an image, and what denoising it would do; levels in the data's own units.
+
+    Returns at least family, sigma, gain, read_sigma, correlated, correlation, clipped, step,
+    spec (for ``--noise``), method and model.
+    """
+    record = x if isinstance(x, Record) else Record(np.asarray(x), axes or default_axes(x.shape))
+    check_dtype(record.data)
+    scale = record.to_batch().scale
+    found = estimate_record(record)
+    model = _model_name(None, record)
+    denoiser = choose(record, None, "mid", None, "cpu")
+    batch = record.to_batch()
+    middle = batch.floats(len(batch) // 2)
+    step = max(_step(denoiser, plane) for plane in _planes(denoiser, middle))
+    return {
+        "family": found.family,
+        "sigma": found.sigma * scale,
+        "gain": found.gain * scale,
+        "read_sigma": found.read_sigma * scale,
+        "correlated": found.correlated,
+        "correlation": found.correlation,
+        "kernel_width": None if np.isnan(found.kernel_width) else found.kernel_width,
+        "clipped": found.clipped,
+        "undecided": found.undecided,
+        "uncertainty": found.uncertainty,
+        "channels": [s * scale for s in found.channels],
+        "step": step,
+        "spec": found.process.spec(scale),
+        "method": "mid",
+        "model": model,
+        "steps": getattr(denoiser, "steps", 1),
+        "shape": list(record.data.shape),
+        "axes": record.axes,
+        "dtype": str(record.data.dtype),
+        "nonfinite": _nonfinite(record),
+        "warnings": _input_warnings(record, None, found),
+    }
+
+
+def models() -> list[dict[str, Any]]:
+    """The shipped models' cards, by name."""
+    cards = []
+    for path in sorted(WEIGHTS.glob("*.json")):
+        cards.append({"name": path.stem, **json.loads(path.read_text(encoding="utf-8"))})
+    return cards
+
+
+def choose(
+    record: Record,
+    model: str | Path | Denoiser | None,
+    method: str,
+    steps: int | None,
+    device: str,
+) -> Denoiser:
+    """The denoiser for a record: the one given, the shipped one for its channels, or a method."""
+    cls = get(method)
+    if isinstance(model, Denoiser):
+        denoiser = model
+    elif not cls.trained:
+        if model is not None:
+            raise HushError(f"{method} has nothing to learn and takes no model; leave --model out")
+        denoiser = cls()
+    else:
+        denoiser = _load(str(_model_path(_model_name(model, record))))
+    if steps is not None:
+        if steps < 1:
+            raise HushError(f"the number of steps must be at least 1, not {steps}")
+        if not hasattr(denoiser, "steps"):
+            raise HushError(f"{denoiser.name} does not iterate; leave --steps out")
+        denoiser = denoiser.replace(steps=steps)
+    place = resolve_device(device)
+    return denoiser.to(place)
+
+
+def adapted(
+    denoiser: Denoiser,
+    records: Sequence[Record],
+    seconds: float,
+    *,
+    noise: Process | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Denoiser:
+    """`denoiser` after self-supervised training on these very records, if that made it better."""
+    if not hasattr(denoiser, "adapt"):
+        raise HushError(f"{denoiser.name} cannot adapt to a file; leave --adapt out")
+    images = []
+    for record in records:
+        batch = record.to_batch()
+        images += [p for i in range(len(batch)) for p in _planes(denoiser, batch.floats(i))]
+    told = (lambda share: progress("adapting", share)) if progress else None
+    better: Denoiser = denoiser.adapt(images, seconds, noise=noise, seed=seed, advance=told)
+    return better
+
+
+def estimate_record(record: Record, most: int = 8) -> Estimate:
+    """The noise of a record, from at most `most` planes spread evenly over it."""
+    batch = record.to_batch()
+    chosen = np.unique(np.linspace(0, len(batch) - 1, most).astype(int))
+    return estimate([batch.floats(int(i)) for i in chosen])
+
+
+def resolve_device(device: str) -> str:
+    """``auto`` as the device there is; `HushError` for one that is not."""
+    if device == "cpu":
+        return device
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if not torch.cuda.is_available() and device.startswith("cuda"):
+        raise HushError("there is no CUDA device here; use --device cpu")
+    if not device.startswith("cuda"):
+        raise HushError(f"'{device}' is no device hush knows; use auto, cpu or cuda")
+    return device
+
+
+def check_dtype(x: np.ndarray) -> None:
+    """Refuse what is not a real-valued image."""
+    if x.dtype.kind == "b":
+        raise HushError("this is a boolean mask, not an image; there is no noise to measure in it")
+    if x.dtype.kind not in "iuf":
+        raise HushError(f"hush denoises integers and real numbers, not {x.dtype}; convert it first")
+    if x.size == 0:
+        raise HushError(f"the image is empty: its shape is {x.shape}")
+
+
+@lru_cache(maxsize=4)
+def _load(path: str) -> Denoiser:
+    return load(path)
+
+
+def _model_name(model: str | Path | Denoiser | None, record: Record) -> str:
+    if isinstance(model, Denoiser):
+        return ""
+    if model is not None:
+        return str(model)
+    # Colour statistics belong to interleaved RGB; other channels are unrelated gray images.
+    return "mid-rgb" if "S" in record.axes and record.channels == 3 else "mid-gray"
+
+
+def _model_path(name: str) -> Path:
+    shipped = WEIGHTS / f"{name}.safetensors"
+    if shipped.exists():
+        return shipped
+    path = Path(name)
+    if not path.exists():
+        names = ", ".join(card["name"] for card in models())
+        raise HushError(f"there is no model '{name}': give a file, or one of {names}")
+    return path
+
+
+def _planes(denoiser: Denoiser, x: np.ndarray) -> list[np.ndarray]:
+    """An image as the denoiser sees it: whole, or channel by channel under a gray model."""
+    gray = getattr(denoiser, "channels", None) == 1
+    return [plane[None] for plane in x] if gray else [x]
+
+
+def _step(denoiser: Denoiser, x: np.ndarray) -> float:
+    from hush.denoiser import fill_nearest
+
+    finite = np.isfinite(x)
+    if not finite.all():
+        x = fill_nearest(x, finite)
+    return float(denoiser.estimate(x)[1]) if hasattr(denoiser, "estimate") else 0.0
+
+
+def _nonfinite(record: Record) -> int:
+    x = record.data
+    return int(x.size - np.count_nonzero(np.isfinite(x))) if x.dtype.kind == "f" else 0
+
+
+def _input_warnings(record: Record, given: Process | None, found: Estimate) -> list[str]:
+    """Sentences on what the user should know of the input."""
+    notes = []
+    bad = _nonfinite(record)
+    if bad:
+        notes.append(f"{bad} pixels are NaN or infinite; they stay as they are")
+    if found.correlated:
+        notes.append(
+            f"The noise is spatially correlated (lag-1 {found.correlation:.2f}); the shipped "
+            "models know white noise, so some of it will stay: try hush train on your own files."
+        )
+    if given is not None and found.sigma > 0:
+        x = np.asarray(record.data[..., :: max(1, record.data.shape[-1] // 256)], np.float64)
+        x = x[np.isfinite(x)] / record.to_batch().scale
+        level = float(np.sqrt(np.mean(given.variance(x)))) if x.size else 0.0
+        ratio = level / found.sigma
+        if ratio > MISMATCH or ratio < 1 / MISMATCH:
+            scale = record.to_batch().scale
+            notes.append(
+                f"The noise given has σ {level * scale:.3g} but the image shows "
+                f"{found.sigma * scale:.3g}; leave --noise out to use the estimate."
+            )
+    if found.sigma == 0:
+        notes.append("No noise was found, so the image is returned nearly unchanged.")
+    return notes

@@ -1,0 +1,200 @@
+"""The contract every method keeps: fit, denoise, save, load.
+
+A method is a dataclass; its constructor is its configuration: the command line's options, the
+checkpoint's metadata and a study's row. What it learns ends in an underscore. A method states
+`restore` for one image in units of full range; dtype, axes, missing values and clipping are
+written here, once.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+
+from hush.errors import HushError
+from hush.noise.processes import Process
+from hush.record import Batch, Record
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+D = TypeVar("D", bound="Denoiser")
+Advance = Callable[[float], None]
+
+
+@dataclass
+class Restoration:
+    """What a method gives back for one image ``(C, H, W)``, in units of full range.
+
+    data : the denoised image; process : the noise it was taken to have; step : MID's relative
+    step in [0, 1], where a method has one; trace : one entry per step of an iteration.
+    """
+
+    data: np.ndarray
+    process: Process | None = None
+    step: float | None = None
+    trace: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Denoiser:
+    """Base of all methods."""
+
+    #: the command line's name
+    name: ClassVar[str]
+    #: one line for ``hush methods``
+    summary: ClassVar[str]
+    #: the paper it implements
+    citation: ClassVar[str]
+    #: whether `fit` learns anything
+    trained: ClassVar[bool] = False
+
+    def restore(
+        self, x: np.ndarray, noise: Process | None = None, advance: Advance | None = None
+    ) -> Restoration:
+        """Denoise one image ``(C, H, W)``, float32, finite, in units of full range.
+
+        `noise` is estimated when not given. `advance` is told shares of the work as they end.
+        """
+        raise NotImplementedError
+
+    def fit(self: D, data: Sequence[np.ndarray] | np.ndarray, **options: Any) -> D:
+        """Learn from images; a method without anything to learn returns itself."""
+        return self
+
+    def denoise(
+        self,
+        x: np.ndarray,
+        noise: Process | str | None = None,
+        *,
+        axes: str | None = None,
+        strength: float = 1.0,
+    ) -> np.ndarray:
+        """Denoise an array of any real dtype; same dtype and shape out.
+
+        axes : a letter per dimension (T, Z, C, Y, X, S); by default ``YX``, ``YXS`` where the
+            last of three dimensions is 3, and otherwise a stack of ``YX`` planes.
+        noise : a process in units of full range, or a text such as ``"gaussian:25/255"``.
+        strength : share of the estimated noise to remove, 0 to 1.
+        """
+        x = np.asarray(x)
+        record = Record(x, axes or default_axes(x.shape))
+        batch = record.to_batch()
+        process = _process(noise, batch.scale)
+        out = np.empty(batch.data.shape, x.dtype)
+        for i in range(len(batch)):
+            out[i] = self.denoise_item(batch, i, process, strength)[0]
+        return record.with_batch(out).data
+
+    def denoise_item(
+        self,
+        batch: Batch,
+        index: int,
+        noise: Process | None = None,
+        strength: float = 1.0,
+        advance: Advance | None = None,
+    ) -> tuple[np.ndarray, Restoration]:
+        """Item `index` of a batch, denoised, in the stored dtype and range; and how.
+
+        Pixels that are not finite stay as they are and are replaced by their nearest finite
+        neighbour for everything else.
+        """
+        stored = batch.data[index]
+        if min(stored.shape[1:]) < 1 or stored.size == 0:
+            raise HushError(f"the image is empty: its shape is {stored.shape}")
+        x = batch.floats(index)
+        finite = np.isfinite(x)
+        whole = bool(finite.all())
+        x = x if whole else fill_nearest(x, finite)
+        result = self.restore(x, noise, advance)
+        y = result.data if strength == 1 else x + np.float32(strength) * (result.data - x)
+        y = to_stored(y, stored.dtype, batch.scale)
+        return (y if whole else np.where(finite, y, stored)), result
+
+    def replace(self: D, **changes: Any) -> D:
+        """A copy with other settings that shares what was learned."""
+        other = copy.copy(self)
+        for name, value in changes.items():
+            if name not in self.config():
+                raise HushError(f"{self.name} has no setting '{name}'")
+            setattr(other, name, value)
+        return other
+
+    def to(self: D, device: str) -> D:
+        """Run on `device` from now on; a method without tensors has nothing to move."""
+        return self
+
+    # -- configuration and files ----------------------------------------------------------
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's fields, as JSON can hold them."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
+
+    def weights(self) -> Mapping[str, Tensor]:
+        """What was learned, as named tensors."""
+        return {}
+
+    def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take back what `weights` gave."""
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What is known of the training: data, command, seed, figures, licence."""
+        return dict(getattr(self, "card_", {}))
+
+    def save(self, path: str | Path) -> None:
+        """Write one safetensors file, its configuration and card as JSON in the header."""
+        from safetensors.torch import save_file
+
+        from hush.io import atomic
+
+        meta = json.dumps({"method": self.name, "config": self.config(), "card": self.card})
+        tensors = {k: v.detach().cpu().contiguous() for k, v in self.weights().items()}
+        with atomic(Path(path)) as partial:
+            save_file(tensors, partial, metadata={"hush": meta})
+
+
+def default_axes(shape: tuple[int, ...]) -> str:
+    """``YX``; ``YXS`` where the last of three dimensions is 3; else planes in a stack."""
+    if len(shape) < 2:
+        raise HushError(f"an image needs at least two dimensions, not the shape {shape}")
+    if len(shape) == 3 and shape[-1] == 3 and min(shape[:2]) > 3:
+        return "YXS"
+    return "Q" * (len(shape) - 2) + "YX"
+
+
+def to_stored(x: np.ndarray, dtype: np.dtype[Any], scale: float) -> np.ndarray:
+    """Full-range floats as stored values: integers rounded and clipped, floats as they are."""
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        scaled = x.astype(np.float64) if info.bits > 16 else x
+        return np.clip(np.rint(scaled * scale), info.min, info.max).astype(dtype)
+    return x.astype(dtype) if scale == 1 else (x * scale).astype(dtype)
+
+
+def fill_nearest(x: np.ndarray, finite: np.ndarray) -> np.ndarray:
+    """`x` ``(C, H, W)`` with the pixels that are not `finite` taken from the nearest that is."""
+    from scipy.ndimage import distance_transform_edt
+
+    out = x.copy()
+    for plane, ok in zip(out, finite, strict=True):
+        if not ok.any():
+            raise HushError("a whole channel is NaN or infinite; there is nothing to denoise")
+        index = distance_transform_edt(~ok, return_distances=False, return_indices=True)
+        plane[...] = plane[tuple(index)]
+    return out
+
+
+def _process(noise: Process | str | None, scale: float) -> Process | None:
+    if isinstance(noise, str):
+        from hush.noise.processes import parse
+
+        return parse(noise, scale)
+    return noise

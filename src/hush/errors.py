@@ -1,0 +1,10 @@
+"""The one exception a user is meant to read."""
+
+from __future__ import annotations
+
+
+class HushError(Exception):
+    """Bad input, in one sentence: what is wrong, and what would work.
+
+    The command line prints the sentence and exits 1; Python callers catch this class.
+    """

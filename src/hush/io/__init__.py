@@ -1,0 +1,346 @@
+"""Reading and writing files: an ordered table of formats, and writes that leave no half file.
+
+A codec turns a file into a `Record` holding every sample and back; it knows one format and
+nothing else. What all formats share happens here: formats are told apart by content rather than
+by name, alpha is set aside so that no method ever sees it, samples that cannot be denoised get a
+sentence, and a file appears under its name only once it is complete and on the disk.
+
+Metadata that travels between formats, under these keys of ``Record.meta`` (all optional):
+
+``format``
+    Name of the format that was read, from `FORMATS`.
+``alpha``
+    Array of the opacity samples, of the data's shape except for the length of axis S; kept
+    verbatim and put back on writing. ``alpha_samples`` is how many they are.
+``icc``, ``exif``
+    Colour profile and EXIF block as bytes (EXIF as in a JPEG file, beginning ``Exif\\0\\0``). The
+    orientation in it is passed on, never applied.
+``resolution``
+    Pixels per metre along X and Y.
+``png``, ``tiff``, ``npz``
+    What only the format itself understands, for writing the same format again.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from hush.errors import HushError
+from hush.io import array, image, tiff
+from hush.record import SPATIAL, Record
+
+__all__ = ["FORMATS", "atomic", "check", "output_path", "read", "supported", "write"]
+
+
+def _anything(record: Record) -> None:
+    """A format that holds every record."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format.
+
+    Parameters
+    ----------
+    name : as used in messages.
+    magic : beginnings of such a file, one of which it has.
+    suffixes : endings of file names, lower case; the first match in `FORMATS` decides.
+    read : ``(path) -> Record`` with all samples, alpha included.
+    write : ``(record, path)``, None for a format that is only read.
+    check : raises HushError for a record that the format cannot hold.
+    """
+
+    name: str
+    magic: tuple[bytes, ...]
+    suffixes: tuple[str, ...]
+    read: Callable[[Path], Record]
+    write: Callable[[Record, Path], None] | None
+    check: Callable[[Record], object] = _anything
+
+
+FORMATS: tuple[Format, ...] = (
+    Format(
+        "PNG", (b"\x89PNG\r\n\x1a\n",), (".png",), image.read_png, image.write_png, image.png_array
+    ),
+    Format("JPEG", (b"\xff\xd8\xff",), (".jpg", ".jpeg"), image.read_jpeg, None),
+    Format("TIFF", tiff.MAGIC, (*tiff.OME_SUFFIXES, ".tif", ".tiff"), tiff.read, tiff.write),
+    Format("NumPy array", (b"\x93NUMPY",), (".npy",), array.read_npy, array.write_npy),
+    Format("NumPy archive", (b"PK\x03\x04",), (".npz",), array.read_npz, array.write_npz),
+)
+
+#: Endings of outputs that differ from the input's: what was cleaned is not compressed with loss.
+SUFFIX_MAP: Mapping[str, str] = {".jpg": ".png", ".jpeg": ".png"}
+
+
+def supported(writable: bool = False) -> tuple[str, ...]:
+    """Endings of the file names that can be read, or with `writable` written."""
+    return tuple(s for f in FORMATS if f.write or not writable for s in f.suffixes)
+
+
+def read(path: str | os.PathLike[str]) -> Record:
+    """What the file at `path` holds, whatever its name ends in.
+
+    One array of a `.npz` file is named as ``file.npz:key``. Uncompressed TIFF and .npy files are
+    memory-mapped read-only, so ``record.data`` may not be writable and may have the file's byte
+    order.
+
+    Raises
+    ------
+    HushError
+        One sentence naming the file, if it is missing, unreadable, damaged, or not an image of
+        8-, 16- or 32-bit integers or floats with axes Y and X.
+    """
+    path = Path(path)
+    file = array.split_key(path)[0]
+    try:
+        if file.is_dir():
+            raise HushError(f"{path}: is a folder; give the files in it")
+        if file.exists() and not file.is_file():
+            raise HushError(f"{path}: is not a regular file")
+        with file.open("rb") as stream:
+            head = stream.read(16)
+    except (OSError, ValueError) as error:
+        raise HushError(f"{path}: cannot be read: {_reason(error)}") from error
+    if not head:
+        raise HushError(f"{path}: is empty (0 bytes)")
+    fmt = next((f for f in FORMATS if head.startswith(f.magic)), None)
+    if fmt is None:
+        raise HushError(
+            f"{path}: is not a file hush reads, which are {', '.join(f.name for f in FORMATS)}"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            record = fmt.read(path)
+        _check_samples(record)
+        return _split_alpha(replace(record, source=file, meta={**record.meta, "format": fmt.name}))
+    except HushError as error:
+        raise HushError(f"{path}: {error}") from error
+    except MemoryError as error:
+        raise HushError(
+            f"{path}: does not fit in memory; as an uncompressed TIFF it need not"
+        ) from error
+    except Exception as error:  # decoders raise nearly every class on a damaged file
+        raise HushError(
+            f"{path}: is a damaged or unusual {fmt.name} file: {_reason(error)}"
+        ) from error
+
+
+def check(record: Record, path: str | os.PathLike[str]) -> None:
+    """Raise HushError, in one sentence, if `write` could not write `record` to `path`.
+
+    Costs nothing and touches no file: call it before work whose result is to be written.
+    """
+    path = Path(path)
+    fmt = _format_for(path)
+    if record.source is not None and _same_file(path, record.source):
+        raise HushError(f"{path}: is the input itself; choose another output")
+    _check_target(path)
+    try:
+        fmt.check(_join_alpha(record))
+    except HushError as error:
+        raise HushError(f"{path}: {error}") from error
+
+
+def write(record: Record, path: str | os.PathLike[str]) -> None:
+    """Write `record` to `path` in the format that its name ends in, all or nothing.
+
+    Dtype, shape and axes are the record's; metadata is kept as far as the format holds it.
+
+    Raises
+    ------
+    HushError
+        One sentence naming the file, if `check` would raise or the disk is full.
+    """
+    path = Path(path)
+    check(record, path)
+    codec = _format_for(path).write
+    assert codec is not None
+    with atomic(path) as part:
+        try:
+            codec(_join_alpha(record), part)
+        except HushError as error:
+            raise HushError(f"{path}: {error}") from error
+
+
+@contextmanager
+def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside `path`, with the same ending, that becomes `path` at the end.
+
+    If anything is raised inside, KeyboardInterrupt included, the temporary file is removed and
+    `path` is left as it was. Missing parent folders are made.
+
+    Raises
+    ------
+    HushError
+        One sentence, for every OSError: folder not writable, disk full.
+
+    Examples
+    --------
+    >>> with atomic("figures.json") as part:  # doctest: +SKIP
+    ...     part.write_text("{}")
+    """
+    path = Path(path)
+    _check_target(path)
+    target = Path(os.path.realpath(path))  # through a link: replace the file, keep the link
+    part = target.with_name(f".hush-{secrets.token_hex(6)}{''.join(target.suffixes[-2:])[-32:]}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.touch(exist_ok=False)  # with the permissions that any new file gets
+        yield part
+        if target.exists():
+            part.chmod(stat.S_IMODE(target.stat().st_mode))
+        _sync(part)
+        os.replace(part, target)
+    except OSError as error:
+        raise HushError(f"{path}: cannot be written: {_reason(error)}") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    with suppress(OSError):  # the new name outlives a power cut too, where folders can be synced
+        _sync(target.parent)
+
+
+def output_path(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    many: bool = False,
+    suffix_map: Mapping[str, str] = SUFFIX_MAP,
+) -> Path:
+    """Where the result for `source` goes.
+
+    Without `out`, beside the input: ``noisy.tif`` gives ``noisy.denoised.tif``. With `many`
+    inputs, or if `out` is an existing folder or ends in a slash, the name is kept in that folder.
+    Otherwise `out` itself. `suffix_map` replaces endings of kept names (lower case, by default
+    JPEG's by ``.png``); endings that hush does not know become ``.tif``.
+
+    Raises
+    ------
+    HushError
+        If the result would replace the input, or could not be written at all.
+    """
+    source = array.split_key(Path(source))[0]
+    name = source.name
+    known = next((s for s in supported() if name.lower().endswith(s)), None)
+    stem, suffix = (name[: -len(known)], name[-len(known) :]) if known else (source.stem, ".tif")
+    suffix = suffix_map.get(suffix.lower(), suffix)
+    if out is None:
+        path = source.with_name(f"{stem}.denoised{suffix}")
+    elif many or Path(out).is_dir() or os.fspath(out).endswith(("/", os.sep)):
+        path = Path(out) / f"{stem}{suffix}"
+    else:
+        path = Path(out)
+    _format_for(path)
+    _check_target(path)
+    if _same_file(path, source):
+        raise HushError(f"{path}: would replace the input; choose another output")
+    return path
+
+
+def _format_for(path: Path) -> Format:
+    """The format to write that the name of `path` asks for."""
+    fmt = next((f for f in FORMATS if path.name.lower().endswith(f.suffixes)), None)
+    if fmt is None or fmt.write is None:
+        why = f"{fmt.name} would add its own noise" if fmt else "unknown kind of file"
+        raise HushError(f"{path}: {why}; end the name in {', '.join(supported(writable=True))}")
+    return fmt
+
+
+def _check_samples(record: Record) -> None:
+    """Raise HushError unless the samples are numbers that methods can work on."""
+    dtype, axes = record.data.dtype, record.axes
+    advice = "convert it to 8- or 16-bit integers or 32-bit floats first"
+    if dtype.kind == "b":
+        raise HushError(f"holds boolean (1-bit) samples; {advice}")
+    if dtype.kind == "c":
+        raise HushError("holds complex samples; denoise the real and imaginary parts separately")
+    if dtype.kind not in "iuf":
+        raise HushError(f"holds {dtype} data rather than numbers; {advice}")
+    if dtype.itemsize > (8 if dtype.kind == "f" else 4):
+        raise HushError(f"holds {dtype} samples, more than a method can resolve; {advice}")
+    if record.data.size == 0:
+        raise HushError(f"holds no samples: its shape is {record.data.shape}")
+    if missing := [a for a in SPATIAL[record.kind] if a not in axes]:
+        raise HushError(f"an image needs axes Y and X; '{axes}' lacks {' and '.join(missing)}")
+
+
+def _split_alpha(record: Record) -> Record:
+    """The record without its last samples along S that are opacity, kept in ``meta``."""
+    count = record.meta.get("alpha_samples", 0)
+    if not count:
+        return record
+    axis = record.axes.index("S")
+    colour, alpha = np.split(record.data, [-count], axis=axis)
+    return replace(record, data=colour, meta={**record.meta, "alpha": alpha})
+
+
+def _join_alpha(record: Record) -> Record:
+    """The record with the opacity samples that `_split_alpha` took away, if any."""
+    alpha = record.meta.get("alpha")
+    if alpha is None:
+        return record
+    data, axis = record.data, record.axes.find("S")
+    if (
+        axis < 0
+        or alpha.dtype != data.dtype
+        or np.delete(alpha.shape, axis).tolist() != np.delete(data.shape, axis).tolist()
+    ):
+        raise HushError(
+            f"the alpha channel, {alpha.dtype} {alpha.shape}, does not fit the samples, "
+            f"{data.dtype} {data.shape}; drop 'alpha' and 'alpha_samples' from the metadata"
+        )
+    return replace(record, data=np.concatenate([data, alpha], axis=axis))
+
+
+def _check_target(path: Path) -> None:
+    """Raise HushError if a file at `path` cannot be created or replaced."""
+    try:
+        if path.is_dir():
+            raise HushError(f"{path}: is a folder; give the name of a file")
+        if path.exists() and not path.is_file():
+            raise HushError(f"{path}: is not a regular file and cannot be replaced")
+        folder = next(p for p in Path(os.path.realpath(path)).parents if p.exists())
+    except (OSError, ValueError) as error:
+        raise HushError(f"{path}: cannot be written: {_reason(error)}") from error
+    if not folder.is_dir():
+        raise HushError(f"{path}: cannot be written: {folder} is a file, not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise HushError(f"{path}: cannot be written: the folder {folder} is not writable")
+
+
+def _same_file(a: Path, b: Path) -> bool:
+    """Whether both paths lead to one existing file."""
+    try:
+        return a.samefile(b)
+    except OSError:
+        return False
+
+
+def _sync(path: Path) -> None:
+    """Have the system put the file or folder onto the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _reason(error: BaseException) -> str:
+    """One line saying what went wrong."""
+    if isinstance(error, OSError):
+        # numpy's own writer reports a short write without a number
+        if error.errno == errno.ENOSPC or "requested and" in str(error):
+            return "the disk is full"
+        if error.strerror:
+            return error.strerror.lower()
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,99 @@
+"""NumPy files: .npy, memory-mapped, and .npz holding one array. Pickles are never loaded."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from hush.errors import HushError
+from hush.record import Record
+
+#: Letters for axes that nothing is known about, in the order in which they are handed out.
+UNKNOWN = "QIPRLAHEVM"
+
+
+def array_axes(shape: tuple[int, ...]) -> str:
+    """Axes of an array that nothing else is known about.
+
+    The last two axes are Y and X, those before them a stack of images: ``QYX``, ``IQYX``, ...
+    Only a last axis of length 1, 3 or 4 that is shorter than the two before it is taken for
+    interleaved samples: ``YXS``, ``QYXS``, ... No sample of an array is alpha. Channels first
+    are a stack, too: name the axes (``Record(data, "CYX")``) to have them denoised together.
+
+    Raises
+    ------
+    HushError
+        For fewer than two dimensions, or more than there are letters.
+    """
+    samples = len(shape) >= 3 and shape[-1] in (1, 3, 4) and min(shape[-3:-1]) > shape[-1]
+    spatial = "YXS" if samples else "YX"
+    stack = len(shape) - len(spatial)
+    if stack < 0 or stack > len(UNKNOWN):
+        raise HushError(
+            f"has {len(shape)} dimension{'s' * (len(shape) != 1)}; an image has two, with "
+            f"samples and stacks up to {len(UNKNOWN) + 2}"
+        )
+    return UNKNOWN[:stack][::-1] + spatial
+
+
+def split_key(path: Path) -> tuple[Path, str | None]:
+    """``file.npz:key`` as the file and the key; any other path as it is, without a key."""
+    file, colon, key = str(path).rpartition(".npz:")
+    return (Path(file + ".npz"), key) if colon and not path.exists() else (path, None)
+
+
+def read_npy(path: Path) -> Record:
+    """The array in a .npy file, memory-mapped read-only."""
+    try:
+        data = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        if "object" in str(error).lower():
+            raise HushError("holds Python objects rather than numbers") from error
+        raise
+    return Record(data, array_axes(data.shape))
+
+
+def write_npy(record: Record, path: Path) -> None:
+    """Write the samples; a .npy file holds no metadata."""
+    with path.open("wb") as stream:
+        np.lib.format.write_array(stream, record.data, allow_pickle=False)
+
+
+def read_npz(path: Path) -> Record:
+    """The one array in a .npz file, or the one that ``file.npz:key`` names."""
+    file, key = split_key(path)
+    with zipfile.ZipFile(file) as archive:
+        names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
+        if not names:
+            raise HushError("is a zip file without NumPy arrays")
+        if key is None and len(names) > 1:
+            raise HushError(
+                f"holds {len(names)} arrays ({', '.join(names)}); choose one as "
+                f"{file.name}:{names[0]}"
+            )
+        key = names[0] if key is None else key
+        if key not in names:
+            raise HushError(f"has no array '{key}', only {', '.join(names)}")
+        compressed = archive.getinfo(f"{key}.npy").compress_type != zipfile.ZIP_STORED
+        with archive.open(f"{key}.npy") as stream:
+            try:
+                data = np.lib.format.read_array(stream, allow_pickle=False)
+            except ValueError as error:
+                if "object" in str(error).lower():
+                    raise HushError("holds Python objects rather than numbers") from error
+                raise
+            stream.read()  # to the end, where the checksum is compared
+    return Record(data, array_axes(data.shape), meta={"npz": (key, compressed)})
+
+
+def write_npz(record: Record, path: Path) -> None:
+    """Write the samples under the key, and with the compression, that they were read with."""
+    key, compressed = record.meta.get("npz", ("arr_0", True))
+    method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+    with (
+        zipfile.ZipFile(path, "w", method) as archive,
+        archive.open(f"{key}.npy", "w", force_zip64=True) as stream,
+    ):
+        np.lib.format.write_array(stream, record.data, allow_pickle=False)

@@ -1,0 +1,133 @@
+"""PNG and JPEG.
+
+PNG samples go through imagecodecs, which, unlike Pillow, keeps 16 bits of colour; the chunks
+around them are copied as they are. JPEG is only read.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from PIL import Image
+
+from hush.errors import HushError
+from hush.record import Record
+
+#: Chunks that stay true when samples change; others (``tRNS``, ``sBIT``, ``tIME``, ...) are left.
+_KEPT = b"iCCP gAMA cHRM sRGB cICP mDCV cLLI pHYs eXIf tEXt zTXt iTXt".split()
+
+_INCH = 0.0254
+
+
+def read_png(path: Path) -> Record:
+    """A PNG image: uint8 or uint16, axes YX or YXS."""
+    content = path.read_bytes()
+    chunks = list(_chunks(content))
+    depth, colour = chunks[0][1][8:10]
+    if colour == 3:
+        raise HushError("is a palette image; convert it to gray or RGB first")
+    if depth == 1:
+        raise HushError("is a 1-bit image; convert it to gray first")
+    if any(kind == b"acTL" for kind, _ in chunks):
+        raise HushError("is an animation; save its frames as a TIFF stack first")
+    data = imagecodecs.png_decode(content)
+    axes = "YX" if data.ndim == 2 else "YXS"
+    kept = tuple((kind, body) for kind, body in chunks if kind in _KEPT)
+    alpha = int(data.ndim == 3 and data.shape[2] in (2, 4))
+    meta: dict[str, Any] = {"png": kept, "alpha_samples": alpha}
+    for kind, body in kept:
+        if kind == b"iCCP":
+            meta["icc"] = zlib.decompress(body[body.index(b"\0") + 2 :])
+        elif kind == b"eXIf":
+            meta["exif"] = b"Exif\0\0" + body
+        elif kind == b"pHYs" and body[8] == 1:
+            meta["resolution"] = tuple(map(float, struct.unpack(">II", body[:8])))
+    return Record(data, axes, meta=meta)
+
+
+def write_png(record: Record, path: Path) -> None:
+    """Write a PNG image with the chunks of the one that was read, or with metadata of others."""
+    content = imagecodecs.png_encode(png_array(record))
+    meta = record.meta
+    chunks = list(meta.get("png", ()))
+    if "png" not in meta:
+        if "icc" in meta:
+            chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(meta["icc"])))
+        if "exif" in meta:
+            chunks.append((b"eXIf", meta["exif"].removeprefix(b"Exif\0\0")))
+        if "resolution" in meta:
+            x, y = (min(round(r), 2**31 - 1) for r in meta["resolution"])
+            chunks.append((b"pHYs", struct.pack(">IIB", x, y, 1)))
+    header = 8 + 12 + 13  # signature and IHDR, which comes first
+    extra = b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
+    path.write_bytes(content[:header] + extra + content[header:])
+
+
+def png_array(record: Record) -> np.ndarray:
+    """The record's samples as a PNG holds them: ``(Y, X)`` or ``(Y, X, S)``, alpha last.
+
+    Raises
+    ------
+    HushError
+        Unless it is one uint8 or uint16 image, gray or RGB, with or without alpha.
+    """
+    data, axes = record.data, record.axes
+    layout = [a for a in "YXS" if a in axes]
+    rest = [a for a in axes if a not in layout]
+    samples = data.shape[axes.index("S")] if "S" in axes else 1
+    if (
+        data.dtype.newbyteorder("=") not in (np.uint8, np.uint16)
+        or any(data.shape[axes.index(a)] != 1 for a in rest)
+        or samples - record.meta.get("alpha_samples", 0) not in (1, 3)
+    ):
+        raise HushError(
+            "a PNG file holds one gray or RGB image of 8 or 16 bits, not "
+            f"{data.dtype.newbyteorder('=')} samples of shape {data.shape} (axes {axes}); "
+            "write a .tif file"
+        )
+    x = data.transpose([axes.index(a) for a in [*rest, *layout]])
+    x = x.reshape(x.shape[len(rest) :] if samples > 1 else x.shape[len(rest) :][:2])
+    return np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("="))
+
+
+def read_jpeg(path: Path) -> Record:
+    """A JPEG image: uint8, axes YX or YXS; not rotated by its EXIF orientation."""
+    try:
+        with Image.open(path, formats=("JPEG",)) as file:
+            if file.mode not in ("L", "RGB"):
+                raise HushError(f"is a {file.mode} JPEG; convert it to gray or RGB first")
+            data, info = np.array(file), file.info
+    except Image.DecompressionBombError as error:
+        raise HushError("has too many pixels for a JPEG; convert it to TIFF first") from error
+    meta: dict[str, Any] = {"icc": info.get("icc_profile"), "exif": info.get("exif")}
+    if "dpi" in info and min(info["dpi"]) > 0:
+        meta["resolution"] = tuple(float(d) / _INCH for d in info["dpi"])
+    return Record(
+        data,
+        "YX" if data.ndim == 2 else "YXS",
+        meta={key: value for key, value in meta.items() if value},
+    )
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Type and body of each chunk of a PNG file."""
+    start = 8
+    while start < len(content):
+        length, kind = struct.unpack_from(">I4s", content, start)
+        body = content[start + 8 : start + 8 + length]
+        if len(body) < length:
+            raise HushError("is truncated")
+        yield kind, body
+        if kind == b"IEND":
+            return
+        start += 12 + length
+    raise HushError("is truncated")

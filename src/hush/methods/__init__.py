@@ -1,0 +1,47 @@
+"""One paper, one file. Methods are found by name and imported only when asked for."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+
+from hush.denoiser import Denoiser
+from hush.errors import HushError
+
+#: command-line name → (module, class)
+METHODS = {
+    "mid": ("hush.methods.mid", "MID"),
+    "bm3d": ("hush.methods.bm3d", "BM3D"),
+    "none": ("hush.methods.identity", "Identity"),
+}
+
+
+def get(name: str) -> type[Denoiser]:
+    """The method's class; `HushError` names those there are."""
+    if name not in METHODS:
+        raise HushError(f"there is no method '{name}'; there are {', '.join(METHODS)}")
+    module, cls = METHODS[name]
+    method: type[Denoiser] = getattr(import_module(module), cls)
+    return method
+
+
+def load(path: str | Path) -> Denoiser:
+    """Read a model that `Denoiser.save` wrote. No code in the file can run.
+
+    Raises `HushError` where the file is missing, damaged or no model of hush.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as f:
+            meta = json.loads((f.metadata() or {})["hush"])
+            tensors = {key: f.get_tensor(key) for key in f.keys()}  # noqa: SIM118
+        model = get(meta["method"])(**meta["config"])
+        model.load_weights(tensors)
+    except FileNotFoundError:
+        raise HushError(f"there is no model at {path}; `hush models` lists those shipped") from None
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as e:
+        raise HushError(f"{path} is no readable hush model ({e}); train one with hush train") from e
+    model.card_ = meta["card"]  # type: ignore[attr-defined]
+    return model

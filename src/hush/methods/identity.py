@@ -1,0 +1,27 @@
+"""Doing nothing: the noisy image itself, a row that every table should have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from hush.denoiser import Advance, Denoiser, Restoration
+from hush.noise.processes import Process
+
+
+@dataclass
+class Identity(Denoiser):
+    """Gives the input back."""
+
+    name: ClassVar[str] = "none"
+    summary: ClassVar[str] = "the input as it is"
+    citation: ClassVar[str] = ""
+
+    def restore(
+        self, x: np.ndarray, noise: Process | None = None, advance: Advance | None = None
+    ) -> Restoration:
+        if advance:
+            advance(1.0)
+        return Restoration(x, process=noise)

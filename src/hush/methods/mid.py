@@ -1,0 +1,505 @@
+r"""MID: A Self-supervised Multimodal Iterative Denoising Framework.
+
+A collected sample s_0 is a state within a noise accumulation; training goes on accumulating
+(eqs. 1-3), the step prediction network Ψ learns how far along a state is (eqs. 4-5), the noise
+prediction network Φ what was added (eqs. 6-7), and denoising walks the ladder down from Ψ's
+answer (algorithm 2).
+
+Where the paper is silent this file does the following.
+
+*What is removed from a collected sample.* Increments that share the law of the noise already
+there are exchangeable with it, so with :math:`v_t = a\,v_0`
+
+.. math:: E[s_t - x \mid s_t] = \frac{a}{a-1}\, E[s_t - s_0 \mid s_t].
+
+Φ therefore estimates the *whole* noise, and the increment it is trained on is the share
+(a − 1)/a of that: noisy samples suffice. With a corpus of clean data v_0 = 0 and the share is 1.
+
+*What Φ is told.* Not t but the noise's standard deviation at every pixel, from the process and
+the local mean: one number for Gaussian noise, a map for counting noise. Both networks are
+homogeneous and blind to offsets, so levels and units carry over from any range to any other.
+
+*What Ψ answers.* The level in cells of 16×16 pixels; a photon transfer line through the cells
+gives the process, the mean level relative to the ladder's top the step t/T, on the scale of
+standard deviations, where its relative error is even.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hush.denoiser import Advance, Denoiser, Restoration, default_axes
+from hush.errors import HushError
+from hush.metrics import psnr
+from hush.nets.step import StepNet
+from hush.nets.unet import NoiseUNet
+from hush.noise.processes import Process, parse
+from hush.noise.transfer import fit_transfer
+from hush.record import Record
+from hush.sampling import walk_down
+from hush.tiling import tiled, tiles
+from hush.training import Patches, Schedule, train
+
+_FLOOR = 0.5 / 255  # levels below half an 8-bit step are not told apart
+
+
+@dataclass
+class MID(Denoiser):
+    """MID for images: iterative removal of Gaussian and counting noise.
+
+    channels : image channels the networks see; taken from the data when fitting.
+    steps : increments from the estimated level to zero; 1 removes all at once.
+    ladder : noise that `fit(corpus=True)` puts on clean images.
+    added : noisy-only training adds up to this multiple of the collected noise's deviation.
+    stored : share of corpus samples rounded and clipped as 8-bit files are.
+    jitter : spread of the level Φ is told around the true one, so that estimates will do.
+    """
+
+    channels: int | None = None
+    steps: int = 1
+    ladder: str = (
+        "gaussian:0-55/255|gaussian:0-55/255|poisson:5-60|poisson-gaussian:0.001-0.1/1,0-20/255"
+    )
+    added: float = 1.0
+    stored: float = 0.15
+    jitter: float = 0.05
+    widths: Sequence[int] = (48, 96, 160)
+    blocks: Sequence[int] = (1, 1, 2)
+    tile: int = 512
+
+    name: ClassVar[str] = "mid"
+    summary: ClassVar[str] = "iterative removal, trained by adding further noise to noisy data"
+    citation: ClassVar[str] = "MID: A Self-supervised Multimodal Iterative Denoising Framework"
+    trained: ClassVar[bool] = True
+
+    networks_: nn.ModuleDict | None = field(default=None, init=False, repr=False)
+    top_: float = field(default=55 / 255, init=False, repr=False)
+    device_: str = field(default="cpu", init=False, repr=False)
+
+    # -- training: algorithm 1 -------------------------------------------------------------
+
+    def fit(
+        self,
+        data: Sequence[np.ndarray] | np.ndarray,
+        *,
+        corpus: bool = False,
+        noise: Process | str | None = None,
+        schedule: Schedule | None = None,
+        folder: Path | None = None,
+        resume: bool = False,
+        device: str = "auto",
+        progress: bool = False,
+        **options: Any,
+    ) -> MID:
+        """Train on noisy images, or with ``corpus=True`` on (nearly) clean ones.
+
+        data : arrays ``(H, W)``, ``(H, W, 3)`` or ``(C, H, W)`` of any real dtype, or a stack.
+        noise : the collected noise, for noisy-only training; estimated per image when not given.
+        schedule : how long; by default 10 minutes.
+        """
+        images = _images(data)
+        self.channels = self.channels or images[0].shape[0]
+        if any(x.shape[0] != self.channels for x in images):
+            counts = sorted({x.shape[0] for x in images})
+            raise HushError(
+                f"training images must share one number of channels; these have {counts}"
+            )
+        schedule = schedule or Schedule(budget=600.0)
+        torch.manual_seed(schedule.seed)
+        networks = self.networks_ or self._build()
+        training, held_out = _hold_out(images, schedule.patch)
+
+        if corpus:
+            self.top_ = _top(parse(self.ladder))
+            given: list[Process | None] = [None] * len(training)
+        elif noise is not None:
+            given = [parse(noise) if isinstance(noise, str) else noise] * len(training)
+        else:
+            from hush.noise.estimation import estimate
+
+            given = [estimate(x).process for x in training]
+        if not corpus:
+            levels = [_rms_level(p, x) for p, x in zip(given, training, strict=True) if p]
+            if max(levels) <= 0:
+                raise HushError("these images show no noise to learn from; give --noise or --corpus")
+            self.top_ = max(levels) * math.sqrt(1 + self.added**2)
+
+        def loss(x: Tensor, indices: list[int], generator: torch.Generator) -> Mapping[str, Tensor]:
+            return self._loss(networks, x, [given[i] for i in indices], generator)
+
+        def validate() -> Mapping[str, float]:
+            self.networks_ = networks
+            return self._validate(networks, held_out, corpus, given[0])
+
+        self.networks_ = networks
+        self.figures_ = train(
+            networks,
+            Patches(training, schedule.patch),
+            loss,
+            schedule,
+            folder=folder,
+            resume=resume,
+            validate=validate,
+            preview=lambda path: self._preview(held_out, corpus, path),
+            device=device,
+            progress=progress,
+        )
+        return self
+
+    def adapt(
+        self,
+        images: Sequence[np.ndarray],
+        seconds: float,
+        *,
+        noise: Process | None = None,
+        seed: int = 0,
+        advance: Advance | None = None,
+    ) -> MID:
+        """This model after noisy-only training of Φ on `images` ``(C, H, W)`` themselves.
+
+        A part of every image is kept out of the training. Before and after are compared on it
+        under the same further noise; unless the loss there fell by more than its standard
+        error, the model comes back as it was.
+        """
+        assert self.networks_ is not None
+        processes = [noise or self.estimate(x)[0] for x in images]
+        levels = [_rms_level(p, x) for p, x in zip(processes, images, strict=True)]
+        kept = [i for i, level in enumerate(levels) if level > _FLOOR]
+        if not kept:
+            return self
+        schedule = Schedule(budget=seconds, learning_rate=2e-4, ema=0.99, seed=seed)
+        training, held_out = zip(*(_split(images[i]) for i in kept), strict=True)
+        processes = [processes[i] for i in kept]
+        other = copy.copy(self)
+        other.networks_ = copy.deepcopy(self.networks_)
+        networks = other.networks_
+
+        def loss(x: Tensor, indices: list[int], generator: torch.Generator) -> Mapping[str, Tensor]:
+            parts = self._loss(networks, x, [processes[i] for i in indices], generator)
+            return {"noise_loss": parts["noise_loss"]}
+
+        before = self._scores(held_out, processes)
+        train(
+            networks["noise"],
+            Patches(training, schedule.patch),
+            loss,
+            schedule,
+            device=self.device_,
+            advance=advance,
+        )
+        gain = before - other.to(self.device_)._scores(held_out, processes)
+        error = gain.std() / math.sqrt(len(gain))
+        return other if gain.mean() > error else self
+
+    def _scores(
+        self, images: Sequence[np.ndarray], processes: Sequence[Process], draws: int = 8
+    ) -> np.ndarray:
+        """Φ's noisy-only loss on each image under each of `draws` frozen draws."""
+        assert self.networks_ is not None
+        scores = []
+        for x, process in zip(images, processes, strict=True):
+            for draw in range(draws):
+                generator = torch.Generator(self.device_).manual_seed(draw)
+                with torch.inference_mode():
+                    parts = self._loss(self.networks_, self._tensor(x), [process], generator)
+                scores.append(float(parts["noise_loss"]) / (_rms_level(process, x) + _FLOOR))
+        return np.array(scores)
+
+    def _build(self) -> nn.ModuleDict:
+        assert self.channels is not None
+        return nn.ModuleDict(
+            {
+                "step": StepNet(self.channels),
+                "noise": NoiseUNet(self.channels, self.widths, self.blocks),
+            }
+        )
+
+    def _loss(
+        self,
+        networks: nn.ModuleDict,
+        x: Tensor,
+        given: Sequence[Process | None],
+        generator: torch.Generator,
+    ) -> dict[str, Tensor]:
+        """Eq. 9 on patches ``(B, C, h, w)``: clean ones where `given` is None, else collected."""
+        states, deviations, shares = [], [], []
+        for s_0, process in zip(x, given, strict=True):
+            if process is None:  # corpus: v_0 = 0, one jump to a drawn level
+                now = parse(self.ladder).draw(generator)
+                s_t, share = now.sample(s_0, generator), 1.0
+                if _uniform(generator) < self.stored:
+                    s_t = (s_t * 255).round().clamp(0, 255) / 255
+            else:  # noisy-only: v_t = a·v_0 (eq. 1)
+                a = 1 + (self.added * (0.02 + 0.98 * _uniform(generator))) ** 2
+                now = process.scaled(a)
+                s_t, share = process.accumulate(s_0, a, generator)[0], 1 - 1 / a
+            states.append(s_t)
+            shares.append(share)
+            deviations.append(now.variance(_local_mean(s_t[None]))[0].sqrt())
+        s_t, deviation = torch.stack(states), torch.stack(deviations)
+        share = torch.tensor(shares, device=x.device)[:, None, None, None]
+        s_t = s_t.contiguous(memory_format=torch.channels_last)
+        added = s_t - x  # Δ accumulated since s_0 (eq. 3)
+
+        # Φ (eq. 7): the added share of the estimate of the whole noise. Squared errors grow
+        # with the level about as the level does; dividing by it lets all levels count.
+        told = deviation * torch.exp(self.jitter * _normal_like(share, generator))
+        whole = networks["noise"](s_t, told).float()
+        level = (share * deviation.square()).mean((1, 2, 3)).sqrt() + _FLOOR
+        noise = ((share * whole - added).square().mean((1, 2, 3)) / level).mean()
+
+        # Ψ (eq. 5): the level in each cell, on a logarithmic scale.
+        collected = (1 - share) * deviation.square()
+        level = F.avg_pool2d(collected + added.square(), StepNet.cell).sqrt()
+        told_by_step = networks["step"](s_t).float()
+        step = ((told_by_step + _FLOOR) / (level + _FLOOR)).log().square().mean()
+        return {"noise_loss": noise, "step_loss": 0.1 * step}
+
+    # -- denoising: algorithm 2 ------------------------------------------------------------
+
+    def restore(
+        self, x: np.ndarray, noise: Process | None = None, advance: Advance | None = None
+    ) -> Restoration:
+        """Walk down from the estimated (or given) level; see `Denoiser.restore`."""
+        if self.networks_ is None:
+            raise HushError("this MID has not been trained; call fit, or hush.load a model")
+        channels = x.shape[0]
+        if channels == self.channels:
+            return self._restore(x, noise, advance)
+        if self.channels != 1:
+            raise HushError(
+                f"this model was trained on {self.channels}-channel images and the image has "
+                f"{channels}; choose a model for {channels} channels, or a gray one"
+            )
+        parts = [
+            self._restore(
+                plane[None], noise, advance and (lambda share: advance(share / channels))
+            )
+            for plane in x
+        ]
+        data = np.concatenate([p.data for p in parts])
+        noisiest = max(parts, key=lambda p: p.step or 0.0)
+        return Restoration(data, noisiest.process, noisiest.step, noisiest.trace)
+
+    def _restore(
+        self, x: np.ndarray, noise: Process | None, advance: Advance | None
+    ) -> Restoration:
+        process, step = self.estimate(x, noise)
+        level = _rms_level(process, x)
+        if level <= 0:
+            return Restoration(x.copy(), process, step)
+        state, trace = walk_down(
+            lambda s, left: self._predict(s, process.scaled(left**2), advance), x, self.steps
+        )
+        for entry in trace:
+            entry["level"] *= level
+        return Restoration(state, process, step, trace)
+
+    def estimate(self, x: np.ndarray, noise: Process | None = None) -> tuple[Process, float]:
+        """The noise of an image ``(C, H, W)`` and its relative step t/T, both from Ψ.
+
+        A given `noise` is returned as it is, with the step that it stands at.
+        """
+        if noise is None:
+            cell = StepNet.cell
+            means, variances = [], []
+            for window in _windows(*x.shape[1:]):
+                part = x[:, window.rows[:, None], window.columns]
+                with torch.inference_mode():
+                    level = self._network("step")(self._tensor(part))[0].float().cpu()
+                inner = tuple(slice(s.start // cell, -(-s.stop // cell)) for s in window.crop)
+                signal = F.avg_pool2d(torch.from_numpy(part.copy()), cell)
+                means.append(signal[:, *inner].flatten().numpy())
+                variances.append(level[:, *inner].square().flatten().numpy())
+            noise = fit_transfer(np.concatenate(means), np.concatenate(variances))
+        return noise, min(1.0, _rms_level(noise, x) / self.top_)
+
+    def _predict(self, s: np.ndarray, process: Process, advance: Advance | None) -> np.ndarray:
+        """Φ's estimate of the whole noise in state `s` ``(C, H, W)``."""
+        network = self._network("noise")
+
+        def whole(part: np.ndarray) -> np.ndarray:
+            state = self._tensor(part)
+            with torch.inference_mode():
+                out: np.ndarray = network(state, process.variance(_local_mean(state)).sqrt())[0]
+            return out.float().cpu().numpy()
+
+        share = advance and (lambda done: advance(done / self.steps))
+        return tiled(
+            whole,
+            s,
+            size=self.tile,
+            radius=network.radius + _BLUR // 2,
+            multiple=network.multiple,
+            advance=share,
+        )
+
+    def to(self, device: str) -> MID:
+        """Run on `device` from now on, ``cpu`` or ``cuda``."""
+        self.device_ = device
+        if self.networks_ is not None:
+            self.networks_.to(device)
+        return self
+
+    def _network(self, name: str) -> Any:
+        assert self.networks_ is not None
+        return self.networks_[name]
+
+    def _tensor(self, x: np.ndarray) -> Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(x))[None].to(self.device_)
+        return tensor.contiguous(memory_format=torch.channels_last)
+
+    # -- judging a training ----------------------------------------------------------------
+
+    def _validate(
+        self,
+        networks: nn.ModuleDict,
+        held_out: Sequence[np.ndarray],
+        corpus: bool,
+        process: Process | None,
+    ) -> Mapping[str, float]:
+        """Held-out PSNR at σ = 25/255 (corpus), or the loss under frozen noise (noisy only)."""
+        device = next(networks.parameters()).device
+        generator = torch.Generator(device).manual_seed(0)
+        if not corpus:
+            with torch.inference_mode():
+                losses = [
+                    self._loss(networks, torch.from_numpy(x)[None].to(device), [process], generator)
+                    for x in held_out
+                    for _ in range(4)
+                ]
+            return {"val_loss": float(np.mean([float(part["noise_loss"]) for part in losses]))}
+        scores = []
+        for x in held_out:
+            clean = torch.from_numpy(x)[None].to(device)
+            noisy = parse("gaussian:25/255").sample(clean, generator)
+            with torch.inference_mode():
+                noise = networks["noise"](noisy, torch.full_like(noisy, 25 / 255)).float()
+            scores.append(psnr((noisy - noise)[0].cpu().numpy(), x))
+        return {"psnr": float(np.mean(scores))}
+
+    def _preview(self, held_out: Sequence[np.ndarray], corpus: bool, path: Path) -> None:
+        """Before above after, for up to four held-out crops."""
+        from PIL import Image
+
+        columns = []
+        for i, x in enumerate(held_out[:4]):
+            before = x
+            if corpus:
+                generator = torch.Generator().manual_seed(i)
+                before = parse("gaussian:25/255").sample(torch.from_numpy(x), generator).numpy()
+            after = self._restore(before, None, None).data
+            columns.append(np.concatenate([before, after], 1)[:3])
+        low, high = np.percentile(columns[0], [0.5, 99.5])
+        strip = np.concatenate([c.mean(0) if c.shape[0] != 3 else c.mean(0) for c in columns], 1)
+        shown = np.clip((strip - low) / max(high - low, 1e-6), 0, 1) * 255
+        Image.fromarray(shown.astype(np.uint8)).save(path)
+
+    # -- files -----------------------------------------------------------------------------
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "widths": list(self.widths), "blocks": list(self.blocks)}
+
+    def weights(self) -> Mapping[str, Tensor]:
+        if self.networks_ is None:
+            raise HushError("this MID has not been trained; there is nothing to save")
+        # Half precision halves the file and moves no figure.
+        half = {k: v.half() for k, v in self.networks_.state_dict().items()}
+        return {**half, "top": torch.tensor(self.top_, dtype=torch.float64)}
+
+    def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
+        state = {k: v.float() for k, v in tensors.items() if k != "top"}
+        self.networks_ = self._build()
+        self.networks_.load_state_dict(state)
+        self.networks_.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self.top_ = float(tensors["top"])
+
+
+_BLUR = 9
+
+
+def _local_mean(s: Tensor) -> Tensor:
+    """Mean over 9×9 pixels, for the level that goes with the signal; same shape."""
+    return F.avg_pool2d(F.pad(s, [_BLUR // 2] * 4, mode="replicate"), _BLUR, stride=1)
+
+
+def _rms_level(process: Process, x: np.ndarray) -> float:
+    """Root mean variance of the process over an image's signal."""
+    sample = x[:, :: max(1, x.shape[1] // 256), :: max(1, x.shape[2] // 256)]
+    return math.sqrt(float(np.mean(process.variance(sample.astype(np.float64)))))
+
+
+def _top(ladder: Process) -> float:
+    """The highest level of a training ladder at mid-gray."""
+    choices = getattr(ladder, "choices", (ladder,))
+    gaussian = [p.sigma for p in choices if p.family == "gaussian"]
+    return max((s[1] if isinstance(s, tuple) else s) for s in gaussian) if gaussian else 0.5
+
+
+def _windows(height: int, width: int, size: int = 256, most: int = 64) -> list[Any]:
+    """Windows that Ψ looks at: all of a small image, an even choice from a large one."""
+    every = list(
+        tiles(height, width, size, StepNet.radius, StepNet.cell, border=StepNet.cell)
+    )
+    return every[:: -(-len(every) // most)]
+
+
+def _images(data: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
+    """Float32 images ``(C, H, W)`` in units of full range, NaN filled."""
+    arrays = [data] if isinstance(data, np.ndarray) and data.ndim == 2 else list(data)
+    if not arrays:
+        raise HushError("there are no images to train on")
+    images = []
+    for array in arrays:
+        x = np.asarray(array)
+        axes = default_axes(x.shape)
+        batch = Record(x, axes).to_batch()
+        images.extend(np.ascontiguousarray(batch.floats(i)) for i in range(len(batch)))
+    return images
+
+
+def _split(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The upper part of an image for training and the lower, an eighth at least, for judging."""
+    rows = max(16, x.shape[1] // 8 // 16 * 16)
+    cut = x.shape[1] - rows if x.shape[1] >= 2 * rows else 0
+    held_out = x[:, cut : cut + rows, : max(16, x.shape[2] // 16 * 16)]
+    pad = [(0, 0), *((0, -n % 16) for n in held_out.shape[1:])]
+    return x[:, : cut or x.shape[1]], np.pad(held_out, pad, mode="reflect")
+
+
+def _hold_out(
+    images: Sequence[np.ndarray], patch: int
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Training images, and up to eight crops for validation that training never sees."""
+    if len(images) >= 20:
+        chosen = set(range(len(images) // 20, len(images), -(-len(images) // 8)))
+        crops = [images[i] for i in sorted(chosen)]
+        training = [x for i, x in enumerate(images) if i not in chosen]
+    else:  # few images: the bottom eighth of each
+        cuts = [max(x.shape[1] - max(x.shape[1] // 8, 16), 8) for x in images]
+        crops = [x[:, c:] for x, c in zip(images, cuts, strict=True) if x.shape[1] - c >= 16]
+        crops = crops or list(images)
+        training = [x[:, :c] for x, c in zip(images, cuts, strict=True)]
+    side = 16 * max(1, patch // 8)
+    crops = [x[:, : side - side % 16, : side - side % 16] for x in crops[:8]]
+    usable = [x[:, : x.shape[1] // 16 * 16, : x.shape[2] // 16 * 16] for x in crops]
+    usable = [np.ascontiguousarray(x) for x in usable if x.size]
+    return training, usable or [np.ascontiguousarray(np.resize(images[0], (images[0].shape[0], 16, 16)))]
+
+
+def _uniform(generator: torch.Generator) -> float:
+    return float(torch.rand((), generator=generator, device=generator.device))
+
+
+def _normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(x.shape, generator=generator, device=x.device)

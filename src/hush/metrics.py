@@ -1,0 +1,111 @@
+"""How close a result is to a reference, and whether one result is closer than another.
+
+PSNR and SSIM follow one convention everywhere: full range 1, values clipped to it, nothing
+rounded, SSIM under a Gaussian window of 11×11 with σ = 1.5. SciPy and scikit-image are
+imported where they are used, so that importing this module stays cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hush.errors import HushError
+
+SSIM_WINDOW = 11
+
+
+def psnr(a: np.ndarray, b: np.ndarray, data_range: float = 1.0, clip: bool = True) -> float:
+    """Peak signal-to-noise ratio of `a` against the reference `b`, in dB.
+
+    Arrays of any one shape; elements that are not finite in either are left out. Equal arrays
+    give infinity.
+    """
+    a, b, finite = _aligned(a, b, data_range if clip else None)
+    error = float(np.mean((a[finite] - b[finite]) ** 2)) if finite.any() else 0.0
+    return float(10 * np.log10(data_range**2 / error)) if error else float("inf")
+
+
+def ssim(
+    a: np.ndarray,
+    b: np.ndarray,
+    data_range: float = 1.0,
+    clip: bool = True,
+    channel_axis: int | None = 0,
+) -> float:
+    """Structural similarity of ``(C, H, W)`` images, the mean over channels.
+
+    ``channel_axis=None`` takes ``(H, W)``. Pixels that are not finite in either image count
+    as equal. Raises `HushError` for sides shorter than the window's 11 pixels.
+    """
+    from skimage.metrics import structural_similarity
+
+    a, b, finite = _aligned(a, b, data_range if clip else None)
+    sides = np.delete(a.shape, channel_axis) if channel_axis is not None else a.shape
+    if min(sides) < SSIM_WINDOW:
+        raise HushError(
+            f"SSIM needs at least {SSIM_WINDOW}×{SSIM_WINDOW} pixels, "
+            f"and this image has {'×'.join(map(str, sides))}"
+        )
+    return float(
+        structural_similarity(
+            np.where(finite, a, 0),
+            np.where(finite, b, 0),
+            data_range=data_range,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+            channel_axis=channel_axis,
+        )
+    )
+
+
+def fit_gain_offset(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """Gain and offset for which ``gain * a + offset`` is closest to `b`, in least squares.
+
+    Elements that are not finite in either are left out; a constant `a` keeps gain 1.
+    """
+    a, b, finite = _aligned(a, b, None)
+    if not finite.any():
+        return 1.0, 0.0
+    x, y = a[finite], b[finite]
+    x_mean, y_mean = float(x.mean()), float(y.mean())
+    x -= x_mean
+    power = float(x @ x)
+    gain = float(x @ (y - y_mean)) / power if power else 1.0
+    return gain, y_mean - gain * x_mean
+
+
+def paired_p_value(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float:
+    """Two-sided p-value of "`a` and `b` do not differ", `a[i]` and `b[i]` being one sample's.
+
+    Wilcoxon's signed-rank test; below six pairs, where it can never reach 0.05, Student's
+    paired test. Without two pairs, or without any difference, nothing can be said: 1.
+    """
+    from scipy import stats
+
+    difference = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
+    difference = difference[np.isfinite(difference)]
+    if len(difference) < 2 or not difference.any():
+        return 1.0
+    if len(difference) >= 6:
+        return float(stats.wilcoxon(difference).pvalue)
+    if np.ptp(difference) <= 1e-9 * np.abs(difference).max():
+        return 0.0  # the same difference every time: Student's statistic is infinite
+    return float(stats.ttest_1samp(difference, 0.0).pvalue)
+
+
+def _aligned(
+    a: np.ndarray, b: np.ndarray, data_range: float | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Both arrays as float64, clipped to ``[0, data_range]``, and where both are finite."""
+    if a.shape != b.shape:
+        raise HushError(
+            f"only arrays of one shape can be compared, and these are {a.shape} and {b.shape}"
+        )
+    finite = np.isfinite(a) & np.isfinite(b)
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    if data_range is not None:
+        a, b = np.clip(a, 0, data_range), np.clip(b, 0, data_range)
+    return a, b, finite

@@ -1,0 +1,72 @@
+"""A small bias-free U-Net that estimates noise from an image and a map of its level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hush.nets.blocks import Residual, ZeroMeanHead, conv
+
+
+class NoiseUNet(nn.Module):
+    """Noise in an image, given the standard deviation expected at each pixel.
+
+    Homogeneous of degree one in (image, level) and invariant to offsets of the image.
+
+    channels : image channels C.
+    widths : features at 1/2, 1/4, 1/8… of the resolution.
+    blocks : residual blocks at each scale, going down and again coming up (once at the last).
+    """
+
+    def __init__(
+        self, channels: int, widths: Sequence[int] = (48, 96, 160), blocks: Sequence[int] = (1, 1, 2)
+    ) -> None:
+        super().__init__()
+        self.widths, self.blocks = tuple(widths), tuple(blocks)
+        self.head = ZeroMeanHead(channels, channels, widths[0])
+        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        self.enter = nn.ModuleList(_stack(w, n) for w, n in zip(widths, blocks, strict=True))
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2, bias=False) for a, b in pairs)
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(b, a, 2, stride=2, bias=False) for a, b in pairs
+        )
+        self.leave = nn.ModuleList(
+            _stack(w, n) for w, n in zip(widths[:-1], blocks[:-1], strict=True)
+        )
+        self.tail = conv(widths[0], 4 * channels)
+
+    @property
+    def multiple(self) -> int:
+        """Height and width must be multiples of this."""
+        return 2 ** len(self.widths)
+
+    @property
+    def radius(self) -> int:
+        """Pixels, each way, that an output pixel can depend on; a multiple of `multiple`."""
+        last = len(self.widths) - 1
+        r = 2 * 2  # head and tail
+        for i, n in enumerate(self.blocks):
+            convolutions = 2 * n * (1 if i == last else 2)
+            r += 2 ** (i + 1) * convolutions
+        r += self.multiple  # strides: neighbours that share a cell of the coarsest grid
+        return -(-r // self.multiple) * self.multiple
+
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        """Noise ``(B, C, H, W)`` from image and level, both ``(B, C, H, W)``."""
+        h = self.head(torch.cat([x, level], 1))
+        skips = []
+        for enter, down in zip(self.enter, self.down, strict=False):
+            h = enter(h)
+            skips.append(h)
+            h = down(F.relu(h))
+        h = self.enter[-1](h)
+        for up, leave in zip(reversed(self.up), reversed(self.leave), strict=True):
+            h = leave(up(F.relu(h)) + skips.pop())
+        return F.pixel_shuffle(self.tail(F.relu(h)), 2)
+
+
+def _stack(width: int, blocks: int) -> nn.Sequential:
+    return nn.Sequential(*(Residual(width) for _ in range(blocks)))

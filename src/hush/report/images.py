@@ -1,0 +1,141 @@
+"""Pictures for the page: plane, window, size, PNG, data URI."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hush.record import Record, full_range
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The part of a record that a page can show.
+
+    index : of the batch; channels : how many of the item's channels are shown, 1 or 3;
+    notes : what is not shown, in words.
+    """
+
+    index: int
+    channels: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded image and the size, in pixels, that it is."""
+
+    uri: str
+    width: int
+    height: int
+
+
+def choose_plane(record: Record) -> Plane:
+    """The middle plane of a stack; colour as colour, else the first channel."""
+    batch = record.to_batch()
+    n, c = batch.data.shape[:2]
+    notes = []
+    if n > 1:
+        notes.append(f"plane {n // 2 + 1} of {n} is shown")
+    colour = "S" in record.axes and c in (3, 4)  # RGB, and RGB with alpha
+    if c > 1 and not colour:
+        notes.append(f"channel 1 of {c} is shown")
+    return Plane(n // 2, 3 if colour else 1, tuple(notes))
+
+
+def shrink(x: np.ndarray, factor: int) -> NDArray[np.float32]:
+    """Means over blocks of ``factor`` x ``factor`` of ``(C, H, W)``, in units of full range.
+
+    Works in bands of rows so that no float copy of a large image is made; NaN and Inf are
+    left out of the means, and stay NaN where there is nothing else.
+    """
+    scale = np.float32(full_range(x.dtype))
+    if factor == 1:
+        return x.astype(np.float32) / scale
+    c, h, w = x.shape[0], max(x.shape[1] // factor, 1), max(x.shape[2] // factor, 1)
+    fy, fx = min(factor, x.shape[1]), min(factor, x.shape[2])
+    out = np.empty((c, h, w), np.float32)
+    for top in range(0, h, 64):
+        rows = min(64, h - top)
+        band = x[:, top * fy : (top + rows) * fy, : w * fx].astype(np.float32)
+        band = band.reshape(c, rows, fy, w, fx)
+        if np.isfinite(band).all():
+            out[:, top : top + rows] = band.mean((2, 4))
+            continue
+        finite = np.isfinite(band)
+        count = finite.sum((2, 4))
+        sums = np.where(finite, band, 0).sum((2, 4))
+        out[:, top : top + rows] = np.where(count, sums / np.maximum(count, 1), np.nan)
+    return out / scale
+
+
+def shrink_factor(height: int, width: int, budget: float) -> int:
+    """Smallest whole factor that brings height x width down to `budget` samples."""
+    return max(1, math.ceil(math.sqrt(height * width / budget)))
+
+
+def display_window(x: np.ndarray) -> tuple[float, float]:
+    """Values shown as black and as white.
+
+    The full range where the picture fills a good part of it; else the 0.1 to 99.9 percentiles
+    of `x` with some room, as 12-bit data in 16-bit files or dim micrographs need.
+    """
+    finite = x[np.isfinite(x)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = (float(q) for q in np.percentile(finite, [0.1, 99.9]))
+    if low > -0.02 and high < 1.02 and high - low > 0.4:
+        return 0.0, 1.0
+    room = 0.03 * (high - low) or max(abs(high), 1e-6) * 0.5
+    return low - room, high + room
+
+
+def to_pixels(x: np.ndarray, low: float, high: float) -> Pixels:
+    """`x` with low..high spread over 0..255; what is not finite becomes black."""
+    scaled = (x - low) * (255 / (high - low))
+    return np.clip(np.nan_to_num(scaled, posinf=255, neginf=0), 0, 255).round().astype(np.uint8)
+
+
+def busiest(x: np.ndarray, share: tuple[float, float]) -> tuple[float, float]:
+    """Top and left, as fractions, of the window covering `share` with most going on in it.
+
+    Square roots of gradients are summed, so that much fine texture beats one strong border.
+    """
+    plane = np.nan_to_num(x.mean(0))
+    h, w = plane.shape
+    activity = np.zeros_like(plane)
+    activity[1:] += np.sqrt(np.abs(np.diff(plane, axis=0)))
+    activity[:, 1:] += np.sqrt(np.abs(np.diff(plane, axis=1)))
+    sizes = [max(1, round(s * n)) for s, n in zip(share, (h, w), strict=True)]
+    starts = [
+        np.unique(np.linspace(0, n - k, 9).round().astype(int))
+        for n, k in zip((h, w), sizes, strict=True)
+    ]
+    spots = ((int(i), int(j)) for i in starts[0] for j in starts[1])
+    i, j = max(spots, key=lambda s: float(activity[s[0] :, s[1] :][: sizes[0], : sizes[1]].sum()))
+    return i / h, j / w
+
+
+def encode(pixels: Pixels) -> Picture:
+    """PNG of ``(1 or 3, H, W)`` as a data URI: lossless, for noise is what is looked at."""
+    from PIL import Image
+
+    _, h, w = pixels.shape
+    array = pixels[0] if pixels.shape[0] == 1 else pixels.transpose(1, 2, 0)
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(array)).save(buffer, "PNG", compress_level=6)
+    text = base64.b64encode(buffer.getvalue()).decode()
+    return Picture(f"data:image/png;base64,{text}", w, h)
+
+
+def thumbnail(x: np.ndarray, side: int, low: float, high: float) -> Picture:
+    """A small picture of ``(C, H, W)`` in units of full range."""
+    factor = max(1, math.ceil(max(x.shape[-2:]) / side))
+    return encode(to_pixels(shrink(x, factor), low, high))

@@ -1,0 +1,156 @@
+"""Three small plots as inline SVG; colours come from the page's style sheet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+WIDTH, HEIGHT = 460, 260
+LEFT, RIGHT, TOP, BOTTOM = 60, 12, 12, 44
+
+
+def number(value: float) -> str:
+    """`value` as a person would write it: three significant digits, no exponent if avoidable."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    if abs(value) < 1e-4:
+        return f"{value:.1e}"
+    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
+    text = f"{value:.{decimals}f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "\N{MINUS SIGN}")
+
+
+def ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """Round numbers within low..high, at most `most` of them."""
+    span = high - low
+    if not span > 0:
+        return [low]
+    power = 10 ** math.floor(math.log10(span / most))
+    step = next(m * power for m in (1, 2, 2.5, 5, 10, 20) if span / (m * power) <= most)
+    first = math.ceil(low / step - 1e-9)
+    return [k * step for k in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+@dataclass
+class _Plot:
+    """Axes from data ranges to the view box, and the marks drawn so far."""
+
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    marks: list[str] = field(default_factory=list)
+
+    def x(self, value: float) -> float:
+        low, high = self.x_range
+        return round(LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT), 1)
+
+    def y(self, value: float) -> float:
+        low, high = self.y_range
+        return round(HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - TOP - BOTTOM), 1)
+
+    def line(self, points: Sequence[tuple[float, float]], cls: str) -> None:
+        path = " ".join(f"{self.x(a)},{self.y(b)}" for a, b in points)
+        self.marks.append(f'<polyline class="{cls}" points="{path}"/>')
+
+    def dot(self, a: float, b: float, cls: str, tip: str, dx: float = 0.0) -> None:
+        self.marks.append(
+            f'<circle class="{cls}" cx="{self.x(a) + dx}" cy="{self.y(b)}" r="3.6">'
+            f"<title>{escape(tip)}</title></circle>"
+        )
+
+    def stem(self, a: float, b: float, cls: str, dx: float = 0.0) -> None:
+        x = self.x(a) + dx
+        self.marks.append(
+            f'<line class="{cls}" x1="{x}" x2="{x}" y1="{self.y(0)}" y2="{self.y(b)}"/>'
+        )
+
+    def band(self, half: float, cls: str) -> None:
+        top, bottom = self.y(half), self.y(-half)
+        self.marks.append(
+            f'<rect class="{cls}" x="{LEFT}" width="{WIDTH - LEFT - RIGHT}" '
+            f'y="{top}" height="{max(bottom - top, 1):.1f}"/>'
+        )
+
+    def bar(self, a: float, b: float, width: float, cls: str, tip: str) -> None:
+        top = self.y(b)
+        self.marks.append(
+            f'<rect class="{cls}" x="{self.x(a) - width / 2:.1f}" width="{width:.1f}" rx="2" '
+            f'y="{top}" height="{self.y(0) - top:.1f}"><title>{escape(tip)}</title></rect>'
+        )
+
+    def svg(self, label: str, x_name: str, y_name: str, x_ticks: Sequence[float]) -> str:
+        out = [f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">']
+        out.append(f"<title>{escape(label)}</title>")
+        for t in ticks(*self.y_range):
+            y = self.y(t)
+            cls = "axis" if t == 0 else "grid"
+            out.append(f'<line class="{cls}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
+            out.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{number(t)}</text>')
+        for t in x_ticks:
+            out.append(
+                f'<text x="{self.x(t)}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">'
+                f"{number(t)}</text>"
+            )
+        middle = (LEFT + WIDTH - RIGHT) / 2
+        out.append(
+            f'<text class="name" x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">'
+            f"{escape(x_name)}</text>"
+        )
+        height = (TOP + HEIGHT - BOTTOM) / 2
+        out.append(
+            f'<text class="name" transform="translate(13 {height}) rotate(-90)" '
+            f'text-anchor="middle">{escape(y_name)}</text>'
+        )
+        return "".join([*out, *self.marks, "</svg>"])
+
+
+def autocorrelation(lags: dict[str, list[float]], band: float, tolerance: float, title: str) -> str:
+    """Stems at each lag, both directions, on the bands of white noise and of tolerance."""
+    values = [a for v in lags.values() for a in v]
+    most = max([1.6 * tolerance, *(1.15 * abs(a) for a in values)])
+    count = max((len(v) for v in lags.values()), default=1) or 1
+    plot = _Plot((0.4, count + 0.6), (-most, most))
+    plot.band(tolerance, "tolerance")
+    plot.band(band, "chance")
+    for cls, axis, word, dx in (("one", "x", "across", -4.0), ("two", "y", "down", 4.0)):
+        for lag, a in enumerate(lags.get(axis, []), 1):
+            plot.stem(lag, a, f"stem {cls}", dx)
+            plot.dot(lag, a, cls, f"{lag} px {word}: {number(round(a, 3))}", dx)
+    return plot.svg(title, "distance, pixels", "correlation", range(1, count + 1))
+
+
+def levels(rows: Sequence[dict[str, float]], scale: float, units: str, title: str) -> str:
+    """Measured noise in bins of brightness on the model's curve, in units of the data."""
+    signal = [scale * b["signal"] for b in rows]
+    span = (signal[-1] - signal[0]) or abs(signal[0]) or 1.0
+    top = 1.12 * scale * max(max(b["measured"], b["expected"]) for b in rows) or 1.0
+    plot = _Plot((signal[0] - 0.04 * span, signal[-1] + 0.04 * span), (0.0, top))
+    plot.line([(s, scale * b["expected"]) for s, b in zip(signal, rows, strict=True)], "model")
+    for s, b in zip(signal, rows, strict=True):
+        measured, expected = scale * b["measured"], scale * b["expected"]
+        tip = f"at {number(s)}: measured {number(measured)}, model {number(expected)}"
+        plot.dot(s, measured, "one", tip)
+    return plot.svg(
+        title,
+        f"brightness ({units.strip()})" if units else "brightness",
+        "noise, std",
+        ticks(*plot.x_range),
+    )
+
+
+def steps(trace: Sequence[tuple[int, float, float]], title: str) -> str:
+    """Level before each step as a line, what the step removed as bars; any one unit."""
+    n = len(trace)
+    top = 1.12 * max(max(level, removed) for _, level, removed in trace) or 1.0
+    plot = _Plot((0.4, n + 0.6), (0.0, top))
+    width = min(36.0, 0.55 * (WIDTH - LEFT - RIGHT) / n)
+    for k, (step, _, removed) in enumerate(trace, 1):
+        plot.bar(k, removed, width, "bar", f"step {step}: {number(removed)} removed")
+    plot.line([(k, level) for k, (_, level, _) in enumerate(trace, 1)], "line")
+    for k, (step, level, _) in enumerate(trace, 1):
+        plot.dot(k, level, "one", f"before step {step}: level {number(level)}")
+    every = max(1, math.ceil(n / 10))
+    return plot.svg(title, "step", "noise, std", range(1, n + 1, every))

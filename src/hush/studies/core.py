@@ -1,0 +1,180 @@
+"""What a study is, and how one is run: cases × methods × metrics × seeds, as data.
+
+A `Study` names its cases; a `Case` gives samples and the published figures beside which its
+own will stand. Running one fills a `Ledger`, cell by cell, and skips what is in it already.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from hush.errors import HushError
+from hush.metrics import psnr, ssim
+from hush.studies.ledger import Cell, Key, Ledger
+
+#: (noisy, noise it has or None) → result
+Method = Callable[[np.ndarray, Any], np.ndarray]
+#: (method's name, fields to set) → method, or None where it has no such field
+Find = Callable[[str, Mapping[str, Any]], Method | None]
+#: told what is computed, and how many of its samples are done out of how many
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One thing to denoise: arrays ``(C, H, W)``, float32, full range 1.
+
+    noise : the process that the method is told of; None leaves it to the method.
+    """
+
+    name: str
+    noisy: np.ndarray
+    reference: np.ndarray
+    noise: Any = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a result is scored against its reference.
+
+    variant : ``key=value`` that joins the case's settings, for another reading of the same
+        results (such as PSNR after a fit of gain and offset).
+    """
+
+    name: str
+    score: Callable[[np.ndarray, np.ndarray], float]
+    higher_is_better: bool = True
+    digits: int = 2
+    variant: str = ""
+
+
+PSNR = Metric("psnr", psnr)
+SSIM = Metric("ssim", ssim, digits=4)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One setting of a study.
+
+    settings : what a cell's ``case`` states, in order; count : number of samples.
+    samples : the samples for a seed, the same each time they are asked for.
+    options : fields of the method that this case sets (methods without them are left out), and
+        its ``model``.
+    paper : (method, metric) → published figure.
+    """
+
+    settings: Mapping[str, str]
+    samples: Callable[[int], Iterable[Sample]]
+    count: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    paper: Mapping[tuple[str, str], float] = field(default_factory=dict)
+
+    def key(self, variant: str = "") -> str:
+        """``key=value;…``, the cell's ``case``."""
+        parts = [f"{k}={v}" for k, v in self.settings.items()]
+        return ";".join([*parts, variant] if variant else parts)
+
+    def using(self, model: Path) -> Case:
+        """This case with the weights in that file."""
+        settings = {**self.settings, "model": model.stem}
+        options = {**self.options, "model": model}
+        return dataclasses.replace(self, settings=settings, options=options)
+
+
+class FindCases(Protocol):
+    """The cases that a folder of data allows; `only` picks folders by a name pattern."""
+
+    def __call__(self, data: Path, *, quick: bool, only: str | None) -> Sequence[Case]: ...
+
+
+@dataclass(frozen=True)
+class Study:
+    """A table of a paper.
+
+    variants : settings along which rows of one table are compared, such as ``steps``; along
+        all others the table is split.
+    """
+
+    name: str
+    title: str
+    cases: FindCases
+    methods: Sequence[str]
+    metrics: Sequence[Metric] = (PSNR, SSIM)
+    variants: Sequence[str] = ()
+
+
+def find_method(name: str, options: Mapping[str, Any]) -> Method | None:
+    """The method of that name as a function, or None where it lacks a field of `options`.
+
+    A method that has to be trained takes the weights that ``options["model"]`` names, or those
+    that are shipped.
+    """
+    from hush.denoiser import Denoiser
+    from hush.methods import get, load, shipped
+
+    cls = get(name)
+    fields = {option: value for option, value in options.items() if option != "model"}
+    if not fields.keys() <= {f.name for f in dataclasses.fields(cls)}:
+        return None
+    ready: dict[int, Denoiser] = {}  # by number of channels
+
+    def prepare(channels: int) -> Denoiser:
+        if not cls.trained:
+            return cls(**fields)
+        model = options.get("model")
+        denoiser = load(model) if model else shipped(name, channels)
+        if denoiser.name != name:
+            raise HushError(f"{model} is a model of {denoiser.name}, not of {name}")
+        for option, value in fields.items():
+            setattr(denoiser, option, value)
+        return denoiser
+
+    def method(noisy: np.ndarray, noise: Any) -> np.ndarray:
+        channels = noisy.shape[0]
+        if channels not in ready:
+            ready[channels] = prepare(channels)
+        return ready[channels].restore(noisy, noise).data
+
+    return method
+
+
+def fill(
+    ledger: Ledger,
+    study: Study,
+    cases: Sequence[Case],
+    method_name: str,
+    seeds: Sequence[int],
+    find: Find,
+    progress: Progress,
+) -> None:
+    """Put every cell of one method into `ledger` that is not in it yet."""
+    for case in cases:
+        method = find(method_name, case.options)
+        if method is None:
+            continue
+        for seed in seeds:
+            keys = {
+                m: Key(study.name, case.key(m.variant), method_name, m.name, seed)
+                for m in study.metrics
+            }
+            missing = {m: key for m, key in keys.items() if key not in ledger}
+            if not missing:
+                continue
+            scores: dict[Metric, dict[str, float]] = {m: {} for m in missing}
+            label = f"{method_name} · {case.key()} · seed {seed}"
+            progress(label, 0, case.count)
+            for done, sample in enumerate(case.samples(seed), 1):
+                result = method(sample.noisy, sample.noise)
+                for metric in missing:
+                    scores[metric][sample.name] = metric.score(result, sample.reference)
+                progress(label, done, case.count)
+            for metric, key in missing.items():
+                paper = case.paper.get((method_name, metric.name))
+                cell = Cell.of(key, metric.higher_is_better, scores[metric], paper)
+                ledger.add(cell, scores[metric])

@@ -1,0 +1,114 @@
+"""What a folder of images holds, read off its layout: plain sets, and noisy/clean pairs.
+
+No list of names is consulted: any ``images/*/`` is a set, and any files whose names differ by
+words such as raw and gt, noisy and clean, test and average, avg1 and avg400 are pairs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+import numpy as np
+
+from hush.errors import HushError
+
+_NOISY = {"raw", "noisy", "noise", "input", "test", "low", "lq", "single", "real"}
+_CLEAN = {
+    *("gt", "groundtruth", "clean", "reference", "ref", "average", "avg", "mean"),
+    *("target", "high", "hq"),
+}
+_FILLER = {"image", "images", "img", "imgs", "patch", "patches"}
+_AVERAGE_OF = re.compile(r"avg(\d+)")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two files of one scene. key : words that their paths share; averaged : avgN, if named."""
+
+    key: tuple[str, ...]
+    noisy: Path
+    clean: Path
+    averaged: str = ""
+
+    @property
+    def name(self) -> str:
+        return "_".join(self.key) or self.noisy.stem
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Image files directly in a folder, sorted by name."""
+    from hush.io import supported
+
+    files = (p for p in folder.iterdir() if not p.name.startswith("."))
+    return sorted(p for p in files if p.name.lower().endswith(supported()) and p.is_file())
+
+
+def find_sets(data: Path, only: str | None = None) -> list[Path]:
+    """Folders of plain images: ``DIR/images/*/``, else ``DIR/*/``, else DIR itself."""
+    base = _base(data)
+    if find_pairs(base):
+        return []
+    children = [p for p in _folders(base) if image_files(p) and not find_pairs(p)]
+    return _picked(children or [base] * bool(image_files(base)), only)
+
+
+def find_paired_sets(data: Path, only: str | None = None) -> list[Path]:
+    """Folders of pairs: DIR itself, else ``DIR/images/*/``, else ``DIR/*/``."""
+    base = _base(data)
+    if find_pairs(base):
+        return _picked([base], only)
+    return _picked([p for p in _folders(base) if find_pairs(p)], only)
+
+
+def find_pairs(folder: Path) -> list[Pair]:
+    """Noisy and clean images of one scene each, in a folder and the folders directly in it.
+
+    Words of the path that tell the role are set aside; files that agree in the others show
+    the same scene. Of ``avgN`` the largest N is the clean one, every other a noisy one.
+    """
+    scenes: dict[tuple[str, ...], list[tuple[float, str, Path]]] = {}
+    for path in [*image_files(folder), *(f for p in _folders(folder) for f in image_files(p))]:
+        words = re.split(r"[^a-z0-9]+", str(path.relative_to(folder).with_suffix("")).lower())
+        rank, averaged, rest = 0.0, "", []
+        for word in words:
+            if match := _AVERAGE_OF.fullmatch(word):
+                rank, averaged = max(rank, float(match[1])), word
+            elif word in _CLEAN:
+                rank = np.inf
+            elif word not in _NOISY | _FILLER:
+                rest.append(word)
+        scenes.setdefault(tuple(rest), []).append((rank, averaged, path))
+    pairs = []
+    for key, members in scenes.items():
+        best, _, clean = max(members)
+        noisy = [m for m in members if m[0] < best]
+        if best > 1 and len(noisy) == len(members) - 1:
+            pairs += [Pair(key, path, clean, averaged) for _, averaged, path in sorted(noisy)]
+    return pairs
+
+
+def read_images(path: Path) -> Iterator[np.ndarray]:
+    """Every image of a file as float32 ``(C, H, W)`` in units of full range."""
+    from hush.io import read
+
+    batch = read(path).to_batch()
+    for index in range(len(batch)):
+        yield batch.floats(index)
+
+
+def _base(data: Path) -> Path:
+    if not data.is_dir():
+        raise HushError(f"{data} is no folder; --data takes the one that holds the study's data")
+    return data / "images" if (data / "images").is_dir() else data
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _picked(folders: list[Path], only: str | None) -> list[Path]:
+    return [p for p in folders if only is None or fnmatch(p.name, only)]

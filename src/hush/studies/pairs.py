@@ -1,0 +1,101 @@
+"""Real noise: pairs of a noisy and a (nearly) clean image of one scene.
+
+Nothing is known of the noise, so methods estimate it. Many sets normalise the two images
+apart, so every figure is there twice: as it is, and after fitting the result's gain and offset
+to the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from hush.errors import HushError
+from hush.metrics import fit_gain_offset, psnr, ssim
+from hush.studies.core import Case, Metric, Sample, Study
+from hush.studies.folders import Pair, find_paired_sets, find_pairs, read_images
+from hush.studies.images import QUICK_COUNT, QUICK_SIDE, centre_crop
+
+
+def _fitted(result: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    gain, offset = fit_gain_offset(result, reference)
+    return gain * result + offset
+
+
+def _fitted_psnr(result: np.ndarray, reference: np.ndarray) -> float:
+    return psnr(_fitted(result, reference), reference)
+
+
+def _fitted_ssim(result: np.ndarray, reference: np.ndarray) -> float:
+    return ssim(_fitted(result, reference), reference)
+
+
+def _samples(pairs: Sequence[Pair], side: int | None, seed: int) -> Iterator[Sample]:
+    """The pairs as they are, whatever the seed."""
+    for pair in pairs:
+        files = zip(read_images(pair.noisy), read_images(pair.clean), strict=True)
+        for index, (noisy, clean) in enumerate(files):
+            if noisy.shape != clean.shape:
+                raise HushError(
+                    f"{pair.noisy} and {pair.clean} show one scene in two shapes, "
+                    f"{noisy.shape} and {clean.shape}"
+                )
+            name = pair.name if index == 0 else f"{pair.name}[{index}]"
+            if side is not None:
+                noisy, clean = centre_crop(noisy, side), centre_crop(clean, side)
+            yield Sample(name, noisy, clean)
+
+
+def _parts(pairs: Sequence[Pair]) -> dict[tuple[str, str], list[Pair]]:
+    """Pairs by what was averaged and, where names start with several words, by that word."""
+    words = {pair.key[0] if pair.key and pair.key[0].isalpha() else "" for pair in pairs}
+    parts: dict[tuple[str, str], list[Pair]] = {}
+    for pair in pairs:
+        word = pair.key[0] if len(words) > 1 and pair.key and pair.key[0] in words else ""
+        parts.setdefault((word, pair.averaged), []).append(pair)
+    return parts
+
+
+def pair_cases(data: Path, *, quick: bool, only: str | None) -> list[Case]:
+    """One case per set, kind of scene and number of frames averaged."""
+    cases = []
+    for folder in find_paired_sets(data, only):
+        for (word, averaged), pairs in _parts(find_pairs(folder)).items():
+            if quick:
+                pairs = pairs[:: -(-len(pairs) // QUICK_COUNT)]
+            settings = {
+                "data": folder.name,
+                "part": word,
+                "noise": averaged or "real",
+                "estimator": "estimated",
+                "subset": f"{len(pairs)}x{QUICK_SIDE}" if quick else "",
+            }
+            cases.append(
+                Case(
+                    settings={k: v for k, v in settings.items() if v},
+                    samples=partial(_samples, pairs, QUICK_SIDE if quick else None),
+                    count=len(pairs),
+                )
+            )
+    if not cases:
+        raise HushError(
+            f"{data} holds no pairs; give --data a folder with NAME/raw and NAME/gt in it"
+        )
+    return cases
+
+
+PAIRS = Study(
+    name="real/pairs",
+    title="Real noise, against references",
+    cases=pair_cases,
+    methods=("none", "mid", "bm3d"),
+    metrics=(
+        Metric("psnr", psnr, variant="fit=none"),
+        Metric("ssim", ssim, digits=4, variant="fit=none"),
+        Metric("psnr", _fitted_psnr, variant="fit=gain-offset"),
+        Metric("ssim", _fitted_ssim, digits=4, variant="fit=gain-offset"),
+    ),
+)

@@ -1,0 +1,106 @@
+"""A study's results on screen: ours beside the published, the best marked where it is sure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hush.metrics import paired_p_value
+from hush.studies.core import Case, Metric, Study
+from hush.studies.ledger import Cell, Ledger
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One line of a table: a method with its variant; by metric, its cells and per-sample
+    values for each seed, and the published figure."""
+
+    label: str
+    cells: dict[str, list[Cell]] = field(default_factory=dict)
+    samples: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    paper: dict[str, float] = field(default_factory=dict)
+
+    def mean(self, metric: str) -> float:
+        """Mean over seeds; NaN without a finite one."""
+        values = [c.value for c in self.cells.get(metric, []) if c.value is not None]
+        return float(np.mean(values)) if values else float("nan")
+
+    def per_sample(self, metric: str) -> dict[str, float]:
+        """Each sample's mean over seeds: seeds of one sample are not independent samples."""
+        seeds = [values for values in self.samples.get(metric, []) if values]
+        names = set(seeds[0]).intersection(*seeds[1:]) if seeds else set()
+        return {name: float(np.mean([values[name] for values in seeds])) for name in names}
+
+
+def groups(study: Study, ledger: Ledger, cases: Sequence[Case]) -> dict[str, list[Row]]:
+    """The rows to compare with each other, by what their cases have in common.
+
+    Methods that only the paper has figures of are rows without cells.
+    """
+    tables: dict[str, dict[str, Row]] = {}
+    for case, fit in product(cases, dict.fromkeys(m.variant for m in study.metrics)):
+        settings = case.key(fit).split(";")
+        varied = [s for s in settings if s.partition("=")[0] in (*study.variants, "model")]
+        rows = tables.setdefault(";".join(s for s in settings if s not in varied), {})
+        for key, cell in ledger.cells.items():
+            if (key.study, key.case) == (study.name, case.key(fit)):
+                label = " ".join([key.method, *varied])
+                row = rows.setdefault(label, Row(label))
+                row.cells.setdefault(key.metric, []).append(cell)
+                row.samples.setdefault(key.metric, []).append(ledger.values.get(key, {}))
+        for (method, metric), figure in case.paper.items():
+            rows.setdefault(method, Row(method)).paper[metric] = figure
+    return {common: list(rows.values()) for common, rows in tables.items()}
+
+
+def best(rows: Sequence[Row], metric: Metric) -> Row | None:
+    """The best row, where its paired difference to the next is significant; else None."""
+    ranked = [r for r in rows if np.isfinite(r.mean(metric.name))]
+    ranked.sort(key=lambda r: r.mean(metric.name), reverse=metric.higher_is_better)
+    if len(ranked) < 2:
+        return None
+    first, second = (r.per_sample(metric.name) for r in ranked[:2])
+    shared = sorted(first.keys() & second.keys())
+    p = paired_p_value([first[n] for n in shared], [second[n] for n in shared])
+    return ranked[0] if p < SIGNIFICANT else None
+
+
+def tables(study: Study, ledger: Ledger, cases: Sequence[Case]) -> Iterator[Table]:
+    """One table per setting of the cases."""
+    from rich.table import Table
+
+    metrics = {m.name: m for m in study.metrics}
+    for common, rows in groups(study, ledger, cases).items():
+        if not any(row.cells for row in rows):
+            continue
+        table = Table(title=common.replace(";", "  "), title_justify="left", title_style="bold")
+        table.add_column("method")
+        for name in metrics:
+            table.add_column(name.upper(), justify="right")
+            if any(name in row.paper for row in rows):
+                table.add_column("published", justify="right", style="dim")
+        winners = {m.name: best(rows, m) for m in metrics.values()}
+        for row in rows:
+            line = [row.label]
+            for name, metric in metrics.items():
+                mark = "[bold green]{} ★[/]" if winners[name] is row else "{}  "
+                line.append(mark.format(_figure(row.mean(name), metric)))
+                if any(name in r.paper for r in rows):
+                    line.append(_figure(row.paper.get(name, np.nan), metric))
+            table.add_row(*line)
+        n = max(c.n for row in rows for cells in row.cells.values() for c in cells)
+        table.caption = f"n = {n}; ★ best, and sure to be (paired test, p < {SIGNIFICANT})"
+        yield table
+
+
+def _figure(value: float, metric: Metric) -> str:
+    return f"{value:.{metric.digits}f}" if np.isfinite(value) else "–"

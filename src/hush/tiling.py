@@ -1,0 +1,75 @@
+"""Big images through small networks: tiles that give exactly the whole image's result.
+
+A tile is computed with a margin of at least the network's receptive radius, starts at a
+multiple of its stride, and beyond the image's edge sees the same short reflection whatever
+the tiling. Nothing is scaled per tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Tile:
+    """`inner`: pixels this tile answers for; `rows`, `columns`: pixels it reads, edges
+    reflected; `crop`: where the inner pixels lie in what it reads."""
+
+    inner: tuple[slice, slice]
+    rows: np.ndarray
+    columns: np.ndarray
+    crop: tuple[slice, slice]
+
+
+def tiles(
+    height: int, width: int, size: int, radius: int, multiple: int, border: int = 8
+) -> Iterator[Tile]:
+    """Tiles of at most `size` pixels a side covering ``height × width``.
+
+    `radius` and `border` are taken up, and `size` too, to the next `multiple`.
+    """
+    size, radius, border = (-(-n // multiple) * multiple for n in (size, radius, border))
+    size = max(size, multiple)
+
+    def spans(n: int) -> list[tuple[slice, np.ndarray, slice]]:
+        end = -(-n // multiple) * multiple + border
+        index = np.pad(np.arange(n), (border, end - n), mode="reflect" if n > 1 else "edge")
+        out = []
+        for start in range(0, n, size):
+            stop = min(start + size, n)
+            first = max(-border, start - radius)
+            last = min(end, -(-stop // multiple) * multiple + radius)
+            crop = slice(start - first, stop - first)
+            out.append((slice(start, stop), index[first + border : last + border], crop))
+        return out
+
+    for inner_y, rows, crop_y in spans(height):
+        for inner_x, columns, crop_x in spans(width):
+            yield Tile((inner_y, inner_x), rows, columns, (crop_y, crop_x))
+
+
+def tiled(
+    function: Callable[[np.ndarray], np.ndarray],
+    x: np.ndarray,
+    *,
+    size: int,
+    radius: int,
+    multiple: int,
+    advance: Callable[[float], None] | None = None,
+) -> np.ndarray:
+    """`function` (from ``(C, h, w)`` to the same shape) over `x` ``(C, H, W)``, tile by tile.
+
+    `advance` is told the share of the image that each finished tile was.
+    """
+    out = np.empty_like(x)
+    height, width = x.shape[1:]
+    for tile in tiles(height, width, size, radius, multiple):
+        result = function(x[:, tile.rows[:, None], tile.columns])
+        out[:, *tile.inner] = result[:, *tile.crop]
+        if advance:
+            inner = out[0, *tile.inner]
+            advance(inner.size / (height * width))
+    return out

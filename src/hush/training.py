@@ -1,0 +1,385 @@
+"""Training, written once: a method brings networks, a loss and a validation; Lightning the rest.
+
+A run is repeatable because nothing is remembered between steps: the batch of step k is drawn
+from a generator seeded by (seed, k). The learning rate follows *progress*, the larger share
+spent of the steps and of the wall-clock allowed, so a budget and a step count are one thing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import math
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.fabric.plugins.io import CheckpointIO
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
+from lightning.pytorch.loggers import CSVLogger
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from hush.errors import HushError
+
+#: loss of one batch: (patches, index of each patch's image, generator) → named parts
+Loss = Callable[[Tensor, list[int], torch.Generator], Mapping[str, Tensor]]
+#: figures on held-out data, e.g. {"psnr": 29.0}
+Validation = Callable[[], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how to train.
+
+    Give `max_steps` for a repeatable run, or `budget` in seconds of training time.
+    `learning_rate` is the peak, after a warm-up over the first 2 % and before a cosine to 0.
+    """
+
+    max_steps: int | None = None
+    budget: float | None = None
+    batch: int = 16
+    patch: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    ema: float = 0.999
+    validate_every: int = 2000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.max_steps is None) == (self.budget is None):
+            raise HushError("give training either a number of steps or a time budget")
+        if (self.max_steps or self.budget or 0) <= 0:
+            raise HushError("training needs a positive number of steps or seconds")
+
+    def rate(self, progress: float) -> float:
+        """Learning rate at `progress` in [0, 1]."""
+        warm = min(1.0, progress / 0.02 + 0.01)
+        return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+@dataclass
+class Patches:
+    """Random square patches of images of one channel count, flipped and turned.
+
+    images : float32 arrays ``(C, H, W)``; smaller ones than the patch are reflected.
+    """
+
+    images: Sequence[np.ndarray]
+    size: int
+
+    def __post_init__(self) -> None:
+        grown = []
+        for x in self.images:
+            short = [max(0, self.size - n) for n in x.shape[1:]]
+            pad = [(0, 0), *((s // 2, s - s // 2) for s in short)]
+            grown.append(np.pad(x, pad, mode="reflect") if any(short) else x)
+        self.images = grown
+        area = np.array([x[0].size for x in grown], dtype=np.float64)
+        self._share = np.cumsum(area / area.sum())  # every pixel is equally likely
+
+    def draw(self, count: int, rng: np.random.Generator) -> tuple[Tensor, list[int]]:
+        """`count` patches ``(count, C, size, size)`` and the index of each one's image."""
+        out, indices = [], []
+        for u in rng.random(count):
+            i = min(int(np.searchsorted(self._share, u)), len(self.images) - 1)
+            x = self.images[i]
+            top, left = (int(rng.integers(n - self.size + 1)) for n in x.shape[1:])
+            crop = x[:, top : top + self.size, left : left + self.size]
+            crop = np.rot90(crop, int(rng.integers(4)), (1, 2))
+            out.append(crop[:, :, ::-1] if rng.random() < 0.5 else crop)
+            indices.append(i)
+        return torch.from_numpy(np.stack(out)), indices
+
+
+def train(
+    networks: nn.Module,
+    patches: Patches,
+    loss: Loss,
+    schedule: Schedule,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    validate: Validation | None = None,
+    preview: Callable[[Path], None] | None = None,
+    device: str = "auto",
+    progress: bool = False,
+    advance: Callable[[float], None] | None = None,
+) -> dict[str, float]:
+    """Train `networks` in place; their weights end as the moving average (EMA).
+
+    `folder` holds the log (``log.csv``), previews and the checkpoint that `resume` continues
+    from. `progress` shows a bar; `advance` is told the share done now and then. Returns steps, seconds and the last validation figures. Ctrl-C saves and raises
+    ``KeyboardInterrupt``.
+    """
+    pace = _Pace(schedule, folder / "resume.safetensors" if folder else None, progress, advance)
+    module = _Module(networks, patches, loss, schedule, validate, preview, folder)
+    callbacks: list[Callback] = [pace, _Averaging(schedule.ema)]
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        callbacks.append(
+            ModelCheckpoint(
+                folder,
+                filename="resume",
+                train_time_interval=timedelta(seconds=60),
+                enable_version_counter=False,
+            )
+        )
+        ModelCheckpoint.FILE_EXTENSION = ".safetensors"
+    checkpoint = folder / "resume.safetensors" if folder and resume else None
+    if checkpoint and not checkpoint.exists():
+        raise HushError(f"there is nothing to resume: {checkpoint} does not exist")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning's advice on workers and loggers
+        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+        trainer = Trainer(
+            max_steps=schedule.max_steps or -1,
+            max_epochs=-1,
+            accelerator="cpu" if device == "cpu" else "auto",
+            devices=1,
+            precision="bf16-mixed" if _bfloat16(device) else "32-true",
+            callbacks=callbacks,
+            plugins=[SafeCheckpoint()],
+            logger=CSVLogger(folder, name="", version="") if folder else False,
+            log_every_n_steps=100,
+            val_check_interval=schedule.validate_every,
+            check_val_every_n_epoch=None,
+            limit_val_batches=1 if validate else 0,
+            num_sanity_val_steps=0,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=bool(folder),
+        )
+        try:
+            trainer.fit(
+                module,
+                torch.utils.data.DataLoader(_Forever(), batch_size=None),
+                torch.utils.data.DataLoader([0], batch_size=None) if validate else None,
+                ckpt_path=str(checkpoint) if checkpoint else None,
+            )
+        except SystemExit:
+            raise KeyboardInterrupt from None  # Lightning turns Ctrl-C into an exit
+    networks.to("cpu").eval()
+    figures = dict(validate()) if validate else {}
+    return {"steps": trainer.global_step, "seconds": round(pace.elapsed, 1), **figures}
+
+
+class _Forever(torch.utils.data.IterableDataset[int]):
+    """Endless nothing: a batch is drawn inside the step, from the step's own number."""
+
+    def __iter__(self) -> Iterator[int]:
+        return itertools.repeat(0)
+
+
+class _Module(LightningModule):
+    def __init__(
+        self,
+        networks: nn.Module,
+        patches: Patches,
+        loss: Loss,
+        schedule: Schedule,
+        validate: Validation | None,
+        preview: Callable[[Path], None] | None,
+        folder: Path | None,
+    ) -> None:
+        super().__init__()
+        self.networks = networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Plain attributes in a list: the averaged copy must not duplicate the data.
+        self._given = _Shared(patches, loss, schedule, validate, preview, folder)
+
+    def training_step(self, batch: Any, index: int) -> Tensor:
+        given = self._given
+        rng = np.random.default_rng((given.schedule.seed, self.global_step))
+        generator = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
+        x, indices = given.patches.draw(given.schedule.batch, rng)
+        x = x.to(self.device).contiguous(memory_format=torch.channels_last)
+        parts = given.loss(x, indices, generator)
+        total = torch.stack(list(parts.values())).sum()
+        self.log_dict({k: v.detach() for k, v in parts.items()}, on_step=True)
+        return total
+
+    def validation_step(self, batch: Any, index: int) -> None:
+        given = self._given
+        if given.validate:
+            self.networks.eval()
+            self.log_dict(dict(given.validate()), on_epoch=True, batch_size=1)
+            if given.preview and given.folder:
+                given.preview(given.folder / "preview.png")
+            self.networks.train()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        s = self._given.schedule
+        return torch.optim.AdamW(
+            self.parameters(), s.learning_rate, betas=(0.9, 0.999), weight_decay=s.weight_decay
+        )
+
+
+@dataclass
+class _Shared:
+    patches: Patches
+    loss: Loss
+    schedule: Schedule
+    validate: Validation | None
+    preview: Callable[[Path], None] | None
+    folder: Path | None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Shared:
+        return self
+
+
+class _Averaging(WeightAveraging):
+    """EMA whose memory grows with the run, so that short runs are not dominated by the start."""
+
+    def __init__(self, decay: float) -> None:
+        def average(averaged: Any, current: Any, count: Any) -> None:
+            n = float(count)
+            torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
+
+        super().__init__(multi_avg_fn=average)
+
+
+class _Pace(Callback):
+    """Learning rate, end of the budget, Ctrl-C at a step's boundary, and the progress bar."""
+
+    def __init__(self, schedule: Schedule, checkpoint: Path | None, show: bool, advance: Callable[[float], None] | None) -> None:
+        self.schedule, self.checkpoint, self.show = schedule, checkpoint, show
+        self.advance = advance
+        self.elapsed = 0.0
+        self._interrupted = False
+        self._bar: Any = None
+
+    def progress(self, trainer: Trainer) -> float:
+        s = self.schedule
+        return trainer.global_step / s.max_steps if s.max_steps else self.elapsed / (s.budget or 1)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._last = time.perf_counter()
+        try:
+            self._handler = signal.signal(signal.SIGINT, self._interrupt)
+        except ValueError:  # not in the main thread: Ctrl-C is the caller's affair
+            self._handler = None
+        if self.show:
+            self._bar = _progress_bar()
+            self._bar.start()
+            self._task = self._bar.add_task("training", total=1.0, note="")
+
+    def _interrupt(self, *_: Any) -> None:
+        self._interrupted = True
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        for group in trainer.optimizers[0].param_groups:
+            group["lr"] = self.schedule.rate(self.progress(trainer))
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        now = time.perf_counter()
+        self.elapsed, self._last = self.elapsed + now - self._last, now
+        done = self.progress(trainer)
+        if self._bar and trainer.global_step % 10 == 0:
+            rate = trainer.global_step / self.elapsed
+            note = f"step {trainer.global_step}, {rate:.1f}/s"
+            psnr = trainer.callback_metrics.get("psnr")
+            note += f", {float(psnr):.2f} dB" if psnr is not None else ""
+            self._bar.update(self._task, completed=done, note=note)
+        if self.advance and trainer.global_step % 10 == 0:
+            self.advance(min(done, 1.0))
+        if self._interrupted:
+            if self.checkpoint:
+                trainer.save_checkpoint(self.checkpoint)
+            raise KeyboardInterrupt
+        if done >= 1:
+            trainer.should_stop = True
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if self._bar:
+            self._bar.stop()
+        if getattr(self, "_handler", None) is not None:
+            signal.signal(signal.SIGINT, self._handler)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"elapsed": self.elapsed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.elapsed = state_dict["elapsed"]
+
+
+def _progress_bar() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
+    )
+
+
+def _bfloat16(device: str) -> bool:
+    """Whether bfloat16 convolutions are faster than float32 ones here."""
+    if device != "cpu" and torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+class SafeCheckpoint(CheckpointIO):
+    """Training checkpoints as safetensors plus JSON: loading one can never run code."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        tensors: dict[str, Tensor] = {}
+        tree = json.dumps(_fold(checkpoint, tensors))
+        partial = Path(path).with_suffix(".partial")
+        save_file(tensors, partial, metadata={"hush-training": tree})
+        partial.replace(path)
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        with safe_open(path, framework="pt") as f:
+            tree = (f.metadata() or {}).get("hush-training")
+            if tree is None:
+                raise HushError(f"{path} is no training checkpoint of hush")
+            tensors = {key: f.get_tensor(key) for key in f.keys()}  # noqa: SIM118
+        folded: dict[str, Any] = _unfold(json.loads(tree), tensors)
+        return folded
+
+    def remove_checkpoint(self, path: Any) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+def _fold(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """JSON for nested dicts, lists and numbers, with tensors set aside by name."""
+    if isinstance(value, Tensor):
+        key = str(len(tensors))
+        tensors[key] = value.detach().contiguous().clone()
+        return {"tensor": key}
+    if isinstance(value, Mapping):  # keys may be integers, which JSON's objects cannot hold
+        return {"dict": [[k, _fold(v, tensors)] for k, v in value.items()]}
+    if isinstance(value, list | tuple):
+        return {"list": [_fold(v, tensors) for v in value]}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a training checkpoint cannot hold {type(value).__name__}")
+
+
+def _unfold(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if isinstance(value, dict):
+        if "tensor" in value:
+            return tensors[value["tensor"]]
+        if "dict" in value:
+            return {k: _unfold(v, tensors) for k, v in value["dict"]}
+        return [_unfold(v, tensors) for v in value["list"]]
+    return value

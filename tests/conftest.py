@@ -1,0 +1,71 @@
+"""What every test may lean on: the study data, small images, a fixed number of threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+# Before torch and matplotlib are first imported: two threads, as the defaults are made for,
+# and no display.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).parents[1]
+
+# The same examples every time, and however slow the machine: a time is never a pass condition.
+settings.register_profile("hush", deadline=None, derandomize=True, database=None)
+settings.load_profile("hush")
+
+
+@pytest.fixture(scope="session")
+def hush_data() -> Path:
+    """The study data's folder: HUSH_DATA, or ../shared/data beside the repository."""
+    path = Path(os.environ.get("HUSH_DATA") or ROOT.parent / "shared" / "data")
+    if not path.is_dir():
+        pytest.skip(f"no study data: {path} is not a folder (set HUSH_DATA to where the data is)")
+    return path
+
+
+@pytest.fixture(params=[1, 2], ids=["1 thread", "2 threads"])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Runs the test with torch on one thread and again on two."""
+    yield from _torch_threads(request.param)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[int]:
+    """Torch on one thread: for what must be equal bit by bit."""
+    yield from _torch_threads(1)
+
+
+def _torch_threads(number: int) -> Iterator[int]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    yield number
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def clean() -> np.ndarray:
+    """A photograph's detail, uint8 (96, 96): sky, hair, cloth and edges."""
+    from skimage.data import camera
+
+    image = camera()[96:288:2, 176:368:2].copy()
+    image.flags.writeable = False
+    return image
+
+
+@pytest.fixture(scope="session")
+def noisy(clean: np.ndarray) -> np.ndarray:
+    """`clean` with Gaussian noise of σ = 25/255 at seed 0, rounded and clipped, uint8 (96, 96)."""
+    noise = np.random.default_rng(0).normal(0, 25, clean.shape)
+    image = np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8)
+    image.flags.writeable = False
+    return image
