@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 # Before torch and matplotlib are first imported: two threads, as the defaults are made for,
 # and no display.
@@ -14,6 +15,11 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import numpy as np
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hush.methods.mid import MID
 
 ROOT = Path(__file__).parents[1]
 
@@ -69,3 +75,32 @@ def noisy(clean: np.ndarray) -> np.ndarray:
     image = np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8)
     image.flags.writeable = False
     return image
+
+
+@pytest.fixture(scope="session")
+def randomise() -> Callable[..., nn.Module]:
+    """Gives every weight of a network a random value; layers that start at zero hide others."""
+    import torch
+
+    def randomised(network: nn.Module, seed: int = 0) -> nn.Module:
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for weight in network.parameters():
+                spread = weight[0].numel() ** -0.5
+                weight.copy_(spread * torch.randn(weight.shape, generator=generator))
+        return network.eval()
+
+    return randomised
+
+
+@pytest.fixture(scope="session")
+def random_mid(randomise: Callable[..., nn.Module]) -> Callable[..., MID]:
+    """A tiny MID with random weights: what it removes is no noise, but all of it shows."""
+    from hush.methods.mid import MID
+
+    def make(channels: int = 1, seed: int = 0, **settings: Any) -> MID:
+        model = MID(channels=channels, widths=(8, 8), blocks=(1, 1), **settings)
+        model.networks_ = randomise(model._build(), seed)  # type: ignore[assignment]
+        return model
+
+    return make

@@ -223,6 +223,22 @@ def test_other_files_are_not_touched(data: Path, tmp_path: Path) -> None:
         assert (tmp_path / "r.json").read_text() == text
 
 
+def test_cases_are_picked_by_their_settings(data: Path) -> None:
+    results = images(data, where={"noise": "gauss*", "estimator": "given"})
+    (case,) = results.cases
+    assert case.settings["level"] == "25/255"
+    assert len(results.cells) == 4
+
+
+def test_a_model_of_ones_own_has_its_own_cells(data: Path) -> None:
+    images(data, model="my/net.safetensors")
+    results = images(data, model="my/net.safetensors", where={"level": "30", "estimator": "given"})
+    labels = {c.method: c.case.partition("model=")[2] for c in results.cells}
+    assert labels == {"none": "", "mid": "net"}
+    (rows,) = groups(STUDIES["mid/images"], results.ledger, results.cases).values()
+    assert [r.label for r in rows] == ["none", "mid model=net"]
+
+
 def test_methods_that_cannot_run_are_left_out_unless_asked_for(data: Path) -> None:
     def broken(name: str, options: Mapping[str, Any]) -> Method | None:
         if name == "bm3d":

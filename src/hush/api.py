@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,20 +13,25 @@ from typing import Any
 
 import numpy as np
 
-from hush.denoiser import Denoiser, default_axes
+from hush.denoiser import Denoiser, default_axes, finite
+from hush.denoiser import check_dtype as check_dtype
 from hush.errors import HushError
-from hush.methods import get, load
+from hush.methods import WEIGHTS, get, load, shipped
 from hush.noise.estimation import Estimate, estimate
 from hush.noise.processes import Process, parse
 from hush.record import Record
-
-WEIGHTS = Path(__file__).parent / "weights"
+from hush.report import residual_statistics
+from hush.report import warnings as residual_warnings
 
 #: told (what is being done, share of it that is done)
 Progress = Callable[[str, float], None]
 
+_CORRELATED = "spatially correlated"
+
 #: a given level this far from the estimated one is worth a warning
 MISMATCH = 1.3
+#: and this many times the data's whole span is a mistake
+ABSURD = 10.0
 
 
 @dataclass
@@ -116,6 +122,8 @@ def denoise_record(
     start = time.perf_counter()
     found = estimate_record(record)
     timings["estimate"] = time.perf_counter() - start
+    if process is not None:
+        _check_level(record, process)
     notes = _input_warnings(record, process, found)
     if adapt > 0:
         start = time.perf_counter()
@@ -138,22 +146,28 @@ def denoise_record(
         first = first or how
     timings["denoise"] = time.perf_counter() - start
     assert first is not None  # to_batch never gives an empty batch
+    process = first.process or found.process
+    start = time.perf_counter()
+    residual = residual_statistics(batch.data, out, process, strength=strength)
+    timings["check"] = time.perf_counter() - start
+    notes += [w for w in residual_warnings(residual) if not (found.correlated and _CORRELATED in w)]
     return Result(
         record=record.with_batch(out),
         noisy=record,
         estimate=found,
-        process=first.process or found.process,
+        process=process,
         method=denoiser.name,
-        model=_model_name(model, record) if denoiser.trained else "",
+        model=model_name(model, record) if denoiser.trained else "",
         steps=getattr(denoiser, "steps", 1),
         step=first.step,
         trace=first.trace,
         timings=timings,
         warnings=notes,
+        residual=residual,
     )
 
 
-def inspect(x: np.ndarray | Record, axes: str | None = None) -> dict[str, Any]:
+def inspect(x: np.ndarray | Record, axes: str | None = None, device: str = "cpu") -> dict[str, Any]:
     """The noise in an image, and what denoising it would do; levels in the data's own units.
 
     Returns at least family, sigma, gain, read_sigma, correlated, correlation, clipped, step,
@@ -163,8 +177,8 @@ def inspect(x: np.ndarray | Record, axes: str | None = None) -> dict[str, Any]:
     check_dtype(record.data)
     scale = record.to_batch().scale
     found = estimate_record(record)
-    model = _model_name(None, record)
-    denoiser = choose(record, None, "mid", None, "cpu")
+    model = model_name(None, record)
+    denoiser = choose(record, None, "mid", None, device)
     batch = record.to_batch()
     middle = batch.floats(len(batch) // 2)
     step = max(_step(denoiser, plane) for plane in _planes(denoiser, middle))
@@ -217,7 +231,7 @@ def choose(
             raise HushError(f"{method} has nothing to learn and takes no model; leave --model out")
         denoiser = cls()
     else:
-        denoiser = _load(str(_model_path(_model_name(model, record))))
+        denoiser = _load(str(_model_path(model_name(model, record))))
     if steps is not None:
         if steps < 1:
             raise HushError(f"the number of steps must be at least 1, not {steps}")
@@ -243,7 +257,8 @@ def adapted(
     images = []
     for record in records:
         batch = record.to_batch()
-        images += [p for i in range(len(batch)) for p in _planes(denoiser, batch.floats(i))]
+        for i in range(len(batch)):
+            images += _planes(denoiser, finite(batch.floats(i)))
     told = (lambda share: progress("adapting", share)) if progress else None
     better: Denoiser = denoiser.adapt(images, seconds, noise=noise, seed=seed, advance=told)
     return better
@@ -271,28 +286,19 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def check_dtype(x: np.ndarray) -> None:
-    """Refuse what is not a real-valued image."""
-    if x.dtype.kind == "b":
-        raise HushError("this is a boolean mask, not an image; there is no noise to measure in it")
-    if x.dtype.kind not in "iuf":
-        raise HushError(f"hush denoises integers and real numbers, not {x.dtype}; convert it first")
-    if x.size == 0:
-        raise HushError(f"the image is empty: its shape is {x.shape}")
-
-
 @lru_cache(maxsize=4)
 def _load(path: str) -> Denoiser:
     return load(path)
 
 
-def _model_name(model: str | Path | Denoiser | None, record: Record) -> str:
+def model_name(model: str | Path | Denoiser | None, record: Record) -> str:
+    """What the model for a record is called: as given, or the shipped one for its channels."""
     if isinstance(model, Denoiser):
         return ""
     if model is not None:
         return str(model)
     # Colour statistics belong to interleaved RGB; other channels are unrelated gray images.
-    return "mid-rgb" if "S" in record.axes and record.channels == 3 else "mid-gray"
+    return shipped("mid", record.channels if "S" in record.axes else 1)
 
 
 def _model_path(name: str) -> Path:
@@ -313,17 +319,25 @@ def _planes(denoiser: Denoiser, x: np.ndarray) -> list[np.ndarray]:
 
 
 def _step(denoiser: Denoiser, x: np.ndarray) -> float:
-    from hush.denoiser import fill_nearest
-
-    finite = np.isfinite(x)
-    if not finite.all():
-        x = fill_nearest(x, finite)
-    return float(denoiser.estimate(x)[1]) if hasattr(denoiser, "estimate") else 0.0
+    return float(denoiser.estimate(finite(x))[1]) if hasattr(denoiser, "estimate") else 0.0
 
 
 def _nonfinite(record: Record) -> int:
     x = record.data
     return int(x.size - np.count_nonzero(np.isfinite(x))) if x.dtype.kind == "f" else 0
+
+
+def _check_level(record: Record, given: Process) -> None:
+    """Refuse noise that is far more than all that the data spans."""
+    scale = record.to_batch().scale
+    x = np.asarray(record.data[..., :: max(1, record.data.shape[-1] // 256)], np.float64)
+    x = x[np.isfinite(x)] / scale
+    level = math.sqrt(float(np.mean(given.variance(x)))) if x.size else 0.0
+    if x.size and level > ABSURD * np.ptp(x) > 0:
+        raise HushError(
+            f"noise of σ {level * scale:.3g} cannot be in data that spans {np.ptp(x) * scale:.3g}; "
+            "a bare level is in the data's own units, a/b on a scale that ends at b"
+        )
 
 
 def _input_warnings(record: Record, given: Process | None, found: Estimate) -> list[str]:
@@ -334,7 +348,7 @@ def _input_warnings(record: Record, given: Process | None, found: Estimate) -> l
         notes.append(f"{bad} pixels are NaN or infinite; they stay as they are")
     if found.correlated:
         notes.append(
-            f"The noise is spatially correlated (lag-1 {found.correlation:.2f}); the shipped "
+            f"The noise is {_CORRELATED} (lag-1 {found.correlation:.2f}); the shipped "
             "models know white noise, so some of it will stay: try hush train on your own files."
         )
     if given is not None and found.sigma > 0:

@@ -85,6 +85,7 @@ class Denoiser:
         strength : share of the estimated noise to remove, 0 to 1.
         """
         x = np.asarray(x)
+        check_dtype(x)
         record = Record(x, axes or default_axes(x.shape))
         batch = record.to_batch()
         process = _process(noise, batch.scale)
@@ -107,16 +108,17 @@ class Denoiser:
         neighbour for everything else.
         """
         stored = batch.data[index]
-        if min(stored.shape[1:]) < 1 or stored.size == 0:
-            raise HushError(f"the image is empty: its shape is {stored.shape}")
+        check_dtype(stored)
         x = batch.floats(index)
-        finite = np.isfinite(x)
-        whole = bool(finite.all())
-        x = x if whole else fill_nearest(x, finite)
+        valid = np.isfinite(x)
+        whole = bool(valid.all())
+        x = x if whole else fill_nearest(x, valid)
         result = self.restore(x, noise, advance)
+        if strength == 0:  # float32, which everything else is done in, need not hold the values
+            return stored.copy(), result
         y = result.data if strength == 1 else x + np.float32(strength) * (result.data - x)
         y = to_stored(y, stored.dtype, batch.scale)
-        return (y if whole else np.where(finite, y, stored)), result
+        return (y if whole else np.where(valid, y, stored)), result
 
     def replace(self: D, **changes: Any) -> D:
         """A copy with other settings that shares what was learned."""
@@ -161,6 +163,16 @@ class Denoiser:
             save_file(tensors, partial, metadata={"hush": meta})
 
 
+def check_dtype(x: np.ndarray) -> None:
+    """Refuse what is not a real-valued image."""
+    if x.dtype.kind == "b":
+        raise HushError("this is a boolean mask, not an image; there is no noise to measure in it")
+    if x.dtype.kind not in "iuf":
+        raise HushError(f"hush denoises integers and real numbers, not {x.dtype}; convert it first")
+    if x.size == 0:
+        raise HushError(f"the image is empty: its shape is {x.shape}")
+
+
 def default_axes(shape: tuple[int, ...]) -> str:
     """``YX``; ``YXS`` where the last of three dimensions is 3; else planes in a stack."""
     if len(shape) < 2:
@@ -179,12 +191,18 @@ def to_stored(x: np.ndarray, dtype: np.dtype[Any], scale: float) -> np.ndarray:
     return x.astype(dtype) if scale == 1 else (x * scale).astype(dtype)
 
 
-def fill_nearest(x: np.ndarray, finite: np.ndarray) -> np.ndarray:
-    """`x` ``(C, H, W)`` with the pixels that are not `finite` taken from the nearest that is."""
+def finite(x: np.ndarray) -> np.ndarray:
+    """An image ``(C, H, W)`` with pixels that are not finite taken from their neighbours."""
+    valid = np.isfinite(x)
+    return x if valid.all() else fill_nearest(x, valid)
+
+
+def fill_nearest(x: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """`x` ``(C, H, W)`` with the pixels that are not `valid` taken from the nearest that is."""
     from scipy.ndimage import distance_transform_edt
 
     out = x.copy()
-    for plane, ok in zip(out, finite, strict=True):
+    for plane, ok in zip(out, valid, strict=True):
         if not ok.any():
             raise HushError("a whole channel is NaN or infinite; there is nothing to denoise")
         index = distance_transform_edt(~ok, return_distances=False, return_indices=True)

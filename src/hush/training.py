@@ -26,7 +26,7 @@ from lightning.fabric.plugins.io import CheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -36,6 +36,8 @@ from hush.errors import HushError
 Loss = Callable[[Tensor, list[int], torch.Generator], Mapping[str, Tensor]]
 #: figures on held-out data, e.g. {"psnr": 29.0}
 Validation = Callable[[], Mapping[str, float]]
+
+CHECKPOINT_EVERY = 60.0  #: seconds
 
 
 @dataclass(frozen=True)
@@ -118,27 +120,30 @@ def train(
 ) -> dict[str, float]:
     """Train `networks` in place; their weights end as the moving average (EMA).
 
-    `folder` holds the log (``log.csv``), previews and the checkpoint that `resume` continues
-    from. `progress` shows a bar; `advance` is told the share done now and then. Returns steps, seconds and the last validation figures. Ctrl-C saves and raises
-    ``KeyboardInterrupt``.
+    `folder` holds the log (``metrics.csv``; of runs that were resumed ``metrics.1.csv`` and so
+    on), previews and the checkpoint that `resume` continues from. `progress` shows a bar;
+    `advance` is told the share done now and then. Returns steps, seconds and the last
+    validation figures. Ctrl-C saves and raises ``KeyboardInterrupt``.
     """
     pace = _Pace(schedule, folder / "resume.safetensors" if folder else None, progress, advance)
     module = _Module(networks, patches, loss, schedule, validate, preview, folder)
-    callbacks: list[Callback] = [pace, _Averaging(schedule.ema)]
+    # The average first: an interrupt saves from within `pace`, and must save this step's average.
+    callbacks: list[Callback] = [_Averaging(schedule.ema), pace]
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
-        callbacks.append(
-            ModelCheckpoint(
-                folder,
-                filename="resume",
-                train_time_interval=timedelta(seconds=60),
-                enable_version_counter=False,
-            )
+        saver = ModelCheckpoint(
+            folder,
+            filename="resume",
+            train_time_interval=timedelta(seconds=CHECKPOINT_EVERY),
+            enable_version_counter=False,
         )
-        ModelCheckpoint.FILE_EXTENSION = ".safetensors"
+        saver.FILE_EXTENSION = ".safetensors"
+        callbacks.append(saver)
     checkpoint = folder / "resume.safetensors" if folder and resume else None
     if checkpoint and not checkpoint.exists():
         raise HushError(f"there is nothing to resume: {checkpoint} does not exist")
+    if folder and resume:
+        _keep_log(folder)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's advice on workers and loggers
         logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -160,11 +165,14 @@ def train(
             enable_model_summary=False,
             enable_checkpointing=bool(folder),
         )
+        unused = torch.Generator()  # a loader without one would draw from the global generator
         try:
             trainer.fit(
                 module,
-                torch.utils.data.DataLoader(_Forever(), batch_size=None),
-                torch.utils.data.DataLoader([0], batch_size=None) if validate else None,
+                torch.utils.data.DataLoader(_Forever(), batch_size=None, generator=unused),
+                torch.utils.data.DataLoader([0], batch_size=None, generator=unused)  # type: ignore[arg-type]
+                if validate
+                else None,
                 ckpt_path=str(checkpoint) if checkpoint else None,
             )
         except SystemExit:
@@ -172,6 +180,13 @@ def train(
     networks.to("cpu").eval()
     figures = dict(validate()) if validate else {}
     return {"steps": trainer.global_step, "seconds": round(pace.elapsed, 1), **figures}
+
+
+def _keep_log(folder: Path) -> None:
+    """Set the log so far aside: Lightning's logger begins with an empty one."""
+    log = folder / "metrics.csv"
+    if log.exists():
+        log.rename(folder / f"metrics.{len(list(folder.glob('metrics*.csv')))}.csv")
 
 
 class _Forever(torch.utils.data.IterableDataset[int]):
@@ -251,7 +266,13 @@ class _Averaging(WeightAveraging):
 class _Pace(Callback):
     """Learning rate, end of the budget, Ctrl-C at a step's boundary, and the progress bar."""
 
-    def __init__(self, schedule: Schedule, checkpoint: Path | None, show: bool, advance: Callable[[float], None] | None) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        checkpoint: Path | None,
+        show: bool,
+        advance: Callable[[float], None] | None,
+    ) -> None:
         self.schedule, self.checkpoint, self.show = schedule, checkpoint, show
         self.advance = advance
         self.elapsed = 0.0
@@ -314,7 +335,13 @@ class _Pace(Callback):
 
 def _progress_bar() -> Any:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     return Progress(
         TextColumn("{task.description}"),
@@ -338,7 +365,9 @@ def _bfloat16(device: str) -> bool:
 class SafeCheckpoint(CheckpointIO):
     """Training checkpoints as safetensors plus JSON: loading one can never run code."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
         tensors: dict[str, Tensor] = {}
         tree = json.dumps(_fold(checkpoint, tensors))
         partial = Path(path).with_suffix(".partial")
@@ -348,11 +377,14 @@ class SafeCheckpoint(CheckpointIO):
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        with safe_open(path, framework="pt") as f:
-            tree = (f.metadata() or {}).get("hush-training")
-            if tree is None:
-                raise HushError(f"{path} is no training checkpoint of hush")
-            tensors = {key: f.get_tensor(key) for key in f.keys()}  # noqa: SIM118
+        try:
+            with safe_open(path, framework="pt") as f:
+                tree = (f.metadata() or {}).get("hush-training")
+                tensors = {key: f.get_tensor(key) for key in f.keys()}  # noqa: SIM118
+        except SafetensorError as e:
+            raise HushError(f"{path} is damaged ({e}); train without --resume") from e
+        if tree is None:
+            raise HushError(f"{path} is no training checkpoint of hush; train without --resume")
         folded: dict[str, Any] = _unfold(json.loads(tree), tensors)
         return folded
 

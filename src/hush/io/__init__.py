@@ -10,8 +10,8 @@ Metadata that travels between formats, under these keys of ``Record.meta`` (all 
 ``format``
     Name of the format that was read, from `FORMATS`.
 ``alpha``
-    Array of the opacity samples, of the data's shape except for the length of axis S; kept
-    verbatim and put back on writing. ``alpha_samples`` is how many they are.
+    Array of the opacity samples, of the data's shape except for the length of one axis,
+    ``alpha_axis``; kept verbatim and put back on writing. ``alpha_samples`` is how many they are.
 ``icc``, ``exif``
     Colour profile and EXIF block as bytes (EXIF as in a JPEG file, beginning ``Exif\\0\\0``). The
     orientation in it is passed on, never applied.
@@ -101,8 +101,8 @@ def read(path: str | os.PathLike[str]) -> Record:
         8-, 16- or 32-bit integers or floats with axes Y and X.
     """
     path = Path(path)
-    file = array.split_key(path)[0]
     try:
+        file = array.split_key(path)[0]
         if file.is_dir():
             raise HushError(f"{path}: is a folder; give the files in it")
         if file.exists() and not file.is_file():
@@ -139,17 +139,9 @@ def read(path: str | os.PathLike[str]) -> Record:
 def check(record: Record, path: str | os.PathLike[str]) -> None:
     """Raise HushError, in one sentence, if `write` could not write `record` to `path`.
 
-    Costs nothing and touches no file: call it before work whose result is to be written.
+    Touches no file: call it before long work whose result is to be written.
     """
-    path = Path(path)
-    fmt = _format_for(path)
-    if record.source is not None and _same_file(path, record.source):
-        raise HushError(f"{path}: is the input itself; choose another output")
-    _check_target(path)
-    try:
-        fmt.check(_join_alpha(record))
-    except HushError as error:
-        raise HushError(f"{path}: {error}") from error
+    _prepare(record, Path(path))
 
 
 def write(record: Record, path: str | os.PathLike[str]) -> None:
@@ -163,14 +155,17 @@ def write(record: Record, path: str | os.PathLike[str]) -> None:
         One sentence naming the file, if `check` would raise or the disk is full.
     """
     path = Path(path)
-    check(record, path)
-    codec = _format_for(path).write
-    assert codec is not None
+    fmt, record = _prepare(record, path)
+    assert fmt.write is not None
     with atomic(path) as part:
         try:
-            codec(_join_alpha(record), part)
+            fmt.write(record, part)
         except HushError as error:
             raise HushError(f"{path}: {error}") from error
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # as varied as when reading
+            raise HushError(f"{path}: cannot be written as {fmt.name}: {_reason(error)}") from error
 
 
 @contextmanager
@@ -256,6 +251,20 @@ def _format_for(path: Path) -> Format:
     return fmt
 
 
+def _prepare(record: Record, path: Path) -> tuple[Format, Record]:
+    """The format for `path`, and what to hand to its writer."""
+    fmt = _format_for(path)
+    if record.source is not None and _same_file(path, record.source):
+        raise HushError(f"{path}: is the input itself; choose another output")
+    _check_target(path)
+    try:
+        record = _join_alpha(record)
+        fmt.check(record)
+    except HushError as error:
+        raise HushError(f"{path}: {error}") from error
+    return fmt, record
+
+
 def _check_samples(record: Record) -> None:
     """Raise HushError unless the samples are numbers that methods can work on."""
     dtype, axes = record.data.dtype, record.axes
@@ -281,7 +290,7 @@ def _split_alpha(record: Record) -> Record:
         return record
     axis = record.axes.index("S")
     colour, alpha = np.split(record.data, [-count], axis=axis)
-    return replace(record, data=colour, meta={**record.meta, "alpha": alpha})
+    return replace(record, data=colour, meta={**record.meta, "alpha": alpha, "alpha_axis": axis})
 
 
 def _join_alpha(record: Record) -> Record:
@@ -289,12 +298,9 @@ def _join_alpha(record: Record) -> Record:
     alpha = record.meta.get("alpha")
     if alpha is None:
         return record
-    data, axis = record.data, record.axes.find("S")
-    if (
-        axis < 0
-        or alpha.dtype != data.dtype
-        or np.delete(alpha.shape, axis).tolist() != np.delete(data.shape, axis).tolist()
-    ):
+    data, axis = record.data, record.meta["alpha_axis"]
+    others = [[*x.shape[:axis], *x.shape[axis + 1 :]] for x in (alpha, data)]
+    if alpha.dtype != data.dtype or others[0] != others[1]:
         raise HushError(
             f"the alpha channel, {alpha.dtype} {alpha.shape}, does not fit the samples, "
             f"{data.dtype} {data.shape}; drop 'alpha' and 'alpha_samples' from the metadata"

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 from PIL import Image
 
@@ -22,23 +21,27 @@ from hush.record import Record
 #: Chunks that stay true when samples change; others (``tRNS``, ``sBIT``, ``tIME``, ...) are left.
 _KEPT = b"iCCP gAMA cHRM sRGB cICP mDCV cLLI pHYs eXIf tEXt zTXt iTXt".split()
 
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _INCH = 0.0254
 
 
 def read_png(path: Path) -> Record:
     """A PNG image: uint8 or uint16, axes YX or YXS."""
-    content = path.read_bytes()
-    chunks = list(_chunks(content))
+    import imagecodecs  # here, so that other formats do not wait for it
+
+    chunks = list(_chunks(path.read_bytes()))
     depth, colour = chunks[0][1][8:10]
     if colour == 3:
         raise HushError("is a palette image; convert it to gray or RGB first")
     if depth == 1:
         raise HushError("is a 1-bit image; convert it to gray first")
-    if any(kind == b"acTL" for kind, _ in chunks):
+    if any(kind == b"acTL" for kind, *_ in chunks):
         raise HushError("is an animation; save its frames as a TIFF stack first")
-    data = imagecodecs.png_decode(content)
+    # without what libpng would only complain about, on the terminal
+    pixels = (raw for kind, _, raw in chunks if kind[:1].isupper() or kind == b"tRNS")
+    data = imagecodecs.png_decode(_SIGNATURE + b"".join(pixels))
     axes = "YX" if data.ndim == 2 else "YXS"
-    kept = tuple((kind, body) for kind, body in chunks if kind in _KEPT)
+    kept = tuple((kind, body) for kind, body, _ in chunks if kind in _KEPT)
     alpha = int(data.ndim == 3 and data.shape[2] in (2, 4))
     meta: dict[str, Any] = {"png": kept, "alpha_samples": alpha}
     for kind, body in kept:
@@ -53,6 +56,8 @@ def read_png(path: Path) -> Record:
 
 def write_png(record: Record, path: Path) -> None:
     """Write a PNG image with the chunks of the one that was read, or with metadata of others."""
+    import imagecodecs
+
     content = imagecodecs.png_encode(png_array(record))
     meta = record.meta
     chunks = list(meta.get("png", ()))
@@ -64,7 +69,7 @@ def write_png(record: Record, path: Path) -> None:
         if "resolution" in meta:
             x, y = (min(round(r), 2**31 - 1) for r in meta["resolution"])
             chunks.append((b"pHYs", struct.pack(">IIB", x, y, 1)))
-    header = 8 + 12 + 13  # signature and IHDR, which comes first
+    header = len(_SIGNATURE) + 12 + 13  # and IHDR, which comes first
     extra = b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
         for kind, body in chunks
@@ -118,16 +123,15 @@ def read_jpeg(path: Path) -> Record:
     )
 
 
-def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Type and body of each chunk of a PNG file."""
-    start = 8
-    while start < len(content):
-        length, kind = struct.unpack_from(">I4s", content, start)
-        body = content[start + 8 : start + 8 + length]
-        if len(body) < length:
+def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Type, body and all bytes, checksum included, of each chunk of a PNG file."""
+    start, kind = len(_SIGNATURE), b""
+    while kind != b"IEND":
+        if start + 12 > len(content):
             raise HushError("is truncated")
-        yield kind, body
-        if kind == b"IEND":
-            return
-        start += 12 + length
-    raise HushError("is truncated")
+        length, kind = struct.unpack_from(">I4s", content, start)
+        raw = content[start : start + 12 + length]
+        if len(raw) < 12 + length:
+            raise HushError("is truncated")
+        yield kind, raw[8:-4], raw
+        start += len(raw)

@@ -9,11 +9,14 @@ plane, and the EXIF and GPS directories.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import operator
+import os
+import re
 import struct
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,29 +24,20 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from PIL import Image
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from tifffile import COMPRESSION, PHOTOMETRIC
 
 from hush.errors import HushError
+from hush.io import exif
 from hush.io.array import UNKNOWN
+from hush.io.exif import Exif, Tag
 from hush.record import Record
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 OME_SUFFIXES = (".ome.tif", ".ome.tiff")
 
-#: A tag as tifffile takes it: code, type, count, bytes.
-Tag = tuple[int, int, int, bytes]
-
 #: Tags that say where and how samples are stored, which is the writer's business, and Photoshop's
 #: copy of the layers (37724), which are the noisy ones.
 _STRUCTURE = tifffile.TIFF.TAG_FILTERED | {282, 283, 288, 289, 296, 347, *range(512, 533), 37724}
-
-#: Directories that EXIF consists of, by tag code.
-_EXIF_IFDS = {34665: "ExifTag", 34853: "GPSTag"}
-
-#: Strings and the orientation that EXIF keeps beside its directories.
-_EXIF_TAGS = (271, 272, 274, 306, 315, 33432)
 
 #: Compressions that an output keeps; what was compressed with loss is deflated.
 _LOSSLESS = {"LZW", "DEFLATE", "ADOBE_DEFLATE", "PACKBITS", "ZSTD", "LZMA"}
@@ -81,12 +75,13 @@ class Layout:
 
     def blocks(self, data: np.ndarray) -> Iterator[tuple[np.ndarray, list[Any]]]:
         """Parts of `data` that share tags, and these: one contiguous block if possible."""
+        pages = data.reshape(-1, *self.page)
         first, *others = self.tags
         rest = others[0] if others else ()
         if all(tags == rest for tags in others) and set(rest) <= set(first):
-            yield data, [(*tag, tag not in rest) for tag in first]
+            yield pages, [(*tag, tag not in rest) for tag in first]
         else:
-            for page, tags in zip(data.reshape(-1, *self.page), self.tags, strict=True):
+            for page, tags in zip(pages, self.tags, strict=True):
                 yield page, [(*tag, True) for tag in tags]
 
 
@@ -129,21 +124,24 @@ def read(path: Path) -> Record:
             data = np.memmap(path, dtype, "r", series.dataoffset, series.shape)
         if complaints:
             raise ValueError(complaints[0])
+        big = tif.is_bigtiff or data.nbytes > _CLASSIC_LIMIT
         planes = data.size // max(page.size, 1)
-        paged = len(all_tags) == len(parts) == planes
-        tags = tuple(all_tags[p.index] for p in parts) if paged else (all_tags[0],)
+        in_order = [part.index for part in parts] == list(range(len(all_tags)))
+        tags = tuple(all_tags) if in_order else (all_tags[0],)
         layout = Layout(
             shape=data.shape,
             dtype=data.dtype,
             axes=series.axes,
             kind=series.kind,
-            header={"bigtiff": tif.is_bigtiff, "byteorder": tif.byteorder},
+            header={"bigtiff": big, "byteorder": tif.byteorder},
             options=_options(page),
             page=page.shape,
             tags=(_rewrite_ome(tags[0], planes), *tags[1:]) if series.kind == "ome" else tags,
         )
-        meta = {"tiff": layout, "alpha_samples": _alpha_samples(page), **_common(tif, page)}
-    return Record(data, _distinct(layout.axes), meta=meta)
+        axes = _axes(series)
+        alpha = _alpha_samples(page) if "S" in axes else 0
+        meta = {"tiff": layout, "alpha_samples": alpha, **_common(path, tif, page)}
+    return Record(data, axes, meta=meta)
 
 
 def write(record: Record, path: Path) -> None:
@@ -159,26 +157,35 @@ def write(record: Record, path: Path) -> None:
             layout is not None
             and (layout.shape, layout.dtype) == (data.shape, data.dtype)
             and (layout.kind == "ome" or not ome)
+            and _write_like(layout, record, path)
         ):
-            _write_like(layout, record, path)
-            with tifffile.TiffFile(path) as tif:
-                if (tif.series[0].axes, tif.series[0].shape) == (layout.axes, layout.shape):
-                    return
-            # the tags promise a structure that only their vendor's software writes: go without
+            return
         _write_new(record, path, ome)
 
 
-def _write_like(layout: Layout, record: Record, path: Path) -> None:
-    """Write the record with the layout and all tags of the file that it was read from."""
-    directories = {} if layout.header["bigtiff"] else _exif_directories(record)
-    with tifffile.TiffWriter(path, **layout.header) as out:
-        pointers = _pointers(directories)
-        for block, tags in layout.blocks(record.data):
-            out.write(
-                block, metadata=None, software=False, extratags=tags + pointers, **layout.options
-            )
-            pointers = []
-    _append_exif(path, directories)
+def _write_like(layout: Layout, record: Record, path: Path) -> bool:
+    """Write the record with the layout and all tags of the file that it was read from.
+
+    False if that did not succeed: some tags promise a structure that only their vendor's
+    software writes, and some are damaged.
+    """
+    camera = Exif.from_bytes(record.meta.get("exif", b""))
+    fits = not layout.header["bigtiff"] and camera.order == layout.header["byteorder"]
+    directories = camera.directories if fits else {}
+    options = {"metadata": None, "software": False, **layout.options}
+    try:
+        with tifffile.TiffWriter(path, ome=False, **layout.header) as out:
+            pointers = _pointers(directories)
+            for block, tags in layout.blocks(record.data):
+                out.write(block, extratags=tags + pointers, **options)
+                pointers = []
+        _append(path, directories)
+        with tifffile.TiffFile(path) as tif:
+            return (tif.series[0].axes, tif.series[0].shape) == (layout.axes, layout.shape)
+    except OSError:  # no room for any other way either
+        raise
+    except Exception:
+        return False
 
 
 def _write_new(record: Record, path: Path, ome: bool) -> None:
@@ -186,12 +193,17 @@ def _write_new(record: Record, path: Path, ome: bool) -> None:
     data, axes, meta = record.data, record.axes, record.meta
     samples = data.shape[axes.index("S")] if "S" in axes else 1
     alpha = meta.get("alpha_samples", 0)
-    rgb = samples - alpha == 3
-    options: dict[str, Any] = {"photometric": "rgb" if rgb else "minisblack"}
-    if "S" in axes:
-        options["planarconfig"] = "contig" if axes.endswith("S") else "separate"
+    options: dict[str, Any] = {"photometric": "minisblack"}
+    if samples == 1 and axes.endswith("S"):  # TIFF has no axis of one sample
+        data, axes = data[..., 0], axes[:-1]
+    elif samples > 1 and axes.endswith(("YXS", "SYX")):
+        rgb = samples - alpha == 3
         extra = samples - alpha - (3 if rgb else 1)
-        options["extrasamples"] = [0] * extra + [2] * alpha or None
+        options = {
+            "photometric": "rgb" if rgb else "minisblack",
+            "planarconfig": "contig" if axes.endswith("S") else "separate",
+            "extrasamples": [0] * extra + [2] * alpha or None,
+        }
     description: dict[str, Any] = {"axes": axes}
     if "resolution" in meta:
         x, y = meta["resolution"]
@@ -200,23 +212,23 @@ def _write_new(record: Record, path: Path, ome: bool) -> None:
             description |= {"PhysicalSizeX": 1e6 / x, "PhysicalSizeY": 1e6 / y}
             description |= {"PhysicalSizeXUnit": "µm", "PhysicalSizeYUnit": "µm"}
     big = data.nbytes > _CLASSIC_LIMIT
-    directories = {} if big else _exif_directories(record)
-    tags = [(c, 2, 0, v, True) for c, v in _exif(record).items() if isinstance(v, str)]
-    if orientation := _exif(record).get(274):
-        tags.append((274, 3, 1, orientation, True))
+    camera = Exif.from_bytes(meta.get("exif", b""))
+    directories = {} if big else camera.directories
+    tags = list(camera.first)
+    if "icc" in meta:
+        tags.append((34675, 7, len(meta["icc"]), meta["icc"]))
     try:
-        with tifffile.TiffWriter(path, bigtiff=big, ome=ome) as out:
+        with tifffile.TiffWriter(path, bigtiff=big, byteorder=camera.order, ome=ome) as out:
             out.write(
                 data,
                 metadata=description,
                 software=False,
-                iccprofile=meta.get("icc"),
-                extratags=[t for t in tags if t[0] in _EXIF_TAGS] + _pointers(directories),
+                extratags=[(*tag, True) for tag in tags] + _pointers(directories),
                 **options,
             )
     except tifffile.OmeXmlError as error:
         raise HushError(f"an OME-TIFF cannot hold axes {axes}; end the name in .tif") from error
-    _append_exif(path, directories)
+    _append(path, directories)
 
 
 def _options(page: tifffile.TiffPage) -> dict[str, Any]:
@@ -233,7 +245,7 @@ def _options(page: tifffile.TiffPage) -> dict[str, Any]:
     if page.is_tiled:
         options["tile"] = page.tile
     x, y, unit = (page.tags.get(code) for code in (282, 283, 296))
-    if x and y and min(*x.value, *y.value) > 0:
+    if x and y and len(x.value) == len(y.value) == 2 and min(*x.value, *y.value) > 0:
         options["resolution"] = (x.value, y.value)
         options["resolutionunit"] = unit.value if unit else None
     return options
@@ -242,11 +254,8 @@ def _options(page: tifffile.TiffPage) -> dict[str, Any]:
 def _tags(page: Any) -> tuple[Tag, ...]:
     """The tags of a page that do not say where or how samples are stored."""
     offsets = (13, 18)  # types of tags that point to another directory
-    return tuple(
-        tag.astuple()[:4]
-        for tag in page.tags
-        if tag.code not in _STRUCTURE and tag.dtype not in offsets
-    )
+    kept = (t for t in page.tags if t.code not in _STRUCTURE and t.dtype not in offsets)
+    return tuple(tag.astuple()[:4] for tag in kept)
 
 
 def _name(code: int) -> str:
@@ -270,27 +279,33 @@ def _check_colours(page: tifffile.TiffPage) -> None:
         raise HushError(f"is a {name} image; convert it to gray or RGB first")
 
 
+def _axes(series: tifffile.TiffPageSeries) -> str:
+    """Axes as a Record has them: no letter twice."""
+    axes, page = series.axes, series.keyframe
+    if page.planarconfig == 2 and series.kind == "shaped" and '"axes"' not in page.description:
+        # tifffile stores any stack of 3 or 4 images like this unless told their axes; taken for
+        # one colour image, their contents would mix
+        axes = axes.replace("S", "Q")
+    free = (a for a in UNKNOWN if a not in axes)
+    result = ""
+    for letter in axes:
+        result += next(free) if letter in result else letter
+    return result
+
+
 def _alpha_samples(page: tifffile.TiffPage) -> int:
     """How many of the last samples are opacity, by the ExtraSamples tag."""
-    opaque = [int(kind) in (1, 2) for kind in page.extrasamples or ()]
-    return next((i for i, is_alpha in enumerate(reversed(opaque)) if not is_alpha), len(opaque))
+    extra = reversed(page.extrasamples or ())
+    return len(list(itertools.takewhile(lambda kind: int(kind) in (1, 2), extra)))
 
 
-def _common(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[str, Any]:
+def _common(path: Path, tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[str, Any]:
     """Metadata that other formats hold as well: ICC profile, EXIF and resolution."""
     meta: dict[str, Any] = {}
     if 34675 in page.tags:
         meta["icc"] = bytes(page.tags[34675].value)
-    exif = Image.Exif()
-    for code in _EXIF_TAGS:
-        if code in page.tags:
-            exif[code] = page.tags[code].value
-    for code in () if tif.is_bigtiff else _EXIF_IFDS:
-        if code in page.tags:
-            with suppress(Exception):  # damaged EXIF is no reason to refuse the image
-                exif.get_ifd(code).update(_read_directory(tif, page.tags[code]))
-    if len(exif) or any(exif.get_ifd(code) for code in _EXIF_IFDS):
-        meta["exif"] = exif.tobytes()
+    if block := _exif(path, tif, page).to_bytes():
+        meta["exif"] = block
     resolution = _options(page).get("resolution")
     unit = {2: "inch", 3: "cm"}.get(_options(page).get("resolutionunit") or 0)
     unit = unit or (tif.imagej_metadata or {}).get("unit")
@@ -317,63 +332,41 @@ def _rewrite_ome(tags: tuple[Tag, ...], planes: int) -> tuple[Tag, ...]:
     return tuple((270, 2, len(text), text) if tag[0] == 270 else tag for tag in tags)
 
 
-def _read_directory(tif: tifffile.TiffFile, tag: tifffile.TiffTag) -> dict[int, Any]:
-    """The tags of the directory that `tag` points to, as Pillow decodes them."""
-    stream: Any = tif.filehandle
-    stream.seek(0)
-    directory = ImageFileDirectory_v2(stream.read(8), group=tag.code)
-    stream.seek(struct.unpack(tif.byteorder + "I", tag.astuple()[3])[0])
-    directory.load(stream)
-    return dict(directory)
+def _exif(path: Path, tif: tifffile.TiffFile, page: tifffile.TiffPage) -> Exif:
+    """The camera's notes: some tags of the first page and the directories it points to."""
+    first = tuple(tag for tag in _tags(page) if tag[0] in exif.FIRST)
+    pointers = [page.tags[code] for code in exif.DIRECTORIES if code in page.tags]
+    directories = {}
+    if pointers and not tif.is_bigtiff:
+        content = np.memmap(path, np.uint8, "r").data
+        for tag in pointers:
+            with suppress(struct.error, KeyError, IndexError):  # no reason to refuse the image
+                (offset,) = struct.unpack_from(tif.byteorder + "I", content, tag.offset + 8)
+                directories[tag.code] = exif.read_directory(content, offset, tif.byteorder)
+    return Exif(tif.byteorder, first, directories)
 
 
-def _exif(record: Record) -> Image.Exif:
-    """The record's EXIF block, decoded; empty without one."""
-    exif = Image.Exif()
-    with suppress(Exception):  # damaged EXIF is no reason to lose the image
-        exif.load(record.meta.get("exif", b""))
-    return exif
+def _pointers(directories: Iterable[int]) -> list[Any]:
+    """Tags that will point to the directories; by name, as tifffile refuses their codes."""
+    return [(exif.DIRECTORIES[code], 4, 1, 0, True) for code in directories]
 
 
-def _exif_directories(record: Record) -> dict[int, dict[int, Any]]:
-    """The EXIF and GPS directories that the record has, by tag code."""
-    exif = _exif(record)
-    return {code: ifd for code in _EXIF_IFDS if (ifd := exif.get_ifd(code))}
-
-
-def _pointers(directories: dict[int, Any]) -> list[Any]:
-    """Tags that will point to the directories; given by name, as tifffile refuses the codes."""
-    return [(_EXIF_IFDS[code], 4, 1, 0, True) for code in directories]
-
-
-def _append_exif(path: Path, directories: dict[int, dict[int, Any]]) -> None:
-    """Put the directories at the end of a TIFF file and make its tags point to them."""
+def _append(path: Path, directories: Mapping[int, Sequence[Tag]]) -> None:
+    """Put the directories at the end of a TIFF file and make its `_pointers` point there."""
     if not directories:
         return
     with tifffile.TiffFile(path) as tif:
-        order = tif.byteorder
-        places = {code: tif.pages.first.tags[code].valueoffset for code in directories}
+        order, start = tif.byteorder, tif.pages.first.offset
     with path.open("r+b") as stream:
-        header = stream.read(8)
-        for code, values in directories.items():
-            directory = ImageFileDirectory_v2(header, group=code)
-            for key, value in values.items():
-                with suppress(Exception):  # a value that does not suit its tag
-                    directory[key] = value
-            end = stream.seek(0, 2)
+        stream.seek(start)
+        (count,) = struct.unpack(order + "H", stream.read(2))
+        codes = [struct.unpack(order + "H10x", stream.read(12))[0] for _ in range(count)]
+        for code, tags in directories.items():
+            end = stream.seek(0, os.SEEK_END)
             offset = stream.seek(end + end % 2)  # directories begin on a word
-            stream.write(directory.tobytes(offset))
-            stream.seek(places[code])
+            stream.write(exif.write_directory(tags, offset, order))
+            stream.seek(start + 2 + 12 * codes.index(code) + 8)
             stream.write(struct.pack(order + "I", offset))
-
-
-def _distinct(axes: str) -> str:
-    """`axes` with repeated letters replaced by free ones for axes of unknown meaning."""
-    free = (a for a in UNKNOWN if a not in axes)
-    result = ""
-    for letter in axes:
-        result += next(free) if letter in result else letter
-    return result
 
 
 @contextmanager
@@ -385,8 +378,12 @@ def _complaints() -> Iterator[list[str]]:
     class Collect(logging.Handler):
         def emit(self, entry: logging.LogRecord) -> None:
             about, _, message = entry.getMessage().partition("> ")
-            # an odd tag is no harm, as the samples are checked on their own; lost pages are
-            if entry.levelno >= logging.ERROR and about.startswith(serious):
+            # an odd tag is no harm, as the samples are checked on their own; lost pages are,
+            # and so is what lies behind the end of the file
+            place = re.search(r"invalid value offset (\d+)", message)
+            if (place and int(place[1]) >= 8) or (
+                entry.levelno >= logging.ERROR and about.startswith(serious)
+            ):
                 errors.append(message)
 
     log, handler = logging.getLogger("tifffile"), Collect()

@@ -17,6 +17,14 @@ METHODS = {
 }
 
 
+WEIGHTS = Path(__file__).parents[1] / "weights"
+
+
+def shipped(method: str, channels: int) -> str:
+    """Name of a method's shipped model for RGB, or the gray one for any other channels."""
+    return f"{method}-rgb" if channels == 3 else f"{method}-gray"
+
+
 def get(name: str) -> type[Denoiser]:
     """The method's class; `HushError` names those there are."""
     if name not in METHODS:
@@ -43,5 +51,5 @@ def load(path: str | Path) -> Denoiser:
         raise HushError(f"there is no model at {path}; `hush models` lists those shipped") from None
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as e:
         raise HushError(f"{path} is no readable hush model ({e}); train one with hush train") from e
-    model.card_ = meta["card"]  # type: ignore[attr-defined]
+    model.card_ = meta.get("card", {})  # type: ignore[attr-defined]
     return model

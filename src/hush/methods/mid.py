@@ -38,14 +38,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hush.denoiser import Advance, Denoiser, Restoration, default_axes
+from hush.denoiser import (
+    Advance,
+    Denoiser,
+    Restoration,
+    check_dtype,
+    default_axes,
+    finite,
+)
 from hush.errors import HushError
 from hush.metrics import psnr
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet
-from hush.noise.processes import Process, parse
+from hush.noise.processes import Gaussian, OneOf, Process, parse
 from hush.noise.transfer import fit_transfer
-from hush.record import Record
+from hush.record import Record, full_range
 from hush.sampling import walk_down
 from hush.tiling import tiled, tiles
 from hush.training import Patches, Schedule, train
@@ -94,6 +101,7 @@ class MID(Denoiser):
         *,
         corpus: bool = False,
         noise: Process | str | None = None,
+        start: MID | None = None,
         schedule: Schedule | None = None,
         folder: Path | None = None,
         resume: bool = False,
@@ -103,8 +111,10 @@ class MID(Denoiser):
     ) -> MID:
         """Train on noisy images, or with ``corpus=True`` on (nearly) clean ones.
 
-        data : arrays ``(H, W)``, ``(H, W, 3)`` or ``(C, H, W)`` of any real dtype, or a stack.
+        data : arrays ``(H, W)`` or ``(H, W, 3)`` of any real dtype, or stacks of planes.
         noise : the collected noise, for noisy-only training; estimated per image when not given.
+            A text's bare levels are in the first image's units.
+        start : a trained MID whose weights to begin with; a gray one may start any channels.
         schedule : how long; by default 10 minutes.
         """
         images = _images(data)
@@ -115,15 +125,19 @@ class MID(Denoiser):
                 f"training images must share one number of channels; these have {counts}"
             )
         schedule = schedule or Schedule(budget=600.0)
-        torch.manual_seed(schedule.seed)
-        networks = self.networks_ or self._build()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(schedule.seed)
+            networks = self.networks_ or self._build()
+        if start is not None:
+            networks.load_state_dict(_widened(start, self.channels))
         training, held_out = _hold_out(images, schedule.patch)
 
         if corpus:
             self.top_ = _top(parse(self.ladder))
             given: list[Process | None] = [None] * len(training)
         elif noise is not None:
-            given = [parse(noise) if isinstance(noise, str) else noise] * len(training)
+            units = full_range(np.asarray(data[0]).dtype)
+            given = [parse(noise, units) if isinstance(noise, str) else noise] * len(training)
         else:
             from hush.noise.estimation import estimate
 
@@ -131,7 +145,9 @@ class MID(Denoiser):
         if not corpus:
             levels = [_rms_level(p, x) for p, x in zip(given, training, strict=True) if p]
             if max(levels) <= 0:
-                raise HushError("these images show no noise to learn from; give --noise or --corpus")
+                raise HushError(
+                    "these images show no noise to learn from; give --noise or --corpus"
+                )
             self.top_ = max(levels) * math.sqrt(1 + self.added**2)
 
         def loss(x: Tensor, indices: list[int], generator: torch.Generator) -> Mapping[str, Tensor]:
@@ -246,20 +262,20 @@ class MID(Denoiser):
             states.append(s_t)
             shares.append(share)
             deviations.append(now.variance(_local_mean(s_t[None]))[0].sqrt())
-        s_t, deviation = torch.stack(states), torch.stack(deviations)
-        share = torch.tensor(shares, device=x.device)[:, None, None, None]
-        s_t = s_t.contiguous(memory_format=torch.channels_last)
+        s_t = torch.stack(states).contiguous(memory_format=torch.channels_last)
+        deviation = torch.stack(deviations)
+        shared = torch.tensor(shares, device=x.device)[:, None, None, None]
         added = s_t - x  # Δ accumulated since s_0 (eq. 3)
 
         # Φ (eq. 7): the added share of the estimate of the whole noise. Squared errors grow
         # with the level about as the level does; dividing by it lets all levels count.
-        told = deviation * torch.exp(self.jitter * _normal_like(share, generator))
+        told = deviation * torch.exp(self.jitter * _normal_like(shared, generator))
         whole = networks["noise"](s_t, told).float()
-        level = (share * deviation.square()).mean((1, 2, 3)).sqrt() + _FLOOR
-        noise = ((share * whole - added).square().mean((1, 2, 3)) / level).mean()
+        level = (shared * deviation.square()).mean((1, 2, 3)).sqrt() + _FLOOR
+        noise = ((shared * whole - added).square().mean((1, 2, 3)) / level).mean()
 
         # Ψ (eq. 5): the level in each cell, on a logarithmic scale.
-        collected = (1 - share) * deviation.square()
+        collected = (1 - shared) * deviation.square()
         level = F.avg_pool2d(collected + added.square(), StepNet.cell).sqrt()
         told_by_step = networks["step"](s_t).float()
         step = ((told_by_step + _FLOOR) / (level + _FLOOR)).log().square().mean()
@@ -282,9 +298,7 @@ class MID(Denoiser):
                 f"{channels}; choose a model for {channels} channels, or a gray one"
             )
         parts = [
-            self._restore(
-                plane[None], noise, advance and (lambda share: advance(share / channels))
-            )
+            self._restore(plane[None], noise, advance and (lambda share: advance(share / channels)))
             for plane in x
         ]
         data = np.concatenate([p.data for p in parts])
@@ -331,7 +345,7 @@ class MID(Denoiser):
         def whole(part: np.ndarray) -> np.ndarray:
             state = self._tensor(part)
             with torch.inference_mode():
-                out: np.ndarray = network(state, process.variance(_local_mean(state)).sqrt())[0]
+                out: Tensor = network(state, process.variance(_local_mean(state)).sqrt())[0]
             return out.float().cpu().numpy()
 
         share = advance and (lambda done: advance(done / self.steps))
@@ -399,9 +413,10 @@ class MID(Denoiser):
                 generator = torch.Generator().manual_seed(i)
                 before = parse("gaussian:25/255").sample(torch.from_numpy(x), generator).numpy()
             after = self._restore(before, None, None).data
-            columns.append(np.concatenate([before, after], 1)[:3])
+            columns.append(np.concatenate([before, after], 1).mean(0))
         low, high = np.percentile(columns[0], [0.5, 99.5])
-        strip = np.concatenate([c.mean(0) if c.shape[0] != 3 else c.mean(0) for c in columns], 1)
+        tallest = max(len(c) for c in columns)
+        strip = np.concatenate([np.pad(c, [(0, tallest - len(c)), (0, 0)]) for c in columns], 1)
         shown = np.clip((strip - low) / max(high - low, 1e-6), 0, 1) * 255
         Image.fromarray(shown.astype(np.uint8)).save(path)
 
@@ -425,6 +440,20 @@ class MID(Denoiser):
         self.top_ = float(tensors["top"])
 
 
+def _widened(gray: MID, channels: int) -> dict[str, Tensor]:
+    """Weights of a MID as a start for `channels` channels: each treated like their mean."""
+    if gray.networks_ is None or gray.channels not in (1, channels):
+        raise HushError(f"a training of {channels} channels cannot start from this model")
+    state = dict(gray.networks_.state_dict())
+    copies = channels // (gray.channels or 1)
+    for key in ("step.head.weight", "noise.head.weight"):  # (width, groups × 4 sub-pixels, 3, 3)
+        per_channel = state[key].unflatten(1, (-1, 1, 4))
+        state[key] = per_channel.repeat(1, 1, copies, 1, 1, 1).flatten(1, 3) / copies
+    for key in ("noise.tail.weight", "step.fully_connected.2.weight"):
+        state[key] = state[key].repeat(copies, *[1] * (state[key].ndim - 1))
+    return state
+
+
 _BLUR = 9
 
 
@@ -441,16 +470,14 @@ def _rms_level(process: Process, x: np.ndarray) -> float:
 
 def _top(ladder: Process) -> float:
     """The highest level of a training ladder at mid-gray."""
-    choices = getattr(ladder, "choices", (ladder,))
-    gaussian = [p.sigma for p in choices if p.family == "gaussian"]
+    choices = ladder.choices if isinstance(ladder, OneOf) else (ladder,)
+    gaussian = [p.sigma for p in choices if isinstance(p, Gaussian)]
     return max((s[1] if isinstance(s, tuple) else s) for s in gaussian) if gaussian else 0.5
 
 
 def _windows(height: int, width: int, size: int = 256, most: int = 64) -> list[Any]:
     """Windows that Ψ looks at: all of a small image, an even choice from a large one."""
-    every = list(
-        tiles(height, width, size, StepNet.radius, StepNet.cell, border=StepNet.cell)
-    )
+    every = list(tiles(height, width, size, StepNet.radius, StepNet.cell, border=StepNet.cell))
     return every[:: -(-len(every) // most)]
 
 
@@ -459,12 +486,13 @@ def _images(data: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
     arrays = [data] if isinstance(data, np.ndarray) and data.ndim == 2 else list(data)
     if not arrays:
         raise HushError("there are no images to train on")
-    images = []
+    images: list[np.ndarray] = []
     for array in arrays:
         x = np.asarray(array)
+        check_dtype(x)
         axes = default_axes(x.shape)
         batch = Record(x, axes).to_batch()
-        images.extend(np.ascontiguousarray(batch.floats(i)) for i in range(len(batch)))
+        images.extend(np.ascontiguousarray(finite(batch.floats(i))) for i in range(len(batch)))
     return images
 
 
@@ -494,7 +522,9 @@ def _hold_out(
     crops = [x[:, : side - side % 16, : side - side % 16] for x in crops[:8]]
     usable = [x[:, : x.shape[1] // 16 * 16, : x.shape[2] // 16 * 16] for x in crops]
     usable = [np.ascontiguousarray(x) for x in usable if x.size]
-    return training, usable or [np.ascontiguousarray(np.resize(images[0], (images[0].shape[0], 16, 16)))]
+    return training, usable or [
+        np.ascontiguousarray(np.resize(images[0], (images[0].shape[0], 16, 16)))
+    ]
 
 
 def _uniform(generator: torch.Generator) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -22,17 +23,18 @@ class NoiseUNet(nn.Module):
     """
 
     def __init__(
-        self, channels: int, widths: Sequence[int] = (48, 96, 160), blocks: Sequence[int] = (1, 1, 2)
+        self,
+        channels: int,
+        widths: Sequence[int] = (48, 96, 160),
+        blocks: Sequence[int] = (1, 1, 2),
     ) -> None:
         super().__init__()
         self.widths, self.blocks = tuple(widths), tuple(blocks)
         self.head = ZeroMeanHead(channels, channels, widths[0])
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(itertools.pairwise(widths))
         self.enter = nn.ModuleList(_stack(w, n) for w, n in zip(widths, blocks, strict=True))
         self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2, bias=False) for a, b in pairs)
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(b, a, 2, stride=2, bias=False) for a, b in pairs
-        )
+        self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2, bias=False) for a, b in pairs)
         self.leave = nn.ModuleList(
             _stack(w, n) for w, n in zip(widths[:-1], blocks[:-1], strict=True)
         )

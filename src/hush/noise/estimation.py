@@ -55,6 +55,7 @@ FLAT = 1.3  #: low-frequency energy, relative to the noise's, up to which a bloc
 BINS = 24  #: points on the photon transfer curve
 SYSTEMATIC = 0.02  #: relative error of a point beyond its statistical one: structure left in
 REJECT = 10.0  #: rise of χ² at which the simpler family is rejected
+REJECT_CORRELATED = 60.0  #: the same where noise is measured among structure
 FLATTEST = (0.01, 0.03, 0.1)  #: shares of the blocks whose spectra are compared
 
 _ROWS, _COLS = (i.ravel() for i in np.indices((SIZE, SIZE)))
@@ -62,6 +63,7 @@ _HIGH = _ROWS + _COLS >= 10
 _LOW = (_ROWS + _COLS >= 1) & ~_HIGH
 _EVEN = _LOW & (_ROWS % 2 == _COLS % 2)  # the low ones in two halves, each the other's judge
 _ODD = _LOW & ~_EVEN
+_BAND = _EVEN & (_ROWS + _COLS >= 4)  # where correlated noise is measured
 _DCT = dct(np.eye(SIZE), axis=0, norm="ortho")
 
 
@@ -121,31 +123,33 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
     if not images or any(i.ndim != 3 or len(i) != len(images[0]) for i in images):
         raise HushError("noise is estimated from images (C, H, W) of one number of channels")
     blocks, pixels, low, high = _gather(images)
-    at_limit = (pixels == low) | (pixels == high)
-    mean = float(pixels.mean())
-    clipped = float(at_limit.mean())
-    nothing = Estimate("gaussian", 0.0, clipped=clipped, channels=(0.0,) * len(images[0]))
-    if len(blocks) == 0 or not blocks.high.any():
-        return nothing
+    clipped = float(((pixels == low) | (pixels == high)).mean())
+    own = [blocks.take(blocks.channel == c) for c in range(len(images[0]))]
+    own = [b for b in own if b.high.any()]
+    if not own:
+        return Estimate("gaussian", 0.0, clipped=clipped, channels=(0.0,) * len(images[0]))
 
+    # One channel, one vote: channels may differ in level, and one may be empty.
+    spectra = [_spectrum(b, _fit_curve(b, low, high)) for b in own]
+    votes = [s for s in spectra if s.correlated]
+    correlated = 2 * len(votes) > len(spectra)
+    if correlated:
+        blocks = blocks.as_seen_through(np.mean([s.shape for s in votes], axis=0))
     curve = _fit_curve(blocks, low, high)
-    noise = _spectrum(blocks, curve)
-    if noise.correlated:
-        curve = _fit_curve(blocks, low, high, ratio=noise.ratio)
-        noise = replace(_spectrum(blocks, curve, noise.ratio), correlated=True)
-    family, undecided = _family(curve)
-    curve = _fit_curve(blocks, low, high, family, noise.ratio)
-    factor = noise.total if noise.correlated else 1.0
+    family, undecided = _family(curve, REJECT_CORRELATED if correlated else REJECT)
+    curve = _fit_curve(blocks, low, high, family)
 
+    factor = _spectrum(blocks, curve).total if correlated else 1.0
+    error = float(np.mean([s.error for s in (votes if correlated else spectra)]))
     channels = []
     for c in range(len(images[0])):
-        own = blocks.take(blocks.channel == c)
-        if len(own) == 0 or not own.high.any():
-            channels.append(0.0)
-            continue
-        line = _fit_curve(own, low, high, family, noise.ratio)
-        level = np.mean([np.nanmean(np.where(np.isfinite(i[c]), i[c], np.nan)) for i in images])
-        channels.append(math.sqrt(factor * max(line.slope * level + line.level, 0.0)))
+        part = blocks.take(blocks.channel == c)
+        variance = 0.0
+        if part.high.any():
+            line = _fit_curve(part, low, high, family)
+            signal = np.mean([i[c][np.isfinite(i[c])].mean() for i in images])
+            variance = factor * max(line.slope * float(signal) + line.level, 0.0)
+        channels.append(math.sqrt(variance))
     sigma = math.sqrt(float(np.mean(np.square(channels))))
     gain, level = factor * curve.slope, factor * curve.level
     return Estimate(
@@ -154,17 +158,18 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
         gain=gain,
         read_sigma=sigma if family == "gaussian" else math.sqrt(max(level, 0.0)),
         offset=max(-level / gain, 0.0) if gain > 0 else 0.0,
-        correlated=noise.correlated,
-        correlation=noise.correlation if noise.correlated else 0.0,
-        kernel_width=noise.kernel if noise.correlated else math.nan,
+        correlated=correlated,
+        correlation=float(np.mean([s.correlation for s in votes])) if correlated else 0.0,
+        kernel_width=float(np.mean([s.kernel for s in votes])) if correlated else math.nan,
         clipped=clipped,
         channels=tuple(channels),
-        uncertainty=math.hypot(curve.error(mean), noise.error),
+        uncertainty=math.hypot(curve.error(float(pixels.mean())), error),
         undecided=undecided,
     )
 
 
-class _Blocks(NamedTuple):
+@dataclass(frozen=True)
+class _Blocks:
     """DCT blocks, one row each: what is chosen by (mean and low) and what is measured."""
 
     energy: np.ndarray  # (n, 64) squared coefficients
@@ -173,11 +178,18 @@ class _Blocks(NamedTuple):
     high: np.ndarray  # and of the high ones
     channel: np.ndarray
 
-    def __len__(self) -> int:  # type: ignore[override]
+    def __len__(self) -> int:
         return len(self.mean)
 
     def take(self, which: np.ndarray) -> _Blocks:
-        return _Blocks(*(field[which] for field in self))
+        return _Blocks(*(values[which] for values in vars(self).values()))
+
+    def as_seen_through(self, shape: np.ndarray) -> _Blocks:
+        """Chosen and measured where noise of this spectrum is, in units of its variance."""
+        energy = self.energy / shape.astype(np.float32)
+        return replace(
+            self, low=energy[:, _ODD].mean(axis=1), high=energy[:, _BAND].mean(axis=1)
+        )
 
 
 def _gather(images: Sequence[np.ndarray]) -> tuple[_Blocks, np.ndarray, float, float]:
@@ -200,8 +212,10 @@ def _gather(images: Sequence[np.ndarray]) -> tuple[_Blocks, np.ndarray, float, f
     if sum(map(len, cut)) == 0:
         raise HushError("the image is too small to estimate noise from: give 8×8 finite pixels")
     rows, sample = np.concatenate(cut), np.concatenate(pixels).astype(np.float32)
-    energy = (rows @ np.kron(_DCT, _DCT).T.astype(np.float32)) ** 2
-    mean, high = rows.mean(axis=1, dtype=np.float64), energy[:, _HIGH].mean(axis=1)
+    mean = rows.mean(axis=1, dtype=np.float64)
+    centred = rows - mean[:, None].astype(np.float32)
+    energy = (centred @ np.kron(_DCT, _DCT).T.astype(np.float32)) ** 2
+    high = energy[:, _HIGH].mean(axis=1)
     blocks = _Blocks(
         energy, mean, energy[:, _LOW].mean(axis=1), high, np.concatenate(channel)
     )
@@ -224,9 +238,14 @@ def _limits(
         partly = (share > 0.05) & (share < 0.5)
         if not partly.any() or np.median(high[partly]) > 4 * (levels[1] - levels[0]) ** 2:
             low = float(levels[0])
-    if len(levels) > 1 and number[-1] > max(10, 3 * number[-2]):
+    piled = number[-1] > max(10, 3 * number[-2]) if len(levels) > 1 else False
+    if piled or (levels[-1] == 1.0 and number[-1] > 0.001 * len(sample)):
         high_limit = float(levels[-1])
     dead = ((rows == low) | (rows == high_limit)).mean(axis=1) > 0.5
+    constant = np.ptp(rows, axis=1) == 0
+    at_end = constant & ((rows[:, 0] == levels[0]) | (rows[:, 0] == levels[-1]))
+    noise_free = (constant & ~at_end).sum() > 0.5 * (~at_end).sum()
+    dead |= constant | noise_free
     return low, high_limit, dead
 
 
@@ -255,12 +274,9 @@ class _Curve(NamedTuple):
 
 
 def _fit_curve(
-    blocks: _Blocks, low: float, high: float, family: str = "poisson-gaussian", ratio: float = 1.0
+    blocks: _Blocks, low: float, high: float, family: str = "poisson-gaussian"
 ) -> _Curve:
-    """Choose flat blocks and fit the variance of `family` to them, in turns.
-
-    ratio : low-frequency over high-frequency energy of the noise, 1 for white noise.
-    """
+    """Choose flat blocks and fit the variance of `family` to them, in turns."""
     order = np.argsort(blocks.mean, kind="stable")
     parts = [p for p in np.array_split(order, BINS) if len(p)]
     x = np.array([blocks.mean[p].mean() for p in parts])
@@ -271,7 +287,7 @@ def _fit_curve(
     for _ in range(8):
         grid, true, seen_mean, seen_variance = _clipped(slope, level, low, high, *ends)
         curve = _Curve(slope, level, covariance, x, variance, error, seen_mean, seen_variance)
-        chosen = _flattest(blocks.low / (ratio * curve.seen(blocks.mean)), order)
+        chosen = _flattest(blocks.low / curve.seen(blocks.mean), order)
         parts = [p for p in np.array_split(chosen, BINS) if len(p)]
         mean = np.array([blocks.mean[p].mean() for p in parts])
         x = np.interp(mean, seen_mean, grid)
@@ -325,7 +341,7 @@ def _clipped(
     return x, variance, mean, np.maximum(square - (mean - x) ** 2, 1e-3 * variance)
 
 
-def _family(curve: _Curve) -> tuple[str, bool]:
+def _family(curve: _Curve, reject: float) -> tuple[str, bool]:
     """The simplest family that the curve does not reject, and whether two are left."""
 
     def misfit(family: str) -> float:
@@ -335,9 +351,9 @@ def _family(curve: _Curve) -> tuple[str, bool]:
 
     affine = misfit("poisson-gaussian")
     gaussian, poisson = misfit("gaussian") - affine, misfit("poisson") - affine
-    if min(gaussian, poisson) > REJECT:
+    if min(gaussian, poisson) > reject:
         return "poisson-gaussian", False
-    return "gaussian" if gaussian <= poisson else "poisson", max(gaussian, poisson) <= REJECT
+    return "gaussian" if gaussian <= poisson else "poisson", max(gaussian, poisson) <= reject
 
 
 @dataclass(frozen=True)
@@ -347,8 +363,8 @@ class _Spectrum:
     correlated: bool
     correlation: float  # lag 1
     kernel: float
-    total: float  # variance over that of the high frequencies
-    ratio: float  # low-frequency energy over high-frequency energy
+    total: float  # variance, in units of the transfer curve's
+    shape: np.ndarray  # (64,) spectrum, its mean 1
     error: float  # relative, of the level
 
 
@@ -366,7 +382,7 @@ def _kernels() -> list[tuple[float, float, np.ndarray]]:
     return table
 
 
-def _spectrum(blocks: _Blocks, curve: _Curve, ratio: float = 1.0) -> _Spectrum:
+def _spectrum(blocks: _Blocks, curve: _Curve) -> _Spectrum:
     """Split the spectrum of the flattest blocks into noise, white or blurred, and structure."""
     seen = curve.seen(blocks.mean)
     even, odd = (blocks.energy[:, m].mean(axis=1) / seen for m in (_EVEN, _ODD))
@@ -374,7 +390,7 @@ def _spectrum(blocks: _Blocks, curve: _Curve, ratio: float = 1.0) -> _Spectrum:
     def measure(share: float) -> np.ndarray:
         number = min(max(int(share * len(blocks)), 100), len(blocks))
         spectrum = np.empty(SIZE * SIZE)
-        for judge, judged in ((odd, _EVEN), (even, _ODD), (blocks.low / seen, ~_LOW)):
+        for judge, judged in ((odd, _EVEN), (even, _ODD), (even + odd, ~_LOW)):
             chosen = np.argpartition(judge, number - 1)[:number]
             energy = blocks.energy[np.ix_(chosen, judged)]
             spectrum[judged] = (energy / seen[chosen, None]).mean(axis=0)
@@ -395,18 +411,18 @@ def _spectrum(blocks: _Blocks, curve: _Curve, ratio: float = 1.0) -> _Spectrum:
         ((k, c, s, *fit(s[use])) for k, c, s in _kernels()), key=lambda row: row[-1]
     )
     noise = amplitudes[0] + amplitudes[3] * shape
+    structure = amplitudes[1] / f2 + amplitudes[2] / f2**2
     variance = amplitudes[0] + amplitudes[3]
     correlation = lag * amplitudes[3] / variance if variance > 0 else 0.0
     weigh = np.where(_LOW, np.minimum(1.0, (_ROWS + _COLS) / 4), 0.0)
     excess = weigh @ outer / weigh.sum() - outer[_HIGH].mean()
     growth = weigh @ (outer - inner) / weigh.sum()
     correlated = correlation > 0.1 and white - misfit > 0.3 and growth < 0.4 * excess
-    high = noise[_HIGH].mean()
     return _Spectrum(
         correlated,
         correlation,
         kernel,
-        variance / high,
-        noise[_LOW].mean() / high if correlated else 1.0,
-        0.0,
+        variance,
+        noise / variance if variance > 0 else np.ones_like(noise),
+        0.5 * float((structure / noise[use])[(_BAND if correlated else _HIGH)[use]].mean()),
     )

@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from hush.errors import HushError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
-T = TypeVar("T", float, "torch.Tensor")
+T = TypeVar("T", float, "np.ndarray", "torch.Tensor")
 
 Level = float | tuple[float, float]  #: one level, or the (lowest, highest) of a range
 
@@ -42,7 +43,7 @@ class Process:
     family: ClassVar[str]
     #: accumulating in one jump or in several gives the same law
     closed: ClassVar[bool] = True
-    #: order in the increment up to which the ladder's step is exact (eq. 3); 0: exact
+    #: order of eq. 3's Taylor form where it stands in for the noise; 0: nothing is expanded
     taylor_order: ClassVar[int] = 0
 
     def variance(self, x: T) -> T:
@@ -75,7 +76,9 @@ class Process:
         fixed = {}
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)
-            fixed[f.name] = self._draw_level(value, generator) if _is_range(value) else value
+            fixed[f.name] = (
+                self._draw_level(value, generator) if isinstance(value, tuple) else value
+            )
         return dataclasses.replace(self, **fixed)
 
     def _draw_level(self, bounds: tuple[float, float], generator: torch.Generator) -> float:
@@ -160,9 +163,14 @@ class Poisson(Process):
 class PoissonGaussian(Process):
     """Signal-dependent plus constant noise, variance ``gain·(x − offset) + sigma²``.
 
-    No exact thinning exists. The ladder matches two moments: with p = 1/a the state
-    ``p·y + √(p(1−p)·max(gain·y + sigma², 0))·z`` has mean p·x and variance p·v(x), and is
-    uncorrelated with what was taken away; divided by p it has mean x and variance a·v(x).
+    No exact thinning exists; the ladder matches two moments. The state s + √((a−1)·v(s))·z has
+    mean x and variance a·v(x), and its share 1/a, the part of s that is kept, is uncorrelated
+    with the rest, the part taken away. Higher moments drift: the third cumulant comes to
+    gain²·x + 3(a−1)·gain·v(x) instead of a²·gain²·x (offset 0).
+
+    It is eq. 3's first-order form of noise n that adds up after variance stabilisation,
+    f(s) = 2√v(s)/gain: of F(s, n) = f⁻¹(f(s) + n) = s + √v(s)·n + gain·n²/4 it leaves out the
+    last term, which alone would shift the mean.
 
     gain : signal units per count; sigma : read noise; offset : the signal at zero light.
     """
@@ -172,11 +180,13 @@ class PoissonGaussian(Process):
     offset: float = 0.0
     family: ClassVar[str] = "poisson-gaussian"
     closed: ClassVar[bool] = False
-    taylor_order: ClassVar[int] = 2
+    taylor_order: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         _check("the Poisson gain", self.gain, lowest=0.0)
         _check("the read noise", self.sigma, lowest=0.0)
+        if isinstance(self.offset, tuple) or not math.isfinite(self.offset):
+            raise HushError(f"the offset must be one finite number, not {self.offset}")
 
     def variance(self, x: T) -> T:
         return _fixed(self.gain) * _positive(x - self.offset) + _fixed(self.sigma) ** 2
@@ -215,6 +225,9 @@ class OneOf(Process):
     choices: tuple[Process, ...]
     family: ClassVar[str] = "one of"
 
+    def variance(self, x: T) -> T:
+        raise HushError(f"one noise is needed here, not the alternatives {self.spec()}")
+
     def draw(self, generator: torch.Generator) -> Process:
         pick = int(_uniform(generator) * len(self.choices))
         return self.choices[min(pick, len(self.choices) - 1)].draw(generator)
@@ -248,10 +261,14 @@ def parse(spec: str, full_range: float = 1.0) -> Process:
         raise HushError(f"'{spec}' is no noise hush knows; write for example {_EXAMPLES}")
     cls = FAMILIES[name]
     scale = 1.0 if cls is Poisson else full_range
+    if cls is Poisson and "/" in text:
+        raise HushError(
+            f"'{spec}': λ is the count at full range and takes no scale; write {name}:30"
+        )
     try:
         levels = [_parse_level(part, scale) for part in text.split(",")]
         return cls(*levels)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, ZeroDivisionError):
         names = ",".join(f.name.upper() for f in dataclasses.fields(cls))
         message = f"'{spec}' does not read as {name}:{names}; write for example {_EXAMPLES}"
         raise HushError(message) from None
@@ -267,21 +284,19 @@ def _parse_level(text: str, full_range: float) -> Level:
 
 
 def _format(value: Level, full_range: float) -> str:
-    text = "-".join(f"{v * full_range:.5g}" for v in (value if _is_range(value) else (value,)))
+    text = "-".join(
+        f"{v * full_range:.5g}" for v in (value if isinstance(value, tuple) else (value,))
+    )
     return text if full_range == 1.0 else f"{text}/{full_range:g}"
 
 
 def _check(what: str, level: Level, lowest: float, open_end: bool = False) -> None:
-    low, high = level if _is_range(level) else (level, level)
+    low, high = level if isinstance(level, tuple) else (level, level)
     if not (math.isfinite(low) and math.isfinite(high)) or low > high:
         raise HushError(f"{what} cannot be {level}; give a number, or a range such as 5-50")
     if low < lowest or (open_end and low == lowest):
         bound = "above" if open_end else "at least"
         raise HushError(f"{what} must be {bound} {lowest:g}, not {low:g}")
-
-
-def _is_range(value: object) -> bool:
-    return isinstance(value, tuple)
 
 
 def _fixed(level: Level) -> float:

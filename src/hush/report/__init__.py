@@ -6,11 +6,12 @@ to what the page shows, `write_report` writes the page.
 
 from __future__ import annotations
 
-from hush.report.page import Section, section, write_report
+from hush.report.page import Section, picture_budget, section, write_report
 from hush.report.residual import residual_statistics, warnings
 
 __all__ = [
     "Section",
+    "picture_budget",
     "residual_statistics",
     "section",
     "warnings",

@@ -56,9 +56,9 @@ def shrink(x: np.ndarray, factor: int) -> NDArray[np.float32]:
     Works in bands of rows so that no float copy of a large image is made; NaN and Inf are
     left out of the means, and stay NaN where there is nothing else.
     """
-    scale = np.float32(full_range(x.dtype))
+    scale = full_range(x.dtype)
     if factor == 1:
-        return x.astype(np.float32) / scale
+        return x.astype(np.float32) / np.float32(scale)
     c, h, w = x.shape[0], max(x.shape[1] // factor, 1), max(x.shape[2] // factor, 1)
     fy, fx = min(factor, x.shape[1]), min(factor, x.shape[2])
     out = np.empty((c, h, w), np.float32)
@@ -73,7 +73,8 @@ def shrink(x: np.ndarray, factor: int) -> NDArray[np.float32]:
         count = finite.sum((2, 4))
         sums = np.where(finite, band, 0).sum((2, 4))
         out[:, top : top + rows] = np.where(count, sums / np.maximum(count, 1), np.nan)
-    return out / scale
+    out /= scale
+    return out
 
 
 def shrink_factor(height: int, width: int, budget: float) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -96,7 +96,8 @@ def write_report(
 
     It fetches nothing: pictures, plots, style and script are inside. Many results share a
     fixed amount of picture, so that the page stays a size that browsers open. Where holding
-    all results would take too much memory, hand in their `section`s.
+    all results would take too much memory, hand in their `section`s, each made with
+    ``budget=picture_budget(number of files)``.
 
     Raises
     ------
@@ -107,7 +108,7 @@ def write_report(
 
     from hush.io import atomic
 
-    share = min(BUDGET, max(SMALLEST_BUDGET, SHARED / max(1, len(results))))
+    share = picture_budget(len(results))
     sections = [r if isinstance(r, Section) else section(r, budget=share) for r in results]
     names = Counter(s.name for s in sections)
     sections = [
@@ -130,6 +131,11 @@ def write_report(
         Path(temporary).write_text(html, encoding="utf-8")
 
 
+def picture_budget(count: int) -> float:
+    """Samples that each picture may have on a page about `count` results."""
+    return min(BUDGET, max(SMALLEST_BUDGET, SHARED / max(1, count)))
+
+
 def section(result: Result, *, budget: float = BUDGET) -> Section:
     """What the page shows of `result`, holding on to none of its arrays.
 
@@ -144,9 +150,9 @@ def section(result: Result, *, budget: float = BUDGET) -> Section:
     before = noisy[plane.index][: plane.channels]
     after = clean[plane.index][: plane.channels]
     limit = 3.5 * max(stats["rms"], stats["expected_rms"]) or 1 / full_range(noisy.dtype)
+    scale, units = _units(result.noisy)
     views, shown, icon = _views(before, after, limit, budget, units)
 
-    scale, units = _units(result.noisy)
     source = result.noisy.source
     seconds = sum(v for k, v in result.timings.items() if k != "total")
     seconds = max(seconds, result.timings.get("total", 0.0))
@@ -217,11 +223,10 @@ def _views(
     top, left = images.busiest(small_after, (ch / h, cw / w))
     y, x = min(round(top * h), h - ch), min(round(left * w), w - cw)
     whole = view(small_before, small_after, f"{w}{TIMES}{h} pixels, shown at 1 : {factor}", factor)
-    detail = view(
-        *(images.shrink(a[:, y : y + ch, x : x + cw], 1) for a in (before, after)),
-        f"Detail, every pixel of it: row {y}, column {x}",
-        1,
+    cut_before, cut_after = (
+        images.shrink(a[:, y : y + ch, x : x + cw], 1) for a in (before, after)
     )
+    detail = view(cut_before, cut_after, f"Detail, every pixel of it: row {y}, column {x}", 1)
     return (replace(whole, mark=(y / h, x / w, ch / h, cw / w)), detail), shown, icon
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-WIDTH, HEIGHT = 460, 260
-LEFT, RIGHT, TOP, BOTTOM = 60, 12, 12, 44
+WIDTH, HEIGHT = 410, 240
+LEFT, RIGHT, TOP, BOTTOM = 58, 10, 10, 44
 
 
 def number(value: float) -> str:

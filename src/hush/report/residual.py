@@ -12,7 +12,8 @@ remaining mean squared error, so fine texture and weak noise lower the ratio hon
 from __future__ import annotations
 
 import math
-from itertools import product
+from dataclasses import dataclass
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,16 +33,18 @@ LAGS = 8  #: autocorrelation is measured at lags 1 to this, in pixels
 WHITE = 0.15
 #: residual rms over the model's: above it picture was removed too, below it noise was left
 MORE, LESS = 1.15, 0.75
-#: correlation of the residual's local strength with the picture's local gradients: BM3D
-#: stays below 0.27 at any noise level, a blur that visibly softens edges is above 0.6
-STRUCTURE = 0.4
+#: a lag, in pixels, at which noise that was merely interpolated or compressed has faded
+FAR = 4
+#: correlation of the residual's local strength with the picture's local gradients: BM3D at
+#: the true level stays below 0.05, at half strength too; what visibly softens edges is above
+STRUCTURE = 0.3
 #: measured over modelled noise in the brightest third against the darkest third, either way
 TILT = 1.5
 #: shift of the mean brightness, in residual rms
 SHIFT = 0.2
 
 SIDE, WINDOWS = 512, 16  #: large data is judged by this many windows of this side
-BLOCK = 8  #: side of the blocks in which local strength is measured
+BLOCK, CELL = 8, 4  #: sides of the blocks of local strength, and of gradients' cells
 CLIPPED = 1e-3  #: a share of samples at the extreme value that means clipping
 
 
@@ -74,64 +77,42 @@ def residual_statistics(
     """
     if noisy.shape != clean.shape or noisy.ndim < 2:
         raise ValueError(f"noisy and clean must be (..., H, W) alike: {noisy.shape, clean.shape}")
-    low, high = _clip_limits(noisy)
-    r_all, x_all, v_all, clear_all = [], [], [], []
-    auto = {axis: np.zeros((LAGS, 2)) for axis in "yx"}  # sums of products, and of pairs
-    power = 0.0
-    energy, gradients = [], []
-    for index in _windows(noisy.shape):
-        y, x = _floats(noisy[index]), _floats(clean[index])
-        r = y - x
-        valid = np.isfinite(r)
-        if not valid.any():
-            continue
-        r, x = np.where(valid, r, 0), np.where(valid, x, 0)
-        v = _variance(process, x) * np.float32(strength**2)
-        margin = 2 * np.sqrt(v)
-        clear = (x - margin > low) & (x + margin < high) & valid
-        z = _whitened(r, v, valid)
-        power += float(np.vdot(z, z))
-        for axis, dim in (("y", 0), ("x", 1)):
-            auto[axis] += _products(z, valid, dim)
-        # where the range cuts noise off it is weak and the picture flat: not structure
-        full = _blocks(clear.astype(np.float32)) > 0.5
-        energy.append(_blocks(z * z)[full])
-        gradients.append(_blocks(_gradient(x) / max(float(v.mean()), 1e-12))[full])
-        for out, a in ((r_all, r), (x_all, x), (v_all, v), (clear_all, clear)):
-            out.append(a[valid])
-    if not r_all:
-        r_all = x_all = v_all = [np.zeros(0, np.float32)]
-        clear_all = [np.zeros(0, bool)]
-    r, x, v = np.concatenate(r_all), np.concatenate(x_all), np.concatenate(v_all)
+    limits = _clip_limits(noisy)
+    windows = [
+        _look(_floats(noisy[i]), _floats(clean[i]), process, strength, limits)
+        for i in _windows(noisy.shape)
+    ]
+    r, x, v = (np.concatenate([getattr(w, name) for w in windows]) for name in "rxv")
+    clear = np.concatenate([w.clear for w in windows])
     n = r.size
-    clear = np.concatenate(clear_all)
     clipped = 1 - float(clear.mean()) if n else 0.0
     if clipped > 0.9:  # too little is left to be choosy
         clear = np.ones_like(clear)
-    rms, mean = _rms(r), float(r.mean(dtype=np.float64)) if n else 0.0
-    expected = math.sqrt(float(v.mean(dtype=np.float64))) if n else 0.0
-    model = math.sqrt(float(v[clear].mean(dtype=np.float64))) if n else 0.0
+    model = _rms(np.sqrt(v[clear]))
+    products = np.sum([w.products for w in windows], axis=0)
+    power = sum(w.power for w in windows) / max(n, 1)
     lags = {
-        axis: [float(s / p / (power / n)) if power else 0.0 for s, p in sums if p > 0]
-        for axis, sums in auto.items()
+        axis: [float(total / pairs / power) if power else 0.0 for total, pairs in rows if pairs]
+        for axis, rows in zip("yx", products, strict=True)
     }
     largest = max((abs(a) for a in (*lags["y"], *lags["x"])), default=0.0)
-    # 16 lags are looked at together: about 3.3 standard errors hold them all with 98 %
-    chance = 3.3 / math.sqrt(n) if n else 1.0
+    # 16 lags are looked at together: 3.3 standard errors hold them all with 98 %
+    chance = 3.3 / math.sqrt(max(n, 1))
     levels = _levels(x[clear], r[clear], v[clear])
     return {
         "n": n,
-        "mean": mean,
-        "rms": rms,
-        "expected_rms": expected,
+        "mean": float(r.mean(dtype=np.float64)) if n else 0.0,
+        "rms": _rms(r),
+        "expected_rms": _rms(np.sqrt(v)),
         "ratio": _rms(r[clear]) / model if model else None,
         "clipped": clipped,
         "autocorrelation": lags,
-        "band": 1.96 / math.sqrt(n) if n else 1.0,
+        "band": 1.96 / math.sqrt(max(n, 1)),
         "white": largest <= max(WHITE, chance),
-        "structure": _correlation(np.concatenate(energy), np.concatenate(gradients))
-        if energy
-        else 0.0,
+        "structure": _correlation(
+            np.concatenate([w.energy for w in windows]),
+            np.concatenate([w.gradient for w in windows]),
+        ),
         "levels": levels,
         "tilt": _tilt(levels),
     }
@@ -154,33 +135,35 @@ def warnings(residual: dict[str, Any], estimate: Any = None) -> list[str]:
                 "check the level with 'hush inspect'."
             )
         return found
-    lag1 = [a[0] for a in residual["autocorrelation"].values() if a]
-    most = max(lag1, key=abs, default=0.0)
     correlated = bool(getattr(estimate, "correlated", False))
-    if correlated or (not residual["white"] and most > WHITE):
-        value = float(estimate.correlation) if correlated else most
+    lags = [
+        (value, lag, {"y": "down", "x": "across"}[axis])
+        for axis, values in residual["autocorrelation"].items()
+        for lag, value in enumerate(values, 1)
+    ]
+    near = max((r for r, lag, _ in lags if lag == 1), key=abs, default=0.0)
+    # What a filter did to the noise shows at lag 1 and fades; what does not fade is a pattern.
+    patterns = [t for t in lags if t[1] >= FAR or abs(near) <= WHITE]
+    most, lag, where = max(patterns, key=lambda t: abs(t[0]), default=(0.0, 0, ""))
+    if not residual["white"] and abs(most) > WHITE:
+        found.append(
+            f"The residual contains structure: it is correlated over {lag} pixels {where} "
+            f"({most:.2f}), as stripes and other patterns of a sensor are, and parts of the "
+            "picture. Look at what was removed; a pattern is better taken off before denoising."
+        )
+    elif correlated or (not residual["white"] and near > WHITE):
+        value = float(estimate.correlation) if correlated else near
         found.append(
             f"The residual contains structure: the noise is spatially correlated (lag-1 "
             f"{value:.2f}), while the method takes it to differ from pixel to pixel, so the "
             "coarse part of it stays in the result. Try the raw file, before sharpening, "
             "demosaicing or JPEG compression, or a copy at half size."
         )
-    elif not residual["white"] and most < -WHITE:
+    elif not residual["white"] and near < -WHITE:
         found.append(
             f"The residual contains structure: neighbouring pixels differ too much (lag-1 "
-            f"{most:.2f}), so only the fine part of the noise was removed and the coarse "
+            f"{near:.2f}), so only the fine part of the noise was removed and the coarse "
             "part stays in the result. Try --adapt 60s."
-        )
-    elif not residual["white"]:
-        axis, lag, value = max(
-            ((d, k, a) for d, v in residual["autocorrelation"].items() for k, a in enumerate(v, 1)),
-            key=lambda t: abs(t[2]),
-        )
-        where = {"y": "down", "x": "across"}[axis]
-        found.append(
-            f"The residual contains structure: it repeats {lag} pixels {where} "
-            f"({value:.2f}), as stripes or a grid of the sensor do. Look at the removed image, "
-            "and remove the pattern before denoising."
         )
     if residual["structure"] > STRUCTURE:
         found.append(
@@ -188,13 +171,14 @@ def warnings(residual: dict[str, Any], estimate: Any = None) -> list[str]:
             f"elsewhere (correlation {residual['structure']:.2f}), so detail was lost. "
             "Try a lower --strength, or --adapt 60s."
         )
-    if ratio is not None and ratio > MORE:
+    chance = 3 / math.sqrt(2 * residual["n"])  # of an rms, relative; felt by tiny images only
+    if ratio is not None and ratio > MORE + chance:
         found.append(
             f"More was removed than the noise model predicts ({100 * ratio:.0f} %): either "
             "picture was removed too, or the noise is stronger than its level says. "
             "Try a lower --strength, or state the level with --noise."
         )
-    if ratio is not None and ratio < LESS:
+    if ratio is not None and ratio < LESS - chance:
         found.append(
             f"Less was removed than the noise model predicts ({100 * ratio:.0f} %): either "
             "noise was left in, or the noise is weaker than its level says. "
@@ -216,6 +200,51 @@ def warnings(residual: dict[str, Any], estimate: Any = None) -> list[str]:
     return found
 
 
+@dataclass(frozen=True)
+class _Window:
+    """What one window adds: flat samples, and sums over neighbours and blocks.
+
+    r, x, v : residual, denoised and modelled variance of the finite samples; clear : whose
+    noise the range does not cut off; products : (axis, lag, sum of products and number of
+    pairs) of the whitened residual; power : its sum of squares; energy, gradient : its and
+    the picture's local strength, a value per block.
+    """
+
+    r: Floats
+    x: Floats
+    v: Floats
+    clear: NDArray[np.bool_]
+    products: NDArray[np.float64]
+    power: float
+    energy: Floats
+    gradient: Floats
+
+
+def _look(
+    y: Floats, x: Floats, process: Process, strength: float, limits: tuple[float, float]
+) -> _Window:
+    with np.errstate(invalid="ignore"):  # infinite pixels are kept in place by a result
+        r = y - x
+    valid = np.isfinite(r)
+    r, x = np.where(valid, r, np.float32(0)), np.where(valid, x, np.float32(0))
+    v = _variance(process, x) * np.float32(strength**2)
+    margin = 2 * np.sqrt(v)
+    clear = valid & (x - margin > limits[0]) & (x + margin < limits[1])
+    z = _whitened(r, v, valid)
+    # Where the range cuts noise off it is weak, and the picture often flat: not structure.
+    whole = _blocks(clear.astype(np.float32)) > 0.5
+    return _Window(
+        r[valid],
+        x[valid],
+        v[valid],
+        clear[valid],
+        np.stack([_products(z, valid, dim) for dim in (0, 1)]),
+        float(np.sum(z * z, dtype=np.float64)),
+        _blocks(z * z)[whole],
+        (_gradient(x) / max(float(v.mean()), 1e-12))[whole],
+    )
+
+
 def _windows(shape: tuple[int, ...]) -> list[tuple[Any, ...]]:
     """Indices of at most `WINDOWS` windows, evenly spread over planes and area."""
     grids = [_cuts(size) for size in shape[-2:]]
@@ -228,7 +257,7 @@ def _windows(shape: tuple[int, ...]) -> list[tuple[Any, ...]]:
 
 def _cuts(size: int) -> list[slice]:
     edges = np.linspace(0, size, -(-size // SIDE) + 1).round().astype(int)
-    return [slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(int(a), int(b)) for a, b in pairwise(edges)]
 
 
 def _clip_limits(noisy: np.ndarray) -> tuple[float, float]:
@@ -258,7 +287,7 @@ def _whitened(r: Floats, v: Floats, valid: NDArray[np.bool_]) -> Floats:
     """Residual with the window's mean off, over the model's standard deviation; 0 if invalid."""
     floor = 0.01 * float(v.mean())  # a model that knows no noise in the dark is not trusted
     s = np.sqrt(np.maximum(v, floor)) if floor > 0 else np.float32(1)
-    z = (r - r[valid].mean()) / s
+    z = (r - (r[valid].mean() if valid.any() else 0)) / s
     return np.where(valid, z, 0).astype(np.float32)
 
 
@@ -277,23 +306,33 @@ def _products(z: Floats, valid: NDArray[np.bool_], dim: int) -> NDArray[np.float
 
 
 def _gradient(x: Floats) -> Floats:
-    g = np.zeros_like(x)
-    g[:-1] += np.diff(x, axis=0) ** 2
-    g[:, :-1] += np.diff(x, axis=1) ** 2
-    return g
+    """Mean squared gradient of each block, flat.
+
+    Between means of cells, not pixels: noise left in the picture, on purpose at less than full
+    strength, would make gradients that follow the residual, since it is the same noise.
+    """
+    h, w = (size // BLOCK for size in x.shape)
+    cells = _means(x, CELL)[: h * BLOCK // CELL, : w * BLOCK // CELL]
+    g = np.zeros_like(cells)
+    g[:-1] += np.diff(cells, axis=0) ** 2
+    g[:, :-1] += np.diff(cells, axis=1) ** 2
+    return _means(g, BLOCK // CELL).ravel()
 
 
 def _blocks(a: Floats) -> Floats:
-    """Means over whole `BLOCK` x `BLOCK` blocks, flat."""
-    h, w = (size // BLOCK for size in a.shape)
-    cut = a[: h * BLOCK, : w * BLOCK].reshape(h, BLOCK, w, BLOCK)
-    return cut.mean((1, 3)).ravel()
+    """Means over whole blocks, flat."""
+    return _means(a, BLOCK).ravel()
+
+
+def _means(a: Floats, side: int) -> Floats:
+    h, w = (size // side for size in a.shape)
+    return a[: h * side, : w * side].reshape(h, side, w, side).mean((1, 3))
 
 
 def _correlation(energy: Floats, gradients: Floats) -> float:
     """Pearson's, of the two strengths; 0 where there are too few blocks to tell."""
     a, b = np.sqrt(energy), np.sqrt(gradients)
-    if a.size < 25 or a.std() < 1e-6 or b.std() < 1e-6:
+    if a.size < 100 or a.std() < 1e-6 or b.std() < 1e-6:
         return 0.0
     return float(np.corrcoef(a, b)[0, 1])
 

@@ -6,7 +6,7 @@ are one JSON line per cell, and a run that was interrupted goes on where it stop
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import environ
 from pathlib import Path
@@ -21,7 +21,7 @@ from hush.studies.pairs import PAIRS
 from hush.studies.table import tables
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
 STUDIES = {study.name: study for study in (IMAGES, ABLATION, PAIRS)}
 
@@ -42,8 +42,8 @@ class Results:
         cells = self.ledger.cells.values()
         return [c for c in cells if c.study == self.study.name and c.case in keys]
 
-    def tables(self) -> list[Table]:
-        """For a rich console: one table per setting."""
+    def tables(self) -> list[RenderableType]:
+        """For a rich console: one table per setting, and a legend."""
         return list(tables(self.study, self.ledger, self.cases))
 
 
@@ -56,6 +56,7 @@ def run(
     seeds: Sequence[int] = (0,),
     methods: Sequence[str] | None = None,
     only: str | None = None,
+    where: Mapping[str, str] | None = None,
     model: Path | str | None = None,
     progress: Progress = lambda what, done, count: None,
     find: Find = find_method,
@@ -72,6 +73,7 @@ def run(
     methods : by their command-line names; by default the study's own, without those that
         cannot run here (`Results.notes` says why).
     only : pattern for the names of folders, such as ``"kodak*"``.
+    where : settings that a case must have, such as ``{"noise": "gaussian", "level": "5-*"}``.
     model : weights for the methods that have to be trained, instead of those shipped.
     progress : told what is computed, how many samples are done, and of how many.
     find : where methods come from.
@@ -83,6 +85,7 @@ def run(
     study = STUDIES[name]
     ledger = Ledger(Path(json_path) if json_path else None)
     cases = study.cases(_data(data_dir), quick=quick, only=only)
+    cases = [case for case in cases if case.matches(where or {})]
     own = [case.using(Path(model)) for case in cases] if model else []
     results = Results(study, [*cases, *own], ledger)
     for method in methods or study.methods:

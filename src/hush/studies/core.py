@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,6 +81,10 @@ class Case:
         parts = [f"{k}={v}" for k, v in self.settings.items()]
         return ";".join([*parts, variant] if variant else parts)
 
+    def matches(self, where: Mapping[str, str]) -> bool:
+        """Whether every setting named in `where` is there and fits its pattern."""
+        return all(fnmatch(self.settings.get(k, ""), pattern) for k, pattern in where.items())
+
     def using(self, model: Path) -> Case:
         """This case with the weights in that file."""
         settings = {**self.settings, "model": model.stem}
@@ -116,7 +121,7 @@ def find_method(name: str, options: Mapping[str, Any]) -> Method | None:
     that are shipped.
     """
     from hush.denoiser import Denoiser
-    from hush.methods import get, load, shipped
+    from hush.methods import WEIGHTS, get, load, shipped
 
     cls = get(name)
     fields = {option: value for option, value in options.items() if option != "model"}
@@ -127,13 +132,11 @@ def find_method(name: str, options: Mapping[str, Any]) -> Method | None:
     def prepare(channels: int) -> Denoiser:
         if not cls.trained:
             return cls(**fields)
-        model = options.get("model")
-        denoiser = load(model) if model else shipped(name, channels)
+        model = options.get("model") or WEIGHTS / f"{shipped(name, channels)}.safetensors"
+        denoiser = load(model)
         if denoiser.name != name:
             raise HushError(f"{model} is a model of {denoiser.name}, not of {name}")
-        for option, value in fields.items():
-            setattr(denoiser, option, value)
-        return denoiser
+        return denoiser.replace(**fields)
 
     def method(noisy: np.ndarray, noise: Any) -> np.ndarray:
         channels = noisy.shape[0]

@@ -14,7 +14,7 @@ from hush.studies.core import Case, Metric, Study
 from hush.studies.ledger import Cell, Ledger
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
 SIGNIFICANT = 0.05
 
@@ -74,32 +74,38 @@ def best(rows: Sequence[Row], metric: Metric) -> Row | None:
     return ranked[0] if p < SIGNIFICANT else None
 
 
-def tables(study: Study, ledger: Ledger, cases: Sequence[Case]) -> Iterator[Table]:
-    """One table per setting of the cases."""
+def tables(study: Study, ledger: Ledger, cases: Sequence[Case]) -> Iterator[RenderableType]:
+    """For a rich console: one table per setting of the cases, then a legend."""
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     metrics = {m.name: m for m in study.metrics}
     for common, rows in groups(study, ledger, cases).items():
-        if not any(row.cells for row in rows):
+        counts = [c.n for row in rows for cells in row.cells.values() for c in cells]
+        if not counts:
             continue
-        table = Table(title=common.replace(";", "  "), title_justify="left", title_style="bold")
-        table.add_column("method")
+        published = {name for row in rows for name in row.paper}
+        table = Table("method")
         for name in metrics:
             table.add_column(name.upper(), justify="right")
-            if any(name in row.paper for row in rows):
+            if name in published:
                 table.add_column("published", justify="right", style="dim")
-        winners = {m.name: best(rows, m) for m in metrics.values()}
+        winners = {name: best(rows, metric) for name, metric in metrics.items()}
         for row in rows:
             line = [row.label]
             for name, metric in metrics.items():
                 mark = "[bold green]{} ★[/]" if winners[name] is row else "{}  "
                 line.append(mark.format(_figure(row.mean(name), metric)))
-                if any(name in r.paper for r in rows):
+                if name in published:
                     line.append(_figure(row.paper.get(name, np.nan), metric))
             table.add_row(*line)
-        n = max(c.n for row in rows for cells in row.cells.values() for c in cells)
-        table.caption = f"n = {n}; ★ best, and sure to be (paired test, p < {SIGNIFICANT})"
-        yield table
+        yield Group(Text(f"{common.replace(';', '  ')}  n={max(counts)}", style="bold"), table)
+    yield Text(
+        f"★ best, its paired difference to the next significant (p < {SIGNIFICANT}); "
+        "published figures are for whole sets",
+        style="dim",
+    )
 
 
 def _figure(value: float, metric: Metric) -> str:

@@ -1,0 +1,154 @@
+"""What a command says: results on standard output, all else on standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hush.errors import HushError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.progress import Progress
+
+#: how torch words it, on the processor and on a GPU
+_OUT_OF_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory", re.IGNORECASE)
+
+_VERBOSE = "hush.verbose"
+
+
+def say(message: str) -> None:
+    """One line for the user that is no result."""
+    click.echo(f"hush: {message}", err=True)
+
+
+def print_json(value: Any) -> None:
+    """One line of strict JSON; numbers that are not finite become null."""
+    click.echo(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def explain(error: Exception) -> str:
+    """One sentence for the user, whatever went wrong."""
+    text = " ".join(str(error).split())
+    if isinstance(error, HushError):
+        return text
+    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(text):
+        return "there is not enough memory for this; free some, or cut the image into parts"
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror.lower()}"
+    return f"internal error, please report it with what -v shows: {type(error).__name__}: {text}"
+
+
+def fail(source: str, error: Exception) -> str:
+    """Tell that one file of several failed, and return the sentence without the file's name."""
+    if is_verbose(click.get_current_context()):
+        show_traceback()
+    sentence = explain(error).removeprefix(f"{source}: ")
+    say(f"{source}: {sentence}")
+    return sentence
+
+
+def is_verbose(ctx: click.Context) -> bool:
+    return bool(ctx.meta.get(_VERBOSE))
+
+
+def set_verbose(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
+    """Callback of ``-v``."""
+    ctx.meta[_VERBOSE] = value
+    return value
+
+
+def show_traceback() -> None:
+    """Where the exception being handled comes from."""
+    click.echo(traceback.format_exc(), err=True)
+
+
+class Bar:
+    """A progress bar with the time left, on standard error, if somebody is watching.
+
+    The whole is `parts` equal parts. Call it with what is done and the share of the current
+    part that is.
+    """
+
+    def __init__(self, parts: int, quiet: bool) -> None:
+        self.parts, self.part = parts, 0
+        self._bar: Progress | None = None
+        if not quiet and sys.stderr.isatty():
+            self._bar = _rich_bar()
+            self._task = self._bar.add_task("", total=float(parts))
+
+    def __enter__(self) -> Bar:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: Any, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def __call__(self, what: str, share: float) -> None:
+        if self._bar:
+            self._bar.update(self._task, description=what, completed=self.part + share)
+
+    def times(self, parts: int) -> Callable[[str, float], None]:
+        """This bar for work that is worth so many parts."""
+        return lambda what, share: self(what, parts * share)
+
+    def restart(self, what: str, parts: int) -> None:
+        """A new whole, whose time left has nothing to do with what was before."""
+        self.parts, self.part = parts, 0
+        if self._bar:
+            self._bar.reset(self._task, total=float(parts), description=what)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the bar off the screen while something is printed."""
+        if self._bar:
+            self._bar.stop()
+        yield
+        if self._bar:
+            self._bar.start()
+
+
+def _rich_bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,  # results go to standard output, never through this console
+        redirect_stderr=False,
+    )

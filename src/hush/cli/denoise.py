@@ -1,0 +1,424 @@
+"""``hush denoise``: clean files, one by one, and say what became of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hush.cli import words
+from hush.cli.console import Bar, explain, fail, print_json, say
+from hush.cli.options import (
+    METHOD,
+    Duration,
+    as_json,
+    device,
+    existing,
+    fixed_noise,
+    layout,
+    named,
+    read,
+    talk,
+    threads,
+    use_threads,
+)
+from hush.errors import HushError
+
+if TYPE_CHECKING:
+    from hush.api import Result
+    from hush.denoiser import Denoiser
+    from hush.noise.processes import Process
+    from hush.record import Record
+    from hush.report import Section
+
+#: What ``--json`` prints of a file. family to correlated are what was measured and process is
+#: what was removed; levels in the data's own units. error is null where all went well, and all
+#: else may be null where it is not, or where the file was skipped.
+KEYS = (
+    *("input", "output", "skipped", "error", "method", "model", "family", "sigma", "gain"),
+    *("correlated", "process", "step", "steps", "strength", "seed", "adapted", "removed_rms"),
+    *("seconds", "timings", "warnings"),
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line's options, by the names that click gives them."""
+
+    files: tuple[str, ...]
+    out: str | None
+    noise: str | None
+    steps: int | None
+    adapt: float
+    seed: int
+    strength: float
+    model: str | None
+    method: str | None
+    report: Path | None
+    as_json: bool
+    kind: str
+    axes: str | None
+    existing: str | None
+    device: str
+    threads: int | None
+    verbose: bool
+    quiet: bool
+
+    @property
+    def many(self) -> bool:
+        return len(self.files) > 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """An input, where its result goes, and why it is not to be denoised, if so."""
+
+    source: str
+    target: Path | None = None
+    error: HushError | None = None
+    skipped: bool = False
+
+    @property
+    def due(self) -> bool:
+        return self.error is None and not self.skipped
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """Models adapted to the files, by what they are for: a model's name and the noise."""
+
+    denoisers: Mapping[tuple[str, Process | None], Denoiser]
+    better: frozenset[tuple[str, Process | None]] = frozenset()
+    seconds: float = 0.0
+
+
+@click.command(short_help="Remove the noise from files.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    metavar="PATH",
+    help="The result, or a folder for it; with several inputs a folder, where names are kept. "
+    "By default noisy.tif becomes noisy.denoised.tif.",
+)
+@click.option(
+    "--noise",
+    metavar="SPEC",
+    help="Such as gaussian:25/255, poisson:30 or poisson-gaussian:GAIN,SIGMA; a bare number is in "
+    "the data's own units. Measured by default.",
+)
+@click.option(
+    "--steps", type=click.IntRange(min=1), help="Increments to remove; the model's own by default."
+)
+@click.option(
+    "--adapt",
+    type=Duration(),
+    default=0.0,
+    help="Time to go on training on these very files first, such as 60s.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="For --adapt.")
+@click.option(
+    "--strength",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="Share of the noise to remove.",
+)
+@click.option("--model", metavar="NAME|FILE", help="A shipped model, or one of your own.")
+@click.option("--method", type=METHOD, help="See hush methods; mid by default.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    help="Also write an HTML page with before, after, and what was removed.",
+)
+@as_json
+@layout
+@existing
+@device
+@threads
+@talk
+def denoise(**options: Any) -> None:
+    """Remove the noise from files; nothing but the noise changes.
+
+    JPEG files are written as PNG. Files that exist already are only replaced with --overwrite. A
+    file that cannot be denoised is reported and the others go on; the exit code is then 1.
+
+    With --json, one object a line for each file, its "error" null where all went well.
+    """
+    o = Options(**options)
+    use_threads(o.threads)
+    _check(o)
+    jobs = _plan(o)
+    failed, warned = 0, False
+    sections: list[Section] = []
+    with Bar(1, o.quiet) as bar:
+        adapted = _adapt(o, jobs, bar)
+        bar.restart("", len(jobs))
+        for bar.part, job in enumerate(jobs):
+            row = _row(job)
+            result = None
+            try:
+                if job.error:
+                    raise job.error
+                if not job.skipped:
+                    result = _denoise(o, job, adapted, bar, row)
+                    sections += _section(o, result)
+            except Exception as error:
+                failed += 1
+                with bar.paused():
+                    row |= {"output": None, "error": fail(job.source, error)}
+            warned |= bool(row["warnings"])
+            with bar.paused():
+                _print(o, row, result)
+    if warned and o.many and not (o.as_json or o.quiet or o.verbose):
+        say("there are warnings; -v, --json and --report show them")
+    try:
+        _write_report(o, sections)
+    except HushError as error:
+        failed += 1
+        say(explain(error))
+    if failed and o.many:
+        say(f"{failed} of {len(jobs)} files failed")
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _check(o: Options) -> None:
+    """Refuse once what would be wrong with every file."""
+    import numpy as np
+
+    from hush import api
+    from hush.io import supported
+    from hush.record import Record
+
+    out = o.out or ""
+    if o.many and (Path(out).is_file() or out.lower().endswith(supported())):
+        raise click.BadParameter("with several inputs this is a folder", param_hint="--output")
+    if o.noise:
+        fixed_noise(o.noise, 1.0)
+    if o.report and any(_same(o.report, source) for source in o.files):
+        raise HushError(f"{o.report}: is an input; choose another name for the report")
+    if o.report and o.report.exists() and o.existing is None:
+        raise HushError(f"{o.report}: exists already; --overwrite replaces it")
+    any_image = Record(np.zeros((8, 8), np.uint8), "YX")
+    denoiser = api.choose(any_image, o.model, o.method or "mid", o.steps, o.device)
+    if o.method and denoiser.name != o.method:
+        raise HushError(f"{o.model} is a model of {denoiser.name}, not of {o.method}")
+
+
+def _plan(o: Options) -> list[Job]:
+    """What is to be done, and what cannot or need not be, before anything is."""
+    from hush.io import output_path
+
+    jobs: list[Job] = []
+    taken: dict[Path, str] = {}
+    for source in o.files:
+        try:
+            target = output_path(source, o.out, o.many)
+            place = target.resolve()
+            if place in taken:
+                raise HushError(f"would be written to {target}, as {taken[place]} is; rename one")
+            taken[place] = source
+            if any(_same(target, other) for other in o.files):
+                raise HushError(f"would be written to {target}, which is an input, too")
+            if o.report and _same(target, o.report):
+                raise HushError(f"would be written to {target}, which is to be the report")
+            skipped = target.exists() and o.existing == "skip"
+            if target.exists() and o.existing is None:
+                raise HushError(
+                    f"{target} exists already; --overwrite replaces it, --skip-existing leaves it"
+                )
+            jobs.append(Job(source, target, skipped=skipped))
+        except HushError as error:
+            jobs.append(Job(source, error=error))
+    return jobs
+
+
+def _same(a: Path, b: str | Path) -> bool:
+    return a.resolve() == Path(b).resolve()
+
+
+def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
+    """Models adapted to all files together; each kind of file gets its share of the time."""
+    if o.adapt == 0:
+        return Adapted({})
+    from hush import api
+
+    start = time.perf_counter()
+    groups: dict[tuple[str, Process | None], list[Record]] = {}
+    for job in jobs:
+        if not job.due:
+            continue
+        try:
+            record = read(job.source, o.axes, o.kind)
+            api.check_dtype(record.data)
+            api.estimate_record(record)
+            groups.setdefault(_key(o, record), []).append(record)
+        except Exception:
+            continue  # what is wrong with this file is told when its turn comes
+    bar.restart("adapting", sum(map(len, groups.values())))
+    denoisers, better = {}, set()
+    for key, records in groups.items():
+        before = api.choose(records[0], o.model, o.method or "mid", o.steps, o.device)
+        fitting = [r for r in records if getattr(before, "channels", 1) in (1, r.channels)]
+        if fitting:
+            after = api.adapted(
+                before,
+                fitting,
+                o.adapt * len(records) / bar.parts,
+                noise=key[1],
+                seed=o.seed,
+                progress=bar.times(len(records)),
+            )
+            denoisers[key] = after
+            better |= {key} if after is not before else set()
+        bar.part += len(records)
+    return Adapted(denoisers, frozenset(better), time.perf_counter() - start)
+
+
+def _key(o: Options, record: Record) -> tuple[str, Process | None]:
+    """What files must share to be adapted to together."""
+    from hush import api
+
+    process = fixed_noise(o.noise, record.to_batch().scale) if o.noise else None
+    return api.model_name(o.model, record), process
+
+
+def _row(job: Job) -> dict[str, Any]:
+    return dict.fromkeys(KEYS) | {
+        "input": job.source,
+        "output": str(job.target) if job.target else None,
+        "skipped": job.skipped,
+    }
+
+
+def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, Any]) -> Result:
+    """Read, denoise and write one file; its row is filled in."""
+    from hush import api, io
+
+    assert job.target is not None
+    start = time.perf_counter()
+    stored = io.read(job.source)
+    record = named(stored, o.axes, o.kind)
+    io.check(stored, job.target)
+    scale = record.to_batch().scale
+    key = _key(o, record)
+    name = Path(job.source).name
+    result = api.denoise_record(
+        record,
+        noise=key[1],
+        model=adapted.denoisers.get(key, o.model),
+        method=o.method or "mid",
+        steps=o.steps,
+        strength=o.strength,
+        seed=o.seed,
+        device=o.device,
+        progress=lambda what, share: bar(f"{name}: {what}", share),
+    )
+    written = time.perf_counter()
+    io.write(replace(result.record, axes=stored.axes), job.target)
+    result.timings["write"] = time.perf_counter() - written
+    if key in adapted.denoisers:
+        result.model = key[0]
+        result.timings["adapt"] = adapted.seconds
+    row |= {
+        "method": result.method,
+        "model": result.model or None,
+        "family": result.estimate.family,
+        "sigma": result.estimate.sigma * scale,
+        "gain": result.estimate.gain * scale,
+        "correlated": result.estimate.correlated,
+        "process": result.process.spec(scale),
+        "step": result.step,
+        "steps": result.steps,
+        "strength": o.strength,
+        "seed": o.seed,
+        "adapted": key in adapted.better,
+        "removed_rms": result.residual["rms"] * scale,
+        "seconds": round(time.perf_counter() - start, 3),
+        "timings": {k: round(v, 3) for k, v in result.timings.items()},
+        "warnings": result.warnings,
+    }
+    return result
+
+
+def _section(o: Options, result: Result) -> list[Section]:
+    """The result's part of the report, if there will be one; it holds none of the arrays."""
+    if o.report is None or _report_is_kept(o):
+        return []
+    from hush.report import picture_budget, section
+
+    return [section(result, budget=picture_budget(len(o.files)))]
+
+
+def _report_is_kept(o: Options) -> bool:
+    return o.report is not None and o.report.exists() and o.existing == "skip"
+
+
+def _write_report(o: Options, sections: Sequence[Section]) -> None:
+    from hush.report import write_report
+
+    if o.report and sections:
+        write_report(sections, o.report)
+        if not o.quiet and not o.as_json:
+            click.echo(f"report → {o.report}")
+
+
+def _print(o: Options, row: Mapping[str, Any], result: Result | None) -> None:
+    if o.as_json:
+        print_json(row)
+    elif o.quiet or row["error"]:
+        return
+    elif result is None:
+        click.echo(f"{row['input']}: skipped, {row['output']} exists already")
+    elif o.many and not o.verbose:
+        found, scale = result.estimate, result.noisy.to_batch().scale
+        family = words.FAMILIES.get(found.family, found.family)
+        removed, count = words.number(row["removed_rms"]), len(row["warnings"])
+        click.echo(
+            f"{row['input']} → {row['output']}: {family}, σ {words.number(row['sigma'])}"
+            f"{words.units(scale)}, removed {removed}, {words.duration(row['seconds'])}"
+            + (f", {count} warning{'s' * (count != 1)}" if count else "")
+        )
+    else:
+        lines = _summary(o, row, result)
+        words.print_block(f"{row['input']} → {row['output']}", lines, row["warnings"])
+
+
+def _summary(o: Options, row: Mapping[str, Any], result: Result) -> list[tuple[str, str]]:
+    """The one-screen summary, as labels and values."""
+    found, noisy = result.estimate, result.noisy
+    scale = noisy.to_batch().scale
+    levels = (found.sigma, found.gain * scale, found.read_sigma * scale, scale)
+    level = words.noise(found.family, levels[0] * scale, *levels[1:], found.uncertainty)
+    method = [result.method]
+    method += [f"model {result.model}"] if result.model else []
+    method += [f"{result.steps} step{'s' * (result.steps != 1)}"]
+    if result.step is not None:
+        method[-1] += f" from {result.step:.2f} of the noise ladder"
+    if o.adapt:
+        helped = "adapted to the file" if row["adapted"] else "as it was: adapting did not help"
+        method.append(helped + "s" * (row["adapted"] and o.many))
+    if o.strength != 1:
+        method.append(f"strength {o.strength:g}")
+    lines = [
+        ("image", words.size(noisy.data.shape, noisy.data.dtype, noisy.axes)),
+        ("noise", level),
+        ("pixels", words.correlation(found.correlated, found.correlation, found.kernel_width)),
+        ("taken as", row["process"] + (", as given" if o.noise else "")),
+        ("removed", f"σ {words.number(row['removed_rms'])}{words.units(scale)}"),
+        ("method", ", ".join(method)),
+        ("time", words.duration(row["seconds"])),
+    ]
+    if o.verbose:
+        spent = ", ".join(f"{k} {words.duration(v)}" for k, v in row["timings"].items())
+        lines[-1] = ("time", f"{words.duration(row['seconds'])} ({spent})")
+        for entry in result.trace:
+            before, removed = (words.number(entry[k] * scale) for k in ("level", "removed_rms"))
+            lines.append((f"step {entry['step']}", f"σ {before} before, {removed} removed"))
+    return lines

@@ -1,0 +1,177 @@
+"""``hush compare`` and ``hush study``: how good a result is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hush.cli import words
+from hush.cli.console import Bar, print_json, say
+from hush.cli.options import STUDY, as_json, layout, read, talk, threads, use_threads
+from hush.errors import HushError
+
+
+@click.command(short_help="Compare a result with a clean reference.")
+@click.argument("result")
+@click.argument("reference")
+@click.option("--fit", is_flag=True, help="Fit gain and offset of the result first.")
+@click.option(
+    "--range",
+    "full",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Value that is full range: the integer type's maximum, 1 for floats, by default.",
+)
+@as_json
+@layout
+@talk
+def compare(
+    result: str,
+    reference: str,
+    fit: bool,
+    full: float | None,
+    as_json: bool,
+    kind: str,
+    axes: str | None,
+    verbose: bool,
+    quiet: bool,
+) -> None:
+    """Compare a RESULT with a clean REFERENCE: PSNR, SSIM and mean absolute error.
+
+    PSNR and SSIM clip values to the full range. The error and the fitted offset are in the
+    reference's units. With --json, one object; "psnr" is null where both are equal, "ssim" where
+    the images are smaller than its window.
+    """
+    from dataclasses import replace
+    from math import isfinite
+
+    import numpy as np
+
+    from hush.metrics import fit_gain_offset, psnr, ssim
+    from hush.record import full_range
+
+    ours, theirs = read(result, axes, kind), read(reference, axes, kind)
+    if ours.data.shape != theirs.data.shape:
+        first, second = (" × ".join(str(n) for n in r.data.shape) for r in (ours, theirs))
+        raise HushError(
+            f"only images of one shape can be compared: {result} is {first}, "
+            f"{reference} is {second}"
+        )
+    ours = replace(ours, axes=theirs.axes)
+    scale = full or full_range(theirs.data.dtype)
+    a = ours.to_batch().data.astype(np.float64) / (full or full_range(ours.data.dtype))
+    b = theirs.to_batch().data.astype(np.float64) / scale
+    highest = np.max(b, initial=0.0, where=np.isfinite(b))
+    if full is None and highest > 2:
+        say(
+            f"{reference}: values reach {highest:.4g} but the full range of floats is 1, "
+            "to which they are clipped; give theirs with --range"
+        )
+    gain, offset = fit_gain_offset(a, b) if fit else (1.0, 0.0)
+    a = gain * a + offset
+    try:
+        similarity = float(np.mean([ssim(x, y) for x, y in zip(a, b, strict=True)]))
+    except HushError as error:
+        similarity = float("nan")
+        say(str(error))
+    row: dict[str, Any] = {
+        "result": result,
+        "reference": reference,
+        "psnr": psnr(a, b),
+        "ssim": similarity,
+        "mae": float(np.mean(np.abs(a - b), where=np.isfinite(a) & np.isfinite(b))) * scale,
+        "fit": fit,
+        "gain": gain,
+        "offset": offset * scale,
+    }
+    if as_json:
+        print_json(row)
+    elif not quiet:
+        lines = [
+            (
+                "PSNR",
+                f"{row['psnr']:.2f} dB" if isfinite(row["psnr"]) else "infinite: both are equal",
+            ),
+            ("SSIM", f"{row['ssim']:.4f}"),
+            ("mean absolute error", words.number(row["mae"]) + words.units(scale)),
+        ]
+        if fit:
+            lines.append(("fitted", f"{gain:.4f} · result + {words.number(row['offset'])}"))
+        words.print_block(f"{result} against {reference}", lines)
+
+
+@click.command(short_help="Make a table of figures, ours beside the published.")
+@click.argument("name", type=STUDY, metavar="NAME")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder with the study's data; by default the one that HUSH_DATA names.",
+)
+@click.option("--quick", is_flag=True, help="A few small crops only, to see that all works.")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path),
+    help="File to append a line per finished cell to; finished cells are not done again.",
+)
+@click.option("--seed", "seeds", type=int, multiple=True, default=[0], help="May be repeated.")
+@click.option("--only", metavar="PATTERN", help="Only folders of that name, such as 'kodak*'.")
+@click.option("--methods", metavar="A,B", help="Only these methods.")
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="KEY=PATTERN",
+    help="Only cases with this setting, such as noise=gaussian; may be repeated.",
+)
+@click.option("--model", type=click.Path(path_type=Path), help="A model instead of those shipped.")
+@threads
+@talk
+def study(
+    name: str,
+    data: Path | None,
+    quick: bool,
+    json_file: Path | None,
+    seeds: tuple[int, ...],
+    only: str | None,
+    methods: str | None,
+    where: tuple[str, ...],
+    model: Path | None,
+    threads: int | None,
+    verbose: bool,
+    quiet: bool,
+) -> None:
+    """Make a table of figures, such as mid/images or mid/ablation, beside those published."""
+    from rich.console import Console
+
+    from hush.studies import run
+
+    use_threads(threads)
+    settings = dict(w.partition("=")[::2] for w in where)
+    if not all(settings.values()):
+        raise click.BadParameter("write KEY=PATTERN, such as noise=gaussian", param_hint="--where")
+    with Bar(1, quiet) as bar:
+
+        def tell(what: str, done: int, count: int) -> None:
+            if done == 0:
+                bar.restart(what, count)
+            bar(what, float(done))
+
+        results = run(
+            name,
+            data,
+            quick=quick,
+            json_path=json_file,
+            seeds=seeds,
+            methods=[m.strip() for m in methods.split(",")] if methods else None,
+            only=only,
+            where=settings,
+            model=model,
+            progress=tell,
+        )
+    for note in results.notes:
+        say(note)
+    if not quiet:
+        console = Console()
+        for table in results.tables():
+            console.print(table)

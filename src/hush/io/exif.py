@@ -1,0 +1,104 @@
+"""EXIF blocks and the directories of tags that they and TIFF files consist of.
+
+Entries are moved as bytes, so that types, byte order and values are exactly the camera's.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tifffile import TIFF
+
+#: Code, type, count and value (in the file's byte order) of a tag.
+Tag = tuple[int, int, int, bytes]
+
+#: Byte order: little or big endian.
+Order = Literal["<", ">"]
+
+#: Directories that EXIF keeps beside its first one, by the tag that points to them.
+DIRECTORIES = {34665: "ExifTag", 34853: "GPSTag"}
+
+#: Make, model, orientation, time, artist, copyright: the tags of its first directory.
+FIRST = frozenset({271, 272, 274, 306, 315, 33432})
+
+_PREFIX = b"Exif\0\0"
+_INTEROPERABILITY = 40965  # points to yet another directory, of no use to anyone
+
+
+@dataclass(frozen=True)
+class Exif:
+    """An EXIF block: byte order, first directory, and others by the tag that points to them."""
+
+    order: Order = "<"
+    first: tuple[Tag, ...] = ()
+    directories: Mapping[int, Sequence[Tag]] = field(default_factory=dict)
+
+    @classmethod
+    def from_bytes(cls, block: bytes) -> Exif:
+        """The block, as in a JPEG file; what cannot be decoded is left out."""
+        content = block.removeprefix(_PREFIX)
+        order: Order = ">" if content.startswith(b"MM") else "<"
+        first: tuple[Tag, ...] = ()
+        directories = {}
+        # damaged EXIF is common, and no reason to refuse or lose an image
+        with suppress(struct.error, KeyError, IndexError):
+            tags = read_directory(content, struct.unpack_from(order + "I", content, 4)[0], order)
+            first = tuple(tag for tag in tags if tag[0] in FIRST)
+            for code, _, _, value in tags:
+                if code in DIRECTORIES:
+                    offset = struct.unpack(order + "I", value)[0]
+                    directories[code] = read_directory(content, offset, order)
+        return cls(order, first, directories)
+
+    def to_bytes(self) -> bytes:
+        """The block, as in a JPEG file; empty if there is nothing in it."""
+        if not self.first and not self.directories:
+            return b""
+        order, start = self.order, 8
+        pointers = [(code, 4, 1, bytes(4)) for code in self.directories]
+        end = start + len(write_directory([*self.first, *pointers], start, order))
+        pointers, rest = [], b""
+        for code, tags in self.directories.items():
+            pointers.append((code, 4, 1, struct.pack(order + "I", end + len(rest))))
+            rest += write_directory(tags, end + len(rest), order)
+        header = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, start)
+        return _PREFIX + header + write_directory([*self.first, *pointers], start, order) + rest
+
+
+def read_directory(content: bytes | memoryview, offset: int, order: Order) -> list[Tag]:
+    """The tags of the directory at `offset` of `content`, bytes or a memory map of a file.
+
+    Raises struct.error, KeyError or IndexError if it is damaged.
+    """
+    (entries,) = struct.unpack_from(order + "H", content, offset)
+    tags = []
+    for start in range(offset + 2, offset + 2 + 12 * entries, 12):
+        code, kind, count = struct.unpack_from(order + "HHI", content, start)
+        size = count * struct.calcsize(TIFF.DATA_FORMATS[kind])
+        where = start + 8
+        if size > 4:
+            (where,) = struct.unpack_from(order + "I", content, where)
+        value = bytes(content[where : where + size])
+        if len(value) < size:
+            raise IndexError(f"tag {code} lies outside of the file")
+        if code != _INTEROPERABILITY:
+            tags.append((code, kind, count, value))
+    return tags
+
+
+def write_directory(tags: Sequence[Tag], offset: int, order: Order) -> bytes:
+    """A directory holding `tags`, to be put at the even `offset`."""
+    entries, values = struct.pack(order + "H", len(tags)), b""
+    after = offset + 2 + 12 * len(tags) + 4
+    for code, kind, count, value in sorted(tags):
+        entries += struct.pack(order + "HHI", code, kind, count)
+        if len(value) <= 4:
+            entries += value.ljust(4, b"\0")
+        else:
+            entries += struct.pack(order + "I", after + len(values))
+            values += value + bytes(len(value) % 2)  # values begin on a word
+    return entries + bytes(4) + values

@@ -1,0 +1,216 @@
+r"""The identity that lets MID learn from noisy samples alone, where the answers are known.
+
+:math:`E[s_t - x \mid s_t] = \tfrac{a}{a-1} E[s_t - s_0 \mid s_t]`, with :math:`v_t = a\,v_0`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import hush.methods.mid as mid
+from hush.methods.mid import MID
+from hush.noise.processes import Gaussian, Poisson, PoissonGaussian, Process
+
+N = 1_000_000
+ratios = pytest.mark.parametrize("a", [1.1, 2.0, 5.0])
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def climb(process: Process, x: Tensor, a: float) -> tuple[Tensor, Tensor]:
+    """The collected sample s_0 of a clean signal, and the state s_t with `a` times its noise."""
+    s_0 = process.sample(x, rng(1))
+    return s_0, process.accumulate(s_0, a, rng(2))[0]
+
+
+def binned(s: Tensor, *others: Tensor, bins: int = 12) -> list[Tensor]:
+    """Means of `s` and of each other variable within quantiles of `s`: regressions on it."""
+    order = s.argsort().reshape(bins, -1)
+    return [v[order].mean(1) for v in (s, *others)]
+
+
+# -- conjugate priors: posterior means in closed form ---------------------------------------
+
+
+@ratios
+def test_gaussian_prior_and_noise(a: float) -> None:
+    """x ~ N(μ, τ²): the posterior mean is linear in the state, both sides of the identity too."""
+    mu, tau, sigma = 0.5, 0.2, 0.1
+    x = mu + tau * torch.randn(N // 10 // 12 * 12, generator=rng(), dtype=torch.float64)
+    s_0, s_t = climb(Gaussian(sigma), x, a)
+    s, whole, added = binned(s_t, s_t - x, s_t - s_0)
+    v_t = a * sigma**2
+    error = 5 * math.sqrt(v_t) / math.sqrt(len(x) / 12)
+    torch.testing.assert_close(whole, v_t / (tau**2 + v_t) * (s - mu), rtol=0, atol=error)
+    torch.testing.assert_close(added, (a - 1) / a * whole, rtol=0, atol=error)
+
+
+@ratios
+def test_gamma_prior_and_counts(a: float) -> None:
+    """x ~ Gamma(α, rate β): E[x | k counts left] = (α + k)/(β + λ/a), for every k.
+
+    The identity is compared count by count; and its two sides are equal in closed form.
+    """
+    alpha, beta, peak = 3.0, 6.0, 20.0
+    x = torch.from_numpy(np.random.default_rng(0).gamma(alpha, 1 / beta, N))
+    s_0, s_t = climb(Poisson(peak), x, a)
+    counts = (s_t * peak / a).round().long()
+    seen = counts.bincount()
+    ks = (seen > 2000).nonzero()[:, 0]
+    assert len(ks) > 5
+    for k in ks.tolist():
+        chosen = counts == k
+        posterior = (alpha + k) / (beta + peak / a)
+        whole = k * a / peak - posterior
+        # Of the counts taken away, λ(1 − 1/a)·E[x | k] are expected: E[s_0 | k] is known.
+        added = k * a / peak - (k / peak + (1 - 1 / a) * posterior)
+        assert added == pytest.approx((a - 1) / a * whole)
+        for difference, expected in (((s_t - x)[chosen], whole), ((s_t - s_0)[chosen], added)):
+            error = 5 * float(difference.std()) / math.sqrt(len(difference))
+            assert float(difference.mean()) == pytest.approx(expected, abs=error)
+
+
+@ratios
+def test_poisson_gaussian_keeps_the_identity_for_linear_estimates(a: float) -> None:
+    """Two matched moments give the identity for the best *linear* estimate, and no more."""
+    process = PoissonGaussian(0.03, 0.05)
+    x = torch.from_numpy(np.random.default_rng(0).gamma(4.0, 0.1, N))
+    s_0, s_t = climb(process, x, a)
+    centred = s_t - s_t.mean()
+    whole, added = (float((centred * d).mean()) for d in (s_t - x, s_t - s_0))
+    mean_v = float(process.variance(x).mean())
+    assert whole == pytest.approx(a * mean_v, rel=0.02)
+    assert added == pytest.approx((a - 1) * mean_v, rel=0.02)
+    assert added * a / (a - 1) == pytest.approx(whole, rel=0.02)
+
+
+def test_without_exchangeable_increments_there_is_no_identity() -> None:
+    """The ladder must have the law of the noise: Gaussian increments on counts mislead."""
+    peak, a = 3.0, 2.0
+    x = torch.from_numpy(np.random.default_rng(0).gamma(3.0, 1 / 6, N // 12 * 12))
+    s_0 = Poisson(peak).sample(x, rng(1))
+    right = Poisson(peak).accumulate(s_0, a, rng(2))[0]
+    wrong = Gaussian(math.sqrt(0.5 / peak)).accumulate(s_0, a, rng(2))[0]
+    errors = []
+    for s_t in (right, wrong):
+        _, whole, added = binned(s_t, s_t - x, s_t - s_0)
+        errors.append(float((added * a / (a - 1) - whole).abs().max()))
+    assert errors[0] < 0.02 < 0.1 < errors[1]
+
+
+# -- MID's own loss -----------------------------------------------------------------------
+
+REACH = 3
+WINDOW = 2 * REACH + 1
+
+
+class Linear(nn.Module):
+    """Φ as one circular convolution, so that the loss is quadratic in its kernel."""
+
+    def __init__(self, kernel: Tensor) -> None:
+        super().__init__()
+        self.kernel = kernel
+
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        kernel = self.kernel.reshape(1, 1, WINDOW, WINDOW)
+        return F.conv2d(F.pad(x, [REACH] * 4, mode="circular"), kernel)
+
+
+class NoStep(nn.Module):
+    """Ψ left out."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, 16)
+
+
+def stationary(count: int, seed: int) -> tuple[Tensor, Callable[[int, int], float]]:
+    """Periodic Gaussian random fields ``(count, 1, 64, 64)`` and their autocovariance."""
+    deviation = 0.2
+    taps = np.exp(-0.5 * (np.arange(-4, 5) / 1.5) ** 2)
+    taps /= np.linalg.norm(taps)
+    line = np.convolve(taps, taps)  # one axis' autocorrelation, lag 0 at index 8
+    field = np.random.default_rng(seed).normal(size=(count, 1, 64, 64))
+    for axis in (2, 3):
+        field = sum(t * np.roll(field, i - 4, axis) for i, t in enumerate(taps))
+
+    def covariance(dy: int, dx: int) -> float:
+        return deviation**2 * float(line[8 + dy] * line[8 + dx])  # no lag here is above 6
+
+    return torch.from_numpy(deviation * field), covariance
+
+
+def wiener(covariance: Callable[[int, int], float], v: float) -> Tensor:
+    """The best linear estimate of white noise of variance `v` from the 7×7 pixels around."""
+    offsets = [(y, x) for y in range(WINDOW) for x in range(WINDOW)]
+    r = torch.tensor(
+        [[covariance(p[0] - q[0], p[1] - q[1]) for q in offsets] for p in offsets],
+        dtype=torch.float64,
+    )
+    target = torch.zeros(len(offsets), dtype=torch.float64)
+    target[len(offsets) // 2] = v
+    return torch.linalg.solve(r + v * torch.eye(len(offsets), dtype=torch.float64), target)
+
+
+def minimiser(x: Tensor, given: Process | None, model: MID) -> Tensor:
+    """The kernel at which MID's noise loss on `x` is least; a quadratic's Newton step finds it."""
+
+    def loss(kernel: Tensor) -> Tensor:
+        networks = nn.ModuleDict({"noise": Linear(kernel), "step": NoStep()})
+        return model._loss(networks, x, [given] * len(x), rng(3))["noise_loss"]
+
+    start = torch.zeros(WINDOW**2, dtype=torch.float32)
+    gradient = torch.autograd.functional.jacobian(loss, start)
+    hessian = torch.autograd.functional.hessian(loss, start)
+    return -torch.linalg.solve(hessian.double(), gradient.double())
+
+
+def test_the_noisy_only_loss_is_least_at_the_wiener_filter(
+    monkeypatch: pytest.MonkeyPatch, one_thread: int
+) -> None:
+    """MID's loss, which sees s_0 and what it added itself, finds the clean-target answer.
+
+    Its minimiser over linear Φ is the Wiener filter of the *whole* noise, as is that of the
+    corpus loss on the clean fields; on fresh fields it restores as well as the Wiener filter.
+    """
+    sigma, a = 0.15, 2.0
+    monkeypatch.setattr(mid, "_uniform", lambda generator: 1.0)  # always the full added level
+    clean, covariance = stationary(24, seed=0)
+    noisy = Gaussian(sigma).sample(clean, rng(1)).float()
+    exact = wiener(covariance, a * sigma**2)
+
+    learned = minimiser(noisy, Gaussian(sigma), MID(added=math.sqrt(a - 1)))
+    ladder = Gaussian(sigma * math.sqrt(a)).spec()
+    supervised = minimiser(clean.float(), None, MID(ladder=ladder, stored=0.0))
+    assert float(exact[WINDOW**2 // 2]) > 0.5
+    torch.testing.assert_close(supervised, exact, rtol=0, atol=0.02)
+    torch.testing.assert_close(learned, exact, rtol=0, atol=0.04)
+
+    fresh, _ = stationary(24, seed=5)
+    state = Gaussian(sigma * math.sqrt(a)).sample(fresh, rng(6))
+    errors = [
+        float((state - Linear(kernel)(state, state) - fresh).square().mean())
+        for kernel in (exact, learned)
+    ]
+    assert errors[1] == pytest.approx(errors[0], rel=0.01)
+    assert errors[0] < 0.25 * a * sigma**2
+
+
+def test_without_the_share_half_of_the_noise_would_stay() -> None:
+    """The factor a/(a − 1) is what makes the answer whole: the added part alone is half of it."""
+    sigma, a = 0.15, 2.0
+    clean, covariance = stationary(8, seed=0)
+    s_0 = Gaussian(sigma).sample(clean, rng(1))
+    s_t, added = Gaussian(sigma).accumulate(s_0, a, rng(2))
+    exact = wiener(covariance, a * sigma**2)
+    predicted = Linear(exact)(s_t, s_t)
+    slope = float((predicted * added).sum() / predicted.square().sum())
+    assert slope == pytest.approx((a - 1) / a, abs=0.02)

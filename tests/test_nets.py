@@ -1,0 +1,162 @@
+"""Networks: homogeneous, blind to offsets, and with the reach they state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hush.methods.mid import MID
+from hush.nets.blocks import Residual, ZeroMeanHead
+from hush.nets.step import StepNet
+from hush.nets.unet import NoiseUNet
+
+Randomise = Callable[..., nn.Module]
+
+SHAPES = [((8,), (1,)), ((6,), (2,)), ((8, 8), (1, 1)), ((4, 4, 4), (1, 1, 2))]
+every_shape = pytest.mark.parametrize(("widths", "blocks"), SHAPES)
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def noisy(*shape: int, seed: int = 0) -> Tensor:
+    """Positive values, and levels that differ from place to place."""
+    return torch.rand(shape, generator=rng(seed), dtype=torch.float64)
+
+
+# -- equivariance -------------------------------------------------------------------------
+
+
+@every_shape
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_noise_net_is_homogeneous_and_blind_to_offsets(
+    widths: tuple[int, ...], blocks: tuple[int, ...], channels: int, randomise: Randomise
+) -> None:
+    """f(a·x + b, a·level) = a·f(x, level), with another offset for each channel."""
+    net = randomise(NoiseUNet(channels, widths, blocks)).double()
+    x, level = noisy(2, channels, 24, 16), noisy(2, channels, 24, 16, seed=1)
+    offset = noisy(1, channels, 1, 1, seed=2)
+    with torch.inference_mode():
+        out = net(x, level)
+        moved = net(7.5 * x + 3 * offset, 7.5 * level)
+    assert out.shape == x.shape
+    assert float(out.std()) > 0.1  # otherwise nothing is tested
+    torch.testing.assert_close(moved, 7.5 * out)
+
+
+def test_the_noise_net_heeds_the_level(randomise: Randomise) -> None:
+    """The level is no image: where it is constant it still counts."""
+    net = randomise(NoiseUNet(1, (8, 8), (1, 1))).double()
+    x = noisy(1, 1, 16, 16)
+    with torch.inference_mode():
+        one, two = (net(x, torch.full_like(x, s)) for s in (0.1, 0.2))
+    assert float((one - two).abs().max()) > 1e-2
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_step_net_is_a_standard_deviation(channels: int, randomise: Randomise) -> None:
+    """Ψ(a·x + b) = a·Ψ(x) ≥ 0 for a > 0, as a standard deviation does."""
+    net = randomise(StepNet(channels)).double()
+    x = noisy(2, channels, 48, 32)
+    with torch.inference_mode():
+        level = net(x)
+        moved = net(0.2 * x + 5 * noisy(1, channels, 1, 1, seed=1))
+        constant = net(torch.ones_like(x))
+    assert level.shape == (2, channels, 3, 2)
+    assert float(level.min()) >= 0
+    torch.testing.assert_close(moved, 0.2 * level)
+    assert float(constant.abs().max()) < 1e-12
+
+
+def test_the_head_sees_differences_only(randomise: Randomise) -> None:
+    """Zero for constants, at the border too; the mean of side channels passes."""
+    head = randomise(ZeroMeanHead(2, 1, 8)).double()
+    image = torch.tensor([3.0, -1.0], dtype=torch.float64)[None, :, None, None]
+    x = torch.cat([image.expand(1, 2, 8, 8), torch.zeros(1, 1, 8, 8)], 1)
+    with torch.inference_mode():
+        assert float(head(x).abs().max()) < 1e-12
+        x[:, 2] = 1.0
+        assert float(head(x).abs().max()) > 0.1
+
+
+def test_a_residual_block_starts_as_the_identity() -> None:
+    x = noisy(1, 4, 6, 6).float()
+    assert torch.equal(Residual(4)(x), x)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (13, 21), (1, 30), (17, 1), (33, 40)])
+def test_denoising_is_equivariant_at_any_size(
+    shape: tuple[int, int], random_mid: Callable[..., MID]
+) -> None:
+    """Padding and cropping keep what the networks have: gain and offset carry over."""
+    x = np.random.default_rng(0).random(shape, dtype=np.float32)
+    model = random_mid()
+    y = model.denoise(x, "gaussian:0.1")
+    moved = model.denoise(4 * x + 2, "gaussian:0.4")
+    assert np.abs(y - x).max() > 0.01
+    np.testing.assert_allclose(moved, 4 * y + 2, atol=2e-5)
+
+
+# -- reach --------------------------------------------------------------------------------
+
+
+def reach(output: Tensor, inputs: list[Tensor], row: int, column: int) -> tuple[int, int]:
+    """Smallest box around (row, column) that holds all the influence on the scalar `output`.
+
+    In pixels towards smaller and towards larger coordinates.
+    """
+    before = after = 0
+    for gradient in torch.autograd.grad(output, inputs):
+        touched = gradient[0].abs().sum(0).nonzero()
+        offsets = touched - torch.tensor([row, column])
+        before, after = max(before, int(-offsets.min())), max(after, int(offsets.max()))
+    return before, after
+
+
+@every_shape
+def test_the_noise_net_reaches_no_further_than_it_says(
+    widths: tuple[int, ...], blocks: tuple[int, ...], randomise: Randomise
+) -> None:
+    """Exactly zero gradient beyond `radius`, for pixels at every place within the strides.
+
+    With random weights; and the statement is tight, a step of the coarsest grid at most too far.
+    """
+    net = randomise(NoiseUNet(1, widths, blocks)).double()
+    assert net.radius % net.multiple == 0
+    side = 2 * (net.radius + 2 * net.multiple)
+    side += -side % net.multiple
+    furthest = 0
+    for row in range(side // 2, side // 2 + net.multiple):
+        x, level = noisy(1, 1, side, side), noisy(1, 1, side, side, seed=1)
+        inputs = [x.requires_grad_(), level.requires_grad_()]
+        column = side // 2 + (row * 3 + 1) % net.multiple
+        furthest = max(furthest, *reach(net(*inputs)[0, 0, row, column], inputs, row, column))
+    assert net.radius - net.multiple <= furthest <= net.radius
+
+
+def test_the_step_net_reaches_no_further_than_it_says(randomise: Randomise) -> None:
+    net = randomise(StepNet(1)).double()
+    x = noisy(1, 1, 96, 96).requires_grad_()
+    top = 2 * net.cell  # the third cell's first row and column
+    before, after = reach(net(x)[0, 0, 2, 2], [x], top, top)
+    assert 0 < before <= net.radius
+    assert 0 < after - (net.cell - 1) <= net.radius
+
+
+def test_far_pixels_change_nothing_at_all(randomise: Randomise) -> None:
+    """The same seen forwards: bit for bit, in the float32 that is used."""
+    net = randomise(NoiseUNet(1, (8, 8), (1, 1)))
+    side = 2 * net.radius + 32
+    x, level = (noisy(1, 1, side, side, seed=s).float() for s in (0, 1))
+    other, altered = x.clone(), level.clone()
+    other[..., :8], altered[..., :8] = 9.0, 7.0
+    with torch.inference_mode():
+        first, second = net(x, level), net(other, altered)
+    beyond = 8 + net.radius
+    assert torch.equal(first[..., beyond:], second[..., beyond:])
+    assert not torch.equal(first[..., :beyond], second[..., :beyond])

@@ -1,0 +1,650 @@
+"""The report: what it says of a residual with known properties, and the page it writes."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import convolve1d, gaussian_filter
+
+from hush.noise.processes import Gaussian, Poisson, PoissonGaussian, Process
+from hush.record import Record
+from hush.report import residual_statistics, section, warnings, write_report
+from hush.report.images import busiest, choose_plane, display_window, shrink, to_pixels
+from hush.report.plots import number, ticks
+from hush.report.residual import LAGS, SIDE, WINDOWS
+
+SIGMA = 0.1
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def ramp(h: int = 192, w: int = 192) -> np.ndarray:
+    """Smooth, away from both ends of the range at noise SIGMA."""
+    return np.linspace(0.3, 0.7, h * w, dtype=np.float32).reshape(h, w)
+
+
+def shapes(h: int = 192, w: int = 192) -> np.ndarray:
+    """Edges everywhere: bright squares on a dark ground, far from the ends of the range."""
+    y, x = np.mgrid[:h, :w]
+    return np.where((y // 12 + x // 12) % 2, 0.7, 0.3).astype(np.float32)
+
+
+def white(shape: tuple[int, ...], seed: int = 0, sigma: float = SIGMA) -> np.ndarray:
+    return rng(seed).normal(0, sigma, shape).astype(np.float32)
+
+
+# What was removed
+
+
+@pytest.mark.parametrize(
+    "process", [Gaussian(SIGMA), Poisson(60.0), PoissonGaussian(0.01, 0.03, 0.1)], ids=str
+)
+def test_true_noise_raises_no_warning(process: Process) -> None:
+    x = ramp()
+    noise = rng().normal(0, np.sqrt(process.variance(x))).astype(np.float32)
+    found = residual_statistics(x + noise, x, process)
+    assert found["white"]
+    assert found["ratio"] == pytest.approx(1, abs=0.02)
+    assert found["expected_rms"] == pytest.approx(math.sqrt(process.variance(x).mean()), rel=1e-4)
+    assert found["tilt"] == pytest.approx(1, abs=0.06)
+    assert abs(found["structure"]) < 0.2
+    assert warnings(found) == []
+    for level in found["levels"]:
+        assert level["measured"] == pytest.approx(level["expected"], rel=0.12)
+        model = math.sqrt(process.variance(level["signal"]))
+        assert level["expected"] == pytest.approx(model, rel=0.02)
+
+
+def test_white_noise_stays_in_its_band_19_times_in_20() -> None:
+    inside = total = 0
+    for seed in range(12):
+        x = ramp(96, 96)
+        found = residual_statistics(x + white(x.shape, seed), x, Gaussian(SIGMA))
+        lags = [a for v in found["autocorrelation"].values() for a in v]
+        inside += sum(abs(a) <= found["band"] for a in lags)
+        total += len(lags)
+    assert inside / total == pytest.approx(0.95, abs=0.04)
+
+
+def test_autocorrelation_of_a_known_filter() -> None:
+    # A sum of k neighbours has correlation 1 - lag/k across, and none down.
+    noise = convolve1d(white((256, 256)), np.ones(4) / 2, axis=1)
+    found = residual_statistics(ramp(256, 256) + noise, ramp(256, 256), Gaussian(SIGMA))
+    lags = found["autocorrelation"]
+    assert lags["x"] == pytest.approx([0.75, 0.5, 0.25, 0, 0, 0, 0, 0], abs=0.04)
+    assert lags["y"] == pytest.approx([0] * LAGS, abs=0.04)
+    assert not found["white"]
+
+
+def test_the_best_denoiser_removes_less_than_the_noise() -> None:
+    # x ~ N(0.5, t²), the posterior mean: residual variance is σ² minus the remaining error.
+    t = 0.05
+    x = 0.5 + white((256, 256), 1, t)
+    y = x + white((256, 256))
+    best = 0.5 + t**2 / (t**2 + SIGMA**2) * (y - 0.5)
+    found = residual_statistics(y, best, Gaussian(SIGMA))
+    error = float(np.mean((best - x) ** 2))
+    assert found["rms"] ** 2 == pytest.approx(SIGMA**2 - error, rel=0.02)
+    assert warnings(found) == []
+
+
+def test_correlated_noise_is_named() -> None:
+    noise = gaussian_filter(white((192, 192)), 0.8)
+    noise *= SIGMA / noise.std()
+    found = residual_statistics(ramp() + noise, ramp(), Gaussian(SIGMA))
+    (sentence,) = warnings(found)
+    assert sentence.startswith("The residual contains structure: the noise is spatially corr")
+    lag = found["autocorrelation"]["y"][0]
+    assert 0.5 < lag < 0.8
+    assert f"lag-1 {max(found['autocorrelation'][a][0] for a in 'yx'):.2f}" in sentence
+
+
+def test_correlation_known_beforehand_is_named_though_the_residual_is_white() -> None:
+    found = residual_statistics(ramp() + white((192, 192)), ramp(), Gaussian(SIGMA))
+    estimate = SimpleNamespace(correlated=True, correlation=0.61)
+    assert "lag-1 0.61" in warnings(found, estimate)[0]
+
+
+def test_noise_of_which_only_the_fine_part_was_removed() -> None:
+    noise = white((192, 192))
+    fine = 1.1 * (noise - gaussian_filter(noise, 0.9))
+    assert (
+        "coarse part stays"
+        in warnings(residual_statistics(ramp() + fine, ramp(), Gaussian(SIGMA)))[0]
+    )
+
+
+def test_stripes_are_named() -> None:
+    stripes = 0.06 * np.sqrt(2) * np.sin(2 * np.pi * np.arange(192) / 4, dtype=np.float32)
+    noise = white((192, 192), sigma=0.08) + stripes
+    found = residual_statistics(ramp() + noise, ramp(), Gaussian(SIGMA))
+    (sentence,) = warnings(found)
+    assert "stripes" in sentence
+    assert re.search(r"correlated over \d pixels (down|across) \(0\.3", sentence)
+
+
+def test_detail_that_was_removed_is_named() -> None:
+    y = shapes() + white((192, 192))
+    found = residual_statistics(y, gaussian_filter(y, 1.5), Gaussian(SIGMA))
+    assert any("detail was lost" in w for w in warnings(found))
+    found = residual_statistics(y, shapes(), Gaussian(SIGMA))
+    assert warnings(found) == []
+
+
+@pytest.mark.parametrize(("level", "words"), [(1.6, "Less was removed"), (0.6, "More was removed")])
+def test_wrong_level(level: float, words: str) -> None:
+    found = residual_statistics(ramp() + white((192, 192)), ramp(), Gaussian(level * SIGMA))
+    assert found["ratio"] == pytest.approx(1 / level, rel=0.02)
+    (sentence,) = warnings(found)
+    assert sentence.startswith(words)
+
+
+def test_half_strength_is_judged_by_half_the_noise() -> None:
+    y = ramp() + white((192, 192))
+    half = (y + ramp()) / 2
+    assert warnings(residual_statistics(y, half, Gaussian(SIGMA), strength=0.5)) == []
+    assert warnings(residual_statistics(y, half, Gaussian(SIGMA))) != []
+
+
+def test_wrong_family_shows_in_the_tilt() -> None:
+    x = np.linspace(0.05, 0.95, 192 * 192, dtype=np.float32).reshape(192, 192)
+    noise = (rng().normal(0, np.sqrt(x / 60))).astype(np.float32)
+    level = float(np.sqrt((x / 60).mean()))
+    found = residual_statistics(x + noise, x, Gaussian(level))
+    assert found["tilt"] > 2
+    assert any("grows more with brightness" in w for w in warnings(found))
+
+
+def test_shifted_brightness_is_named() -> None:
+    y = ramp() + white((192, 192))
+    found = residual_statistics(y, ramp() + 0.05, Gaussian(SIGMA))
+    assert found["mean"] == pytest.approx(-0.05, abs=2e-3)
+    assert any("mean brightness by" in w for w in warnings(found))
+
+
+def test_noise_cut_off_by_the_range_is_left_out_of_the_ratio() -> None:
+    x = np.linspace(0, 1, 256 * 256, dtype=np.float32).reshape(256, 256)
+    y = np.clip(x + white(x.shape), 0, 1)
+    found = residual_statistics(y, x, Gaussian(SIGMA))
+    assert found["rms"] < 0.97 * SIGMA
+    assert found["ratio"] == pytest.approx(1, abs=0.02)
+    assert found["clipped"] == pytest.approx(4 * SIGMA, abs=0.02)  # 2 sigma at either end
+
+
+def test_pixels_that_are_not_finite_are_left_out() -> None:
+    x = ramp()
+    y = x + white(x.shape)
+    plain = residual_statistics(y, x, Gaussian(SIGMA))
+    y[::7, ::5] = np.nan
+    y[3] = np.inf
+    x[::7, ::5], x[3] = y[::7, ::5], y[3]  # kept in place, as in a result
+    holed = residual_statistics(y, x, Gaussian(SIGMA))
+    assert holed["n"] == int(np.isfinite(y).sum())
+    assert holed["rms"] == pytest.approx(plain["rms"], rel=0.01)
+    assert warnings(holed) == []
+    empty = residual_statistics(np.full((9, 9), np.nan), np.full((9, 9), np.nan), Gaussian(SIGMA))
+    assert "no finite values" in warnings(empty)[0]
+
+
+def test_integers_are_in_units_of_their_range() -> None:
+    y, x = ((a * 65535).astype(np.uint16) for a in (ramp() + white((192, 192)), ramp()))
+    exact = residual_statistics(y / np.float32(65535), x / np.float32(65535), Gaussian(SIGMA))
+    found = residual_statistics(y, x, Gaussian(SIGMA))
+    assert found["rms"] == pytest.approx(exact["rms"], rel=1e-5)
+
+
+def test_nothing_removed() -> None:
+    y = ramp() + white((192, 192))
+    assert "Nothing was removed" in warnings(residual_statistics(y, y, Gaussian(SIGMA)))[0]
+    silent = residual_statistics(y, y, Gaussian(0.0))
+    assert silent["ratio"] is None
+    assert warnings(silent) == []
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 50), (50, 1), (8, 8), (3, 9, 7), (2, 3, 16, 16), (513, 20)], ids=str
+)
+def test_any_shape_gives_plain_json(shape: tuple[int, ...]) -> None:
+    x = np.full(shape, 0.5, np.float32)
+    found = residual_statistics(x + white(shape), x, Gaussian(SIGMA))
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["n"] == x.size
+    lags = {"y": min(LAGS, shape[-2] - 1), "x": min(LAGS, shape[-1] - 1)}
+    assert {k: len(v) for k, v in found["autocorrelation"].items()} == lags
+    warnings(found)
+
+
+def test_large_data_is_sampled() -> None:
+    plane = (1000 * rng().random((SIDE, SIDE))).astype(np.uint16)
+    stack = np.broadcast_to(plane, (5000, SIDE, SIDE))  # a record of 2.6 GB, without the memory
+    found = residual_statistics(stack, stack, Gaussian(SIGMA))
+    assert found["n"] == WINDOWS * SIDE * SIDE
+
+
+def test_shapes_must_agree() -> None:
+    with pytest.raises(ValueError, match="alike"):
+        residual_statistics(np.zeros((4, 4)), np.zeros((4, 5)), Gaussian(SIGMA))
+
+
+# Pictures and plots
+
+
+def test_shrink_is_the_mean_of_blocks() -> None:
+    x = rng().integers(0, 65535, (2, 130, 67), dtype=np.uint16)
+    expected = x[:, :129, :66].reshape(2, 43, 3, 22, 3).mean((2, 4)) / 65535
+    np.testing.assert_allclose(shrink(x, 3), expected, rtol=1e-5)
+    holed = np.ones((1, 4, 4), np.float32)
+    holed[0, 0, 0], holed[0, 2:, 2:] = np.nan, np.inf
+    np.testing.assert_array_equal(shrink(holed, 2)[0], [[1, 1], [1, np.nan]])
+    assert shrink(np.ones((1, 1, 90), np.float32), 4).shape == (1, 1, 22)
+
+
+def test_full_range_is_shown_unchanged_and_dim_pictures_are_stretched() -> None:
+    x = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
+    assert display_window(shrink(x, 1)) == (0, 1)
+    np.testing.assert_array_equal(to_pixels(shrink(x, 1), 0, 1), x)
+    dim = 0.01 + 0.02 * rng().random((1, 64, 64), np.float32)
+    low, high = display_window(dim)
+    assert low < dim.min() < dim.max() < high
+    assert np.ptp(to_pixels(dim, low, high)) > 200
+    for odd in (np.full((1, 4, 4), np.nan), np.zeros((1, 4, 4)), np.full((1, 4, 4), -3.0)):
+        low, high = display_window(odd)
+        assert high > low
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "index", "channels", "words"),
+    [
+        ((8, 9), "YX", 0, 1, []),
+        ((8, 9, 3), "YXS", 0, 3, []),
+        ((8, 9, 4), "YXS", 0, 3, []),
+        ((8, 9, 2), "YXS", 0, 1, ["channel 1 of 2"]),
+        ((3, 8, 9), "CYX", 0, 1, ["channel 1 of 3"]),
+        ((5, 2, 8, 9), "TCYX", 2, 1, ["plane 3 of 5", "channel 1 of 2"]),
+    ],
+)
+def test_what_is_shown(
+    shape: tuple[int, ...], axes: str, index: int, channels: int, words: list[str]
+) -> None:
+    plane = choose_plane(Record(np.zeros(shape, np.uint8), axes))
+    assert (plane.index, plane.channels) == (index, channels)
+    assert len(plane.notes) == len(words)
+    assert all(w in note for w, note in zip(words, plane.notes, strict=True))
+
+
+def test_the_detail_is_where_the_texture_is() -> None:
+    x = np.zeros((1, 100, 100), np.float32)
+    x[0, :, 10:] += 1  # one strong border
+    x[0, 60:, 60:] += 0.1 * rng().random((40, 40), np.float32)
+    top, left = busiest(x, (0.4, 0.4))
+    assert top >= 0.5
+    assert left >= 0.5
+
+
+def test_numbers_read_well() -> None:
+    given = [0, 0.0123456, 25.0, 25.09, 12345.6, -0.5, 1.2e-7, math.inf]
+    assert [number(v) for v in given] == [
+        "0", "0.0123", "25", "25.1", "12,346", "−0.5", "1.2e-07", "inf",
+    ]  # fmt: skip
+    assert ticks(0, 1) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
+    assert ticks(3, 3) == [3]
+    for low, high in [(0, 0.013), (-7.3, 2), (1e4, 1.7e4), (0, 65535)]:
+        marks = ticks(low, high)
+        assert 2 <= len(marks) <= 6
+        assert low - 1e-9 <= marks[0] < marks[-1] <= high + 1e-9
+
+
+# The page
+
+
+def a_result(
+    noisy: np.ndarray,
+    clean: np.ndarray,
+    axes: str = "YX",
+    *,
+    process: Process | None = None,
+    name: str | None = "in/cells.tif",
+    **changes: Any,
+) -> Any:
+    """What `hush.api.denoise_record` returns, without the denoising."""
+    process = process or Gaussian(SIGMA)
+    trace = [{"step": k, "level": SIGMA / k, "removed_rms": SIGMA / (k + 1)} for k in (1, 2, 3)]
+    estimate = SimpleNamespace(correlated=False, correlation=0.0, process=process)
+    fields = {
+        "record": Record(clean, axes),
+        "noisy": Record(noisy, axes, source=Path(name) if name else None),
+        "estimate": estimate,
+        "process": process,
+        "method": "mid",
+        "model": "mid-gray",
+        "steps": 3,
+        "step": 0.4,
+        "trace": trace,
+        "timings": {"estimate": 0.1, "denoise": 1.5},
+        "warnings": [],
+        "residual": {},
+    }
+    return SimpleNamespace(**{**fields, **changes})
+
+
+def eight_bit(h: int = 96, w: int = 128, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    x = shapes(h, w)
+    noisy = np.clip(x + white(x.shape, seed), 0, 1)
+    return (255 * noisy).round().astype(np.uint8), (255 * x).round().astype(np.uint8)
+
+
+class Page(HTMLParser):
+    """What a page refers to, and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.refers: list[str] = []
+        self.ids: list[str] = []
+        self.images: list[np.ndarray] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in {"src", "href", "srcset", "data", "action", "poster"}:
+                self.refers.append(value or "")
+            if name == "id":
+                self.ids.append(value or "")
+            if tag == "img" and name == "src" and value:
+                png = base64.b64decode(value.removeprefix("data:image/png;base64,"))
+                self.images.append(np.asarray(Image.open(io.BytesIO(png))))
+        if tag not in {"meta", "link", "img", "input", "br", "hr"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def page_of(results: list[Any], path: Path, **options: Any) -> Page:
+    write_report(results, path, **options)
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_one_file_that_fetches_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    page = page_of([a_result(*eight_bit())], path)
+    assert all(r.startswith(("data:", "#")) for r in page.refers)
+    html = path.read_text(encoding="utf-8")
+    assert not re.search(r"https?:|@import|url\(|//[a-z]", re.sub(r'"data:[^"]*"', "", html))
+    assert "default-src 'none'" in html
+    assert page.open == []  # every element is closed
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_the_page_says_what_was_done(tmp_path: Path) -> None:
+    page = page_of([a_result(*eight_bit())], tmp_path / "r.html")
+    for words in (
+        "cells.tif", "96 × 128 (YX), uint8", "Gaussian", "σ 25.5 of 255",
+        "--noise gaussian:25.5/255", "mid-gray", "3 steps", "1.6 s", "denoise",
+        "What was removed looks like noise", "black is 0 and white 255".capitalize(),
+    ):  # fmt: skip
+        assert words in page.text.replace("\N{NO-BREAK SPACE}", " "), words
+    assert "Look before you trust" not in page.text
+
+
+def test_eight_bit_pictures_are_the_files_pixels(tmp_path: Path) -> None:
+    noisy, clean = eight_bit()
+    after, before, removed = page_of([a_result(noisy, clean)], tmp_path / "r.html").images
+    np.testing.assert_array_equal(before, noisy)
+    np.testing.assert_array_equal(after, clean)
+    same = noisy == clean
+    assert set(np.unique(removed[same])) <= {127, 128}
+    sign = np.sign(removed.astype(int) - 127.5)
+    np.testing.assert_array_equal(sign[~same], np.sign(noisy.astype(int) - clean)[~same])
+
+
+def test_warnings_come_first_and_once(tmp_path: Path) -> None:
+    noise = gaussian_filter(white((96, 128)), 0.8)
+    noise *= SIGMA / noise.std()
+    x = shapes(96, 128)
+    said = ["The noise is spatially correlated (lag-1 0.61); try hush train.", "Mind the gap."]
+    page = page_of([a_result(x + noise, x, warnings=said)], tmp_path / "r.html")
+    assert page.text.count("spatially correlated") == 1
+    assert page.text.index("Look before you trust") < page.text.index("Mind the gap.")
+    page = page_of([a_result(x + noise, x)], tmp_path / "r.html")
+    assert "The residual contains structure: the noise is spatially" in page.text
+
+
+@pytest.mark.parametrize(
+    ("dtype", "axes", "shape"),
+    [
+        ("uint16", "YX", (40, 30)),
+        ("int16", "ZYX", (3, 40, 30)),
+        ("float32", "YXS", (40, 30, 3)),
+        ("float64", "CYX", (2, 40, 30)),
+        ("uint8", "YXS", (40, 30, 4)),
+        ("uint8", "TZCYX", (2, 2, 2, 9, 11)),
+        ("uint8", "YX", (1, 8)),
+        ("float32", "YX", (600, 2)),
+    ],
+)
+def test_every_kind_of_record(
+    dtype: str, axes: str, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    x = np.full(shape, 0.5) + white(shape, 1, 0.02)
+    y = x + white(shape)
+    if np.dtype(dtype).kind in "iu":
+        y, x = (np.clip(a, 0, 1) * np.iinfo(dtype).max for a in (y, x))
+    page = page_of([a_result(y.astype(dtype), x.astype(dtype), axes)], tmp_path / "r.html")
+    size = tuple(shape[axes.index(a)] for a in "YX")
+    assert all(i.shape[:2] == size for i in page.images)
+    assert all(i.ndim == (3 if "S" in axes else 2) for i in page.images)
+    assert ("plane 2 of 3" in page.text.lower()) == (axes == "ZYX")
+
+
+def test_degenerate_records_have_a_page_too(tmp_path: Path) -> None:
+    constant = np.full((20, 20), 7, np.uint8)
+    bare = {"trace": [], "timings": {}, "step": None, "model": "", "steps": 1}
+    page = page_of([a_result(constant, constant, name=None, **bare)], tmp_path / "r.html")
+    assert "Nothing was removed" in page.text
+    holes = np.full((20, 20), np.nan, np.float32)
+    page = page_of([a_result(holes, holes)], tmp_path / "r.html")
+    assert "400 pixels without a finite value" in page.text
+
+
+def test_large_images_are_shown_small_with_a_detail_at_full_size(tmp_path: Path) -> None:
+    noisy, clean = eight_bit(400, 600)
+    result = section(a_result(noisy, clean), budget=70_000)
+    whole, detail = result.views
+    assert (whole.before.width, whole.before.height) == (300, 200)
+    row, column = map(int, re.findall(r"row (\d+), column (\d+)", detail.caption)[0])
+    h, w = detail.before.height, detail.before.width
+    page = page_of([result], tmp_path / "r.html")
+    np.testing.assert_array_equal(page.images[4], noisy[row : row + h, column : column + w])
+    assert whole.mark == (row / 400, column / 600, h / 400, w / 600)
+
+
+def test_many_results_have_an_index_and_share_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = [a_result(*eight_bit(64, 64, seed), name=f"in/{seed}.tif") for seed in range(50)]
+    page = page_of(results, tmp_path / "r.html")
+    links = [r for r in page.refers if r.startswith("#")]
+    assert links == [f"#r{k}" for k in range(1, 51)]
+    assert [f"#{i}" for i in page.ids] == links
+    assert "50 images" in page.text
+    monkeypatch.setattr("hush.report.page.SHARED", 2e6)
+    one, many = tmp_path / "one.html", tmp_path / "many.html"
+    write_report([a_result(*eight_bit(512, 512))], one)
+    write_report([a_result(*eight_bit(512, 512))] * 12, many)
+    assert many.stat().st_size < 12 * 0.8 * one.stat().st_size
+
+
+def test_namesakes_are_told_apart_and_names_are_only_text(tmp_path: Path) -> None:
+    pair = eight_bit(16, 16)
+    names = ["a/x.tif", "b/x.tif", "b/<script>alert(1)</script>&.tif"]
+    page = page_of([a_result(*pair, name=n) for n in names[:2]], tmp_path / "r.html")
+    assert "a/x.tif" in page.text
+    assert "b/x.tif" in page.text
+    write_report([a_result(*pair, name=names[2])], tmp_path / "r.html", title="T & <i>")
+    html = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "alert(1)" in html or "script&gt;&amp;.tif" in html
+    assert "<script>alert" not in html
+    assert "T &amp; &lt;i&gt;" in html
+
+
+def test_steps_may_bring_pictures(tmp_path: Path) -> None:
+    noisy, clean = eight_bit()
+    trace = [
+        {"step": k, "level": 0.1, "removed_rms": 0.05, "image": image / np.float32(255)}
+        for k, image in ((1, noisy), (2, clean[None]))
+    ]
+    page = page_of([a_result(noisy, clean, trace=trace)], tmp_path / "r.html")
+    assert len(page.images) == 5
+    assert "On the way" in page.text
+
+
+def test_importing_the_report_is_cheap() -> None:
+    code = (
+        "import sys, hush.report; "
+        "print(*sorted({'torch', 'jinja2', 'PIL', 'matplotlib', 'skimage'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+# The page in a browser
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no browser: 'chromium' is not on the PATH")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Any, tmp_path: Path) -> Iterator[Any]:
+    """Open a report in a window; afterwards nothing was fetched and no script failed."""
+    path, asked, errors, contexts = tmp_path / "report.html", [], [], []
+
+    def go(results: list[Any], width: int = 1280) -> Any:
+        write_report(results, path)
+        context = browser.new_context(viewport={"width": width, "height": 900})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda r: asked.append(r.url))
+        page.on("pageerror", lambda e: errors.append(str(e)))
+        page.on("console", lambda m: errors.append(m.text))
+        page.goto(path.as_uri())
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert errors == []
+    assert {a for a in asked if not a.startswith("data:")} == {path.as_uri()}
+
+
+def shown_before(page: Any) -> float:
+    """Share of the picture's width, in per cent, at which the noisy layer is cut off."""
+    clip = page.locator(".slider .top").first.evaluate("e => getComputedStyle(e).clipPath")
+    right = re.search(r"inset\(0px (?:([\d.]+)%|([\d.]+)px|calc\(100% - ([\d.]+)%\))", clip)
+    assert right is not None, clip
+    hidden, none, shown = right.groups()
+    if none:  # "0px" is how nothing hidden is written
+        return 100 - float(none)
+    return float(shown) if shown else 100 - float(hidden)
+
+
+@pytest.mark.browser
+def test_slider_by_keyboard_and_by_mouse(visit: Any) -> None:
+    page = visit([a_result(*eight_bit())])
+    slider = page.get_by_role("slider")
+    assert shown_before(page) == 50
+    slider.focus()
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")
+    assert slider.input_value() == "60"
+    assert slider.get_attribute("aria-valuetext") == "60 % before"
+    assert shown_before(page) == 60
+    page.keyboard.press("Home")
+    assert shown_before(page) == 0
+    page.keyboard.press("End")
+    assert shown_before(page) == 100
+
+    box = page.locator(".slider").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 0.98 * box["width"], middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.25 * box["width"], middle, steps=4)
+    page.mouse.up()
+    assert shown_before(page) == pytest.approx(25, abs=0.5)
+    page.mouse.move(box["x"] + 0.9 * box["width"], middle)  # the button is up: nothing moves
+    assert shown_before(page) == pytest.approx(25, abs=0.5)
+
+
+@pytest.mark.browser
+def test_pictures_zoom_and_move_together(visit: Any) -> None:
+    page = visit([a_result(*eight_bit(400, 600))])
+    transforms = "es => es.map(e => e.style.transform)"
+    pictures = page.locator(".group .layer img")
+    page.get_by_role("button", name="4×").click()
+    first = pictures.evaluate_all(transforms)
+    assert len(first) == 3
+    assert len(set(first)) == 1
+    assert "scale(4)" in first[0]
+    box = page.locator(".removed .viewer").bounding_box()
+    page.mouse.move(box["x"] + 50, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 150, box["y"] + 90, steps=3)
+    page.mouse.up()
+    moved = pictures.evaluate_all(transforms)
+    assert len(set(moved)) == 1
+    shift = [[float(v) for v in re.findall(r"-?[\d.]+(?=px)", t)] for t in (first[0], moved[0])]
+    np.testing.assert_allclose(np.subtract(*shift[::-1]), [100, 40], atol=1)
+    page.get_by_role("button", name="Fit").click()
+    assert "scale(4)" not in pictures.evaluate_all(transforms)[0]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 360])
+def test_the_index_opens_results_and_fits_the_window(visit: Any, width: int) -> None:
+    names = ["in/first.tif", "in/a_rather_long_name_as_microscopes_write_them_t001_c02.ome.tif"]
+    page = visit([a_result(*eight_bit(), name=n) for n in names], width)
+    second = page.locator("details.result").nth(1)
+    assert second.get_attribute("open") is None
+    page.locator(".index a").nth(1).click()
+    assert second.get_attribute("open") is not None
+    handle = second.get_by_role("slider")
+    handle.focus()
+    page.keyboard.press("ArrowLeft")
+    assert handle.input_value() == "49"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
