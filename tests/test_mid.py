@@ -13,11 +13,11 @@ import torch
 import hush
 import hush.methods.mid as mid
 from hush.errors import HushError
-from hush.metrics import psnr
 from hush.methods.mid import MID
-from hush.noise.processes import Gaussian, Poisson
+from hush.metrics import psnr
+from hush.noise.processes import Gaussian, Poisson, Process
 from hush.sampling import walk_down
-from hush.training import Schedule, train
+from hush.training import Schedule
 
 RandomMID = Callable[..., MID]
 TINY: dict[str, Any] = {"widths": (8, 8), "blocks": (1, 1)}
@@ -336,15 +336,13 @@ def test_save_and_load(tmp_path: Path, supervised: MID, noisy: np.ndarray) -> No
     assert isinstance(once, MID)
     assert isinstance(twice, MID)
     assert same_weights(once, twice)
-    assert once.config() == model.config() == {**once.config(), **TINY_LISTS, "steps": 2}
+    assert once.config() == model.config()
+    assert once.steps == 2
     assert once.card == model.card
     assert once.top_ == supervised.top_
     np.testing.assert_array_equal(once.denoise(noisy), twice.denoise(noisy))
     x = noisy.astype(np.float32) / 255
     np.testing.assert_allclose(once.denoise(x), model.denoise(x), atol=0.01)
-
-
-TINY_LISTS = {key: list(value) for key, value in TINY.items()}
 
 
 def test_replacing_settings_leaves_the_original(supervised: MID) -> None:
@@ -366,8 +364,9 @@ def counted_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def held_back(model: MID, x: np.ndarray, noise: Gaussian) -> float:
-    return float(model._scores([mid._split(x)[1]], [noise]).mean())
+def held_back(model: MID, images: list[np.ndarray], noise: list[Process]) -> float:
+    """Mean score on the parts of the images that adapting keeps out of its training."""
+    return float(model._scores([mid._split(x)[1] for x in images], noise).mean())
 
 
 @pytest.mark.usefixtures("counted_steps")
@@ -378,7 +377,7 @@ def test_adapting_helps_a_poor_model(random_mid: RandomMID, noisy: np.ndarray) -
     before = {k: v.clone() for k, v in model.weights().items()}
     better = model.adapt([x], 20, noise=noise)
     assert better is not model
-    assert held_back(better, x, noise) < held_back(model, x, noise)
+    assert held_back(better, [x], [noise]) < held_back(model, [x], [noise])
     assert all(torch.equal(before[k], v) for k, v in model.weights().items())
     assert same_weights(model.adapt([x], 20, noise=noise), better)  # and it is repeatable
 
@@ -405,10 +404,10 @@ def test_adapting_never_makes_things_worse(
 def test_adapting_a_trained_model(seed: int, supervised: MID, clean: np.ndarray) -> None:
     """Whatever comes of it, what comes back scores no worse."""
     counts = Poisson(40.0).sample(torch.from_numpy(clean / 255.0), torch.Generator())
-    x = counts.float().numpy()[None]
-    better = supervised.adapt([x, x[:, :40]], 12, seed=seed)
-    noise = supervised.estimate(x)[0]
-    assert held_back(better, x, noise) <= held_back(supervised, x, noise) * 1.001
+    images = [counts.float().numpy()[None], counts.float().numpy()[None, :40]]
+    noise = [supervised.estimate(x)[0] for x in images]
+    better = supervised.adapt(images, 12, seed=seed)
+    assert held_back(better, images, noise) <= held_back(supervised, images, noise)
 
 
 def test_there_is_nothing_to_adapt_to_without_noise(supervised: MID) -> None:
@@ -421,15 +420,3 @@ def test_adapting_to_small_images(shape: tuple[int, int], random_mid: RandomMID)
     x = np.random.default_rng(0).random((1, *shape), dtype=np.float32)
     model = random_mid().adapt([x], 1, noise=Gaussian(0.1))
     assert np.isfinite(model.denoise(x[0])).all()
-
-
-def test_training_uses_the_loss_that_scores(noisy_only: MID) -> None:
-    """The noisy-only loss of a trained Φ is lower than that of one that removes nothing."""
-    x = torch.from_numpy(np.random.default_rng(0).random((2, 1, 32, 32), dtype=np.float32))
-    assert noisy_only.networks_ is not None
-    parts = noisy_only._loss(
-        noisy_only.networks_, x, [Gaussian(0.1)] * 2, torch.Generator().manual_seed(0)
-    )
-    assert set(parts) == {"noise_loss", "step_loss"}
-    assert all(float(part.detach()) > 0 for part in parts.values())
-    assert train is mid.train

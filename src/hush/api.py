@@ -17,8 +17,9 @@ from hush.denoiser import Denoiser, default_axes, finite
 from hush.denoiser import check_dtype as check_dtype
 from hush.errors import HushError
 from hush.methods import WEIGHTS, get, load, shipped
-from hush.noise.estimation import Estimate, estimate
+from hush.noise.estimation import Estimate
 from hush.noise.processes import Process, parse
+from hush.noise.small import estimate_any
 from hush.record import Record
 from hush.report import residual_statistics
 from hush.report import warnings as residual_warnings
@@ -201,7 +202,7 @@ def inspect(x: np.ndarray | Record, axes: str | None = None, device: str = "cpu"
         "steps": getattr(denoiser, "steps", 1),
         "shape": list(record.data.shape),
         "axes": record.axes,
-        "dtype": str(record.data.dtype),
+        "dtype": record.data.dtype.name,
         "nonfinite": _nonfinite(record),
         "warnings": _input_warnings(record, None, found),
     }
@@ -268,7 +269,7 @@ def estimate_record(record: Record, most: int = 8) -> Estimate:
     """The noise of a record, from at most `most` planes spread evenly over it."""
     batch = record.to_batch()
     chosen = np.unique(np.linspace(0, len(batch) - 1, most).astype(int))
-    return estimate([batch.floats(int(i)) for i in chosen])
+    return estimate_any([batch.floats(int(i)) for i in chosen])
 
 
 def resolve_device(device: str) -> str:

@@ -183,12 +183,16 @@ def default_axes(shape: tuple[int, ...]) -> str:
 
 
 def to_stored(x: np.ndarray, dtype: np.dtype[Any], scale: float) -> np.ndarray:
-    """Full-range floats as stored values: integers rounded and clipped, floats as they are."""
-    if dtype.kind in "iu":
-        info = np.iinfo(dtype)
-        scaled = x.astype(np.float64) if info.bits > 16 else x
-        return np.clip(np.rint(scaled * scale), info.min, info.max).astype(dtype)
-    return x.astype(dtype) if scale == 1 else (x * scale).astype(dtype)
+    """Full-range floats ``(C, H, W)`` as stored values: integers rounded and clipped."""
+    out = np.empty(x.shape, dtype)
+    for row in range(0, x.shape[1], 256):  # a few rows at a time, for the memory
+        part = (slice(None), slice(row, row + 256))
+        values = x[part] if scale == 1 else x[part].astype(np.float64) * scale
+        if dtype.kind in "iu":
+            info = np.iinfo(dtype)
+            values = np.clip(np.rint(values), info.min, info.max)
+        out[part] = values
+    return out
 
 
 def finite(x: np.ndarray) -> np.ndarray:

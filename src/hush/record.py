@@ -51,6 +51,11 @@ class Record:
                 f"axes '{self.axes}' name {len(self.axes)} dimensions but the data has "
                 f"{self.data.ndim}: {self.data.shape}"
             )
+        repeated = [a for a in "YXCS" if self.axes.count(a) > 1]
+        if repeated:
+            raise HushError(
+                f"axes '{self.axes}' name {repeated[0]} more than once; write Q for unknown ones"
+            )
 
     @property
     def channels(self) -> int:
@@ -62,29 +67,31 @@ class Record:
     def _channel_letter(self) -> str:
         return next((a for a in "SC" if a in self.axes), "")
 
+    @property
+    def _order(self) -> list[int]:
+        """Where the axes of a batch lie in the data: planes first, then channels, then space."""
+        last = [*self._channel_letter, *SPATIAL[self.kind]]
+        rest = [i for i, a in enumerate(self.axes) if a not in last]
+        return [*rest, *(self.axes.index(a) for a in last)]
+
     def to_batch(self) -> Batch:
         """Views of the data as ``(B, C, *S)``; no copy for the usual layouts."""
-        spatial, letter = SPATIAL[self.kind], self._channel_letter
+        spatial = SPATIAL[self.kind]
         missing = [a for a in spatial if a not in self.axes]
         if missing:
             raise HushError(
                 f"an image needs axes Y and X; '{self.axes}' lacks {' and '.join(missing)}"
             )
-        rest = [a for a in self.axes if a not in spatial and a != letter]
-        order = [self.axes.index(a) for a in [*rest, *letter, *spatial]]
-        x = self.data.transpose(order)
-        if not letter:
+        x = self.data.transpose(self._order)
+        if not self._channel_letter:
             x = np.expand_dims(x, -len(spatial) - 1)
         x = x.reshape(-1, *x.shape[-len(spatial) - 1 :])
         return Batch(x, scale=full_range(self.data.dtype))
 
     def with_batch(self, data: np.ndarray) -> Record:
         """This record holding `data` of shape ``(B, C, *S)``, laid out as the file was."""
-        spatial, letter = SPATIAL[self.kind], self._channel_letter
-        rest = [a for a in self.axes if a not in spatial and a != letter]
-        inner = [*rest, *letter, *spatial]
-        shape = [self.data.shape[self.axes.index(a)] for a in inner]
-        x = data.reshape(shape).transpose([inner.index(a) for a in self.axes])
+        order = self._order
+        x = data.reshape([self.data.shape[i] for i in order]).transpose(np.argsort(order))
         return replace(self, data=np.ascontiguousarray(x))
 
 

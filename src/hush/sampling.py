@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-#: (state, level as a share of the start's standard deviation) → estimate of the whole noise
+#: (state, level as a share of the start's standard deviation) → estimate of the whole noise,
+#: in an array of its own
 NoiseEstimate = Callable[[np.ndarray, float], np.ndarray]
 
 
@@ -25,9 +27,10 @@ def walk_down(
     """
     trace, level = [], 1.0
     for t in range(steps, 0, -1):
-        removed = noise(s, level) / np.float32(t)
-        rms = float(np.sqrt(np.mean(np.square(removed, dtype=np.float64))))
+        removed = noise(s, level)
+        removed /= t  # in place, here and below: images may fill much of the memory
+        rms = math.sqrt(float(np.vdot(removed, removed)) / removed.size)
         trace.append({"step": t, "level": level, "removed_rms": rms})
-        s = s - removed
+        s = np.subtract(s, removed, out=removed)
         level *= 1 - 1 / t
     return s, trace

@@ -171,7 +171,9 @@ def denoise(**options: Any) -> None:
             except Exception as error:
                 failed += 1
                 with bar.paused():
-                    row |= {"output": None, "error": fail(job.source, error)}
+                    row["error"] = fail(job.source, error)
+                if result is None:
+                    row["output"] = None
             warned |= bool(row["warnings"])
             with bar.paused():
                 _print(o, row, result)
@@ -201,7 +203,7 @@ def _check(o: Options) -> None:
         raise click.BadParameter("with several inputs this is a folder", param_hint="--output")
     if o.noise:
         fixed_noise(o.noise, 1.0)
-    if o.report and any(_same(o.report, source) for source in o.files):
+    if o.report and o.report.resolve() in {Path(source).resolve() for source in o.files}:
         raise HushError(f"{o.report}: is an input; choose another name for the report")
     if o.report and o.report.exists() and o.existing is None:
         raise HushError(f"{o.report}: exists already; --overwrite replaces it")
@@ -216,6 +218,7 @@ def _plan(o: Options) -> list[Job]:
     from hush.io import output_path
 
     jobs: list[Job] = []
+    inputs = {Path(source).resolve() for source in o.files}
     taken: dict[Path, str] = {}
     for source in o.files:
         try:
@@ -224,9 +227,9 @@ def _plan(o: Options) -> list[Job]:
             if place in taken:
                 raise HushError(f"would be written to {target}, as {taken[place]} is; rename one")
             taken[place] = source
-            if any(_same(target, other) for other in o.files):
+            if place in inputs:
                 raise HushError(f"would be written to {target}, which is an input, too")
-            if o.report and _same(target, o.report):
+            if o.report and place == o.report.resolve():
                 raise HushError(f"would be written to {target}, which is to be the report")
             skipped = target.exists() and o.existing == "skip"
             if target.exists() and o.existing is None:
@@ -237,10 +240,6 @@ def _plan(o: Options) -> list[Job]:
         except HushError as error:
             jobs.append(Job(source, error=error))
     return jobs
-
-
-def _same(a: Path, b: str | Path) -> bool:
-    return a.resolve() == Path(b).resolve()
 
 
 def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
@@ -394,8 +393,8 @@ def _summary(o: Options, row: Mapping[str, Any], result: Result) -> list[tuple[s
     """The one-screen summary, as labels and values."""
     found, noisy = result.estimate, result.noisy
     scale = noisy.to_batch().scale
-    levels = (found.sigma, found.gain * scale, found.read_sigma * scale, scale)
-    level = words.noise(found.family, levels[0] * scale, *levels[1:], found.uncertainty)
+    sigma, gain, read_sigma = (scale * v for v in (found.sigma, found.gain, found.read_sigma))
+    noise = words.noise(found.family, sigma, gain, read_sigma, scale, found.uncertainty)
     method = [result.method]
     method += [f"model {result.model}"] if result.model else []
     method += [f"{result.steps} step{'s' * (result.steps != 1)}"]
@@ -407,8 +406,8 @@ def _summary(o: Options, row: Mapping[str, Any], result: Result) -> list[tuple[s
     if o.strength != 1:
         method.append(f"strength {o.strength:g}")
     lines = [
-        ("image", words.size(noisy.data.shape, noisy.data.dtype, noisy.axes)),
-        ("noise", level),
+        ("image", words.size(noisy.data.shape, noisy.data.dtype.name, noisy.axes)),
+        ("noise", noise),
         ("pixels", words.correlation(found.correlated, found.correlation, found.kernel_width)),
         ("taken as", row["process"] + (", as given" if o.noise else "")),
         ("removed", f"σ {words.number(row['removed_rms'])}{words.units(scale)}"),

@@ -24,7 +24,7 @@ def units(scale: float) -> str:
     return f" of {scale:.0f}" if scale != 1 else ""
 
 
-def size(shape: Sequence[int], dtype: Any, axes: str) -> str:
+def size(shape: Sequence[int], dtype: str, axes: str) -> str:
     return f"{' × '.join(str(n) for n in shape)} ({axes}), {dtype}"
 
 

@@ -43,9 +43,9 @@ class BM3D(Denoiser):
         """See `Denoiser.restore`; `HushError` where the ``bm3d`` package is missing."""
         filtered = _package()
         if noise is None:
-            from hush.noise.estimation import estimate
+            from hush.noise.small import estimate_any
 
-            noise = estimate(x).process
+            noise = estimate_any(x).process
         gain, constant = affine_variance(noise)
         if gain <= 1e-3 * constant:  # hardly changes over the range
             y = filtered(x, math.sqrt(max(constant + gain * float(x.mean()), 0.0)))

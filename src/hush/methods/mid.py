@@ -139,9 +139,9 @@ class MID(Denoiser):
             units = full_range(np.asarray(data[0]).dtype)
             given = [parse(noise, units) if isinstance(noise, str) else noise] * len(training)
         else:
-            from hush.noise.estimation import estimate
+            from hush.noise.small import estimate_any
 
-            given = [estimate(x).process for x in training]
+            given = [estimate_any(x).process for x in training]
         if not corpus:
             levels = [_rms_level(p, x) for p, x in zip(given, training, strict=True) if p]
             if max(levels) <= 0:

@@ -1,0 +1,686 @@
+"""The command line as users meet it: what it writes, prints, refuses, and how it ends.
+
+Option names, exit codes and the keys of ``--json`` are frozen in ``snapshots/cli.json``. After a
+change that is meant, ``HUSH_SNAPSHOT=write pytest tests/test_cli.py`` writes it anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+import pytest
+import tifffile
+from click.testing import CliRunner, Result
+
+from hush.cli import main
+from hush.cli.console import Bar
+from hush.cli.options import Duration
+
+if TYPE_CHECKING:
+    from hush.methods.mid import MID
+
+SNAPSHOT = Path(__file__).parent / "snapshots" / "cli.json"
+TINY = ("--set", "widths=8,8", "--set", "blocks=1,1", "--set", "patch=32", "--set", "batch=2")
+
+
+def hush(*arguments: str | Path) -> Result:
+    """Run a command line in this process."""
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert isinstance(result.exception, SystemExit | None), result.exception
+    return result
+
+
+def lines(text: str) -> list[Any]:
+    """The JSON objects of a text, one a line."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory, random_mid: Callable[..., MID]) -> Path:
+    """A folder as of shipped models: tiny ones for gray and for RGB, with a card each."""
+    folder = tmp_path_factory.mktemp("models")
+    for name, channels in (("mid-gray", 1), ("mid-rgb", 3)):
+        model = random_mid(channels)
+        model.card_ = {"command": "hush train", "data": [{"folder": "f", "files": 2}]}
+        model.save(folder / f"{name}.safetensors")
+        (folder / f"{name}.json").write_text(json.dumps(model.card_))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def shipped(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the tiny models take the shipped ones' place."""
+    monkeypatch.setattr("hush.api.WEIGHTS", models)
+    monkeypatch.setattr("hush.methods.WEIGHTS", models)
+
+
+@pytest.fixture
+def file(tmp_path: Path, noisy: np.ndarray) -> Path:
+    """A noisy gray 8-bit TIFF."""
+    path = tmp_path / "noisy.tif"
+    tifffile.imwrite(path, noisy)
+    return path
+
+
+@pytest.fixture
+def colour(tmp_path: Path, noisy: np.ndarray) -> Path:
+    """A noisy RGB 8-bit TIFF."""
+    path = tmp_path / "colour.tif"
+    image = np.stack([noisy, noisy.T, noisy[::-1]], axis=-1)
+    tifffile.imwrite(path, image, photometric="rgb")
+    return path
+
+
+# -- denoise ----------------------------------------------------------------------------------
+
+
+def test_denoise_writes_beside_the_input_and_sums_up(file: Path, noisy: np.ndarray) -> None:
+    run = hush("denoise", file)
+    assert run.exit_code == 0
+    result = tifffile.imread(file.with_name("noisy.denoised.tif"))
+    assert (result.shape, result.dtype) == (noisy.shape, noisy.dtype)
+    assert not np.array_equal(result, noisy)
+    assert str(file.with_name("noisy.denoised.tif")) in run.stdout
+    for word in ("96 × 96", "Gaussian", "of 255", "removed", "mid-gray"):
+        assert word in run.stdout
+
+
+def test_denoise_is_what_python_gives(file: Path, noisy: np.ndarray, models: Path) -> None:
+    import hush as package
+
+    out = file.with_name("out.npy")
+    settings = ("--noise", "gaussian:25/255", "--steps", "3", "--strength", "0.5")
+    assert hush("denoise", file, "-o", out, *settings, "-q").stdout == ""
+    expected = package.denoise(noisy, noise="gaussian:25/255", steps=3, strength=0.5)
+    assert np.array_equal(np.load(out), expected)
+
+
+def test_strength_zero_changes_nothing(file: Path, noisy: np.ndarray) -> None:
+    hush("denoise", file, "--strength", "0")
+    assert np.array_equal(tifffile.imread(file.with_name("noisy.denoised.tif")), noisy)
+
+
+def test_json_is_all_of_stdout(file: Path) -> None:
+    run = hush("denoise", file, "--json", "--noise", "gaussian:25", "--steps", "2", "--seed", "7")
+    (row,) = lines(run.stdout)
+    assert row["input"] == str(file)
+    assert row["output"] == str(file.with_name("noisy.denoised.tif"))
+    assert row["process"] == "gaussian:25/255"
+    assert (row["method"], row["model"], row["steps"], row["seed"]) == ("mid", "mid-gray", 2, 7)
+    assert row["sigma"] == pytest.approx(25, rel=0.2)
+    assert row["removed_rms"] > 0
+    assert row["error"] is None
+    assert row["adapted"] is False
+
+
+def test_colour_takes_the_colour_model(colour: Path) -> None:
+    (row,) = lines(hush("denoise", colour, "--json").stdout)
+    assert row["model"] == "mid-rgb"
+
+
+def test_several_files_go_into_a_folder_and_one_bad_file_stops_none(
+    file: Path, colour: Path, tmp_path: Path
+) -> None:
+    empty, out = tmp_path / "empty.tif", tmp_path / "out"
+    empty.touch()
+    run = hush("denoise", file, empty, colour, "-o", out, "--report", out / "report.html")
+    assert run.exit_code == 1
+    assert sorted(p.name for p in out.iterdir()) == ["colour.tif", "noisy.tif", "report.html"]
+    assert f"hush: {empty}: is empty (0 bytes)" in run.stderr
+    assert "1 of 3 files failed" in run.stderr
+    page = (out / "report.html").read_text()
+    assert "noisy.tif" in page
+    assert "colour.tif" in page
+
+
+def test_a_bad_file_has_its_line_of_json(file: Path, tmp_path: Path) -> None:
+    run = hush("denoise", tmp_path / "none.tif", file, "-o", tmp_path / "out", "--json")
+    bad, good = lines(run.stdout)
+    assert run.exit_code == 1
+    assert bad["error"] == "cannot be read: no such file or directory"
+    assert bad["output"] is None
+    assert bad.keys() == good.keys()
+    assert good["error"] is None
+
+
+def test_existing_files_are_kept_unless_told_otherwise(file: Path) -> None:
+    out = file.with_name("noisy.denoised.tif")
+    out.write_text("mine")
+    run = hush("denoise", file)
+    assert run.exit_code == 1
+    assert "--overwrite" in run.stderr
+    run = hush("denoise", file, "--skip-existing")
+    assert run.exit_code == 0
+    assert "skipped" in run.stdout
+    (row,) = lines(hush("denoise", file, "--skip-existing", "--json").stdout)
+    assert row["skipped"] is True
+    assert out.read_text() == "mine"
+    assert hush("denoise", file, "--overwrite").exit_code == 0
+    assert tifffile.imread(out).shape == (96, 96)
+
+
+def test_no_input_is_ever_replaced(file: Path, noisy: np.ndarray, tmp_path: Path) -> None:
+    array = tmp_path / "array.npy"
+    np.save(array, noisy)
+    before = {p: p.read_bytes() for p in (file, array)}
+    other = tmp_path / "folder" / "array.npy"
+    other.parent.mkdir()
+    np.save(other, noisy)
+    attempts = [
+        hush("denoise", file, "-o", file, "--overwrite"),
+        hush("denoise", file, "-o", tmp_path, "--overwrite"),
+        hush("denoise", file, "--report", file, "--overwrite"),
+        hush("denoise", other, array, "-o", tmp_path, "--overwrite"),
+    ]
+    assert [run.exit_code for run in attempts] == [1, 1, 1, 1]
+    assert {p: p.read_bytes() for p in before} == before
+    assert "another output" in attempts[0].stderr
+    assert "which is an input, too" in attempts[3].stderr
+
+
+def test_two_inputs_never_share_an_output(file: Path, noisy: np.ndarray, tmp_path: Path) -> None:
+    second = tmp_path / "b" / "noisy.tif"
+    second.parent.mkdir()
+    tifffile.imwrite(second, noisy.T)
+    run = hush("denoise", file, second, "-o", tmp_path / "out")
+    assert run.exit_code == 1
+    assert f"{second}: would be written to" in run.stderr
+    assert (tmp_path / "out" / "noisy.tif").exists()
+
+
+def test_axes_say_what_is_a_channel_and_the_file_keeps_its_own(
+    tmp_path: Path, noisy: np.ndarray
+) -> None:
+    path, out = tmp_path / "stack.tif", tmp_path / "out.tif"
+    tifffile.imwrite(path, np.stack([noisy] * 5), metadata={"axes": "ZYX"})
+    assert hush("denoise", path, "-o", out, "--axes", "cyx").exit_code == 0
+    with tifffile.TiffFile(out) as tif:
+        assert tif.series[0].axes == "ZYX"
+    for wrong in ("YX", "YYX", "AB1", "QZC"):
+        run = hush("denoise", path, "-o", out, "--axes", wrong, "--overwrite")
+        assert run.exit_code == 1, wrong
+        assert "axes" in run.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--noise", "gaussian:-5"],
+        ["--noise", "gaussian:1e9"],
+        ["--noise", "pink:3"],
+        ["--noise", "gaussian:5-50"],
+        ["--noise", "gaussian:5|poisson:3"],
+        ["--model", "none.safetensors"],
+        ["--model", "{file}"],
+        ["--model", "mid-rgb"],
+        ["--model", "mid-gray", "--method", "bm3d"],
+        ["--method", "none", "--steps", "3"],
+        ["--method", "none", "--adapt", "1s"],
+        ["-o", "{folder}/out.jpg"],
+        ["-o", "{file}/out.tif"],
+        ["-o", "{folder}/out"],
+    ],
+    ids=" ".join,
+)
+def test_bad_input_is_one_sentence(options: list[str], file: Path) -> None:
+    run = hush("denoise", file, *(o.format(file=file, folder=file.parent) for o in options))
+    assert run.exit_code == 1
+    assert run.stdout == ""
+    (sentence,) = run.stderr.splitlines()
+    assert sentence.startswith("hush: ")
+    assert "internal" not in sentence
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["{file}", "--strength", "2"],
+        ["{file}", "--steps", "0"],
+        ["{file}", "--adapt", "soon"],
+        ["{file}", "--method", "magic"],
+        ["{file}", "--kind", "sound"],
+        ["{file}", "--device", "abacus"],
+        ["{file}", "{file}", "-o", "out.tif"],
+    ],
+    ids=" ".join,
+)
+def test_bad_usage_exits_2(arguments: list[str], file: Path) -> None:
+    run = hush("denoise", *(a.format(file=file) for a in arguments))
+    assert run.exit_code == 2
+    assert "Error" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "not enough memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "not enough memory"),
+        (OSError(5, "Input/output error"), "input/output error"),
+        (ValueError("boom"), "internal error, please report it"),
+    ],
+)
+def test_what_nobody_expected_is_a_sentence_too(
+    error: Exception, said: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("hush.api.denoise_record", fails)
+    run = hush("denoise", file)
+    assert run.exit_code == 1
+    assert said in run.stderr
+    assert "Traceback" not in run.stderr
+    assert "Traceback" in hush("denoise", file, "-v").stderr
+
+
+def test_a_full_disk_leaves_no_half_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hush.io._sync", full)
+    run = hush("denoise", file)
+    assert run.exit_code == 1
+    assert "the disk is full" in run.stderr
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_nan_is_kept_and_told(tmp_path: Path, noisy: np.ndarray) -> None:
+    path, out = tmp_path / "holes.npy", tmp_path / "out.npy"
+    x = noisy / np.float32(255)
+    x[3, 5] = np.nan
+    np.save(path, x)
+    (row,) = lines(hush("denoise", path, "-o", out, "--json").stdout)
+    assert any("NaN" in w for w in row["warnings"])
+    assert np.array_equal(np.isnan(np.load(out)), np.isnan(x))
+
+
+def test_several_files_are_adapted_to_together(
+    file: Path, colour: Path, noisy: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hush.methods.mid import MID
+
+    second, broken = tmp_path / "second.tif", tmp_path / "broken.tif"
+    tifffile.imwrite(second, noisy.T)
+    broken.write_bytes(b"II*\0")
+    calls = []
+
+    def adapt(self: MID, images: list[np.ndarray], seconds: float, **options: Any) -> MID:
+        calls.append((self.channels, len(images), seconds))
+        return self if self.channels == 3 else self.replace(steps=5)
+
+    monkeypatch.setattr(MID, "adapt", adapt)
+    run = hush(
+        "denoise", file, broken, colour, second, "-o", tmp_path / "out", "--adapt", "0.6m", "--json"
+    )
+    assert sorted(calls) == [(1, 2, pytest.approx(24)), (3, 1, pytest.approx(12))]
+    rows = {Path(row["input"]).name: row for row in lines(run.stdout)}
+    assert rows["broken.tif"]["error"]
+    assert [rows[n]["adapted"] for n in ("noisy.tif", "second.tif", "colour.tif")] == [1, 1, 0]
+    assert (rows["second.tif"]["steps"], rows["second.tif"]["model"]) == (5, "mid-gray")
+
+
+# -- inspect, models, methods, compare, study -------------------------------------------------
+
+
+def test_inspect_prints_a_spec_that_denoise_takes(file: Path, colour: Path) -> None:
+    run = hush("inspect", file, colour, "--json")
+    gray, rgb = lines(run.stdout)
+    assert gray["family"] == "gaussian"
+    assert gray["sigma"] == pytest.approx(25, rel=0.2)
+    assert gray["correlated"] is False
+    assert 0 <= gray["step"] <= 1
+    assert (gray["model"], rgb["model"]) == ("mid-gray", "mid-rgb")
+    (row,) = lines(hush("denoise", file, "--noise", gray["spec"], "--json").stdout)
+    assert row["process"] == gray["spec"]
+    text = hush("inspect", file).stdout
+    assert gray["spec"] in text
+    assert "independent from pixel to pixel" in text
+
+
+def test_inspect_goes_on_after_a_bad_file(file: Path, tmp_path: Path) -> None:
+    run = hush("inspect", tmp_path / "none.png", file, "--json")
+    bad, good = lines(run.stdout)
+    assert run.exit_code == 1
+    assert bad["error"]
+    assert good["error"] is None
+    assert bad.keys() == good.keys()
+
+
+def test_models_and_methods_are_listed() -> None:
+    cards = json.loads(hush("models", "--json").stdout)
+    assert [card["name"] for card in cards] == ["mid-gray", "mid-rgb"]
+    assert "hush train" in hush("models").stdout
+    rows = json.loads(hush("methods", "--json").stdout)
+    assert rows[0]["name"] == "mid"
+    assert "--set widths" in hush("methods", "-v").stdout
+
+
+def test_compare_against_a_known_answer(tmp_path: Path, clean: np.ndarray) -> None:
+    reference, result = tmp_path / "reference.tif", tmp_path / "result.npy"
+    tifffile.imwrite(reference, clean)
+    x = clean / np.float32(255)
+    np.save(result, 0.5 * x + np.float32(0.1))
+    plain = json.loads(hush("compare", result, reference, "--json").stdout)
+    error = 0.5 * x.astype(np.float64) - 0.1
+    assert plain["psnr"] == pytest.approx(-10 * np.log10(np.mean(error**2)), abs=1e-3)
+    assert plain["mae"] == pytest.approx(255 * np.mean(np.abs(error)), rel=1e-4)
+    fitted = json.loads(hush("compare", result, reference, "--fit", "--json").stdout)
+    assert fitted["gain"] == pytest.approx(2, abs=1e-4)
+    assert fitted["offset"] == pytest.approx(-0.2 * 255, abs=1e-2)
+    assert fitted["psnr"] > 100
+    same = json.loads(hush("compare", reference, reference, "--json").stdout)
+    assert (same["psnr"], same["ssim"], same["mae"]) == (None, 1, 0)
+    assert "equal" in hush("compare", reference, reference).stdout
+
+
+def test_compare_refuses_other_shapes(file: Path, colour: Path) -> None:
+    run = hush("compare", file, colour)
+    assert run.exit_code == 1
+    assert "96 × 96 × 3" in run.stderr
+
+
+def test_compare_of_floats_asks_for_their_range(tmp_path: Path, clean: np.ndarray) -> None:
+    a, b = tmp_path / "a.npy", tmp_path / "b.npy"
+    np.save(a, clean.astype(np.float32))
+    np.save(b, clean.astype(np.float32) + 5)
+    assert "--range" in hush("compare", a, b).stderr
+    row = json.loads(hush("compare", a, b, "--range", "300", "--json").stdout)
+    assert row["psnr"] == pytest.approx(20 * np.log10(300 / 5), abs=1e-3)
+    assert row["mae"] == pytest.approx(5, rel=1e-5)
+
+
+def test_study_appends_cells_and_shows_a_table(tmp_path: Path, clean: np.ndarray) -> None:
+    folder, cells = tmp_path / "images" / "mine", tmp_path / "cells.jsonl"
+    folder.mkdir(parents=True)
+    tifffile.imwrite(folder / "a.tif", clean)
+    arguments = ["study", "mid/images", "--data", tmp_path, "--quick", "--methods", "none"]
+    run = hush(*arguments, "--where", "noise=gaussian", "--seed", "1", "--json", cells)
+    assert run.exit_code == 0
+    assert "PSNR" in run.stdout
+    rows = lines(cells.read_text())
+    assert {row["method"] for row in rows} == {"none"}
+    assert {row["seed"] for row in rows} == {1}
+    assert all("noise=gaussian" in row["case"] for row in rows)
+    hush(*arguments, "--where", "noise=gaussian", "--seed", "1", "--json", cells)
+    assert lines(cells.read_text()) == rows
+    assert hush("study", "mid/none").exit_code == 2
+    assert hush("study", "mid/images", "--data", tmp_path / "none").exit_code == 1
+
+
+# -- train ------------------------------------------------------------------------------------
+
+
+def test_train_makes_a_model_that_denoise_takes(file: Path, tmp_path: Path) -> None:
+    folder, model = tmp_path / "cells", tmp_path / "mine.safetensors"
+    folder.mkdir()
+    file.rename(folder / "noisy.tif")
+    (folder / "broken.tif").write_bytes(b"II*\0")
+    (folder / "notes.txt").touch()
+    options = ("--max-steps", "3", "--seed", "5", "--licence", "CC0", *TINY)
+    run = hush("train", folder, "-o", model, *options)
+    assert run.exit_code == 0
+    assert "broken.tif" in run.stderr
+    card = json.loads(model.with_suffix(".json").read_text())
+    assert card["data"] == [{"folder": "cells", "files": 1}]
+    assert (card["seed"], card["licence"], card["channels"]) == (5, "CC0", 1)
+    assert "--max-steps 3" in card["command"]
+    assert str(tmp_path) not in json.dumps(card)
+
+    import hush as package
+
+    assert package.load(model).card == card
+    (row,) = lines(hush("denoise", folder / "noisy.tif", "--model", model, "--json").stdout)
+    assert row["model"] == str(model)
+    assert row["error"] is None
+    assert hush("train", folder, "-o", model, *options).exit_code == 1
+    assert hush("train", folder, "-o", model, *options, "--skip-existing").exit_code == 0
+
+
+def test_the_cards_command_makes_the_same_model(file: Path, tmp_path: Path) -> None:
+    import shlex
+
+    out = tmp_path / "a.safetensors"
+    assert (
+        hush("train", file, "-o", out, "--budget", "0.5s", "--threads", "1", *TINY).exit_code == 0
+    )
+    card = json.loads(out.with_suffix(".json").read_text())
+    again = shlex.split(card["command"])
+    assert f"--max-steps {card['figures']['steps']}" in card["command"]
+    assert again[:3] == ["hush", "train", f"{tmp_path.name}/noisy.tif"]
+    assert again[3:5] == ["-o", "a.safetensors"]
+    assert hush("train", file, "-o", tmp_path / "b.safetensors", *again[5:]).exit_code == 0
+
+
+def test_the_channels_of_most_files_are_trained_on(
+    file: Path, colour: Path, noisy: np.ndarray, tmp_path: Path
+) -> None:
+    import hush as package
+
+    def channels(*arguments: str | Path) -> int:
+        out = tmp_path / "m.safetensors"
+        run = hush("train", *arguments, "-o", out, "--max-steps", "1", "--overwrite", *TINY)
+        assert run.exit_code == 0, run.stderr
+        model: Any = package.load(out)
+        return int(model.channels)
+
+    second = tmp_path / "second.tif"
+    tifffile.imwrite(second, noisy.T)
+    assert channels(file, second, colour) == 1
+    assert channels(file, colour, "--channels", "rgb") == 3
+    assert channels(colour, "--channels", "gray") == 1
+
+
+def test_gray_is_pillows_gray() -> None:
+    from PIL import Image
+
+    from hush.cli.train import _luma
+
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    expected = np.asarray(Image.fromarray(image).convert("L"))
+    assert np.array_equal(_luma(image.transpose(2, 0, 1)), expected)
+    floats = _luma(image.transpose(2, 0, 1) / np.float32(255))
+    assert np.allclose(floats * 255, expected, atol=0.51)
+
+
+@pytest.mark.parametrize(
+    ("code", "options"),
+    [
+        (1, ["--set", "nothing=3"]),
+        (1, ["--set", "widths=wide"]),
+        (1, ["--method", "bm3d"]),
+        (1, ["--resume"]),
+        (1, ["--noise", "gaussian:5-50"]),
+        (1, ["--channels", "rgb"]),
+        (2, ["--max-steps", "0"]),
+        (2, ["--budget", "20m", "--max-steps", "3"]),
+        (2, ["--corpus", "--noise", "gaussian:3"]),
+        (2, ["-o", "model.tif"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
+)
+def test_train_refuses(code: int, options: list[str], file: Path) -> None:
+    run = hush("train", file, "-o", file.with_name("m.safetensors"), *options)
+    assert run.exit_code == code
+    assert not run.stdout
+    assert not file.with_name("m.safetensors").exists()
+
+
+def test_levels_that_mean_different_things_are_refused(file: Path, tmp_path: Path) -> None:
+    deep = tmp_path / "deep.tif"
+    tifffile.imwrite(deep, tifffile.imread(file).astype(np.uint16) * 257)
+    run = hush("train", file, deep, "-o", tmp_path / "m.safetensors", "--noise", "gaussian:25")
+    assert run.exit_code == 1
+    assert "ambiguous" in run.stderr
+
+
+# -- what commands share ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("60s", 60), ("1.5m", 90), ("20 min", 1200), ("2h", 7200)]
+)
+def test_lengths_of_time(text: str, seconds: float) -> None:
+    assert Duration().convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "-3", "1d", "soon", "1e3", "60 s s"])
+def test_no_lengths_of_time(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="write 90, 60s, 20m or 2h"):
+        Duration().convert(text, None, None)
+
+
+def test_the_bar_keeps_out_of_results(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with Bar(2, quiet=False) as bar:
+        bar("first.tif: denoising", 0.5)
+        with bar.paused():
+            click.echo("result")
+        bar("second.tif: denoising", 1.0)
+    out, err = capsys.readouterr()
+    assert out == "result\n"
+    assert "first.tif: denoising" in err
+    with Bar(2, quiet=True) as bar:
+        bar("first.tif: denoising", 0.5)
+    assert capsys.readouterr() == ("", "")
+
+
+# -- interrupts, and what is frozen -----------------------------------------------------------
+
+
+def interrupted(command: list[str | Path], when: Callable[[str], bool]) -> tuple[int, str]:
+    """Exit code and standard error of a command that gets Ctrl-C after a line fits `when`."""
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "import sys, threading, hush.api\n"
+        "from hush.cli import main\n"
+        "before = hush.api.choose\n"
+        "def choose(*a):\n"
+        "    print('chosen', file=sys.stderr, flush=True)\n"
+        "    return before(*a)\n"
+        "hush.api.choose = choose\n"
+        "main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, command)], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        said += line
+        if when(line):
+            break
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    said += process.communicate()[1]
+    return process.returncode, said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+def test_ctrl_c_exits_130_and_training_goes_on_later(
+    file: Path, models: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "m.safetensors"
+    command: list[str | Path] = ["train", file, "-o", out, *TINY]
+    status, said = interrupted([*command, "--max-steps", "1000000"], lambda line: "log and" in line)
+    assert (status, out.exists()) == (130, False), said
+    checkpoint = tmp_path / "m.safetensors.training" / "resume.safetensors"
+    if checkpoint.exists():  # unless it had not begun
+        assert "--resume goes on from here" in said
+        assert "--resume" in hush(*command, "--max-steps", "5").stderr
+        other = hush(*command, "--max-steps", "5", "--resume", "--seed", "3")
+        assert "had other seed" in other.stderr
+        assert hush(*command, "--max-steps", "5", "--resume").exit_code == 0
+        assert not checkpoint.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+def test_ctrl_c_leaves_nothing_half_done(file: Path, models: Path, tmp_path: Path) -> None:
+    command: list[str | Path] = ["denoise", file, "--adapt", "10m"]
+    command += ["--model", models / "mid-gray.safetensors"]
+    status, said = interrupted(command, lambda line: "chosen" in line)
+    assert status == 130, said
+    assert said.splitlines()[-1] == "hush: interrupted"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    script = f"'{sys.executable}' -m hush models --json | true"
+    run = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert run.stderr == ""
+
+
+def frozen(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Names of options and JSON keys, and exit codes, as they are."""
+
+    def names(command: click.Command) -> dict[str, list[str]]:
+        parameters = {}
+        for p in command.params:
+            if isinstance(p, click.Option):
+                parameters[p.opts[-1]] = sorted({*p.opts, *p.secondary_opts})
+            elif isinstance(p, click.Argument):
+                parameters[str(p.name).upper()] = ["several" if p.nargs == -1 else "one"]
+        return parameters
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    assert isinstance(main, click.Group)
+    out, cells = tmp_path / "out", tmp_path / "cells.jsonl"
+    printed = {
+        "denoise": lines(hush("denoise", file, "--json", "-o", out / "a.tif").stdout)[0],
+        "inspect": lines(hush("inspect", file, "--json").stdout)[0],
+        "compare": json.loads(hush("compare", file, file, "--json").stdout),
+        "methods": json.loads(hush("methods", "--json").stdout)[0],
+    }
+    folder = tmp_path / "images" / "mine"
+    folder.mkdir(parents=True)
+    file.rename(folder / "a.tif")
+    data = ["--data", tmp_path, "--quick", "--methods", "none", "--json", cells]
+    hush("study", "mid/images", *data)
+    printed["study"] = lines(cells.read_text())[0]
+    hush("train", folder, "-o", out / "m.safetensors", "--max-steps", "1", *TINY)
+    printed["train (card)"] = json.loads((out / "m.json").read_text())
+    done = hush("models").exit_code
+    monkeypatch.setattr("hush.api.models", stop)
+    interrupt = hush("models")
+    return {
+        "options": {name: names(command) for name, command in main.commands.items()},
+        "json": {name: list(value) for name, value in printed.items()},
+        "exit codes": {
+            "--help": hush("--help").exit_code,
+            "done": done,
+            "bad input": hush("inspect", tmp_path / "none.tif").exit_code,
+            "no such option": hush("inspect", "--nothing").exit_code,
+            "no such command": hush("nothing").exit_code,
+            "interrupted": interrupt.exit_code,
+        },
+    }
+
+
+def test_names_codes_and_keys_are_frozen(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = frozen(file, tmp_path, monkeypatch)
+    if os.environ.get("HUSH_SNAPSHOT") == "write":
+        SNAPSHOT.write_text(json.dumps(now, indent=1) + "\n")
+    assert now == json.loads(SNAPSHOT.read_text())
+
+
+def test_help_imports_only_click() -> None:
+    code = "import sys, hush.cli; print(*{n.partition('.')[0] for n in sys.modules})"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numpy", "rich", "scipy", "skimage", "torch"} & set(run.stdout.split())

@@ -1,0 +1,188 @@
+"""One contract for every method: what a user may count on, whichever is chosen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hush
+from hush.denoiser import Denoiser
+from hush.errors import HushError
+from hush.methods import METHODS, get
+
+DTYPES = ["uint8", "uint16", "int16", "float32", "float64"]
+SHAPES = [(8, 8), (13, 9), (1, 20), (20, 1), (1, 1), (2, 9, 12), (9, 12, 3)]
+
+
+@pytest.fixture(params=METHODS, scope="module")
+def method(request: pytest.FixtureRequest, random_mid: Callable[..., Denoiser]) -> Denoiser:
+    """Every method, ready to use: networks with random weights, which is the harder case."""
+    if request.param == "bm3d":
+        pytest.importorskip("bm3d")
+    cls = get(request.param)
+    if not cls.trained:
+        return cls()
+    assert request.param == "mid", "a new trained method needs its random weights made here"
+    return random_mid()
+
+
+def image(dtype: str, shape: tuple[int, ...] = (12, 16)) -> np.ndarray:
+    """A ramp and noise over the lower two thirds of the dtype's range."""
+    rng = np.random.default_rng(0)
+    x = np.linspace(0.1, 0.6, int(np.prod(shape))).reshape(shape) + 0.02 * rng.normal(size=shape)
+    scale = np.iinfo(dtype).max if np.dtype(dtype).kind in "iu" else 1
+    return (x.clip(0, 1) * scale).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dtype_and_shape_are_kept(method: Denoiser, dtype: str) -> None:
+    x = image(dtype)
+    y = method.denoise(x)
+    assert (y.dtype, y.shape) == (x.dtype, x.shape)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_any_shape_will_do(method: Denoiser, shape: tuple[int, ...]) -> None:
+    x = image("float32", shape)
+    y = method.denoise(x)
+    assert y.shape == x.shape
+    assert np.isfinite(y).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 40), (40, 1), (1, 1), (5, 6)], ids=str)
+def test_the_api_takes_any_shape_too(method: Denoiser, shape: tuple[int, ...]) -> None:
+    """Its estimate, which the report shows, must not stand in the way of a small image."""
+    x = image("uint8", shape)
+    np.testing.assert_array_equal(
+        hush.denoise(x, method=method.name, model=method, noise="gaussian:0"), x
+    )
+
+
+@pytest.mark.parametrize(
+    "noise", ["gaussian:5/255", "poisson:200", "poisson-gaussian:0.005/1,3/255"]
+)
+def test_the_noise_can_be_told(method: Denoiser, noise: str) -> None:
+    x = image("uint8")
+    y = method.denoise(x, noise)
+    assert (y.dtype, y.shape) == (x.dtype, x.shape)
+
+
+def test_missing_pixels_stay_and_spoil_no_others(method: Denoiser) -> None:
+    x = image("float64")
+    x[2, 3], x[5, 5:8], x[0, 0] = np.nan, np.inf, -np.inf
+    y = method.denoise(x)
+    bad = ~np.isfinite(x)
+    np.testing.assert_array_equal(y[bad], x[bad])
+    assert np.isfinite(y[~bad]).all()
+
+
+def test_nothing_but_missing_pixels_gets_a_sentence(method: Denoiser) -> None:
+    with pytest.raises(HushError, match="NaN or infinite"):
+        method.denoise(np.full((8, 8), np.nan))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_constant_image_comes_back(method: Denoiser, dtype: str) -> None:
+    for value in (0, 77):
+        x = np.full((12, 16), value, dtype)
+        y = method.denoise(x)
+        np.testing.assert_allclose(y, x, rtol=1e-6 if np.dtype(dtype).kind == "f" else 0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [">u2", "float32"])
+def test_the_input_is_read_only(method: Denoiser, dtype: str) -> None:
+    """Any memory layout and byte order is read, and none is written to."""
+    x = image("float32", (24, 32))[::2, ::-2].T
+    x = (x * 200).astype(dtype, order="K")
+    kept = x.copy()
+    x.flags.writeable = False
+    y = method.denoise(x)
+    np.testing.assert_array_equal(x, kept)
+    assert y.dtype == x.dtype
+    assert not np.shares_memory(x, y)
+    assert y.flags.writeable
+    np.testing.assert_allclose(method.denoise(np.ascontiguousarray(x)), y, rtol=1e-5)
+
+
+def test_the_same_call_gives_the_same_answer(method: Denoiser) -> None:
+    x = image("float32")
+    first = method.denoise(x)
+    np.random.seed(1)  # noqa: NPY002 (no part in it)
+    np.testing.assert_array_equal(method.denoise(x), first)
+
+
+def test_strength_zero_gives_the_input_back(method: Denoiser) -> None:
+    x = image("float64")
+    np.testing.assert_array_equal(method.denoise(x, strength=0), x)
+
+
+def test_a_level_of_zero_leaves_the_image(method: Denoiser) -> None:
+    x = image("uint16")
+    np.testing.assert_array_equal(method.denoise(x, "gaussian:0"), x)
+
+
+def test_the_constructor_is_the_configuration(method: Denoiser) -> None:
+    config = json.loads(json.dumps(method.config()))
+    assert type(method)(**config).config() == method.config()
+
+
+def test_saving_and_loading(method: Denoiser, tmp_path: Path) -> None:
+    """A file gives the same method and answers, and saves to the same bytes again."""
+    path, again = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    method.save(path)
+    loaded = hush.load(path)
+    assert type(loaded) is type(method)
+    assert loaded.config() == method.config()
+    loaded.save(again)
+    assert again.read_bytes() == path.read_bytes()
+    x = image("uint8")
+    np.testing.assert_allclose(loaded.denoise(x).astype(int), method.denoise(x), atol=1)
+
+
+def test_a_method_says_what_it_is(method: Denoiser) -> None:
+    assert METHODS[method.name][1] == type(method).__name__
+    assert method.summary
+    assert "\n" not in method.summary
+
+
+@pytest.mark.parametrize(
+    ("x", "sentence"),
+    [
+        (np.zeros((8, 8), bool), "boolean"),
+        (np.zeros((8, 8), complex), "complex"),
+        (np.zeros((8, 8), "U1"), "integers and real numbers"),
+        (np.zeros((0, 8)), "empty"),
+        (np.zeros((0, 8, 8)), "empty"),
+        (np.zeros((8, 0, 3)), "empty"),
+        (np.zeros(8), "two dimensions"),
+        (np.float32(1), "two dimensions"),
+    ],
+    ids=str,
+)
+def test_what_is_no_image_gets_a_sentence(method: Denoiser, x: np.ndarray, sentence: str) -> None:
+    with pytest.raises(HushError, match=sentence):
+        method.denoise(x)
+
+
+def test_bad_axes_and_noise_get_a_sentence(method: Denoiser) -> None:
+    x = np.zeros((8, 8, 8))
+    for axes, sentence in (("YX", "3"), ("ZCX", "lacks Y"), ("YYX", "more than once")):
+        with pytest.raises(HushError, match=sentence):
+            method.denoise(x, axes=axes)
+    for noise in ("gaussian", "gaussian:-1", "salt:3"):
+        with pytest.raises(HushError):
+            method.denoise(x, noise)
+
+
+def test_unknown_methods_and_files_get_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(HushError, match=r"no method 'bm4d'.*mid"):
+        get("bm4d")
+    with pytest.raises(HushError, match="no model at"):
+        hush.load(tmp_path / "missing.safetensors")
+    (tmp_path / "broken.safetensors").write_bytes(b"no model")
+    with pytest.raises(HushError, match="no readable hush model"):
+        hush.load(tmp_path / "broken.safetensors")

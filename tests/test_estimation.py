@@ -1,0 +1,235 @@
+"""Noise of known law, added to known pictures, must be recognised; no data leaves no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+from skimage import data
+
+from hush.errors import HushError
+from hush.noise import estimation
+from hush.noise.estimation import Estimate, estimate
+from hush.noise.processes import Gaussian, Poisson, PoissonGaussian
+
+PICTURES = {"camera": data.camera, "coins": data.coins, "page": data.page, "moon": data.moon}
+
+
+def picture(name: str) -> np.ndarray:
+    """A photograph, float32 (1, H, W) in [0, 1], its own grain smoothed away."""
+    return (gaussian_filter(PICTURES[name]().astype(np.float32), 0.7) / 255)[None]
+
+
+def white(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def correlated(shape: tuple[int, int], width: float, seed: int = 0) -> np.ndarray:
+    """Half the power white, half blurred by a Gaussian kernel: DiffDenoise, section 4.1."""
+    blurred = gaussian_filter(white(shape, seed), width, mode="wrap")
+    return (blurred / blurred.std() + white(shape, seed + 1)) / np.sqrt(2)
+
+
+def poisson(x: np.ndarray, peak: float, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).poisson(x * peak) / peak
+
+
+def stored(x: np.ndarray) -> np.ndarray:
+    """As an 8-bit file would hold it: clipped and rounded."""
+    return (np.round(x.clip(0, 1) * 255) / 255).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("level", [5, 25, 50])
+def test_gaussian_level(name: str, level: int) -> None:
+    x = picture(name)
+    found = estimate((x + level / 255 * white(x.shape)).astype(np.float32))
+    assert found.sigma == pytest.approx(level / 255, rel=0.04)
+    assert found.family == "gaussian"
+    assert not found.correlated
+    assert found.correlation == 0
+    assert np.isnan(found.kernel_width)
+    assert found.process == Gaussian(found.sigma)
+
+
+@pytest.mark.parametrize("name", ["camera", "coins"])
+@pytest.mark.parametrize("peak", [5, 30, 200])
+def test_poisson_gain(name: str, peak: float) -> None:
+    x = picture(name)
+    found = estimate(poisson(x, peak).astype(np.float32))
+    assert found.family == "poisson"
+    assert found.gain == pytest.approx(1 / peak, rel=0.05)
+    assert found.sigma == pytest.approx(np.sqrt(x.mean() / peak), rel=0.04)
+    assert found.process == Poisson(1 / found.gain)
+
+
+def test_poisson_gaussian() -> None:
+    x = picture("camera")
+    y = poisson(x, 50) + 0.06 * white(x.shape)
+    found = estimate(y.astype(np.float32))
+    assert found.family == "poisson-gaussian"
+    assert found.gain == pytest.approx(1 / 50, rel=0.1)
+    assert found.read_sigma == pytest.approx(0.06, rel=0.1)
+    assert found.process == PoissonGaussian(found.gain, found.read_sigma)
+
+
+def test_a_pedestal_under_counts_is_an_offset() -> None:
+    x = picture("camera")
+    found = estimate((poisson(x, 50) + 0.1).astype(np.float32))
+    assert found.family == "poisson-gaussian"
+    assert found.gain == pytest.approx(1 / 50, rel=0.06)
+    assert found.read_sigma == 0
+    assert found.offset == pytest.approx(0.1, abs=0.02)
+
+
+def test_clipping_is_reported_and_undone() -> None:
+    x = 1.3 * picture("camera") - 0.15
+    y = stored(x + 30 / 255 * white(x.shape))
+    found = estimate(y)
+    assert found.sigma == pytest.approx(30 / 255, rel=0.05)
+    assert found.clipped == pytest.approx(((y == 0) | (y == 1)).mean(), abs=0.01)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.02])
+def test_moments_of_clipped_noise(slope: float) -> None:
+    """The bent transfer curve against samples of what it describes."""
+    none = np.zeros(1)
+    curve = estimation._Curve(none, none + 1, none + 1, slope=slope, level=0.02)
+    bent = estimation._Bent(curve, 0.0, 1.0, np.array([0.0, 1.0]))
+    for i in (100, 180, 256, 330, 420):
+        y = bent.x[i] + np.sqrt(bent.line[i]) * white((400_000,), i)
+        y = y.clip(0, 1)
+        assert y.mean() == pytest.approx(bent.mean[i], abs=1e-3)
+        assert y.var() == pytest.approx(bent.variance[i], rel=0.02)
+
+
+def test_kernel_spectra_keep_the_power() -> None:
+    for _, lag, spectrum in estimation._kernels():
+        assert spectrum.mean() == pytest.approx(1)
+        assert 0 < lag < 1
+
+
+@pytest.mark.parametrize("width", [0.5, 1.2])
+@pytest.mark.parametrize("level", [15, 40])
+def test_correlated_noise(width: float, level: int) -> None:
+    x = picture("camera")
+    noise = correlated(x.shape[1:], width)
+    found = estimate((x + level / 255 * noise).astype(np.float32))
+    lag = np.corrcoef(noise[:, 1:].ravel(), noise[:, :-1].ravel())[0, 1]
+    assert found.correlated
+    assert found.correlation == pytest.approx(lag, abs=0.05)
+    assert found.kernel_width == pytest.approx(width, rel=0.25)
+    assert found.sigma == pytest.approx(level / 255, rel=0.1)
+
+
+@pytest.fixture(scope="module")
+def noisy() -> np.ndarray:
+    x = picture("camera")[:, 100:356, 100:356]
+    return (x + 0.08 * white(x.shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.5, 37.0])
+def test_gain_equivariance(noisy: np.ndarray, scale: float) -> None:
+    a, b = estimate(noisy), estimate(noisy * np.float32(scale))
+    assert b.sigma == pytest.approx(scale * a.sigma, rel=1e-4)
+    assert (b.family, b.correlated) == (a.family, a.correlated)
+
+
+@pytest.mark.parametrize("offset", [-0.5, 0.25, 3.0])
+def test_offset_equivariance(noisy: np.ndarray, offset: float) -> None:
+    a, b = estimate(noisy), estimate(noisy + np.float32(offset))
+    assert b.sigma == pytest.approx(a.sigma, rel=1e-3)
+    assert b.family == a.family == "gaussian"
+
+
+def test_pixels_that_are_not_finite_are_left_out(noisy: np.ndarray) -> None:
+    holed = noisy.copy()
+    holed[:, 40:90, 60:100] = np.nan
+    holed[:, 200, 200] = np.inf
+    found = estimate(holed)
+    assert found.sigma == pytest.approx(estimate(noisy).sigma, rel=0.02)
+
+
+def test_each_channel_has_its_level() -> None:
+    levels = np.array([0.02, 0.05, 0.1])
+    x = np.concatenate([picture("camera")] * 3)
+    y = x + levels[:, None, None] * white(x.shape)
+    found = estimate(y.astype(np.float32))
+    assert found.channels == pytest.approx(tuple(levels), rel=0.05)
+    assert found.sigma == pytest.approx(np.sqrt((levels**2).mean()), rel=0.05)
+
+
+def test_images_are_pooled() -> None:
+    images = [
+        (x + 0.05 * white(x.shape, seed)).astype(np.float32)
+        for seed, x in enumerate(map(picture, ("camera", "coins", "moon")))
+    ]
+    assert estimate(images).sigma == pytest.approx(0.05, rel=0.03)
+
+
+def test_uncertainty_shrinks_with_the_data(noisy: np.ndarray) -> None:
+    assert 0 < estimate(noisy).uncertainty < estimate(noisy[:, :32, :32]).uncertainty
+
+
+def test_one_signal_level_does_not_decide_the_family() -> None:
+    found = estimate((0.5 + 0.05 * white((1, 64, 64))).astype(np.float32))
+    assert found.undecided
+    assert found.sigma == pytest.approx(0.05, rel=0.05)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_constant_image_has_no_noise(channels: int) -> None:
+    found = estimate(np.full((channels, 40, 50), 0.3, np.float32))
+    assert (found.family, found.sigma) == ("gaussian", 0)
+    assert found.channels == (0.0,) * channels
+    assert found.process == Gaussian(0.0)
+
+
+def test_a_drawing_has_no_noise() -> None:
+    shades = np.kron(np.linspace(0, 1, 16).reshape(4, 4), np.ones((40, 40)))
+    assert estimate(shades[None].astype(np.float32)).sigma == 0
+
+
+def test_black_surroundings_are_not_mistaken_for_silence(noisy: np.ndarray) -> None:
+    y = np.zeros((1, 400, 400), np.float32)
+    y[:, :256, :256] = noisy.clip(0.01)
+    assert estimate(y).channels[0] == pytest.approx(0.08, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: np.zeros((1, 7, 30), np.float32),
+        lambda: np.full((1, 40, 40), np.nan, np.float32),
+        lambda: np.where(np.indices((1, 64, 64))[2] % 5, 0.5, np.nan).astype(np.float32),
+    ],
+    ids=["narrow", "nan", "striped"],
+)
+def test_too_little_to_estimate_from(make: Callable[[], np.ndarray]) -> None:
+    with pytest.raises(HushError, match="8×8 finite pixels"):
+        estimate(make())
+
+
+@pytest.mark.parametrize(
+    "images", [[], [np.zeros((40, 40))], [np.zeros((1, 9, 9)), np.zeros((3, 9, 9))]]
+)
+def test_images_must_share_a_layout(images: list[np.ndarray]) -> None:
+    with pytest.raises(HushError, match="number of channels"):
+        estimate(images)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 9, 200), (4, 8, 31)])
+def test_the_smallest_images(shape: tuple[int, int, int]) -> None:
+    found = estimate((0.5 + 0.1 * white(shape)).astype(np.float32))
+    assert isinstance(found, Estimate)
+    assert found.sigma == pytest.approx(0.1, rel=0.5)
+
+
+def test_the_same_answer_twice_and_the_input_untouched(noisy: np.ndarray) -> None:
+    before = noisy.copy()
+    first = estimate(noisy)
+    # kernel_width is nan, and nan is not itself
+    assert repr(first) == repr(estimate(noisy))
+    np.testing.assert_array_equal(noisy, before)
