@@ -232,7 +232,7 @@ def choose(
             raise HushError(f"{method} has nothing to learn and takes no model; leave --model out")
         denoiser = cls()
     else:
-        denoiser = _load(str(_model_path(model_name(model, record))))
+        denoiser = _load(str(model_path(model_name(model, record))))
     if steps is not None:
         if steps < 1:
             raise HushError(f"the number of steps must be at least 1, not {steps}")
@@ -302,7 +302,8 @@ def model_name(model: str | Path | Denoiser | None, record: Record) -> str:
     return shipped("mid", record.channels if "S" in record.axes else 1)
 
 
-def _model_path(name: str) -> Path:
+def model_path(name: str) -> Path:
+    """The file of a model: a shipped one's name, or a path."""
     shipped = WEIGHTS / f"{name}.safetensors"
     if shipped.exists():
         return shipped

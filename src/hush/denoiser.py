@@ -153,14 +153,14 @@ class Denoiser:
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file, its configuration and card as JSON in the header."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         from hush.io import atomic
 
         meta = json.dumps({"method": self.name, "config": self.config(), "card": self.card})
         tensors = {k: v.detach().cpu().contiguous() for k, v in self.weights().items()}
         with atomic(Path(path)) as partial:
-            save_file(tensors, partial, metadata={"hush": meta})
+            partial.write_bytes(save(tensors, metadata={"hush": meta}))
 
 
 def check_dtype(x: np.ndarray) -> None:

@@ -27,7 +27,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from hush.errors import HushError
@@ -371,7 +371,7 @@ class SafeCheckpoint(CheckpointIO):
         tensors: dict[str, Tensor] = {}
         tree = json.dumps(_fold(checkpoint, tensors))
         partial = Path(path).with_suffix(".partial")
-        save_file(tensors, partial, metadata={"hush-training": tree})
+        partial.write_bytes(save(tensors, metadata={"hush-training": tree}))
         partial.replace(path)
 
     def load_checkpoint(

@@ -54,6 +54,7 @@ class Options:
     max_steps: int | None
     corpus: bool
     noise: str | None
+    start: str | None
     resume: bool
     seed: int
     channels: str | None
@@ -115,6 +116,11 @@ class Images:
     "--noise",
     metavar="SPEC",
     help="The files' noise, such as gaussian:25/255; measured in each file by default.",
+)
+@click.option(
+    "--start",
+    metavar="MODEL",
+    help="Begin with a model's weights: a shipped one's name, or a file; a gray one may start RGB.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the training that was interrupted.")
 @click.option("--seed", type=int, default=0, show_default=True, help="For weights and draws.")
@@ -322,6 +328,7 @@ def _prepare(o: Options, model: Denoiser, schedule: Schedule, images: Images) ->
         "schedule": {name: getattr(schedule, name) for name in TRAINING},
         "corpus": o.corpus,
         "noise": o.noise,
+        "start": o.start,
         "seed": o.seed,
         "channels": images.channels,
         "files": images.files,
@@ -357,11 +364,15 @@ def _fit(
 ) -> None:
     import sys
 
+    from hush.api import model_path
+    from hush.methods import load
+
     try:
         model.fit(
             images.arrays,
             corpus=o.corpus,
             noise=process,
+            start=load(model_path(o.start)) if o.start else None,
             schedule=schedule,
             folder=o.folder,
             resume=o.resume,
@@ -415,7 +426,7 @@ def _command(o: Options, steps: int | None) -> str:
     parts: Sequence[Any] = ["hush", "train", *folders, *named, "-o", o.out.name]
     parts = [*parts, "--method", o.method, "--max-steps", steps or o.max_steps, "--seed", o.seed]
     parts += ["--corpus"] * o.corpus
-    for option in ("noise", "channels", "steps"):
+    for option in ("noise", "start", "channels", "steps"):
         if (value := getattr(o, option)) is not None:
             parts += [f"--{option}", value]
     for setting in o.set:

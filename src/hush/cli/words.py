@@ -77,13 +77,11 @@ def print_block(title: str, rows: Iterable[tuple[str, str]], warnings: Iterable[
 
 
 def _wrapped(start: str, text: str) -> str:
-    width = max(60, min(100, shutil.get_terminal_size().columns))
-    options = {"break_long_words": False, "break_on_hyphens": False}
-    indent = " " * len(start)
     return textwrap.fill(
         text,
-        width,
+        width=max(60, min(100, shutil.get_terminal_size().columns)),
         initial_indent=start,
-        subsequent_indent=indent,
-        **options,  # type: ignore[arg-type]
+        subsequent_indent=" " * len(start),
+        break_long_words=False,
+        break_on_hyphens=False,
     )
