@@ -149,13 +149,14 @@ def real(folder: Path, every: int) -> None:
     for i, (group, y, reference) in enumerate(real_pairs(folder)):
         if i % every:
             continue
+        y, reference = y.astype(np.float64), reference.astype(np.float64)
         noise = np.stack(
             [
                 a - np.polyval(np.polyfit(b.ravel(), a.ravel(), 1), b)
                 for a, b in zip(y, reference, strict=True)
             ]
         )
-        found = estimate(y)
+        found = estimate(y.astype(np.float32))
         lag = (noise[..., 1:] * noise[..., :-1]).mean() / noise.var()
         rows.setdefault(group, []).append((found.sigma / noise.std() - 1, lag, found.correlated))
     for group, values in rows.items():

@@ -18,6 +18,9 @@ import hush.methods.mid as mid
 from hush.methods.mid import MID
 from hush.noise.processes import Gaussian, Poisson, PoissonGaussian, Process
 
+# On one thread: arrays this small gain nothing from two.
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 N = 1_000_000
 ratios = pytest.mark.parametrize("a", [1.1, 2.0, 5.0])
 
@@ -174,7 +177,7 @@ def minimiser(x: Tensor, given: Process | None, model: MID) -> Tensor:
 
 
 def test_the_noisy_only_loss_is_least_at_the_wiener_filter(
-    monkeypatch: pytest.MonkeyPatch, one_thread: int
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """MID's loss, which sees s_0 and what it added itself, finds the clean-target answer.
 

@@ -14,6 +14,9 @@ from hush.nets.blocks import Residual, ZeroMeanHead
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet
 
+# On one thread: arrays this small gain nothing from two.
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 Randomise = Callable[..., nn.Module]
 
 SHAPES = [((8,), (1,)), ((6,), (2,)), ((8, 8), (1, 1)), ((4, 4, 4), (1, 1, 2))]

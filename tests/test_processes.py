@@ -21,6 +21,9 @@ from hush.noise.processes import (
     parse,
 )
 
+# On one thread: arrays this small gain nothing from two.
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 N = 40_000  # draws per law: 1 % is two standard errors of a variance
 
 PROCESSES = [

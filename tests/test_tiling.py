@@ -13,6 +13,9 @@ from hush.methods.mid import MID
 from hush.nets.step import StepNet
 from hush.tiling import tiled, tiles
 
+# On one thread: arrays this small gain nothing from two.
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RandomMID = Callable[..., MID]
 
 SHAPES = [(8, 8), (1, 70), (70, 1), (1, 1), (9, 65), (64, 64), (61, 83), (129, 40)]

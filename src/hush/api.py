@@ -131,6 +131,9 @@ def denoise_record(
         denoiser = adapted(denoiser, [record], adapt, noise=process, seed=seed, progress=progress)
         timings["adapt"] = time.perf_counter() - start
 
+    # One estimate for the whole record, unless its channels are different kinds of light.
+    alike = record.channels == 1 or "S" in record.axes
+    told = process or (found.process if alike and denoiser.takes_estimate else None)
     start = time.perf_counter()
     out = np.empty(batch.data.shape, record.data.dtype)
     done = 0.0
@@ -143,7 +146,7 @@ def denoise_record(
 
     first = None
     for i in range(len(batch)):
-        out[i], how = denoiser.denoise_item(batch, i, process, strength, advance)
+        out[i], how = denoiser.denoise_item(batch, i, told, strength, advance)
         first = first or how
     timings["denoise"] = time.perf_counter() - start
     assert first is not None  # to_batch never gives an empty batch

@@ -129,6 +129,11 @@ class Denoiser:
             setattr(other, name, value)
         return other
 
+    @property
+    def takes_estimate(self) -> bool:
+        """Whether it would take the level from `hush.noise.estimation` where none is given."""
+        return True
+
     def to(self: D, device: str) -> D:
         """Run on `device` from now on; a method without tensors has nothing to move."""
         return self

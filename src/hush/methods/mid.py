@@ -21,7 +21,8 @@ homogeneous and blind to offsets, so levels and units carry over from any range 
 
 *What Ψ answers.* The level in cells of 16×16 pixels; a photon transfer line through the cells
 gives the process, the mean level relative to the ladder's top the step t/T, on the scale of
-standard deviations, where its relative error is even.
+standard deviations, where its relative error is even. v_0, which Ψ cannot know of collected
+data, comes from `hush.noise.estimation`; so does the level to start from, by default.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ from hush.metrics import psnr
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet
 from hush.noise.processes import Gaussian, OneOf, Process, parse
+from hush.noise.small import estimate_any
 from hush.noise.transfer import fit_transfer
 from hush.record import Record, full_range
 from hush.sampling import walk_down
@@ -70,6 +72,8 @@ class MID(Denoiser):
     added : noisy-only training adds up to this multiple of the collected noise's deviation.
     stored : share of corpus samples rounded and clipped as 8-bit files are.
     jitter : spread of the level Φ is told around the true one, so that estimates will do.
+    level : who tells the level to start from where none is given: ``"estimate"``, that is
+        `hush.noise.estimation`, or ``"step"``, Ψ alone as in the paper.
     """
 
     channels: int | None = None
@@ -83,6 +87,7 @@ class MID(Denoiser):
     widths: Sequence[int] = (48, 96, 160)
     blocks: Sequence[int] = (1, 1, 2)
     tile: int = 512
+    level: str = "estimate"
 
     name: ClassVar[str] = "mid"
     summary: ClassVar[str] = "iterative removal, trained by adding further noise to noisy data"
@@ -139,8 +144,6 @@ class MID(Denoiser):
             units = full_range(np.asarray(data[0]).dtype)
             given = [parse(noise, units) if isinstance(noise, str) else noise] * len(training)
         else:
-            from hush.noise.small import estimate_any
-
             given = [estimate_any(x).process for x in training]
         if not corpus:
             levels = [_rms_level(p, x) for p, x in zip(given, training, strict=True) if p]
@@ -320,23 +323,30 @@ class MID(Denoiser):
         return Restoration(state, process, step, trace)
 
     def estimate(self, x: np.ndarray, noise: Process | None = None) -> tuple[Process, float]:
-        """The noise of an image ``(C, H, W)`` and its relative step t/T, both from Ψ.
+        """The noise to start from in an image ``(C, H, W)``, and Ψ's relative step t/T.
 
-        A given `noise` is returned as it is, with the step that it stands at.
+        Ψ sees noise of pixels that are independent and stored whole. The estimator also knows
+        clipped and correlated noise, and tells the level unless `level` is ``"step"``.
         """
+        seen = self.seen(x)
+        step = min(1.0, _rms_level(seen, x) / self.top_)
         if noise is None:
-            cell = StepNet.cell
-            means, variances = [], []
-            for window in _windows(*x.shape[1:]):
-                part = x[:, window.rows[:, None], window.columns]
-                with torch.inference_mode():
-                    level = self._network("step")(self._tensor(part))[0].float().cpu()
-                inner = tuple(slice(s.start // cell, -(-s.stop // cell)) for s in window.crop)
-                signal = F.avg_pool2d(torch.from_numpy(part.copy()), cell)
-                means.append(signal[:, *inner].flatten().numpy())
-                variances.append(level[:, *inner].square().flatten().numpy())
-            noise = fit_transfer(np.concatenate(means), np.concatenate(variances))
-        return noise, min(1.0, _rms_level(noise, x) / self.top_)
+            noise = seen if self.level == "step" else estimate_any(x).process
+        return noise, step
+
+    def seen(self, x: np.ndarray) -> Process:
+        """The noise that Ψ sees: a photon transfer line through the levels of its cells."""
+        cell = StepNet.cell
+        means, variances = [], []
+        for window in _windows(*x.shape[1:]):
+            part = x[:, window.rows[:, None], window.columns]
+            with torch.inference_mode():
+                level = self._network("step")(self._tensor(part))[0].float().cpu()
+            inner = tuple(slice(s.start // cell, -(-s.stop // cell)) for s in window.crop)
+            signal = F.avg_pool2d(torch.from_numpy(part.copy()), cell)
+            means.append(signal[:, *inner].flatten().numpy())
+            variances.append(level[:, *inner].square().flatten().numpy())
+        return fit_transfer(np.concatenate(means), np.concatenate(variances))
 
     def _predict(self, s: np.ndarray, process: Process, advance: Advance | None) -> np.ndarray:
         """Φ's estimate of the whole noise in state `s` ``(C, H, W)``."""
@@ -357,6 +367,10 @@ class MID(Denoiser):
             multiple=network.multiple,
             advance=share,
         )
+
+    @property
+    def takes_estimate(self) -> bool:
+        return self.level == "estimate"
 
     def to(self, device: str) -> MID:
         """Run on `device` from now on, ``cpu`` or ``cuda``."""

@@ -145,6 +145,8 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
     reject = REJECT_CORRELATED if correlated else REJECT
     family, undecided = _family(_fit_curve(blocks, low, high), reject)
     curve = _fit_curve(blocks, low, high, family)
+    if curve.slope <= 0:
+        family = "gaussian"
     factor = _spectrum(blocks, curve, low, high).variance if correlated else 1.0
 
     signal = np.where(finite, sample, 0).sum(axis=1) / np.maximum(finite.sum(axis=1), 1)
@@ -354,7 +356,7 @@ def _family(curve: _Curve, reject: float) -> tuple[str, bool]:
     )
     if min(gaussian, poisson) > reject:
         return "poisson-gaussian", False
-    return "gaussian" if gaussian <= poisson else "poisson", max(gaussian, poisson) <= reject
+    return "gaussian" if gaussian <= reject else "poisson", max(gaussian, poisson) <= reject
 
 
 @dataclass(frozen=True)
