@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+
 from hush import Record, io
 from hush.studies.folders import image_files, read_images
 from hush.studies.images import frozen_noise

@@ -17,7 +17,7 @@ from hush.methods.mid import MID
 from hush.metrics import psnr
 from hush.noise.processes import Gaussian, Poisson, Process
 from hush.sampling import walk_down
-from hush.training import Schedule
+from hush.schedule import Schedule
 
 RandomMID = Callable[..., MID]
 TINY: dict[str, Any] = {"widths": (8, 8), "blocks": (1, 1)}
@@ -96,7 +96,7 @@ def test_the_step_net_tells_the_level(
     trained: str, clean: np.ndarray, noisy: np.ndarray, request: pytest.FixtureRequest
 ) -> None:
     """Ψ's answer within 30 %; and t/T grows with the noise and stays within [0, 1]."""
-    model: MID = request.getfixturevalue(trained)
+    model: MID = request.getfixturevalue(trained).replace(level="step")
     steps = []
     for x in (clean, with_noise(clean, 5, sigma=10), noisy, with_noise(clean, 6, sigma=80)):
         image = x[None].astype(np.float32) / 255

@@ -117,7 +117,7 @@ def test_the_estimated_step_does_not_depend_on_the_tile_size(
     shape: tuple[int, int], random_mid: RandomMID
 ) -> None:
     x = image(*shape)
-    estimates = [random_mid(tile=tile).estimate(x) for tile in (8, 4096)]
+    estimates = [random_mid(tile=tile, level="step").estimate(x) for tile in (8, 4096)]
     assert estimates[0] == estimates[1]
 
 

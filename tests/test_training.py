@@ -23,7 +23,8 @@ from torch import Tensor, nn
 import hush.training
 from hush.errors import HushError
 from hush.methods.mid import MID
-from hush.training import Patches, Schedule, train
+from hush.schedule import Patches, Schedule
+from hush.training import train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -19,7 +19,7 @@ _LAZY = {
     "BM3D": "hush.methods.bm3d",
     "MID": "hush.methods.mid",
     "Record": "hush.record",
-    "Schedule": "hush.training",
+    "Schedule": "hush.schedule",
     "denoise": "hush.api",
     "inspect": "hush.api",
     "load": "hush.methods",

@@ -120,20 +120,13 @@ def denoise_record(
     denoiser = choose(record, model, method, steps, device)
     process = parse(noise, batch.scale) if isinstance(noise, str) else noise
 
-    start = time.perf_counter()
-    found = estimate_record(record)
-    timings["estimate"] = time.perf_counter() - start
     if process is not None:
         _check_level(record, process)
-    notes = _input_warnings(record, process, found)
     if adapt > 0:
         start = time.perf_counter()
         denoiser = adapted(denoiser, [record], adapt, noise=process, seed=seed, progress=progress)
         timings["adapt"] = time.perf_counter() - start
 
-    # One estimate for the whole record, unless its channels are different kinds of light.
-    alike = record.channels == 1 or "S" in record.axes
-    told = process or (found.process if alike and denoiser.takes_estimate else None)
     start = time.perf_counter()
     out = np.empty(batch.data.shape, record.data.dtype)
     done = 0.0
@@ -146,12 +139,14 @@ def denoise_record(
 
     first = None
     for i in range(len(batch)):
-        out[i], how = denoiser.denoise_item(batch, i, told, strength, advance)
+        out[i], how = denoiser.denoise_item(batch, i, process, strength, advance)
         first = first or how
     timings["denoise"] = time.perf_counter() - start
     assert first is not None  # to_batch never gives an empty batch
-    process = first.process or found.process
     start = time.perf_counter()
+    found = first.found or estimate_record(record)
+    notes = _input_warnings(record, process, found)
+    process = first.process or found.process
     residual = residual_statistics(batch.data, out, process, strength=strength)
     timings["check"] = time.perf_counter() - start
     notes += [w for w in residual_warnings(residual) if not (found.correlated and _CORRELATED in w)]

@@ -25,6 +25,8 @@ from hush.record import Batch, Record
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hush.noise.estimation import Estimate
+
 D = TypeVar("D", bound="Denoiser")
 Advance = Callable[[float], None]
 
@@ -34,13 +36,15 @@ class Restoration:
     """What a method gives back for one image ``(C, H, W)``, in units of full range.
 
     data : the denoised image; process : the noise it was taken to have; step : MID's relative
-    step in [0, 1], where a method has one; trace : one entry per step of an iteration.
+    step in [0, 1], where a method has one; trace : one entry per step of an iteration; found : what
+    was estimated of the noise, if that was asked for.
     """
 
     data: np.ndarray
     process: Process | None = None
     step: float | None = None
     trace: list[dict[str, Any]] = field(default_factory=list)
+    found: Estimate | None = None
 
 
 @dataclass
@@ -128,11 +132,6 @@ class Denoiser:
                 raise HushError(f"{self.name} has no setting '{name}'")
             setattr(other, name, value)
         return other
-
-    @property
-    def takes_estimate(self) -> bool:
-        """Whether it would take the level from `hush.noise.estimation` where none is given."""
-        return True
 
     def to(self: D, device: str) -> D:
         """Run on `device` from now on; a method without tensors has nothing to move."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hush.denoiser import Denoiser
     from hush.noise.processes import Process
     from hush.record import Record
-    from hush.training import Schedule
+    from hush.schedule import Schedule
 
 DEFAULT_BUDGET = 600.0  #: seconds, where neither a time nor a number of steps is given
 CHECKPOINT = "resume.safetensors"  #: in the training's folder while it is not finished
@@ -206,7 +206,7 @@ def _configured(o: Options) -> tuple[Denoiser, Schedule]:
         raise HushError(f"{o.method} has nothing to learn; hush denoise --method {o.method} does")
     resolve_device(o.device)
 
-    from hush.training import Schedule
+    from hush.schedule import Schedule
 
     own = {f.name: f.default for f in fields(cls) if f.init}
     training = {f.name: f.default for f in fields(Schedule) if f.name in TRAINING}

@@ -22,6 +22,7 @@ import numpy as np
 from hush.denoiser import Advance, Denoiser, Restoration
 from hush.errors import HushError
 from hush.noise.processes import Process
+from hush.noise.small import estimate_any
 
 SMALLEST_SIDE = 16  # the package fails on images as small as one block, 8×8
 
@@ -42,10 +43,10 @@ class BM3D(Denoiser):
     ) -> Restoration:
         """See `Denoiser.restore`; `HushError` where the ``bm3d`` package is missing."""
         filtered = _package()
+        found = None
         if noise is None:
-            from hush.noise.small import estimate_any
-
-            noise = estimate_any(x).process
+            found = estimate_any(x)
+            noise = found.process
         gain, constant = affine_variance(noise)
         if gain <= 1e-3 * constant:  # hardly changes over the range
             y = filtered(x, math.sqrt(max(constant + gain * float(x.mean()), 0.0)))
@@ -57,7 +58,7 @@ class BM3D(Denoiser):
             y = inverse_anscombe(z, gain, constant)
         if advance:
             advance(1.0)
-        return Restoration(y.astype(np.float32), process=noise)
+        return Restoration(y.astype(np.float32), process=noise, found=found)
 
 
 def affine_variance(noise: Process) -> tuple[float, float]:

@@ -28,6 +28,7 @@ data, comes from `hush.noise.estimation`; so does the level to start from, by de
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,13 +52,14 @@ from hush.errors import HushError
 from hush.metrics import psnr
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet
+from hush.noise.estimation import Estimate
 from hush.noise.processes import Gaussian, OneOf, Process, parse
 from hush.noise.small import estimate_any
 from hush.noise.transfer import fit_transfer
 from hush.record import Record, full_range
-from hush.sampling import walk_down
+from hush.sampling import enlarged, halved, walk_down
+from hush.schedule import Patches, Schedule
 from hush.tiling import tiled, tiles
-from hush.training import Patches, Schedule, train
 
 _FLOOR = 0.5 / 255  # levels below half an 8-bit step are not told apart
 
@@ -160,6 +162,8 @@ class MID(Denoiser):
             self.networks_ = networks
             return self._validate(networks, held_out, corpus, given[0])
 
+        from hush.training import train
+
         self.networks_ = networks
         self.figures_ = train(
             networks,
@@ -206,6 +210,8 @@ class MID(Denoiser):
         def loss(x: Tensor, indices: list[int], generator: torch.Generator) -> Mapping[str, Tensor]:
             parts = self._loss(networks, x, [processes[i] for i in indices], generator)
             return {"noise_loss": parts["noise_loss"]}
+
+        from hush.training import train
 
         before = self._scores(held_out, processes)
         train(
@@ -306,33 +312,45 @@ class MID(Denoiser):
         ]
         data = np.concatenate([p.data for p in parts])
         noisiest = max(parts, key=lambda p: p.step or 0.0)
-        return Restoration(data, noisiest.process, noisiest.step, noisiest.trace)
+        return dataclasses.replace(noisiest, data=data)
 
     def _restore(
         self, x: np.ndarray, noise: Process | None, advance: Advance | None
     ) -> Restoration:
-        process, step = self.estimate(x, noise)
+        found = estimate_any(x) if noise is None and self.level == "estimate" else None
+        process, step = self.estimate(x, noise, found)
         level = _rms_level(process, x)
         if level <= 0:
-            return Restoration(x.copy(), process, step)
+            return Restoration(x.copy(), process, step, found=found)
         state, trace = walk_down(
             lambda s, left: self._predict(s, process.scaled(left**2), advance), x, self.steps
         )
         for entry in trace:
             entry["level"] *= level
-        return Restoration(state, process, step, trace)
+        if found and found.correlated and min(x.shape[1:]) >= _COARSEST:
+            # Both networks know noise of independent pixels. What spans pixels is left over and
+            # is nearly that at half the resolution, or at half of that.
+            coarse = self._restore(halved(x), None, None).data
+            state += enlarged(coarse - halved(state), x.shape)
+        return Restoration(state, process, step, trace, found)
 
-    def estimate(self, x: np.ndarray, noise: Process | None = None) -> tuple[Process, float]:
-        """The noise to start from in an image ``(C, H, W)``, and Ψ's relative step t/T.
+    def estimate(
+        self, x: np.ndarray, noise: Process | None = None, found: Estimate | None = None
+    ) -> tuple[Process, float]:
+        """The noise to start from in an image ``(C, H, W)``, and its relative step t/T.
 
-        Ψ sees noise of pixels that are independent and stored whole. The estimator also knows
-        clipped and correlated noise, and tells the level unless `level` is ``"step"``.
+        Given `noise` is returned as it is, with the step that it stands at. Otherwise the step is
+        Ψ's, which sees noise of pixels that are independent and stored whole. What the estimator
+        `found` (asked here if it was not yet) also knows clipped and correlated noise, and tells
+        the level unless `level` is ``"step"``.
         """
+        if noise is not None:
+            return noise, min(1.0, _rms_level(noise, x) / self.top_)
         seen = self.seen(x)
         step = min(1.0, _rms_level(seen, x) / self.top_)
-        if noise is None:
-            noise = seen if self.level == "step" else estimate_any(x).process
-        return noise, step
+        if self.level == "step":
+            return seen, step
+        return (found or estimate_any(x)).process, step
 
     def seen(self, x: np.ndarray) -> Process:
         """The noise that Ψ sees: a photon transfer line through the levels of its cells."""
@@ -367,10 +385,6 @@ class MID(Denoiser):
             multiple=network.multiple,
             advance=share,
         )
-
-    @property
-    def takes_estimate(self) -> bool:
-        return self.level == "estimate"
 
     def to(self, device: str) -> MID:
         """Run on `device` from now on, ``cpu`` or ``cuda``."""
@@ -469,6 +483,7 @@ def _widened(gray: MID, channels: int) -> dict[str, Tensor]:
 
 
 _BLUR = 9
+_COARSEST = 64  #: pixels; smaller images are not looked at again at half the resolution
 
 
 def _local_mean(s: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.fft import dct
 from scipy.optimize import nnls
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from hush.errors import HushError
 from hush.noise.processes import Gaussian, Poisson, PoissonGaussian, Process
@@ -330,7 +330,7 @@ class _Bent:
         for limit, sign in ((low, 1.0), (high, -1.0)):
             if math.isfinite(limit):
                 u = sign * (limit - x) / s  # what lies beyond the limit moves onto it
-                beyond, density = norm.cdf(u), norm.pdf(u)
+                beyond, density = ndtr(u), np.exp(-(u**2) / 2) / math.sqrt(2 * math.pi)
                 self.mean += sign * s * (u * beyond + density)
                 square += self.line * ((u**2 - 1) * beyond + u * density)
         self.variance = np.maximum(square - (self.mean - x) ** 2, 1e-3 * self.line)

@@ -1,0 +1,77 @@
+"""How long to train, and on what; apart from `hush.training`, which takes seconds to import."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hush.errors import HushError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how to train.
+
+    Give `max_steps` for a repeatable run, or `budget` in seconds of training time.
+    `learning_rate` is the peak, after a warm-up over the first 2 % and before a cosine to 0.
+    """
+
+    max_steps: int | None = None
+    budget: float | None = None
+    batch: int = 16
+    patch: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    ema: float = 0.999
+    validate_every: int = 2000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.max_steps is None) == (self.budget is None):
+            raise HushError("give training either a number of steps or a time budget")
+        if (self.max_steps or self.budget or 0) <= 0:
+            raise HushError("training needs a positive number of steps or seconds")
+
+    def rate(self, progress: float) -> float:
+        """Learning rate at `progress` in [0, 1]."""
+        warm = min(1.0, progress / 0.02 + 0.01)
+        return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+@dataclass
+class Patches:
+    """Random square patches of images of one channel count, flipped and turned.
+
+    images : float32 arrays ``(C, H, W)``; smaller ones than the patch are reflected.
+    """
+
+    images: Sequence[np.ndarray]
+    size: int
+
+    def __post_init__(self) -> None:
+        grown = []
+        for x in self.images:
+            short = [max(0, self.size - n) for n in x.shape[1:]]
+            pad = [(0, 0), *((s // 2, s - s // 2) for s in short)]
+            grown.append(np.pad(x, pad, mode="reflect") if any(short) else x)
+        self.images = grown
+        area = np.array([x[0].size for x in grown], dtype=np.float64)
+        self._share = np.cumsum(area / area.sum())  # every pixel is equally likely
+
+    def draw(self, count: int, rng: np.random.Generator) -> tuple[Tensor, list[int]]:
+        """`count` patches ``(count, C, size, size)`` and the index of each one's image."""
+        out, indices = [], []
+        for u in rng.random(count):
+            i = min(int(np.searchsorted(self._share, u)), len(self.images) - 1)
+            x = self.images[i]
+            top, left = (int(rng.integers(n - self.size + 1)) for n in x.shape[1:])
+            crop = x[:, top : top + self.size, left : left + self.size]
+            crop = np.rot90(crop, int(rng.integers(4)), (1, 2))
+            out.append(crop[:, :, ::-1] if rng.random() < 0.5 else crop)
+            indices.append(i)
+        return torch.from_numpy(np.stack(out)), indices

@@ -1,0 +1,73 @@
+"""The README's commands and its Python, run as they stand; only the training is made short."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from hush import Record, io
+from hush.cli import main
+from hush.methods import WEIGHTS
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+SMALL = "--set widths=8,8 --set blocks=1,1 --set batch=2"
+SHORTER = {"--adapt 60s": "--adapt 1s", "--budget 20m": f"--budget 2s {SMALL}"}
+PYTHON_SHORTER = {
+    "hush.MID()": "hush.MID(widths=(8, 8), blocks=(1, 1))",
+    ".fit(noisy_images)": ".fit(noisy_images, schedule=hush.Schedule(max_steps=2, batch=2))",
+}
+
+pytestmark = pytest.mark.skipif(
+    not (WEIGHTS / "mid-gray.safetensors").exists(), reason="no shipped weights in this tree"
+)
+
+
+def shorter(text: str, replacements: dict[str, str]) -> str:
+    for long, short in replacements.items():
+        text = text.replace(long, short)
+    return text
+
+
+def commands() -> list[str]:
+    """Lines such as ``$ hush denoise noisy.tif   # comment``; those on a DIR need study data."""
+    lines = re.findall(r"^\$ (hush .*)$", README, re.MULTILINE)
+    return [line.split(" #")[0].strip() for line in lines if " DIR" not in line]
+
+
+@pytest.fixture
+def folder(noisy: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that holds the files the README talks of."""
+    for name in ("noisy.tif", "noisy.png", "new.tif", "result.tif", "reference.tif"):
+        io.write(Record(noisy, "YX"), tmp_path / name)
+    for name in ("cells/a.tif", "cells/b.tif", "noisy_folder/a.tif", "noisy_folder/b.tif"):
+        io.write(Record(noisy, "YX"), tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_commands_run(folder: Path) -> None:
+    assert len(commands()) >= 7
+    for line in commands():
+        words = shlex.split(shorter(line, SHORTER))[1:]
+        words = [str(f) for w in words for f in (sorted(folder.glob(w)) if "*" in w else [w])]
+        if words[0] == "denoise":
+            words.append("--overwrite")  # the README shows one file several times
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == 0, f"{line}\n{result.output}"
+    assert (folder / "noisy.denoised.tif").exists()
+    assert (folder / "out" / "report.html").exists()
+    assert (folder / "mine.safetensors").exists()
+
+
+def test_the_python_runs(folder: Path, noisy: np.ndarray) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict[str, object] = {"noisy": noisy, "noisy_images": [noisy, noisy]}
+    exec(shorter(block, PYTHON_SHORTER), names)
+    clean = names["clean"]
+    assert isinstance(clean, np.ndarray)
+    assert (clean.shape, clean.dtype) == (noisy.shape, noisy.dtype)
