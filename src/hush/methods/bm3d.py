@@ -32,7 +32,13 @@ Filter = Callable[[np.ndarray, float], np.ndarray]
 
 @dataclass
 class BM3D(Denoiser):
-    """BM3D with the noise level given, or estimated from the image."""
+    """BM3D with the noise level given, or estimated from the image.
+
+    stabilise : take noise that grows with the signal to white noise first; False is plain BM3D
+        with the noise's mean level.
+    """
+
+    stabilise: bool = True
 
     name: ClassVar[str] = "bm3d"
     summary: ClassVar[str] = "block matching and 3-D filtering, gray and colour (extra: peers)"
@@ -48,6 +54,8 @@ class BM3D(Denoiser):
             found = estimate_any(x)
             noise = found.process
         gain, constant = affine_variance(noise)
+        if not self.stabilise:
+            gain, constant = 0.0, float(np.mean(noise.variance(x.astype(np.float64))))
         if gain <= 1e-3 * constant:  # hardly changes over the range
             y = filtered(x, math.sqrt(max(constant + gain * float(x.mean()), 0.0)))
         else:

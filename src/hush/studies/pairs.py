@@ -8,6 +8,7 @@ to the reference.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -73,13 +74,14 @@ def pair_cases(data: Path, *, quick: bool, only: str | None) -> list[Case]:
                 "estimator": "estimated",
                 "subset": f"{len(pairs)}x{QUICK_SIDE}" if quick else "",
             }
-            cases.append(
-                Case(
-                    settings={k: v for k, v in settings.items() if v},
-                    samples=partial(_samples, pairs, QUICK_SIDE if quick else None),
-                    count=len(pairs),
-                )
+            case = Case(
+                settings={k: v for k, v in settings.items() if v},
+                samples=partial(_samples, pairs, QUICK_SIDE if quick else None),
+                count=len(pairs),
             )
+            plain = {**case.settings, "transform": "none"}
+            options = {"stabilise": False}  # of methods that stabilise the variance
+            cases += [case, replace(case, settings=plain, options=options)]
     if not cases:
         raise HushError(
             f"{data} holds no pairs; give --data a folder with NAME/raw and NAME/gt in it"
@@ -92,6 +94,7 @@ PAIRS = Study(
     title="Real noise, against references",
     cases=pair_cases,
     methods=("none", "mid", "bm3d"),
+    variants=("transform",),
     metrics=(
         Metric("psnr", psnr, variant="fit=none"),
         Metric("ssim", ssim, digits=4, variant="fit=none"),
