@@ -30,7 +30,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -74,6 +74,7 @@ class MID(Denoiser):
     added : noisy-only training adds up to this multiple of the collected noise's deviation.
     stored : share of corpus samples rounded and clipped as 8-bit files are.
     jitter : spread of the level Φ is told around the true one, so that estimates will do.
+    turns : of the symmetries of a square, that many are averaged over when denoising, up to 6.
     level : who tells the level to start from where none is given: ``"estimate"``, that is
         `hush.noise.estimation`, or ``"step"``, Ψ alone as in the paper.
     """
@@ -89,6 +90,7 @@ class MID(Denoiser):
     widths: Sequence[int] = (48, 96, 160)
     blocks: Sequence[int] = (1, 1, 2)
     tile: int = 512
+    turns: int = 2
     level: str = "estimate"
 
     name: ClassVar[str] = "mid"
@@ -369,12 +371,16 @@ class MID(Denoiser):
     def _predict(self, s: np.ndarray, process: Process, advance: Advance | None) -> np.ndarray:
         """Φ's estimate of the whole noise in state `s` ``(C, H, W)``."""
         network = self._network("noise")
+        symmetries = _SYMMETRIES[: max(1, self.turns)]
 
         def whole(part: np.ndarray) -> np.ndarray:
             state = self._tensor(part)
+            total = torch.zeros_like(state)
             with torch.inference_mode():
-                out: Tensor = network(state, process.variance(_local_mean(state)).sqrt())[0]
-            return out.float().cpu().numpy()
+                deviation = process.variance(_local_mean(state)).sqrt()
+                for turn in symmetries:
+                    total += turn(network(turn(state), turn(deviation)))
+            return (total / len(symmetries))[0].cpu().numpy()
 
         share = advance and (lambda done: advance(done / self.steps))
         return tiled(
@@ -481,6 +487,16 @@ def _widened(gray: MID, channels: int) -> dict[str, Tensor]:
         state[key] = state[key].repeat(copies, *[1] * (state[key].ndim - 1))
     return state
 
+
+#: symmetries of a square that are their own inverse
+_SYMMETRIES: list[Callable[[Tensor], Tensor]] = [
+    lambda x: x,
+    lambda x: x.flip(2, 3),
+    lambda x: x.flip(3),
+    lambda x: x.flip(2),
+    lambda x: x.transpose(2, 3),
+    lambda x: x.flip(2, 3).transpose(2, 3),
+]
 
 _BLUR = 9
 _COARSEST = 64  #: pixels; smaller images are not looked at again at half the resolution
