@@ -403,7 +403,7 @@ def test_adapting_never_makes_things_worse(
                 weight += damage * torch.randn(weight.shape, generator=torch.Generator())
         return {}
 
-    monkeypatch.setattr(mid, "train", ruin)
+    monkeypatch.setattr("hush.training.train", ruin)
     x = noisy[None].astype(np.float32) / 255
     assert supervised.adapt([x], 1.0, noise=Gaussian(25 / 255)) is supervised
 
