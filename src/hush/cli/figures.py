@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import click
 
 from hush.cli import words
 from hush.cli.console import Bar, print_json, say
-from hush.cli.options import STUDY, as_json, layout, read, talk, threads, use_threads
+from hush.cli.options import STUDY, as_json, device, layout, read, talk, threads, use_threads
 from hush.errors import HushError
 
 
@@ -125,6 +126,7 @@ def compare(
     help="Only cases with this setting, such as noise=gaussian; may be repeated.",
 )
 @click.option("--model", type=click.Path(path_type=Path), help="A model instead of those shipped.")
+@device
 @threads
 @talk
 def study(
@@ -137,6 +139,7 @@ def study(
     methods: str | None,
     where: tuple[str, ...],
     model: Path | None,
+    device: str,
     threads: int | None,
     verbose: bool,
     quiet: bool,
@@ -144,7 +147,9 @@ def study(
     """Make a table of figures, such as mid/images or mid/ablation, beside those published."""
     from rich.console import Console
 
+    from hush.api import resolve_device
     from hush.studies import run
+    from hush.studies.core import find_method
 
     use_threads(threads)
     settings = dict(w.partition("=")[::2] for w in where)
@@ -168,6 +173,7 @@ def study(
             where=settings,
             model=model,
             progress=tell,
+            find=partial(find_method, device=resolve_device(device)),
         )
     for note in results.notes:
         say(note)

@@ -114,7 +114,7 @@ class Study:
     variants: Sequence[str] = ()
 
 
-def find_method(name: str, options: Mapping[str, Any]) -> Method | None:
+def find_method(name: str, options: Mapping[str, Any], device: str = "cpu") -> Method | None:
     """The method of that name as a function, or None where it lacks a field of `options`.
 
     A method that has to be trained takes the weights that ``options["model"]`` names, or those
@@ -136,7 +136,7 @@ def find_method(name: str, options: Mapping[str, Any]) -> Method | None:
         denoiser = load(model)
         if denoiser.name != name:
             raise HushError(f"{model} is a model of {denoiser.name}, not of {name}")
-        return denoiser.replace(**fields)
+        return denoiser.replace(**fields).to(device)
 
     def method(noisy: np.ndarray, noise: Any) -> np.ndarray:
         channels = noisy.shape[0]
