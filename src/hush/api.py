@@ -348,8 +348,9 @@ def _input_warnings(record: Record, given: Process | None, found: Estimate) -> l
         notes.append(f"{bad} pixels are NaN or infinite; they stay as they are")
     if found.correlated:
         notes.append(
-            f"The noise is {_CORRELATED} (lag-1 {found.correlation:.2f}); the shipped "
-            "models know white noise, so some of it will stay: try hush train on your own files."
+            f"The noise is {_CORRELATED} (lag-1 {found.correlation:.2f}); it is taken off at lower "
+            "resolutions too, but some may stay. A file from before sharpening, demosaicing or "
+            "JPEG compression has less of it."
         )
     if given is not None and found.sigma > 0:
         x = np.asarray(record.data[..., :: max(1, record.data.shape[-1] // 256)], np.float64)

@@ -194,9 +194,13 @@ class MID(Denoiser):
 
         A part of every image is kept out of the training. Before and after are compared on it
         under the same further noise; unless the loss there fell by more than its standard
-        error, the model comes back as it was.
+        error, the model comes back as it was. Images with correlated noise are left out.
         """
         assert self.networks_ is not None
+        # Added noise of independent pixels has not the law of noise that spans pixels: there the
+        # identity fails, and with it the score that is to judge.
+        found = [estimate_any(x) for x in images]
+        images = [x for x, f in zip(images, found, strict=True) if not f.correlated]
         processes = [noise or self.estimate(x)[0] for x in images]
         levels = [_rms_level(p, x) for p, x in zip(processes, images, strict=True)]
         kept = [i for i, level in enumerate(levels) if level > _FLOOR]
