@@ -72,8 +72,8 @@ def denoise(
 ) -> np.ndarray:
     """Denoise an array; same dtype, shape and range out.
 
-    axes : a letter per dimension (T, Z, C, Y, X, S); by default ``YX``, ``YXS`` where the last
-        of three dimensions is 3, and otherwise a stack of ``YX`` planes.
+    axes : a letter per dimension (T, Z, C, Y, X, S); by default ``YX``, with a short last axis of
+        1, 3 or 4 as samples (``YXS``) and what comes before as a stack.
     noise : such as ``"gaussian:25/255"``; estimated when not given.
     model : a shipped model's name, a file, or a `Denoiser`; chosen by the channels otherwise.
     steps : increments to walk down; the model's own number by default.
@@ -144,7 +144,7 @@ def denoise_record(
     timings["denoise"] = time.perf_counter() - start
     assert first is not None  # to_batch never gives an empty batch
     start = time.perf_counter()
-    found = first.found or estimate_record(record)
+    found = estimate_record(record) if len(batch) > 1 or not first.found else first.found
     notes = _input_warnings(record, process, found)
     process = first.process or found.process
     residual = residual_statistics(batch.data, out, process, strength=strength)

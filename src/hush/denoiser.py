@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from hush.errors import HushError
+from hush.io.array import array_axes
 from hush.noise.processes import Process
 from hush.record import Batch, Record
 
@@ -83,8 +84,7 @@ class Denoiser:
     ) -> np.ndarray:
         """Denoise an array of any real dtype; same dtype and shape out.
 
-        axes : a letter per dimension (T, Z, C, Y, X, S); by default ``YX``, ``YXS`` where the
-            last of three dimensions is 3, and otherwise a stack of ``YX`` planes.
+        axes : a letter per dimension (T, Z, C, Y, X, S); by default as `default_axes` says.
         noise : a process in units of full range, or a text such as ``"gaussian:25/255"``.
         strength : share of the estimated noise to remove, 0 to 1.
         """
@@ -116,6 +116,11 @@ class Denoiser:
         x = batch.floats(index)
         valid = np.isfinite(x)
         whole = bool(valid.all())
+        peak = max(-float(x.min(where=valid, initial=0)), float(x.max(where=valid, initial=0)))
+        if peak and not 1e-12 < peak < 1e18:
+            raise HushError(
+                f"the values go up to {peak:.3g}, where single precision fails; rescale them first"
+            )
         x = x if whole else fill_nearest(x, valid)
         result = self.restore(x, noise, advance)
         if strength == 0:  # float32, which everything else is done in, need not hold the values
@@ -178,12 +183,13 @@ def check_dtype(x: np.ndarray) -> None:
 
 
 def default_axes(shape: tuple[int, ...]) -> str:
-    """``YX``; ``YXS`` where the last of three dimensions is 3; else planes in a stack."""
+    """Axes of an array that nothing else is known about, as for ``.npy`` files.
+
+    ``YX``; a short last axis of 1, 3 or 4 is samples (``YXS``); what comes before is a stack.
+    """
     if len(shape) < 2:
         raise HushError(f"an image needs at least two dimensions, not the shape {shape}")
-    if len(shape) == 3 and shape[-1] == 3 and min(shape[:2]) > 3:
-        return "YXS"
-    return "Q" * (len(shape) - 2) + "YX"
+    return array_axes(shape)
 
 
 def to_stored(x: np.ndarray, dtype: np.dtype[Any], scale: float) -> np.ndarray:

@@ -23,7 +23,9 @@ def psnr(a: np.ndarray, b: np.ndarray, data_range: float = 1.0, clip: bool = Tru
     give infinity.
     """
     a, b, finite = _aligned(a, b, data_range if clip else None)
-    error = float(np.mean((a[finite] - b[finite]) ** 2)) if finite.any() else 0.0
+    if not finite.any():
+        raise HushError("no pixel is finite in both images; there is nothing to compare")
+    error = float(np.mean((a[finite] - b[finite]) ** 2))
     return float(10 * np.log10(data_range**2 / error)) if error else float("inf")
 
 

@@ -1,8 +1,8 @@
 """Training, written once: a method brings networks, a loss and a validation; Lightning the rest.
 
 A run is repeatable because nothing is remembered between steps: the batch of step k is drawn
-from a generator seeded by (seed, k). The learning rate follows *progress*, the larger share
-spent of the steps and of the wall-clock allowed, so a budget and a step count are one thing.
+from a generator seeded by (seed, k). The learning rate follows *progress*, the share
+spent of the steps or of the wall-clock allowed, so a budget and a step count are one thing.
 """
 
 from __future__ import annotations

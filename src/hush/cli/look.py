@@ -111,7 +111,9 @@ def models(as_json: bool, verbose: bool, quiet: bool) -> None:
     for number, card in enumerate(() if as_json else cards):
         if number:
             click.echo()
-        shown = {k: v for k, v in card.items() if v is not None and (verbose or k != "settings")}
+        shown = {
+            k: v for k, v in card.items() if v not in (None, "") and (verbose or k != "settings")
+        }
         name = shown.pop("name")
         words.print_block(name, [(k, words.plain(v)) for k, v in shown.items()])
 

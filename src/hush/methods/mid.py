@@ -102,6 +102,15 @@ class MID(Denoiser):
     top_: float = field(default=55 / 255, init=False, repr=False)
     device_: str = field(default="cpu", init=False, repr=False)
 
+    def __post_init__(self) -> None:
+        if self.steps < 1 or not 1 <= self.turns <= len(_SYMMETRIES):
+            raise HushError(f"MID needs at least one step and 1 to {len(_SYMMETRIES)} turns")
+        if self.level not in ("estimate", "step"):
+            raise HushError(f"MID's level comes from 'estimate' or 'step', not '{self.level}'")
+        if self.added <= 0 or len(self.widths) != len(self.blocks):
+            raise HushError("MID needs added above 0, and as many blocks as widths")
+        parse(self.ladder)
+
     # -- training: algorithm 1 -------------------------------------------------------------
 
     def fit(
@@ -126,6 +135,8 @@ class MID(Denoiser):
         start : a trained MID whose weights to begin with; a gray one may start any channels.
         schedule : how long; by default 10 minutes.
         """
+        if options:
+            raise TypeError(f"MID.fit has no option {', '.join(options)}")
         images = _images(data)
         self.channels = self.channels or images[0].shape[0]
         if any(x.shape[0] != self.channels for x in images):
@@ -160,9 +171,14 @@ class MID(Denoiser):
         def loss(x: Tensor, indices: list[int], generator: torch.Generator) -> Mapping[str, Tensor]:
             return self._loss(networks, x, [given[i] for i in indices], generator)
 
+        judged: list[Process | None] = [None] * len(held_out)
+        if not corpus:
+            stated = given[0] if noise is not None else None
+            judged = [stated or estimate_any(x).process for x in held_out]
+
         def validate() -> Mapping[str, float]:
             self.networks_ = networks
-            return self._validate(networks, held_out, corpus, given[0])
+            return self._validate(networks, held_out, judged)
 
         from hush.training import train
 
@@ -197,6 +213,7 @@ class MID(Denoiser):
         error, the model comes back as it was. Images with correlated noise are left out.
         """
         assert self.networks_ is not None
+        images = [x for x in images if _splits(x)]  # a judge needs a part of its own
         # Added noise of independent pixels has not the law of noise that spans pixels: there the
         # identity fails, and with it the score that is to judge.
         found = [estimate_any(x) for x in images]
@@ -323,7 +340,7 @@ class MID(Denoiser):
     def _restore(
         self, x: np.ndarray, noise: Process | None, advance: Advance | None
     ) -> Restoration:
-        found = estimate_any(x) if noise is None and self.level == "estimate" else None
+        found = estimate_any(x)  # whether the noise spans pixels, which a given level does not say
         process, step = self.estimate(x, noise, found)
         level = _rms_level(process, x)
         if level <= 0:
@@ -333,7 +350,7 @@ class MID(Denoiser):
         )
         for entry in trace:
             entry["level"] *= level
-        if found and found.correlated and min(x.shape[1:]) >= _COARSEST:
+        if found.correlated and min(x.shape[1:]) >= _COARSEST:
             # Both networks know noise of independent pixels. What spans pixels is left over and
             # is nearly that at half the resolution, or at half of that.
             coarse = self._restore(halved(x), None, None).data
@@ -417,17 +434,16 @@ class MID(Denoiser):
         self,
         networks: nn.ModuleDict,
         held_out: Sequence[np.ndarray],
-        corpus: bool,
-        process: Process | None,
+        processes: Sequence[Process | None],
     ) -> Mapping[str, float]:
         """Held-out PSNR at σ = 25/255 (corpus), or the loss under frozen noise (noisy only)."""
         device = next(networks.parameters()).device
         generator = torch.Generator(device).manual_seed(0)
-        if not corpus:
+        if None not in processes:
             with torch.inference_mode():
                 losses = [
                     self._loss(networks, torch.from_numpy(x)[None].to(device), [process], generator)
-                    for x in held_out
+                    for x, process in zip(held_out, processes, strict=True)
                     for _ in range(4)
                 ]
             return {"val_loss": float(np.mean([float(part["noise_loss"]) for part in losses]))}
@@ -543,6 +559,11 @@ def _images(data: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
         batch = Record(x, axes).to_batch()
         images.extend(np.ascontiguousarray(finite(batch.floats(i))) for i in range(len(batch)))
     return images
+
+
+def _splits(x: np.ndarray) -> bool:
+    """Whether `_split` can keep a part out."""
+    return x.shape[1] >= 32
 
 
 def _split(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
