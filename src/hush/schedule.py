@@ -36,8 +36,8 @@ class Schedule:
             raise HushError("give training either a number of steps or a time budget")
         if (self.max_steps or self.budget or 0) <= 0:
             raise HushError("training needs a positive number of steps or seconds")
-        if self.batch < 1 or self.patch < 16 or self.patch % 16:
-            raise HushError("training needs a batch of at least 1 and patches of a multiple of 16")
+        if self.batch < 1 or self.patch < 1:
+            raise HushError("training needs a batch and patches of at least 1")
         if not 0 <= self.ema < 1 or self.learning_rate <= 0:
             raise HushError("training needs 0 ≤ ema < 1 and a learning rate above 0")
 

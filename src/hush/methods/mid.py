@@ -145,6 +145,9 @@ class MID(Denoiser):
                 f"training images must share one number of channels; these have {counts}"
             )
         schedule = schedule or Schedule(budget=600.0)
+        multiple = max(StepNet.cell, 2 ** len(self.widths))
+        if schedule.patch % multiple:
+            raise HushError(f"these networks need patches of a multiple of {multiple} pixels")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(schedule.seed)
             networks = self.networks_ or self._build()
