@@ -1,0 +1,90 @@
+"""What the defaults rest on, measured on training images: steps, turns, bfloat16, coarser passes.
+
+    python benchmarks/settings.py FOLDER [--every 16] [--model mid-gray]        steps and turns
+    python benchmarks/settings.py FOLDER --correlated [--every 28]              correlated noise
+
+FOLDER holds clean images that no figure is reported on; they are taken in gray.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from hush.api import model_path
+from hush.methods import load
+from hush.metrics import psnr, ssim
+from hush.noise.processes import parse
+from hush.noise.small import estimate_any
+from hush.studies.folders import image_files
+
+Scores = dict[str, list[tuple[float, float]]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--every", type=int, default=16)
+    parser.add_argument("--model", default="mid-gray")
+    parser.add_argument("--correlated", action="store_true")
+    args = parser.parse_args()
+    model = load(model_path(args.model))
+    images = [
+        np.asarray(Image.open(f).convert("L"), np.float32)[None] / 255
+        for f in image_files(args.folder)[:: args.every]
+    ]
+    tables = correlated(model, images) if args.correlated else settings(model, images)
+    for title, scores in tables:
+        for name, values in scores.items():
+            mean = np.mean(values, 0)
+            print(f"{title:20} {name:12} {mean[0]:.3f} dB  {mean[1]:.4f}", flush=True)
+
+
+def settings(model: Any, images: list[np.ndarray]) -> Iterator[tuple[str, Scores]]:
+    """The level given; one thing changed at a time from one step and one turn."""
+    base = model.replace(steps=1, turns=1)
+    variants = {f"{n} steps": base.replace(steps=n) for n in (1, 2, 4, 8)}
+    variants |= {f"{n} turns": base.replace(turns=n) for n in (2, 4, 6)}
+    for spec in ("gaussian:25/255", "poisson:30"):
+        process, scores = parse(spec), Scores()
+        for seed, clean in enumerate(images):
+            generator = torch.Generator().manual_seed(seed)
+            noisy = process.sample(torch.from_numpy(clean), generator).numpy()
+            for name, variant in variants.items():
+                keep(scores, name, variant.restore(noisy, process).data, clean)
+            with torch.autocast("cpu", torch.bfloat16):
+                keep(scores, "bfloat16", base.restore(noisy, process).data, clean)
+        yield spec, scores
+
+
+def correlated(model: Any, images: list[np.ndarray]) -> Iterator[tuple[str, Scores]]:
+    """White and blurred noise half and half, nothing given."""
+    for width in (0.5, 1.2):
+        for sigma in (6, 15, 25):
+            scores = Scores()
+            for seed, clean in enumerate(images):
+                rng = np.random.default_rng(seed)
+                blurred = gaussian_filter(rng.normal(size=clean.shape[1:]), width)
+                noise = blurred / blurred.std() + rng.normal(size=blurred.shape)
+                noisy = (clean + noise / 2**0.5 * sigma / 255).astype(np.float32)
+                process = estimate_any(noisy).process
+                state = noisy - model._predict(noisy, process, None)  # the finest pass alone
+                keep(scores, "noisy", noisy, clean)
+                keep(scores, "white model", state, clean)
+                keep(scores, "default", model.restore(noisy).data, clean)
+            yield f"kernel {width} σ {sigma}", scores
+
+
+def keep(scores: Scores, name: str, result: np.ndarray, clean: np.ndarray) -> None:
+    scores.setdefault(name, []).append((psnr(result, clean), ssim(result, clean)))
+
+
+if __name__ == "__main__":
+    main()
