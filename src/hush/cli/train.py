@@ -177,6 +177,9 @@ def train(**options: Any) -> None:
 
 def _is_due(o: Options) -> bool:
     """Whether to train at all; refuses where something would be lost."""
+    checkpoint = o.folder / CHECKPOINT
+    if o.resume and o.out.exists() and not checkpoint.exists():
+        raise HushError(f"{o.out} is finished; there is nothing to resume")
     for path in (o.out, o.card):
         if path.is_dir():
             raise HushError(f"{path}: is a folder; choose another name for the model")
@@ -185,7 +188,6 @@ def _is_due(o: Options) -> bool:
             return False
         if path.exists() and o.existing is None:
             raise HushError(f"{path}: exists already; --overwrite replaces it")
-    checkpoint = o.folder / CHECKPOINT
     if o.resume and not checkpoint.exists():
         raise HushError(f"there is nothing to resume: {o.folder} holds no interrupted training")
     if checkpoint.exists() and not o.resume and o.existing is None:
