@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -140,7 +140,8 @@ def denoise_record(
     first = None
     for i in range(len(batch)):
         out[i], how = denoiser.denoise_item(batch, i, process, strength, advance)
-        first = first or how
+        first = first or replace(how, data=np.empty(0))  # the picture itself is in `out`
+        del how
     timings["denoise"] = time.perf_counter() - start
     assert first is not None  # to_batch never gives an empty batch
     start = time.perf_counter()

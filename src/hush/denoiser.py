@@ -114,13 +114,13 @@ class Denoiser:
         stored = batch.data[index]
         check_dtype(stored)
         x = batch.floats(index)
-        valid = np.isfinite(x)
-        whole = bool(valid.all())
+        valid = np.isfinite(x) if stored.dtype.kind == "f" else np.ones((), bool)
         peak = max(-float(x.min(where=valid, initial=0)), float(x.max(where=valid, initial=0)))
         if peak and not 1e-12 < peak < 1e18:
             raise HushError(
                 f"the values go up to {peak:.3g}, where single precision fails; rescale them first"
             )
+        whole = bool(valid.all())
         x = x if whole else fill_nearest(x, valid)
         result = self.restore(x, noise, advance)
         if strength == 0:  # float32, which everything else is done in, need not hold the values

@@ -107,4 +107,6 @@ class Batch:
 
     def floats(self, index: int) -> np.ndarray:
         """Item `index` as float32 ``(C, *S)`` in units of full range."""
-        return self.data[index].astype(np.float32) / np.float32(self.scale)
+        x = self.data[index].astype(np.float32)
+        x /= np.float32(self.scale)
+        return x
