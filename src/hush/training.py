@@ -30,6 +30,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from hush.errors import HushError
+from hush.precision import bfloat16
 from hush.schedule import Patches, Schedule
 
 #: loss of one batch: (patches, index of each patch's image, generator) → named parts
@@ -88,7 +89,7 @@ def train(
             max_epochs=-1,
             accelerator="cpu" if device == "cpu" else "auto",
             devices=1,
-            precision="bf16-mixed" if _bfloat16(device) else "32-true",
+            precision="bf16-mixed" if bfloat16(device) else "32-true",
             callbacks=callbacks,
             plugins=[SafeCheckpoint()],
             logger=CSVLogger(folder, name="", version="") if folder else False,
@@ -289,13 +290,6 @@ def _progress_bar() -> Any:
         TextColumn("{task.fields[note]}"),
         console=Console(stderr=True),
     )
-
-
-def _bfloat16(device: str) -> bool:
-    """Whether bfloat16 convolutions are faster than float32 ones here."""
-    if device != "cpu" and torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class SafeCheckpoint(CheckpointIO):
