@@ -32,7 +32,7 @@ class ZeroMeanHead(nn.Module):
     channel changes nothing: with bias-free layers behind it, an estimate of the *noise* is
     equivariant to gain and invariant to offset by construction. Channels of `side`
     information (a noise level, say) keep their mean. Replicated borders keep the property at
-    the image's edge.
+    the image's edge. Always float32: in bfloat16 a bright pixel keeps no faint difference.
 
     Input ``(B, channels + side, H, W)`` with even H, W; output ``(B, width, H/2, W/2)``.
     """
@@ -48,4 +48,5 @@ class ZeroMeanHead(nn.Module):
         image, side = self.weight.split([4 * self.channels, x.shape[1] - 4 * self.channels], 1)
         windows = image.unflatten(1, (self.channels, 4))  # one 6×6 pixel window per channel
         image = (windows - windows.mean((2, 3, 4), keepdim=True)).flatten(1, 2)
-        return F.conv2d(x, torch.cat([image, side], 1))
+        with torch.autocast(x.device.type, enabled=False):
+            return F.conv2d(x, torch.cat([image, side], 1))
