@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter
 
@@ -110,27 +110,45 @@ def gains(clean: list[np.ndarray]) -> None:
             print(f"  λ {peak:2} {kind}  {percent(gain)}   {percent(sigma)}   {dict(families)}")
 
 
+def impulses(x: np.ndarray, share: float, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.where(rng.random(x.shape) < share, rng.integers(0, 2, x.shape), x)
+
+
+def magnitude(x: np.ndarray, sigma: float, seed: int) -> np.ndarray:
+    return np.hypot(x + sigma * white(x, seed), sigma * white(x, seed + 10**6))
+
+
+#: spec → (image, seed) → what is observed
+CORRUPTIONS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    "gaussian:25/255": lambda x, seed: x + 25 / 255 * white(x, seed),
+    "poisson:30": lambda x, seed: poisson(x, 30, seed),
+    "poisson-gaussian:0.01/1,20/255": lambda x, seed: (
+        poisson(x, 100, seed) + 20 / 255 * white(x, seed + 10**6)
+    ),
+    "gamma:20": lambda x, seed: x * np.random.default_rng(seed).gamma(20, 1 / 20, x.shape),
+    "rician:25/255": lambda x, seed: magnitude(x, 25 / 255, seed),
+    "impulse:0.05": lambda x, seed: impulses(x, 0.05, seed),
+}
+
+
 def crops(clean: list[np.ndarray], number: int) -> None:
-    print("\nFamily of 128² crops: right, undecided, called correlated")
+    print("\nFamily of 128² crops: right, undecided, wrong, called correlated")
     rng = np.random.default_rng(0)
-    for name in ("gaussian:25/255", "poisson:30", "poisson-gaussian:0.01/1,20/255"):
-        right = undecided = flagged = 0
+    for spec, corrupted in CORRUPTIONS.items():
+        family = spec.partition(":")[0]
+        answers: Counter[str] = Counter()
+        flagged = 0
         for seed in range(number):
             x = clean[seed % len(clean)]
             i, j = (int(rng.integers(0, n - 127)) for n in x.shape[1:])
             x = x[:, i : i + 128, j : j + 128]
-            family = name.partition(":")[0]
-            if family == "gaussian":
-                y = x + 25 / 255 * white(x, seed)
-            elif family == "poisson":
-                y = poisson(x, 30, seed)
-            else:
-                y = poisson(x, 100, seed) + 20 / 255 * white(x, seed + 10**6)
-            found = estimate(y.astype(np.float32))
-            right += found.family == family and not found.undecided
-            undecided += found.undecided
+            found = estimate(corrupted(x, seed).astype(np.float32))
+            undecided = family in (found.family, *found.alternatives) and found.undecided
+            answers["undecided" if undecided else found.family] += 1
             flagged += found.correlated
-        print(f"  {name:32} {right}/{number}  {undecided}  {flagged}", flush=True)
+        right, open_ = answers.pop(family, 0), answers.pop("undecided", 0)
+        print(f"  {spec:32} {right}/{number}  {open_}  {dict(answers)}  {flagged}", flush=True)
 
 
 def real_pairs(folder: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:

@@ -10,9 +10,10 @@ from scipy.ndimage import gaussian_filter
 from skimage import data
 
 from hush.errors import HushError
-from hush.noise import estimation
+from hush.noise import spectrum, transfer
 from hush.noise.estimation import Estimate, estimate
-from hush.noise.processes import Gaussian, Poisson, PoissonGaussian
+from hush.noise.impulses import without_impulses
+from hush.noise.processes import Gamma, Gaussian, Poisson, PoissonGaussian, Rician
 
 PICTURES = {"camera": data.camera, "coins": data.coins, "page": data.page, "moon": data.moon}
 
@@ -84,6 +85,71 @@ def test_a_pedestal_under_counts_is_an_offset() -> None:
     assert found.offset == pytest.approx(0.1, abs=0.02)
 
 
+@pytest.mark.parametrize("shape", [10, 100])
+def test_multiplicative(shape: float) -> None:
+    x = picture("camera")
+    y = x * np.random.default_rng(0).gamma(shape, 1 / shape, x.shape)
+    found = estimate(y.astype(np.float32))
+    assert found.family == "gamma"
+    assert found.shape == pytest.approx(shape, rel=0.1)
+    assert found.sigma == pytest.approx(np.sqrt((x**2).mean() / shape), rel=0.06)
+    assert found.process == Gamma(found.shape)
+
+
+def rician(x: np.ndarray, sigma: float) -> np.ndarray:
+    parts = x + sigma * white(x.shape), sigma * white(x.shape, 1)
+    return np.hypot(*parts).astype(np.float32)
+
+
+def test_magnitudes_with_a_dark_background() -> None:
+    x = np.maximum(1.2 * picture("camera") - 0.2, 0)
+    found = estimate(rician(x, 0.1))
+    assert found.family == "rician"
+    assert found.sigma == pytest.approx(0.1, rel=0.03)
+    assert found.process == Rician(found.sigma)
+
+
+def test_magnitudes_of_strong_signals_are_gaussian() -> None:
+    found = estimate(rician(picture("camera") + 0.5, 0.05))
+    assert found.family == "gaussian"
+    assert found.sigma == pytest.approx(0.05, rel=0.03)
+
+
+def impulses(x: np.ndarray, share: float, values: np.ndarray) -> np.ndarray:
+    hit = np.random.default_rng(9).random(x.shape) < share
+    return np.where(hit, values, x).astype(np.float32)
+
+
+@pytest.mark.parametrize("salt", [True, False])
+def test_impulses(salt: bool) -> None:
+    """Their share, and the level of the noise between them."""
+    x = picture("camera") + 0.02 * white((512, 512), 5)
+    rng = np.random.default_rng(3)
+    values = rng.integers(0, 2, x.shape) if salt else rng.random(x.shape)
+    found = estimate(impulses(x, 0.05, values))
+    assert found.family == "impulse"
+    assert found.impulses == pytest.approx(0.05, rel=0.25 if salt else 0.4)
+    assert found.sigma == pytest.approx(0.02, rel=0.15)
+    assert not found.correlated
+
+
+def test_points_of_a_picture_are_no_impulses() -> None:
+    """Stars reach into their neighbours, and counts of few photons are noise of their own."""
+    stars = impulses(np.zeros((1, 256, 256)), 0.003, np.full((1, 256, 256), 30.0))
+    stars = gaussian_filter(stars, (0, 0.8, 0.8)) + 0.02 * white(stars.shape)
+    assert estimate(stars.astype(np.float32)).impulses == 0
+    counts = poisson(picture("camera"), 5).astype(np.float32)
+    assert estimate(counts).impulses == 0
+
+
+def test_replacing_impulses_leaves_the_rest() -> None:
+    x = picture("camera").astype(np.float32)
+    y = impulses(x, 0.1, np.random.default_rng(3).integers(0, 2, x.shape))
+    cleaned, hit = without_impulses(y), y != x
+    assert (cleaned != y)[~hit].mean() < 0.01
+    assert np.abs(cleaned - x)[hit].mean() < 0.1 * np.abs(y - x)[hit].mean()
+
+
 def test_clipping_is_reported_and_undone() -> None:
     x = 1.3 * picture("camera") - 0.15
     y = stored(x + 30 / 255 * white(x.shape))
@@ -94,21 +160,29 @@ def test_clipping_is_reported_and_undone() -> None:
 
 @pytest.mark.parametrize("slope", [0.0, 0.02])
 def test_moments_of_clipped_noise(slope: float) -> None:
-    """The bent transfer curve against samples of what it describes."""
-    none = np.zeros(1)
-    curve = estimation._Curve(none, none + 1, none + 1, slope=slope, level=0.02)
-    bent = estimation._Bent(curve, 0.0, 1.0, np.array([0.0, 1.0]))
-    for i in (100, 180, 256, 330, 420):
-        y = bent.x[i] + np.sqrt(bent.line[i]) * white((400_000,), i)
-        y = y.clip(0, 1)
-        assert y.mean() == pytest.approx(bent.mean[i], abs=1e-3)
-        assert y.var() == pytest.approx(bent.variance[i], rel=0.02)
+    x = np.array([-0.1, 0.02, 0.3, 0.7, 0.95, 1.1])
+    variance = np.maximum(slope * x + 0.02, 1e-3)
+    mean, seen = transfer.clipping(0.0, 1.0)(x, variance)
+    for i in range(len(x)):
+        y = (x[i] + np.sqrt(variance[i]) * white((400_000,), i)).clip(0, 1)
+        assert y.mean() == pytest.approx(mean[i], abs=1e-3)
+        assert y.var() == pytest.approx(seen[i], rel=0.02)
+
+
+def test_moments_of_a_magnitude() -> None:
+    x = np.array([0.0, 0.1, 0.3, 1.0])
+    mean, seen = transfer.magnitude(x, np.full(4, 0.04))
+    for i in range(len(x)):
+        y = np.hypot(x[i] + 0.2 * white((400_000,), i), 0.2 * white((400_000,), i + 9))
+        assert y.mean() == pytest.approx(mean[i], abs=1e-3)
+        assert y.var() == pytest.approx(seen[i], rel=0.02)
 
 
 def test_kernel_spectra_keep_the_power() -> None:
-    for _, lag, spectrum in estimation._kernels():
-        assert spectrum.mean() == pytest.approx(1)
-        assert 0 < lag < 1
+    for _, lag, power in spectrum._kernels():
+        assert power.mean() == pytest.approx(1)
+        assert (np.diff(lag) <= 0).all()
+        assert 0 <= lag[-1] < lag[0] < 1
 
 
 @pytest.mark.parametrize("width", [0.5, 1.2])

@@ -23,7 +23,9 @@ def estimate_any(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
         images = [x] if isinstance(x, np.ndarray) else list(x)
         channels = tuple(map(_level, zip(*images, strict=True)))
         sigma = math.sqrt(float(np.mean(np.square(channels))))
-        return Estimate("gaussian", sigma, read_sigma=sigma, channels=channels, undecided=True)
+        return Estimate(
+            "gaussian", sigma, read_sigma=sigma, channels=channels, alternatives=("poisson",)
+        )
 
 
 def _level(planes: Sequence[np.ndarray]) -> float:

@@ -2,9 +2,167 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
+import numpy as np
+from scipy.special import i0e, i1e, ndtr
+
+from hush.noise.blocks import HIGH, Blocks
 from hush.noise.processes import Gaussian, PoissonGaussian, Process
+
+BINS = 24  #: points on the photon transfer curve
+FLAT = 1.3  #: low-frequency energy, relative to the noise's, up to which a block is flat
+FEWEST = 12  #: blocks used for a point even where none is flat
+SYSTEMATIC = 0.02  #: relative error of a point beyond its statistical one
+REJECT = 15.0  #: rise of χ² at which the simpler family is rejected
+REJECT_CORRELATED = 30.0  #: the same where noise is measured among structure
+
+
+#: which of the powers x⁰, x¹, x² the variance is made of
+TERMS = {
+    "gaussian": (0,),
+    "rician": (0,),
+    "poisson": (1,),
+    "gamma": (2,),
+    "poisson-gaussian": (0, 1),
+    "any": (0, 1, 2),
+}
+
+#: (signal, variance of the noise) → mean and variance of what is observed
+Bend = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The photon transfer curve: points ``variance ± sd`` at `x`, and the law fitted to them."""
+
+    x: np.ndarray
+    variance: np.ndarray
+    sd: np.ndarray
+    law: np.ndarray = field(default_factory=lambda: np.zeros(3))  # of x⁰, x¹, x²
+    covariance: np.ndarray = field(default_factory=lambda: np.zeros((3, 3)))  # of the three
+
+    def fitted(self, family: str) -> Curve:
+        """With the family's law, by weighted least squares; its slope is not negative."""
+        design = self.x[:, None] ** np.arange(3) / self.sd[:, None]
+        design[:, [power for power in range(3) if power not in TERMS[family]]] = 0
+        covariance = np.linalg.pinv(design.T @ design, hermitian=True)
+        law = covariance @ (design.T @ (self.variance / self.sd))
+        if family in ("poisson", "poisson-gaussian") and law[1] < 0:
+            return self.fitted("gaussian")
+        return replace(self, law=law, covariance=covariance)
+
+    def at(self, x: np.ndarray | float) -> np.ndarray:
+        """The law's variance at signal `x`."""
+        result: np.ndarray = self.law[0] + (self.law[1] + self.law[2] * np.asarray(x)) * x
+        return result
+
+    def misfit(self, family: str) -> float:
+        """χ² of the family's law."""
+        return self.misfit_of(self.fitted(family).at(self.x))
+
+    def misfit_of(self, variance: np.ndarray) -> float:
+        """χ² of variances predicted at the points."""
+        return float((((self.variance - variance) / self.sd) ** 2).sum())
+
+    def error(self, x: float) -> float:
+        """Relative standard error of the standard deviation at signal `x`."""
+        powers = x ** np.arange(3)
+        variance = max(float(self.at(x)), float(self.variance.min()), 1e-30)
+        return 0.5 * math.sqrt(max(float(powers @ self.covariance @ powers), 0.0)) / variance
+
+
+def fit_curve(blocks: Blocks, bend: Bend, family: str = "poisson-gaussian") -> Curve:
+    """Choose flat blocks and fit the variance of `family` to them, in turns."""
+    order = np.argsort(blocks.mean, kind="stable")
+    bins = [p for p in np.array_split(order, BINS) if len(p)]
+    x = np.array([blocks.mean[p].mean() for p in bins])
+    variance = np.array([np.quantile(blocks.high[p], 0.1) for p in bins])
+    curve = Curve(x, variance, variance + 0.05 * variance.mean() + 1e-30).fitted(family)
+    for _ in range(8):
+        bent = Bent(curve, bend, blocks.mean)
+        score = blocks.low / bent.variance_at(blocks.mean)
+        chosen = [_flattest(p, score) for p in bins]
+        mean = np.array([blocks.mean[p].mean() for p in chosen])
+        variance = np.array([blocks.high[p].mean() for p in chosen])
+        # Blocks overlap: each is worth about a quarter of its coefficients.
+        freedom = 0.25 * HIGH.sum() * np.array([len(p) for p in chosen])
+        rough = np.array([max(1.0, score[p].mean()) for p in chosen]) ** 2
+        x, straight, unbend = bent.undo(mean)
+        sd = straight * rough * np.sqrt(2 / freedom + SYSTEMATIC**2)
+        curve = Curve(x, variance * unbend, sd).fitted(family)
+    return curve
+
+
+def _flattest(part: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Of a part of the blocks those scoring below `FLAT`, or else the lowest few."""
+    last = min(FEWEST, len(part)) - 1
+    return part[score[part] <= max(FLAT, float(np.partition(score[part], last)[last]))]
+
+
+class Bent:
+    """What the recording made of a curve's law: means and variances as they are observed."""
+
+    def __init__(self, curve: Curve, bend: Bend, means: np.ndarray) -> None:
+        first, last = float(means.min()), float(means.max())
+        spread = math.sqrt(max(float(curve.at(last)), float(curve.law[0]), 0.0)) + 1e-15
+        margin = 0.1 * (last - first) + spread
+        self.x = x = np.linspace(first - margin, last + margin, 512)
+        variance = curve.at(x)
+        self.law = np.maximum(variance, SYSTEMATIC * max(variance.mean(), spread**2))
+        self.mean, variance = bend(x, self.law)
+        self.variance = np.maximum(variance, 1e-3 * self.law)
+
+    def variance_at(self, mean: np.ndarray) -> np.ndarray:
+        """Variance that a block of this observed mean should show, never quite zero."""
+        floor = SYSTEMATIC * float(self.variance.mean())
+        return np.maximum(np.interp(mean, self.mean, self.variance), floor)
+
+    def undo(self, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Signal behind an observed mean, the law there, and its ratio to what is seen."""
+        x = np.interp(mean, self.mean, self.x)
+        ratio = np.interp(mean, self.mean, self.law / self.variance)
+        return x, np.interp(x, self.x, self.law), np.clip(ratio, 0.5, 3.0)
+
+
+def clipping(low: float, high: float) -> Bend:
+    """Values beyond [low, high] are moved onto the limit (Foi 2009)."""
+
+    def bend(x: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        s = np.sqrt(variance)
+        mean, square = x.copy(), variance.copy()  # E[y] and E[(y − x)²] of the clipped y
+        for limit, sign in ((low, 1.0), (high, -1.0)):
+            if math.isfinite(limit):
+                u = sign * (limit - x) / s
+                beyond, density = ndtr(u), np.exp(-(u**2) / 2) / math.sqrt(2 * math.pi)
+                mean += sign * s * (u * beyond + density)
+                square += variance * ((u**2 - 1) * beyond + u * density)
+        return mean, square - (mean - x) ** 2
+
+    return bend
+
+
+def magnitude(x: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The magnitude of a complex signal of noise in both parts (Rice 1944)."""
+    x = np.maximum(x, 0)
+    h = x**2 / (4 * variance)
+    mean = np.sqrt(np.pi / 2 * variance) * ((1 + 2 * h) * i0e(h) + 2 * h * i1e(h))
+    return mean, x**2 + 2 * variance - mean**2
+
+
+def family_of(misfit: Mapping[str, float], reject: float) -> tuple[str, tuple[str, ...]]:
+    """The simplest family that the data do not reject, and all of one parameter that they do not.
+
+    misfit : χ² of each family on the same points; one is rejected where that is by more than
+        `reject` above the least, in units of the least's own scatter.
+    """
+    least = min(misfit.values())
+    scale = max(1.0, least / (BINS - 2))
+    simple = [name for name in misfit if len(TERMS[name]) == 1]
+    possible = tuple(sorted(n for n in simple if (misfit[n] - least) / scale <= reject))
+    return min(possible or misfit, key=lambda name: misfit[name]), possible
 
 
 def fit_transfer(mean: np.ndarray, variance: np.ndarray) -> Process:

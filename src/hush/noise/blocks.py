@@ -1,0 +1,104 @@
+"""Blocks of 8×8 pixels and their DCT: chosen by their low frequencies, measured by their high ones.
+
+In a block of white noise all 64 coefficients share one variance; structure adds to the low
+frequencies first (references in `hush.noise.estimation`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from hush.errors import HushError
+
+SIZE = 8  #: side of a block
+MOST_BLOCKS = 65536  #: all that are looked at, however large the image
+
+ROWS, COLS = (i.ravel() for i in np.indices((SIZE, SIZE)))
+HIGH = ROWS + COLS >= 10
+LOW = (ROWS + COLS >= 1) & ~HIGH
+EVEN = LOW & (ROWS % 2 == COLS % 2)  # the low ones in two halves, each the other's judge
+ODD = LOW & ~EVEN
+BAND = EVEN & (ROWS + COLS >= 4)  # where correlated noise is measured
+DCT = np.cos(np.pi / SIZE * np.outer(np.arange(SIZE), np.arange(SIZE) + 0.5))  # type II
+DCT /= np.linalg.norm(DCT, axis=1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Blocks, one row each; they are chosen by `low` and measured by `high`."""
+
+    energy: np.ndarray  # (n, 64) squared DCT coefficients
+    mean: np.ndarray
+    low: np.ndarray  # mean energy of the low frequencies
+    high: np.ndarray  # and of the high ones
+    channel: np.ndarray
+
+    def take(self, which: np.ndarray) -> Blocks:
+        return Blocks(*(values[which] for values in vars(self).values()))
+
+    def seen_through(self, shape: np.ndarray) -> Blocks:
+        """Chosen and measured where noise of this spectrum is, in units of its variance."""
+        energy = self.energy / shape.astype(np.float32)
+        return replace(self, low=energy[:, ODD].mean(axis=1), high=energy[:, BAND].mean(axis=1))
+
+
+def gather(images: Sequence[np.ndarray]) -> tuple[Blocks, np.ndarray, float, float]:
+    """Blocks on a regular grid, a sample ``(C, n)`` of the pixels, and the clipping levels."""
+    rows, channel, sample = [], [], []
+    for image in images:
+        # Odd steps meet all phases of JPEG's 8×8 grid and of a colour filter's 2×2.
+        step = 1
+        while image[:, : 1 - SIZE : step, : 1 - SIZE : step].size > MOST_BLOCKS / len(images):
+            step += 2
+        sample.append(image[:, ::step, ::step].reshape(len(image), -1))
+        if min(image.shape[1:]) >= SIZE:
+            windows = sliding_window_view(image, (SIZE, SIZE), axis=(1, 2))[:, ::step, ::step]
+            flat = windows.reshape(-1, SIZE**2).astype(np.float32)
+            finite = np.isfinite(flat).all(axis=1)
+            rows.append(flat[finite])
+            channel.append(np.repeat(np.arange(len(image)), len(flat) // len(image))[finite])
+    if sum(map(len, rows)) == 0:
+        raise HushError("there is too little to estimate noise from: give 8×8 finite pixels")
+    cut, pixels = np.concatenate(rows), np.concatenate(sample, axis=1).astype(np.float32)
+    mean = cut.mean(axis=1, dtype=np.float64)
+    basis = np.kron(DCT, DCT).T.astype(np.float32)
+    energy = ((cut - mean[:, None].astype(np.float32)) @ basis) ** 2
+    low, high = (energy[:, band].mean(axis=1) for band in (LOW, HIGH))
+    lowest, highest, dead = _limits(pixels[np.isfinite(pixels)], cut, high)
+    blocks = Blocks(energy, mean, low, high, np.concatenate(channel))
+    return blocks.take(~dead), pixels, lowest, highest
+
+
+def _limits(
+    pixels: np.ndarray, rows: np.ndarray, high: np.ndarray
+) -> tuple[float, float, np.ndarray]:
+    """Levels that values are clipped at, -inf and inf where none, and blocks that tell nothing.
+
+    Values pile up at a limit: three times what the next level holds, or visibly so at full
+    range. Counts of few photons pile up at zero too and lose nothing by it: there the variance
+    is of the order of one count squared. Constant blocks tell nothing, unless they are most
+    of what there is between the extremes: then there is no noise.
+    """
+    levels, number = np.unique(pixels, return_counts=True)
+    first, last = levels[0], levels[-1]
+    lowest, highest = -math.inf, math.inf
+    if len(levels) > 1:
+        share = (rows == first).mean(axis=1)
+        partly = (share > 0.05) & (share < 0.5)
+        counts = partly.any() and np.median(high[partly]) < 4 * (levels[1] - first) ** 2
+        if number[0] > max(10, 3 * number[1]) and not counts:
+            lowest = float(first)
+        full = last == 1 and number[-1] > 0.001 * len(pixels)
+        if number[-1] > max(10, 3 * number[-2]) or full:
+            highest = float(last)
+    constant = np.ptp(rows, axis=1) == 0
+    extreme = constant & ((rows[:, 0] == first) | (rows[:, 0] == last))
+    if (constant & ~extreme).sum() > 0.5 * (~extreme).sum():
+        return lowest, highest, np.ones(len(rows), dtype=bool)
+    at_limit = ((rows == lowest) | (rows == highest)).mean(axis=1) > 0.5
+    return lowest, highest, constant | at_limit

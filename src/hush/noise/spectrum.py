@@ -1,0 +1,83 @@
+"""The spectrum of flat blocks: noise, white or blurred, told from structure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from scipy.optimize import nnls
+
+from hush.noise.blocks import BAND, COLS, DCT, EVEN, HIGH, LOW, ODD, ROWS, SIZE, Blocks
+from hush.noise.transfer import Bend, Bent, Curve
+
+ENOUGH = 1000  #: blocks (overlapping) that it takes to tell correlated noise from white
+FLATTEST = (0.01, 0.03, 0.1)  #: shares of the blocks whose spectra are compared
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The noise in the spectrum of flat blocks, which is in units of the curve's variance."""
+
+    correlated: bool
+    correlation: np.ndarray  # at lags 1 to 7
+    kernel: float
+    variance: float
+    shape: np.ndarray  # (64,) its mean 1
+    error: float  # relative, of the level, should structure pass for noise
+
+
+@cache
+def _kernels() -> list[tuple[float, np.ndarray, np.ndarray]]:
+    """Kernel widths with autocorrelation, lags 1 to 7, and block spectrum of noise they blurred."""
+    table = []
+    for width in [*np.arange(0.3, 1.0, 0.05), *np.arange(1.0, 2.6, 0.1)]:
+        kernel = np.exp(-(np.arange(-12, 13) ** 2) / (2 * width**2))
+        lags = np.convolve(kernel, kernel)[24 : 24 + SIZE]
+        matrix = lags[np.abs(np.subtract.outer(np.arange(SIZE), np.arange(SIZE)))] / lags[0]
+        line = np.einsum("ki,ij,kj->k", DCT, matrix, DCT)
+        table.append((float(width), lags[1:] / lags[0], np.outer(line, line).ravel()))
+    return table
+
+
+def spectrum_of(blocks: Blocks, curve: Curve, bend: Bend) -> Spectrum:
+    """Split the spectrum of the flattest blocks into noise, white or blurred, and structure."""
+    seen = Bent(curve, bend, blocks.mean).variance_at(blocks.mean)
+    even, odd = (blocks.energy[:, half].mean(axis=1) / seen for half in (EVEN, ODD))
+
+    def measure(share: float) -> np.ndarray:
+        number = min(max(int(share * len(seen)), 100), len(seen))
+        spectrum = np.empty(SIZE**2)
+        for judge, judged in ((odd, EVEN), (even, ODD), (even + odd, ~LOW)):
+            chosen = np.argpartition(judge, number - 1)[:number]
+            spectrum[judged] = (blocks.energy[chosen] / seen[chosen, None]).mean(axis=0)[judged]
+        return spectrum
+
+    inner, middle, outer = (measure(share)[1:] for share in FLATTEST)  # the mean is no noise
+    f2 = (ROWS**2 + COLS**2)[1:].astype(np.float64)
+    falling = [1 / f2, 1 / f2**2]
+
+    def fit(*blurred: np.ndarray) -> tuple[np.ndarray, float]:
+        columns = np.stack([np.ones_like(f2), *falling, *blurred], axis=1)
+        weight = 1 / np.maximum(middle, 1e-6)
+        amplitudes, residual = nnls(columns * weight[:, None], middle * weight)
+        return amplitudes, residual**2
+
+    white = fit()[1]
+    kernel, lags, shape, (flat, *steep, blurred), misfit = min(
+        ((width, lags, shape, *fit(shape[1:])) for width, lags, shape in _kernels()),
+        key=lambda row: row[-1],
+    )
+    variance = max(flat + blurred, 1e-30)
+    noise = (flat + blurred * shape) / variance
+    structure = steep[0] * falling[0] + steep[1] * falling[1]
+    correlation = lags * blurred / variance
+
+    importance = np.where(LOW, np.minimum(1.0, (ROWS + COLS) / 4), 0.0)[1:]
+    excess = np.average(outer, weights=importance) - outer[HIGH[1:]].mean()
+    growth = np.average(outer - inner, weights=importance)
+    correlated = correlation[0] > 0.1 and white - misfit > 0.3 and growth < 0.4 * excess
+    correlated &= len(seen) >= ENOUGH
+    measured = (BAND if correlated else HIGH)[1:]
+    error = 0.5 * float((structure / (noise[1:] * variance))[measured].mean())
+    return Spectrum(bool(correlated), correlation, kernel, variance, noise, error)
