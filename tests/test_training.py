@@ -53,12 +53,12 @@ def fit(
     rng = np.random.default_rng(0)
     images = [rng.poisson(20 * rng.random((40, 48))) / 20 for _ in range(3)]
     model = MID(widths=(8, 12), blocks=(1, 1))
-    schedule = Schedule(max_steps=STEPS, batch=2, patch=16, validate_every=4, seed=3)
+    schedule = Schedule(max_steps=STEPS, batch=4, patch=16, validate_every=4, seed=3)
     step_loss, seen = model._loss, 0
 
     def counted(*args: Any) -> dict[str, Tensor]:
         nonlocal seen
-        seen += len(args[1]) == schedule.batch  # validation looks at one image at a time
+        seen += len(args[1]) == schedule.batch // 2  # validation looks at one image at a time
         if at_step and seen == at_step[0]:
             at_step[1]()
         return step_loss(*args)
