@@ -648,3 +648,23 @@ def test_the_index_opens_results_and_fits_the_window(visit: Any, width: int) -> 
     page.keyboard.press("ArrowLeft")
     assert handle.input_value() == "49"
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.browser
+def test_removed_noise_is_as_visible_shown_smaller(visit: Any) -> None:
+    def gray() -> np.ndarray:
+        picture = Image.open(io.BytesIO(viewer.screenshot())).convert("L")
+        return np.asarray(picture, np.float64)[60:-10, 10:-10]  # below the word on it
+
+    def limit() -> float:
+        return float(re.findall(r"±([\d.]+) of 255", page.locator(".scale").inner_text())[0])
+
+    page = visit([a_result(*eight_bit(900, 900))])
+    viewer = page.locator(".removed .viewer")
+    fit, scale = gray(), limit()
+    page.get_by_role("button", name="1:1").click()
+    whole = gray()
+    assert fit.std() > 0.8 * whole.std() > 30
+    assert abs(fit.mean() - 127.5) < 4
+    width = viewer.bounding_box()["width"]
+    assert scale == pytest.approx(limit() * min(width, 0.84 * 900) / 900, rel=0.02)
