@@ -430,8 +430,9 @@ def test_train_makes_a_model_that_denoise_takes(file: Path, tmp_path: Path) -> N
     (folder / "notes.txt").touch()
     options = ("--max-steps", "3", "--seed", "5", "--licence", "CC0", *TINY)
     run = hush("train", folder, "-o", model, *options)
-    assert run.exit_code == 0
+    assert run.exit_code == 1
     assert "broken.tif" in run.stderr
+    assert "1 of 2 files could not be read" in run.stderr
     card = json.loads(model.with_suffix(".json").read_text())
     assert card["data"] == [{"folder": "cells", "files": 1}]
     assert (card["seed"], card["licence"], card["channels"]) == (5, "CC0", 1)
@@ -515,6 +516,20 @@ def test_train_refuses(code: int, options: list[str], file: Path) -> None:
     assert run.exit_code == code
     assert not run.stdout
     assert not file.with_name("m.safetensors").exists()
+
+
+def test_a_training_refused_leaves_nothing(file: Path, noisy: np.ndarray) -> None:
+    model = file.with_name("m.safetensors")
+    tifffile.imwrite(file, np.full_like(noisy, 7))
+    run = hush("train", file, "-o", model, "--max-steps", "1", *TINY)
+    assert run.exit_code == 1
+    assert "no noise to learn from" in run.stderr
+    assert list(file.parent.iterdir()) == [file]
+    folder = file.with_name("m.safetensors.training")
+    folder.mkdir()
+    (folder / "mine.txt").touch()
+    assert hush("train", file, "-o", model, "--max-steps", "1", *TINY).exit_code == 1
+    assert [p.name for p in folder.iterdir()] == ["mine.txt"]
 
 
 def test_levels_that_mean_different_things_are_refused(file: Path, tmp_path: Path) -> None:
