@@ -242,6 +242,38 @@ def test_bad_input_is_one_sentence(options: list[str], file: Path) -> None:
     assert list(file.parent.iterdir()) == [file]
 
 
+def test_what_is_no_model_is_told_apart(file: Path, models: Path, tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    whole = (models / "mid-gray.safetensors").read_bytes()
+    for name, content in (("empty", b""), ("cut", whole[:1000]), ("short", whole[:-9])):
+        (tmp_path / f"{name}.safetensors").write_bytes(content)
+    save_file({"x": np.zeros(3)}, tmp_path / "other.safetensors")
+    for model, said in (
+        (models, "is a folder; give the model in it"),
+        (models / "mid-gray.json", "mid-gray.json is a model's card; give the model, "),
+        (tmp_path / "empty.safetensors", "is not a whole .safetensors file; copy it again"),
+        (tmp_path / "cut.safetensors", "is not a whole .safetensors file; copy it again"),
+        (tmp_path / "short.safetensors", "is not a whole .safetensors file; copy it again"),
+        (tmp_path / "other.safetensors", "holds tensors, but no model of hush"),
+    ):
+        run = hush("denoise", file, "--model", model)
+        assert run.exit_code == 1
+        (sentence,) = run.stderr.splitlines()
+        assert said in sentence
+
+
+@pytest.mark.parametrize("options", [[], ["--overwrite"], ["--skip-existing"]])
+def test_a_report_that_cannot_be_is_refused_before_the_work(
+    file: Path, options: list[str]
+) -> None:
+    run = hush("denoise", file, "--report", file.parent, *options)
+    assert run.exit_code == 1
+    (sentence,) = run.stderr.splitlines()
+    assert sentence.endswith("is a folder; give the name of a file")
+    assert list(file.parent.iterdir()) == [file]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

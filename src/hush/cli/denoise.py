@@ -195,7 +195,7 @@ def _check(o: Options) -> None:
     import numpy as np
 
     from hush import api
-    from hush.io import supported
+    from hush.io import check_target, supported
     from hush.record import Record
 
     out = o.out or ""
@@ -205,6 +205,8 @@ def _check(o: Options) -> None:
         fixed_noise(o.noise, 1.0)
     if o.report and o.report.resolve() in {Path(source).resolve() for source in o.files}:
         raise HushError(f"{o.report}: is an input; choose another name for the report")
+    if o.report:
+        check_target(o.report)
     if o.report and o.report.exists() and o.existing is None:
         raise HushError(f"{o.report}: exists already; --overwrite replaces it")
     any_image = Record(np.zeros((8, 8), np.uint8), "YX")
