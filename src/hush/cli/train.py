@@ -19,11 +19,9 @@ from hush.cli.console import explain, say
 from hush.cli.options import (
     METHOD,
     Duration,
-    device,
-    existing,
+    Running,
     fixed_noise,
-    talk,
-    threads,
+    running,
     use_threads,
 )
 from hush.errors import HushError
@@ -46,7 +44,7 @@ MOST_NAMED = 8  #: files that the card's command names one by one
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Running):
     """The command line's options, by the names that click gives them."""
 
     sources: tuple[Path, ...]
@@ -63,11 +61,6 @@ class Options:
     steps: int | None
     set: tuple[str, ...]
     licence: str | None
-    existing: str | None
-    device: str
-    threads: int | None
-    verbose: bool
-    quiet: bool
 
     @property
     def folder(self) -> Path:
@@ -144,16 +137,13 @@ class Images:
     f"widths=32,64,96, or of the training: {', '.join(TRAINING)}. May be repeated.",
 )
 @click.option("--licence", metavar="TEXT", help="For the model's card.")
-@existing
-@device
-@threads
-@talk
+@running
 def train(**options: Any) -> None:
     """Learn to denoise from FOLDERs and FILEs: noisy ones alone, or with --corpus clean ones.
 
     Of folders the images directly in them are taken, sorted by name. A file that cannot be read is
-    reported and left out; the exit code is then 1. While it trains, NAME.safetensors.training/ has a log and previews; after
-    Ctrl-C the same command with --resume goes on from there.
+    reported and left out; the exit code is then 1. While it trains, NAME.safetensors.training/ has
+    a log and previews; after Ctrl-C the same command with --resume goes on from there.
     """
     o = Options(**options)
     if o.out.suffix != ".safetensors":
@@ -284,8 +274,8 @@ def _images(o: Options) -> Images:
         say(f"left out: {count} {which}, for the model is {'RGB' if rgb else 'gray'}")
     arrays = [x for _, record in used for x in _arrays(record, gray=not rgb)]
     scales = sorted({record.to_batch().scale for _, record in used})
-    files = dict(Counter(name for name, _ in used))
-    return Images(arrays, 3 if rgb else 1, files, tuple(scales), unreadable)
+    counts = dict(Counter(name for name, _ in used))
+    return Images(arrays, 3 if rgb else 1, counts, tuple(scales), unreadable)
 
 
 def _folder_name(file: Path) -> str:
@@ -349,10 +339,10 @@ def _prepare(o: Options, model: Denoiser, schedule: Schedule, images: Images) ->
     this = json.loads(json.dumps(this))  # as it will come back
     if o.resume:
         try:
-            before = json.loads(begun.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            before = _settings(json.loads(begun.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError):
             raise HushError(f"{begun} is missing or damaged; --overwrite starts anew") from None
-        if other := [k for k, v in this.items() if before.get(k) != v]:
+        if other := [k for k, v in _settings(this).items() if before.get(k) != v]:
             raise HushError(
                 f"the interrupted training had other {' and '.join(other)}; repeat its command "
                 "with --resume, or start anew with --overwrite"
@@ -361,6 +351,12 @@ def _prepare(o: Options, model: Denoiser, schedule: Schedule, images: Images) ->
     with atomic(begun) as part:
         part.write_text(json.dumps(this, indent=1), encoding="utf-8")
     (o.folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _settings(begun: dict[str, Any]) -> dict[str, Any]:
+    """What a training was begun with, each of its settings by its own name."""
+    others = {k: v for k, v in begun.items() if k not in ("settings", "schedule")}
+    return begun["settings"] | begun["schedule"] | others
 
 
 def _announce(o: Options, images: Images) -> None:
