@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -264,9 +265,7 @@ def test_what_is_no_model_is_told_apart(file: Path, models: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("options", [[], ["--overwrite"], ["--skip-existing"]])
-def test_a_report_that_cannot_be_is_refused_before_the_work(
-    file: Path, options: list[str]
-) -> None:
+def test_a_report_that_cannot_be_is_refused_before_the_work(file: Path, options: list[str]) -> None:
     run = hush("denoise", file, "--report", file.parent, *options)
     assert run.exit_code == 1
     (sentence,) = run.stderr.splitlines()
@@ -346,9 +345,13 @@ def test_several_files_are_adapted_to_together(
     second, broken = tmp_path / "second.tif", tmp_path / "broken.tif"
     tifffile.imwrite(second, noisy.T)
     broken.write_bytes(b"II*\0")
-    calls = []
+    calls, now = [], 0.0
+    clock = SimpleNamespace(perf_counter=lambda: now)
+    monkeypatch.setattr(sys.modules["hush.cli.denoise"], "time", clock)
 
     def adapt(self: MID, images: list[np.ndarray], seconds: float, **options: Any) -> MID:
+        nonlocal now
+        now += seconds
         calls.append((self.channels, len(images), seconds))
         return self if self.channels == 3 else self.replace(steps=5)
 
@@ -361,6 +364,25 @@ def test_several_files_are_adapted_to_together(
     assert rows["broken.tif"]["error"]
     assert [rows[n]["adapted"] for n in ("noisy.tif", "second.tif", "colour.tif")] == [1, 1, 0]
     assert (rows["second.tif"]["steps"], rows["second.tif"]["model"]) == (5, "mid-gray")
+    for name in ("noisy.tif", "second.tif", "colour.tif"):  # each has its share of 36 seconds
+        assert rows[name]["seconds"] == rows[name]["timings"]["adapt"] == pytest.approx(12)
+
+
+def test_nobody_is_sent_to_adapt_again(
+    tmp_path: Path, noisy: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hush.methods.mid import MID
+
+    monkeypatch.setattr(MID, "adapt", lambda self, images, seconds, **options: self)
+    monkeypatch.setattr("hush.api.residual_statistics", lambda *a, **k: judged)
+    judged = {"n": 9000, "rms": 0.05, "expected_rms": 0.1, "ratio": 0.5, "mean": 0.0, "white": True}
+    judged |= {"autocorrelation": {"y": [], "x": []}, "structure": 0.0, "tilt": None}
+    path = tmp_path / "a.npy"
+    np.save(path, noisy)
+    for options, advised in (((), True), (("--adapt", "1s"), False)):
+        (row,) = lines(hush("denoise", path, "--json", "--overwrite", *options).stdout)
+        assert [w.startswith("Less was removed") for w in row["warnings"]] == [True]
+        assert ("--adapt" in row["warnings"][0]) is advised
 
 
 # -- inspect, models, methods, compare, study -------------------------------------------------
@@ -650,6 +672,8 @@ def test_ctrl_c_exits_130_and_training_goes_on_later(
         assert "--resume" in hush(*command, "--max-steps", "5").stderr
         other = hush(*command, "--max-steps", "5", "--resume", "--seed", "3")
         assert "had other seed" in other.stderr
+        other = hush(*command, "--max-steps", "5", "--resume", "--set", "widths=8,16")
+        assert "had other widths; repeat its command" in other.stderr
         assert hush(*command, "--max-steps", "5", "--resume").exit_code == 0
         assert not checkpoint.exists()
 

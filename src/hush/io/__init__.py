@@ -39,7 +39,16 @@ from hush.errors import HushError
 from hush.io import array, image, tiff
 from hush.record import SPATIAL, Record
 
-__all__ = ["FORMATS", "atomic", "check", "check_target", "output_path", "read", "supported", "write"]
+__all__ = [
+    "FORMATS",
+    "atomic",
+    "check",
+    "check_target",
+    "output_path",
+    "read",
+    "supported",
+    "write",
+]
 
 
 def _anything(record: Record) -> None:

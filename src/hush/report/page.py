@@ -146,7 +146,9 @@ def section(result: Result, *, budget: float = BUDGET) -> Section:
     """
     noisy, clean = result.noisy.to_batch().data, result.record.to_batch().data
     stats = result.residual or residual_statistics(noisy, clean, result.process)
-    said = _all_warnings(result, stats)
+    # Whoever judged the residual has told what is wrong with it.
+    known = result.estimate.correlated
+    said = result.warnings if result.residual else [*result.warnings, *warnings(stats, known=known)]
 
     plane = images.choose_plane(result.noisy)
     before = noisy[plane.index][: plane.channels]
@@ -166,7 +168,7 @@ def section(result: Result, *, budget: float = BUDGET) -> Section:
         parent=source.parent.name if source else "",
         facts=_facts(result.noisy),
         cards=cards,
-        warnings=said,
+        warnings=tuple(said),
         verdict=_verdict(stats),
         icon=icon,
         views=views,
@@ -264,17 +266,6 @@ def _cards(result: Result, stats: Mapping[str, Any], seconds: float) -> tuple[Ca
         Card("Method", result.method, ", ".join([*model, count, *start])),
         Card("Time", _seconds(seconds), speed),
     )
-
-
-def _all_warnings(result: Result, stats: dict[str, Any]) -> tuple[str, ...]:
-    """The result's and the residual's, each matter once: the noise may have been found to be
-    correlated before, and the residual judged by whoever made the result."""
-    said = list(result.warnings)
-    known = any("spatially correlated" in w for w in said)
-    for warning in warnings(stats, result.estimate):
-        if warning not in said and not (known and "spatially correlated" in warning):
-            said.append(warning)
-    return tuple(said)
 
 
 def _plots(result: Result, stats: Mapping[str, Any], scale: float, units: str) -> dict[str, str]:
