@@ -194,6 +194,22 @@ def test_nothing_to_resume_gets_a_sentence(tmp_path: Path) -> None:
         fit(tmp_path, resume=True)
 
 
+def test_another_training_is_not_resumed(tmp_path: Path) -> None:
+    def stop(step: int) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    length = {"batch": 1, "validate_every": 1000}
+    with pytest.raises(KeyboardInterrupt):
+        train_one(Schedule(max_steps=5, patch=8, **length), stop, folder=tmp_path)
+    begun = {"folder": tmp_path, "resume": True}
+    with pytest.raises(HushError, match=r"had another patch and seed; resume with its settings"):
+        train_one(Schedule(max_steps=5, patch=4, seed=1, **length), **begun)
+    patches, schedule = Patches([np.zeros((1, 8, 8))], 8), Schedule(max_steps=5, **length)
+    with pytest.raises(HushError, match="had other networks"):
+        train(nn.Linear(2, 3), patches, lambda *_: {}, schedule, device="cpu", **begun)
+    assert len(train_one(Schedule(max_steps=9, patch=8, **length), **begun)[0]) == 9 - 1
+
+
 def test_a_checkpoint_is_tensors_and_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Plain safetensors; nothing is unpickled when it is read."""
     with pytest.raises(KeyboardInterrupt):
