@@ -22,7 +22,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from skimage.restoration import estimate_sigma
 
-from hush.noise.estimation import estimate
+from hush.noise.estimation import Estimate, estimate
 
 ROOT = Path(__file__).parents[1]
 PAIRS = (("raw", "gt"), ("images_avg1_8bit", "images_avg400_8bit"), ("Nam_patches", "Nam_patch_GT"))
@@ -60,6 +60,10 @@ def percent(errors: list[float]) -> str:
     return f"{100 * np.median(a):5.1f} {100 * np.quantile(a, 0.9):6.1f}"
 
 
+def called(found: Estimate) -> str:
+    return "undecided" if found.undecided else found.family
+
+
 def levels(clean: list[np.ndarray]) -> None:
     print("\nGaussian σ: |error| in %, median and 90th percentile | estimate_sigma")
     for level in (2, 5, 15, 25, 50):
@@ -69,7 +73,7 @@ def levels(clean: list[np.ndarray]) -> None:
             found = estimate(y)
             ours.append(found.sigma * 255 / level - 1)
             theirs.append(estimate_sigma(y[0]) * 255 / level - 1)
-            families["undecided" if found.undecided else found.family] += 1
+            families[called(found)] += 1
             flagged += found.correlated
         print(
             f"  σ {level:2}  {percent(ours)} | {percent(theirs)}   "
@@ -105,7 +109,7 @@ def gains(clean: list[np.ndarray]) -> None:
                 found = estimate((stored(y) if store else y).astype(np.float32))
                 gain.append(found.gain * peak - 1)
                 sigma.append(found.sigma / np.sqrt(x.mean() / peak) - 1)
-                families["undecided" if found.undecided else found.family] += 1
+                families[called(found)] += 1
             kind = "8-bit" if store else "float"
             print(f"  λ {peak:2} {kind}  {percent(gain)}   {percent(sigma)}   {dict(families)}")
 

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -242,6 +243,36 @@ def test_bad_input_is_one_sentence(options: list[str], file: Path) -> None:
     assert list(file.parent.iterdir()) == [file]
 
 
+def test_what_is_no_model_is_told_apart(file: Path, models: Path, tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    whole = (models / "mid-gray.safetensors").read_bytes()
+    for name, content in (("empty", b""), ("cut", whole[:1000]), ("short", whole[:-9])):
+        (tmp_path / f"{name}.safetensors").write_bytes(content)
+    save_file({"x": np.zeros(3)}, tmp_path / "other.safetensors")
+    for model, said in (
+        (models, "is a folder; give the model in it"),
+        (models / "mid-gray.json", "mid-gray.json is a model's card; give the model, "),
+        (tmp_path / "empty.safetensors", "is not a whole .safetensors file; copy it again"),
+        (tmp_path / "cut.safetensors", "is not a whole .safetensors file; copy it again"),
+        (tmp_path / "short.safetensors", "is not a whole .safetensors file; copy it again"),
+        (tmp_path / "other.safetensors", "holds tensors, but no model of hush"),
+    ):
+        run = hush("denoise", file, "--model", model)
+        assert run.exit_code == 1
+        (sentence,) = run.stderr.splitlines()
+        assert said in sentence
+
+
+@pytest.mark.parametrize("options", [[], ["--overwrite"], ["--skip-existing"]])
+def test_a_report_that_cannot_be_is_refused_before_the_work(file: Path, options: list[str]) -> None:
+    run = hush("denoise", file, "--report", file.parent, *options)
+    assert run.exit_code == 1
+    (sentence,) = run.stderr.splitlines()
+    assert sentence.endswith("is a folder; give the name of a file")
+    assert list(file.parent.iterdir()) == [file]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -314,9 +345,13 @@ def test_several_files_are_adapted_to_together(
     second, broken = tmp_path / "second.tif", tmp_path / "broken.tif"
     tifffile.imwrite(second, noisy.T)
     broken.write_bytes(b"II*\0")
-    calls = []
+    calls, now = [], 0.0
+    clock = SimpleNamespace(perf_counter=lambda: now)
+    monkeypatch.setattr(sys.modules["hush.cli.denoise"], "time", clock)
 
     def adapt(self: MID, images: list[np.ndarray], seconds: float, **options: Any) -> MID:
+        nonlocal now
+        now += seconds
         calls.append((self.channels, len(images), seconds))
         return self if self.channels == 3 else self.replace(steps=5)
 
@@ -329,6 +364,25 @@ def test_several_files_are_adapted_to_together(
     assert rows["broken.tif"]["error"]
     assert [rows[n]["adapted"] for n in ("noisy.tif", "second.tif", "colour.tif")] == [1, 1, 0]
     assert (rows["second.tif"]["steps"], rows["second.tif"]["model"]) == (5, "mid-gray")
+    for name in ("noisy.tif", "second.tif", "colour.tif"):  # each has its share of 36 seconds
+        assert rows[name]["seconds"] == rows[name]["timings"]["adapt"] == pytest.approx(12)
+
+
+def test_nobody_is_sent_to_adapt_again(
+    tmp_path: Path, noisy: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hush.methods.mid import MID
+
+    monkeypatch.setattr(MID, "adapt", lambda self, images, seconds, **options: self)
+    monkeypatch.setattr("hush.api.residual_statistics", lambda *a, **k: judged)
+    judged = {"n": 9000, "rms": 0.05, "expected_rms": 0.1, "ratio": 0.5, "mean": 0.0, "white": True}
+    judged |= {"autocorrelation": {"y": [], "x": []}, "structure": 0.0, "tilt": None}
+    path = tmp_path / "a.npy"
+    np.save(path, noisy)
+    for options, advised in (((), True), (("--adapt", "1s"), False)):
+        (row,) = lines(hush("denoise", path, "--json", "--overwrite", *options).stdout)
+        assert [w.startswith("Less was removed") for w in row["warnings"]] == [True]
+        assert ("--adapt" in row["warnings"][0]) is advised
 
 
 # -- inspect, models, methods, compare, study -------------------------------------------------
@@ -430,8 +484,9 @@ def test_train_makes_a_model_that_denoise_takes(file: Path, tmp_path: Path) -> N
     (folder / "notes.txt").touch()
     options = ("--max-steps", "3", "--seed", "5", "--licence", "CC0", *TINY)
     run = hush("train", folder, "-o", model, *options)
-    assert run.exit_code == 0
+    assert run.exit_code == 1
     assert "broken.tif" in run.stderr
+    assert "1 of 2 files could not be read" in run.stderr
     card = json.loads(model.with_suffix(".json").read_text())
     assert card["data"] == [{"folder": "cells", "files": 1}]
     assert (card["seed"], card["licence"], card["channels"]) == (5, "CC0", 1)
@@ -515,6 +570,20 @@ def test_train_refuses(code: int, options: list[str], file: Path) -> None:
     assert run.exit_code == code
     assert not run.stdout
     assert not file.with_name("m.safetensors").exists()
+
+
+def test_a_training_refused_leaves_nothing(file: Path, noisy: np.ndarray) -> None:
+    model = file.with_name("m.safetensors")
+    tifffile.imwrite(file, np.full_like(noisy, 7))
+    run = hush("train", file, "-o", model, "--max-steps", "1", *TINY)
+    assert run.exit_code == 1
+    assert "no noise to learn from" in run.stderr
+    assert list(file.parent.iterdir()) == [file]
+    folder = file.with_name("m.safetensors.training")
+    folder.mkdir()
+    (folder / "mine.txt").touch()
+    assert hush("train", file, "-o", model, "--max-steps", "1", *TINY).exit_code == 1
+    assert [p.name for p in folder.iterdir()] == ["mine.txt"]
 
 
 def test_levels_that_mean_different_things_are_refused(file: Path, tmp_path: Path) -> None:
@@ -603,6 +672,8 @@ def test_ctrl_c_exits_130_and_training_goes_on_later(
         assert "--resume" in hush(*command, "--max-steps", "5").stderr
         other = hush(*command, "--max-steps", "5", "--resume", "--seed", "3")
         assert "had other seed" in other.stderr
+        other = hush(*command, "--max-steps", "5", "--resume", "--set", "widths=8,16")
+        assert "had other widths; repeat its command" in other.stderr
         assert hush(*command, "--max-steps", "5", "--resume").exit_code == 0
         assert not checkpoint.exists()
 

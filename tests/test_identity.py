@@ -41,6 +41,39 @@ def binned(s: Tensor, *others: Tensor, bins: int = 12) -> list[Tensor]:
     return [v[order].mean(1) for v in (s, *others)]
 
 
+# -- increments in pairs --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("process", [Gaussian(0.1), PoissonGaussian(0.02, 0.05), Poisson(20.0)])
+def test_both_states_of_a_pair_have_the_ladder_s_moments(process: Process) -> None:
+    x = torch.full((N,), 0.5, dtype=torch.float64)
+    s_0 = process.sample(x, rng(1))
+    for s_t in process.accumulate_twice(s_0, 1.5, rng(2)):
+        assert float(s_t.mean()) == pytest.approx(0.5, abs=1e-3)
+        assert float(s_t.var()) == pytest.approx(1.5 * float(process.variance(x[0])), rel=0.01)
+        share = float((s_t * (s_t - s_0)).mean() - s_t.mean() * (s_t - s_0).mean())
+        assert share == pytest.approx(0.5 * float(process.variance(x[0])), rel=0.02)
+
+
+@pytest.mark.parametrize("a", [1.05, 1.5])
+def test_pairs_take_noise_off_the_training(a: float) -> None:
+    """Regressing the whole noise on the state: same answer, less scatter between batches."""
+    tau, sigma, count, batch = 0.3, 0.1, 400, 256
+    x = tau * torch.randn(count, batch, generator=rng(), dtype=torch.float64)
+    s_0 = x + sigma * torch.randn(x.shape, generator=rng(1), dtype=torch.float64)
+
+    def slopes(states: tuple[Tensor, ...]) -> Tensor:
+        up = sum((a / (a - 1) * (s - s_0) * s).mean(1) for s in states)
+        return up / sum((s * s).mean(1) for s in states)
+
+    pair = slopes(Gaussian(sigma).accumulate_twice(s_0, a, rng(2)))
+    other = Gaussian(sigma).accumulate
+    two = slopes((other(s_0, a, rng(3))[0], other(s_0, a, rng(4))[0]))
+    v_t = a * sigma**2
+    assert float(pair.mean()) == pytest.approx(v_t / (tau**2 + v_t), abs=0.01)
+    assert float(pair.std()) < 0.7 * float(two.std())
+
+
 # -- conjugate priors: posterior means in closed form ---------------------------------------
 
 

@@ -650,3 +650,15 @@ def test_real_files(hush_data: Path, tmp_path: Path) -> None:
         for a, b in zip(before, after, strict=True):
             assert {k: v for k, v in b.items() if k in a} == a
     assert seen
+
+
+@pytest.mark.parametrize("left", [0.002, 0.02, 0.5, 0.999])
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "packed.npz"])
+def test_an_array_cut_short_gets_a_sentence(tmp_path: Path, name: str, left: float) -> None:
+    x = np.random.default_rng(0).random((64, 64))
+    save = {"a.npy": np.save, "a.npz": np.savez, "packed.npz": np.savez_compressed}[name]
+    save(tmp_path / name, x)  # type: ignore[operator]
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: int(left * len(whole))])
+    with pytest.raises(HushError, match="is cut short or damaged; copy it again"):
+        io.read(tmp_path / name)

@@ -116,10 +116,25 @@ def test_correlated_noise_is_named() -> None:
     assert f"lag-1 {max(found['autocorrelation'][a][0] for a in 'yx'):.2f}" in sentence
 
 
-def test_correlation_known_beforehand_is_named_though_the_residual_is_white() -> None:
-    found = residual_statistics(ramp() + white((192, 192)), ramp(), Gaussian(SIGMA))
-    estimate = SimpleNamespace(correlated=True, correlation=0.61)
-    assert "lag-1 0.61" in warnings(found, estimate)[0]
+def test_correlation_known_beforehand_is_left_to_whoever_knew() -> None:
+    noise = gaussian_filter(white((192, 192)), 0.8)
+    noise *= SIGMA / noise.std()
+    found = residual_statistics(ramp() + noise, ramp(), Gaussian(SIGMA))
+    assert warnings(found) != []
+    assert warnings(found, known=True) == []
+
+
+def test_adapting_is_advised_only_where_it_could_help() -> None:
+    noise, y = white((192, 192)), shapes() + white((192, 192))
+    fine = 1.1 * (noise - gaussian_filter(noise, 0.9))
+    for found in (
+        residual_statistics(ramp() + fine, ramp(), Gaussian(SIGMA)),
+        residual_statistics(y, gaussian_filter(y, 1.5), Gaussian(SIGMA)),
+        residual_statistics(ramp() + noise, ramp(), Gaussian(1.6 * SIGMA)),
+    ):
+        assert "--adapt" in " ".join(warnings(found))
+        assert "--adapt" not in " ".join(said := warnings(found, adaptable=False))
+        assert len(said) == len(warnings(found))
 
 
 def test_noise_of_which_only_the_fine_part_was_removed() -> None:
@@ -429,7 +444,8 @@ def test_warnings_come_first_and_once(tmp_path: Path) -> None:
     noise *= SIGMA / noise.std()
     x = shapes(96, 128)
     said = ["The noise is spatially correlated (lag-1 0.61); try hush train.", "Mind the gap."]
-    page = page_of([a_result(x + noise, x, warnings=said)], tmp_path / "r.html")
+    judged = residual_statistics(x + noise, x, Gaussian(SIGMA))
+    page = page_of([a_result(x + noise, x, warnings=said, residual=judged)], tmp_path / "r.html")
     assert page.text.count("spatially correlated") == 1
     assert page.text.index("Look before you trust") < page.text.index("Mind the gap.")
     page = page_of([a_result(x + noise, x)], tmp_path / "r.html")
@@ -648,3 +664,23 @@ def test_the_index_opens_results_and_fits_the_window(visit: Any, width: int) -> 
     page.keyboard.press("ArrowLeft")
     assert handle.input_value() == "49"
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.browser
+def test_removed_noise_is_as_visible_shown_smaller(visit: Any) -> None:
+    def gray() -> np.ndarray:
+        picture = Image.open(io.BytesIO(viewer.screenshot())).convert("L")
+        return np.asarray(picture, np.float64)[60:-10, 10:-10]  # below the word on it
+
+    def limit() -> float:
+        return float(re.findall(r"±([\d.]+) of 255", page.locator(".scale").inner_text())[0])
+
+    page = visit([a_result(*eight_bit(900, 900))])
+    viewer = page.locator(".removed .viewer")
+    fit, scale = gray(), limit()
+    page.get_by_role("button", name="1:1").click()
+    whole = gray()
+    assert fit.std() > 0.8 * whole.std() > 30
+    assert abs(fit.mean() - 127.5) < 4
+    width = viewer.bounding_box()["width"]
+    assert scale == pytest.approx(limit() * min(width, 0.84 * 900) / 900, rel=0.02)

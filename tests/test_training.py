@@ -53,12 +53,12 @@ def fit(
     rng = np.random.default_rng(0)
     images = [rng.poisson(20 * rng.random((40, 48))) / 20 for _ in range(3)]
     model = MID(widths=(8, 12), blocks=(1, 1))
-    schedule = Schedule(max_steps=STEPS, batch=2, patch=16, validate_every=4, seed=3)
+    schedule = Schedule(max_steps=STEPS, batch=4, patch=16, validate_every=4, seed=3)
     step_loss, seen = model._loss, 0
 
     def counted(*args: Any) -> dict[str, Tensor]:
         nonlocal seen
-        seen += len(args[1]) == schedule.batch  # validation looks at one image at a time
+        seen += len(args[1]) == schedule.batch // 2  # validation looks at one image at a time
         if at_step and seen == at_step[0]:
             at_step[1]()
         return step_loss(*args)
@@ -192,6 +192,22 @@ def test_nothing_to_resume_gets_a_sentence(tmp_path: Path) -> None:
     fit().save(tmp_path / "resume.safetensors")
     with pytest.raises(HushError, match="no training checkpoint"):
         fit(tmp_path, resume=True)
+
+
+def test_another_training_is_not_resumed(tmp_path: Path) -> None:
+    def stop(step: int) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    length = {"batch": 1, "validate_every": 1000}
+    with pytest.raises(KeyboardInterrupt):
+        train_one(Schedule(max_steps=5, patch=8, **length), stop, folder=tmp_path)
+    begun = {"folder": tmp_path, "resume": True}
+    with pytest.raises(HushError, match=r"had another patch and seed; resume with its settings"):
+        train_one(Schedule(max_steps=5, patch=4, seed=1, **length), **begun)
+    patches, schedule = Patches([np.zeros((1, 8, 8))], 8), Schedule(max_steps=5, **length)
+    with pytest.raises(HushError, match="had other networks"):
+        train(nn.Linear(2, 3), patches, lambda *_: {}, schedule, device="cpu", **begun)
+    assert len(train_one(Schedule(max_steps=9, patch=8, **length), **begun)[0]) == 9 - 1
 
 
 def test_a_checkpoint_is_tensors_and_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

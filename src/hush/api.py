@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hush.denoiser import Denoiser, default_axes, finite
+from hush.denoiser import Denoiser, default_axes, finite, process_of
 from hush.denoiser import check_dtype as check_dtype
 from hush.errors import HushError
 from hush.methods import WEIGHTS, get, load, shipped
 from hush.noise.estimation import Estimate
-from hush.noise.processes import Process, parse
+from hush.noise.processes import Process
 from hush.noise.small import estimate_any
 from hush.record import Record
 from hush.report import residual_statistics
@@ -27,8 +28,8 @@ from hush.report import warnings as residual_warnings
 #: told (what is being done, share of it that is done)
 Progress = Callable[[str, float], None]
 
-_CORRELATED = "spatially correlated"
-
+#: samples that a model adapts to at most, 256 MB of them
+MOST_ADAPTED = 64 * 2**20
 #: a given level this far from the estimated one is worth a warning
 MISMATCH = 1.3
 #: and this many times the data's whole span is a mistake
@@ -110,21 +111,29 @@ def denoise_record(
     seed: int = 0,
     device: str = "auto",
     progress: Progress | None = None,
+    was_adapted: bool = False,
 ) -> Result:
-    """Denoise what a file held; see `denoise`. `progress` is told what is going on."""
-    if not 0 <= strength <= 1:
-        raise HushError(f"strength is the share of the noise to remove, 0 to 1, not {strength:g}")
+    """Denoise what a file held; see `denoise`.
+
+    `progress` is told what is going on. `was_adapted` says that adapting `model` to the record
+    has been tried, so that nobody is sent to try it again.
+    """
+    if not isinstance(strength, Real) or not 0 <= strength <= 1:
+        raise HushError(f"strength is the share of the noise to remove, 0 to 1, not {strength!r}")
+    if not isinstance(adapt, Real) or not 0 <= adapt < math.inf:
+        raise HushError(f"adapt is the seconds to train on the image first, from 0, not {adapt!r}")
     check_dtype(record.data)
     timings: dict[str, float] = {}
     batch = record.to_batch()
     denoiser = choose(record, model, method, steps, device)
-    process = parse(noise, batch.scale) if isinstance(noise, str) else noise
-
+    process = process_of(noise, batch.scale)
     if process is not None:
         _check_level(record, process)
     if adapt > 0:
         start = time.perf_counter()
-        denoiser = adapted(denoiser, [record], adapt, noise=process, seed=seed, progress=progress)
+        planes = Planes()
+        planes.add(record)
+        denoiser = adapted(denoiser, planes, adapt, noise=process, seed=seed, progress=progress)
         timings["adapt"] = time.perf_counter() - start
 
     start = time.perf_counter()
@@ -150,7 +159,8 @@ def denoise_record(
     process = first.process or found.process
     residual = residual_statistics(batch.data, out, process, strength=strength)
     timings["check"] = time.perf_counter() - start
-    notes += [w for w in residual_warnings(residual) if not (found.correlated and _CORRELATED in w)]
+    adaptable = hasattr(denoiser, "adapt") and not (adapt or was_adapted or found.correlated)
+    notes += residual_warnings(residual, known=found.correlated, adaptable=adaptable)
     return Result(
         record=record.with_batch(out),
         noisy=record,
@@ -233,8 +243,8 @@ def choose(
     else:
         denoiser = _load(str(model_path(model_name(model, record))))
     if steps is not None:
-        if steps < 1:
-            raise HushError(f"the number of steps must be at least 1, not {steps}")
+        if not isinstance(steps, Integral) or steps < 1:
+            raise HushError(f"steps is a whole number, 1 or more, not {steps!r}")
         if not hasattr(denoiser, "steps"):
             raise HushError(f"{denoiser.name} does not iterate; leave --steps out")
         denoiser = denoiser.replace(steps=steps)
@@ -242,23 +252,48 @@ def choose(
     return denoiser.to(place)
 
 
+@dataclass
+class Planes:
+    """What a denoiser is to adapt to: planes of records, however many, in a bounded memory.
+
+    All of them while they have at most `most` samples together, 64 megapixels of gray; beyond
+    that every second, every fourth and so on, and of a plane that is larger alone the middle.
+    """
+
+    most: int = MOST_ADAPTED
+    kept: list[np.ndarray] = field(default_factory=list, init=False)
+    _seen: int = field(default=0, init=False)
+    _every: int = field(default=1, init=False)
+
+    def add(self, record: Record) -> None:
+        """Take planes of one more record, as images ``(C, H, W)`` in units of full range."""
+        batch = record.to_batch()
+        share = min(1.0, math.sqrt(self.most / batch.data[0].size))
+        sides = [(n, max(1, int(n * share))) for n in batch.data.shape[2:]]
+        middle = [slice((n - side) // 2, (n - side) // 2 + side) for n, side in sides]
+        batch = replace(batch, data=batch.data[:, :, *middle])
+        for i in range(len(batch)):
+            if self._seen % self._every == 0:
+                self.kept.append(finite(batch.floats(i)))
+            self._seen += 1
+            while len(self.kept) > 1 and sum(x.size for x in self.kept) > self.most:
+                self.kept = self.kept[::2]
+                self._every *= 2
+
+
 def adapted(
     denoiser: Denoiser,
-    records: Sequence[Record],
+    planes: Planes,
     seconds: float,
     *,
     noise: Process | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Denoiser:
-    """`denoiser` after self-supervised training on these very records, if that made it better."""
+    """`denoiser` after self-supervised training on these very planes, if that made it better."""
     if not hasattr(denoiser, "adapt"):
         raise HushError(f"{denoiser.name} cannot adapt to a file; leave --adapt out")
-    images = []
-    for record in records:
-        batch = record.to_batch()
-        for i in range(len(batch)):
-            images += _planes(denoiser, finite(batch.floats(i)))
+    images = [x for whole in planes.kept for x in _planes(denoiser, whole)]
     told = (lambda share: progress("adapting", share)) if progress else None
     better: Denoiser = denoiser.adapt(images, seconds, noise=noise, seed=seed, advance=told)
     return better
@@ -349,9 +384,9 @@ def _input_warnings(record: Record, given: Process | None, found: Estimate) -> l
         notes.append(f"{bad} pixels are NaN or infinite; they stay as they are")
     if found.correlated:
         notes.append(
-            f"The noise is {_CORRELATED} (lag-1 {found.correlation:.2f}); it is taken off at lower "
-            "resolutions too, but some may stay. A file from before sharpening, demosaicing or "
-            "JPEG compression has less of it."
+            f"The noise is spatially correlated (lag-1 {found.correlation:.2f}); it is taken off "
+            "at lower resolutions too, but some may stay. A file from before sharpening, "
+            "demosaicing or JPEG compression has less of it."
         )
     if given is not None and found.sigma > 0:
         x = np.asarray(record.data[..., :: max(1, record.data.shape[-1] // 256)], np.float64)

@@ -20,7 +20,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.io.array import array_axes
-from hush.noise.processes import Process
+from hush.noise.processes import Process, parse
 from hush.record import Batch, Record
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Denoiser:
         check_dtype(x)
         record = Record(x, axes or default_axes(x.shape))
         batch = record.to_batch()
-        process = _process(noise, batch.scale)
+        process = process_of(noise, batch.scale)
         out = np.empty(batch.data.shape, x.dtype)
         for i in range(len(batch)):
             out[i] = self.denoise_item(batch, i, process, strength)[0]
@@ -224,9 +224,10 @@ def fill_nearest(x: np.ndarray, valid: np.ndarray) -> np.ndarray:
     return out
 
 
-def _process(noise: Process | str | None, scale: float) -> Process | None:
+def process_of(noise: Process | str | None, scale: float) -> Process | None:
+    """The noise that was given, a text's levels being on a scale that ends at `scale`."""
     if isinstance(noise, str):
-        from hush.noise.processes import parse
-
         return parse(noise, scale)
-    return noise
+    if noise is None or isinstance(noise, Process):
+        return noise
+    raise HushError(f"noise is a text such as 'gaussian:25/255', or a Process, not {noise!r}")

@@ -14,7 +14,7 @@ import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from hush.errors import HushError
 from hush.precision import bfloat16
+from hush.progress import progress_bar
 from hush.schedule import Patches, Schedule
 
 #: loss of one batch: (patches, index of each patch's image, generator) → named parts
@@ -39,6 +40,9 @@ Loss = Callable[[Tensor, list[int], torch.Generator], Mapping[str, Tensor]]
 Validation = Callable[[], Mapping[str, float]]
 
 CHECKPOINT_EVERY = 60.0  #: seconds
+
+_LENGTH = ("max_steps", "budget")  #: what a resumed training may change of its schedule
+_GO_ON = "resume with its settings, or train without resuming"
 
 
 def train(
@@ -169,6 +173,21 @@ class _Module(LightningModule):
                 given.preview(given.folder / "preview.png")
             self.networks.train()
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["schedule"] = asdict(self._given.schedule)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse to go on with another training than the one that was begun."""
+        shapes = {k: v.shape for k, v in self.state_dict().items()}
+        if shapes != {k: v.shape for k, v in checkpoint["state_dict"].items()}:
+            raise HushError(f"the interrupted training had other networks; {_GO_ON}")
+        before, now = checkpoint.get("schedule", {}), asdict(self._given.schedule)
+        other = [k for k in before.keys() & now if before[k] != now[k] and k not in _LENGTH]
+        if other:
+            raise HushError(
+                f"the interrupted training had another {' and '.join(sorted(other))}; {_GO_ON}"
+            )
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         s = self._given.schedule
         return torch.optim.AdamW(
@@ -227,7 +246,7 @@ class _Pace(Callback):
         except ValueError:  # not in the main thread: Ctrl-C is the caller's affair
             self._handler = None
         if self.show:
-            self._bar = _progress_bar()
+            self._bar = progress_bar("{task.fields[note]}")
             self._bar.start()
             self._task = self._bar.add_task("training", total=1.0, note="")
 
@@ -268,28 +287,6 @@ class _Pace(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.elapsed = state_dict["elapsed"]
-
-
-def _progress_bar() -> Any:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True),
-    )
 
 
 class SafeCheckpoint(CheckpointIO):

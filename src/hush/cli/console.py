@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hush.errors import HushError
+from hush.progress import progress_bar
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -92,7 +93,7 @@ class Bar:
         self.parts, self.part = parts, 0
         self._bar: Progress | None = None
         if not quiet and sys.stderr.isatty():
-            self._bar = _rich_bar()
+            self._bar = progress_bar(transient=True)
             self._task = self._bar.add_task("", total=float(parts))
 
     def __enter__(self) -> Bar:
@@ -128,27 +129,3 @@ class Bar:
         yield
         if self._bar:
             self._bar.start()
-
-
-def _rich_bar() -> Progress:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.percentage:.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        redirect_stdout=False,  # results go to standard output, never through this console
-        redirect_stderr=False,
-    )

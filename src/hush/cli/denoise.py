@@ -15,28 +15,27 @@ from hush.cli.console import Bar, explain, fail, print_json, say
 from hush.cli.options import (
     METHOD,
     Duration,
+    Running,
     as_json,
-    device,
-    existing,
     fixed_noise,
     layout,
     named,
     read,
-    talk,
-    threads,
+    running,
     use_threads,
 )
 from hush.errors import HushError
 
 if TYPE_CHECKING:
-    from hush.api import Result
+    from hush.api import Planes, Result
     from hush.denoiser import Denoiser
     from hush.noise.processes import Process
     from hush.record import Record
     from hush.report import Section
 
 #: What ``--json`` prints of a file. family to correlated are what was measured and process is
-#: what was removed; levels in the data's own units. error is null where all went well, and all
+#: what was removed; levels in the data's own units. seconds has the file's share of the time
+#: that adapting to all files took. error is null where all went well, and all
 #: else may be null where it is not, or where the file was skipped.
 KEYS = (
     *("input", "output", "skipped", "error", "method", "model", "family", "sigma", "gain"),
@@ -46,7 +45,7 @@ KEYS = (
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Running):
     """The command line's options, by the names that click gives them."""
 
     files: tuple[str, ...]
@@ -62,11 +61,6 @@ class Options:
     as_json: bool
     kind: str
     axes: str | None
-    existing: str | None
-    device: str
-    threads: int | None
-    verbose: bool
-    quiet: bool
 
     @property
     def many(self) -> bool:
@@ -89,11 +83,23 @@ class Job:
 
 @dataclass(frozen=True)
 class Adapted:
-    """Models adapted to the files, by what they are for: a model's name and the noise."""
+    """Models adapted to the files, by what they are for: a model's name and the noise.
+
+    seconds : what that took, an equal share for each file.
+    """
 
     denoisers: Mapping[tuple[str, Process | None], Denoiser]
     better: frozenset[tuple[str, Process | None]] = frozenset()
     seconds: float = 0.0
+
+
+@dataclass
+class Group:
+    """Files that one model is adapted to together."""
+
+    denoiser: Denoiser
+    planes: Planes
+    files: int = 0
 
 
 @click.command(short_help="Remove the noise from files.")
@@ -138,10 +144,7 @@ class Adapted:
 )
 @as_json
 @layout
-@existing
-@device
-@threads
-@talk
+@running
 def denoise(**options: Any) -> None:
     """Remove the noise from files; nothing but the noise changes.
 
@@ -195,7 +198,7 @@ def _check(o: Options) -> None:
     import numpy as np
 
     from hush import api
-    from hush.io import supported
+    from hush.io import check_target, supported
     from hush.record import Record
 
     out = o.out or ""
@@ -205,6 +208,8 @@ def _check(o: Options) -> None:
         fixed_noise(o.noise, 1.0)
     if o.report and o.report.resolve() in {Path(source).resolve() for source in o.files}:
         raise HushError(f"{o.report}: is an input; choose another name for the report")
+    if o.report:
+        check_target(o.report)
     if o.report and o.report.exists() and o.existing is None:
         raise HushError(f"{o.report}: exists already; --overwrite replaces it")
     any_image = Record(np.zeros((8, 8), np.uint8), "YX")
@@ -249,7 +254,7 @@ def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
     from hush import api
 
     start = time.perf_counter()
-    groups: dict[tuple[str, Process | None], list[Record]] = {}
+    groups: dict[tuple[str, Process | None], Group] = {}
     for job in jobs:
         if not job.due:
             continue
@@ -257,27 +262,31 @@ def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
             record = read(job.source, o.axes, o.kind)
             api.check_dtype(record.data)
             api.estimate_record(record)
-            groups.setdefault(_key(o, record), []).append(record)
+            key = _key(o, record)
+            if key not in groups:
+                before = api.choose(record, o.model, o.method or "mid", o.steps, o.device)
+                groups[key] = Group(before, api.Planes())
+            groups[key].files += 1
+            if getattr(groups[key].denoiser, "channels", 1) in (1, record.channels):
+                groups[key].planes.add(record)
         except Exception:
             continue  # what is wrong with this file is told when its turn comes
-    bar.restart("adapting", sum(map(len, groups.values())))
+    files = sum(group.files for group in groups.values())
+    bar.restart("adapting", files)
     denoisers, better = {}, set()
-    for key, records in groups.items():
-        before = api.choose(records[0], o.model, o.method or "mid", o.steps, o.device)
-        fitting = [r for r in records if getattr(before, "channels", 1) in (1, r.channels)]
-        if fitting:
-            after = api.adapted(
-                before,
-                fitting,
-                o.adapt * len(records) / bar.parts,
+    for key, group in groups.items():
+        if group.planes.kept:
+            denoisers[key] = api.adapted(
+                group.denoiser,
+                group.planes,
+                o.adapt * group.files / files,
                 noise=key[1],
                 seed=o.seed,
-                progress=bar.times(len(records)),
+                progress=bar.times(group.files),
             )
-            denoisers[key] = after
-            better |= {key} if after is not before else set()
-        bar.part += len(records)
-    return Adapted(denoisers, frozenset(better), time.perf_counter() - start)
+            better |= {key} if denoisers[key] is not group.denoiser else set()
+        bar.part += group.files
+    return Adapted(denoisers, frozenset(better), (time.perf_counter() - start) / max(1, files))
 
 
 def _key(o: Options, record: Record) -> tuple[str, Process | None]:
@@ -318,13 +327,16 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
         seed=o.seed,
         device=o.device,
         progress=lambda what, share: bar(f"{name}: {what}", share),
+        was_adapted=key in adapted.denoisers,
     )
     written = time.perf_counter()
     io.write(replace(result.record, axes=stored.axes), job.target)
     result.timings["write"] = time.perf_counter() - written
+    seconds = time.perf_counter() - start
     if key in adapted.denoisers:
         result.model = key[0]
-        result.timings["adapt"] = adapted.seconds
+        result.timings = {"adapt": adapted.seconds, **result.timings}
+        seconds += adapted.seconds
     row |= {
         "method": result.method,
         "model": result.model or None,
@@ -339,7 +351,7 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
         "seed": o.seed,
         "adapted": key in adapted.better,
         "removed_rms": result.residual["rms"] * scale,
-        "seconds": round(time.perf_counter() - start, 3),
+        "seconds": round(seconds, 3),
         "timings": {k: round(v, 3) for k, v in result.timings.items()},
         "warnings": result.warnings,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -109,6 +109,22 @@ def existing(command: F) -> F:
         "--skip-existing", "existing", flag_value="skip", help="Leave them alone, and go on."
     )
     return overwrite(skip(command))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """What `running` gives a command."""
+
+    existing: str | None
+    device: str
+    threads: int | None
+    verbose: bool
+    quiet: bool
+
+
+def running(command: F) -> F:
+    """How a long command runs: files that exist, the device, threads, and what it says."""
+    return existing(device(threads(talk(command))))
 
 
 def layout(command: F) -> F:

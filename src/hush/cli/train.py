@@ -6,6 +6,7 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,11 +19,9 @@ from hush.cli.console import explain, say
 from hush.cli.options import (
     METHOD,
     Duration,
-    device,
-    existing,
+    Running,
     fixed_noise,
-    talk,
-    threads,
+    running,
     use_threads,
 )
 from hush.errors import HushError
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BUDGET = 600.0  #: seconds, where neither a time nor a number of steps is given
 CHECKPOINT = "resume.safetensors"  #: in the training's folder while it is not finished
+BEGUN = "training.json"  #: what the training in the folder was begun with
 TRAINING = ("batch", "patch", "learning_rate", "weight_decay", "ema", "validate_every")
 CHANNELS = {"gray": 1, "rgb": 3}
 LUMA = (19595, 38470, 7471)  #: ITU-R 601 out of 2**16, rounded as Pillow's 'L' is
@@ -44,7 +44,7 @@ MOST_NAMED = 8  #: files that the card's command names one by one
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Running):
     """The command line's options, by the names that click gives them."""
 
     sources: tuple[Path, ...]
@@ -61,11 +61,6 @@ class Options:
     steps: int | None
     set: tuple[str, ...]
     licence: str | None
-    existing: str | None
-    device: str
-    threads: int | None
-    verbose: bool
-    quiet: bool
 
     @property
     def folder(self) -> Path:
@@ -81,13 +76,15 @@ class Options:
 class Images:
     """What is trained on: arrays ``(H, W)`` or ``(H, W, 3)`` in the files' own units.
 
-    files : number of files used, by the name of their folder; scales : full ranges met.
+    files : number of files used, by the name of their folder; scales : full ranges met;
+    unreadable : number of files that could not be read.
     """
 
     arrays: list[np.ndarray]
     channels: int
     files: dict[str, int]
     scales: tuple[float, ...]
+    unreadable: int
 
 
 @click.command(short_help="Learn to denoise from your own files.")
@@ -140,16 +137,13 @@ class Images:
     f"widths=32,64,96, or of the training: {', '.join(TRAINING)}. May be repeated.",
 )
 @click.option("--licence", metavar="TEXT", help="For the model's card.")
-@existing
-@device
-@threads
-@talk
+@running
 def train(**options: Any) -> None:
     """Learn to denoise from FOLDERs and FILEs: noisy ones alone, or with --corpus clean ones.
 
     Of folders the images directly in them are taken, sorted by name. A file that cannot be read is
-    reported and left out. While it trains, NAME.safetensors.training/ has a log and previews; after
-    Ctrl-C the same command with --resume goes on from there.
+    reported and left out; the exit code is then 1. While it trains, NAME.safetensors.training/ has
+    a log and previews; after Ctrl-C the same command with --resume goes on from there.
     """
     o = Options(**options)
     if o.out.suffix != ".safetensors":
@@ -173,6 +167,10 @@ def train(**options: Any) -> None:
         _announce(o, images)
     _fit(o, model, schedule, images, process)
     _save(o, model, images)
+    if images.unreadable:
+        count = sum(images.files.values()) + images.unreadable
+        say(f"{images.unreadable} of {count} files could not be read; {o.out} is of the others")
+        raise click.exceptions.Exit(1)
 
 
 def _is_due(o: Options) -> bool:
@@ -251,6 +249,7 @@ def _images(o: Options) -> Images:
     from hush.studies.folders import image_files
 
     found: list[tuple[str, Record]] = []
+    unreadable = 0
     for source in o.sources:
         files = image_files(source) if source.is_dir() else [source]
         if not files:
@@ -259,6 +258,7 @@ def _images(o: Options) -> Images:
             try:
                 found.append((_folder_name(file), io.read(file)))
             except Exception as error:
+                unreadable += 1
                 say(f"left out: {explain(error)}")
     if not found:
         raise HushError("there is nothing to train on: none of the files could be read")
@@ -274,7 +274,8 @@ def _images(o: Options) -> Images:
         say(f"left out: {count} {which}, for the model is {'RGB' if rgb else 'gray'}")
     arrays = [x for _, record in used for x in _arrays(record, gray=not rgb)]
     scales = sorted({record.to_batch().scale for _, record in used})
-    return Images(arrays, 3 if rgb else 1, dict(Counter(n for n, _ in used)), tuple(scales))
+    counts = dict(Counter(name for name, _ in used))
+    return Images(arrays, 3 if rgb else 1, counts, tuple(scales), unreadable)
 
 
 def _folder_name(file: Path) -> str:
@@ -323,7 +324,7 @@ def _prepare(o: Options, model: Denoiser, schedule: Schedule, images: Images) ->
     """Make the training's folder; a resumed training must be the one that was begun."""
     from hush.io import atomic
 
-    begun = o.folder / "training.json"
+    begun = o.folder / BEGUN
     this = {
         "method": o.method,
         "settings": model.config(),
@@ -338,10 +339,10 @@ def _prepare(o: Options, model: Denoiser, schedule: Schedule, images: Images) ->
     this = json.loads(json.dumps(this))  # as it will come back
     if o.resume:
         try:
-            before = json.loads(begun.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            before = _settings(json.loads(begun.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError):
             raise HushError(f"{begun} is missing or damaged; --overwrite starts anew") from None
-        if other := [k for k, v in this.items() if before.get(k) != v]:
+        if other := [k for k, v in _settings(this).items() if before.get(k) != v]:
             raise HushError(
                 f"the interrupted training had other {' and '.join(other)}; repeat its command "
                 "with --resume, or start anew with --overwrite"
@@ -350,6 +351,12 @@ def _prepare(o: Options, model: Denoiser, schedule: Schedule, images: Images) ->
     with atomic(begun) as part:
         part.write_text(json.dumps(this, indent=1), encoding="utf-8")
     (o.folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _settings(begun: dict[str, Any]) -> dict[str, Any]:
+    """What a training was begun with, each of its settings by its own name."""
+    others = {k: v for k, v in begun.items() if k not in ("settings", "schedule")}
+    return begun["settings"] | begun["schedule"] | others
 
 
 def _announce(o: Options, images: Images) -> None:
@@ -381,8 +388,12 @@ def _fit(
             device=o.device,
             progress=not o.quiet and sys.stderr.isatty(),
         )
-    except KeyboardInterrupt:
-        if (o.folder / CHECKPOINT).exists():
+    except (HushError, KeyboardInterrupt) as stopped:
+        if not (o.folder / CHECKPOINT).exists():  # nothing came of it, so nothing stays of it
+            (o.folder / BEGUN).unlink(missing_ok=True)
+            with suppress(OSError):  # it holds something from before
+                o.folder.rmdir()
+        elif isinstance(stopped, KeyboardInterrupt):
             say("the same command with --resume goes on from here")
         raise
 

@@ -39,7 +39,16 @@ from hush.errors import HushError
 from hush.io import array, image, tiff
 from hush.record import SPATIAL, Record
 
-__all__ = ["FORMATS", "atomic", "check", "output_path", "read", "supported", "write"]
+__all__ = [
+    "FORMATS",
+    "atomic",
+    "check",
+    "check_target",
+    "output_path",
+    "read",
+    "supported",
+    "write",
+]
 
 
 def _anything(record: Record) -> None:
@@ -186,7 +195,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     ...     part.write_text("{}")
     """
     path = Path(path)
-    _check_target(path)
+    check_target(path)
     target = Path(os.path.realpath(path))  # through a link: replace the file, keep the link
     part = target.with_name(f".hush-{secrets.token_hex(6)}{''.join(target.suffixes[-2:])[-32:]}")
     try:
@@ -236,7 +245,7 @@ def output_path(
     else:
         path = Path(out)
     _format_for(path)
-    _check_target(path)
+    check_target(path)
     if _same_file(path, source):
         raise HushError(f"{path}: would replace the input; choose another output")
     return path
@@ -256,7 +265,7 @@ def _prepare(record: Record, path: Path) -> tuple[Format, Record]:
     fmt = _format_for(path)
     if record.source is not None and _same_file(path, record.source):
         raise HushError(f"{path}: is the input itself; choose another output")
-    _check_target(path)
+    check_target(path)
     try:
         record = _join_alpha(record)
         fmt.check(record)
@@ -308,7 +317,7 @@ def _join_alpha(record: Record) -> Record:
     return replace(record, data=np.concatenate([data, alpha], axis=axis))
 
 
-def _check_target(path: Path) -> None:
+def check_target(path: Path) -> None:
     """Raise HushError if a file at `path` cannot be created or replaced."""
     try:
         if path.is_dir():

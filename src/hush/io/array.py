@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -44,14 +47,21 @@ def split_key(path: Path) -> tuple[Path, str | None]:
     return (Path(file + ".npz"), key) if colon and not path.exists() else (path, None)
 
 
-def read_npy(path: Path) -> Record:
-    """The array in a .npy file, memory-mapped read-only."""
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Have what NumPy and zip say of a file they cannot read said for people."""
     try:
-        data = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
+        yield
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if "object" in str(error).lower():
             raise HushError("holds Python objects rather than numbers") from error
-        raise
+        raise HushError("is cut short or damaged; copy it again, or save it anew") from error
+
+
+def read_npy(path: Path) -> Record:
+    """The array in a .npy file, memory-mapped read-only."""
+    with _explained():
+        data = np.load(path, mmap_mode="r", allow_pickle=False)
     return Record(data, array_axes(data.shape))
 
 
@@ -64,7 +74,7 @@ def write_npy(record: Record, path: Path) -> None:
 def read_npz(path: Path) -> Record:
     """The one array in a .npz file, or the one that ``file.npz:key`` names."""
     file, key = split_key(path)
-    with zipfile.ZipFile(file) as archive:
+    with _explained(), zipfile.ZipFile(file) as archive:
         names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
         if not names:
             raise HushError("is a zip file without NumPy arrays")
@@ -78,12 +88,7 @@ def read_npz(path: Path) -> Record:
             raise HushError(f"has no array '{key}', only {', '.join(names)}")
         compressed = archive.getinfo(f"{key}.npy").compress_type != zipfile.ZIP_STORED
         with archive.open(f"{key}.npy") as stream:
-            try:
-                data = np.lib.format.read_array(stream, allow_pickle=False)
-            except ValueError as error:
-                if "object" in str(error).lower():
-                    raise HushError("holds Python objects rather than numbers") from error
-                raise
+            data = np.lib.format.read_array(stream, allow_pickle=False)
             stream.read()  # to the end, where the checksum is compared
     return Record(data, array_axes(data.shape), meta={"npz": (key, compressed)})
 

@@ -41,15 +41,30 @@ def load(path: str | Path) -> Denoiser:
     """
     from safetensors import SafetensorError, safe_open
 
+    path = Path(path)
+    if path.is_dir():
+        raise HushError(f"{path} is a folder; give the model in it, a .safetensors file")
     try:
         with safe_open(path, framework="pt") as f:
-            meta = json.loads((f.metadata() or {})["hush"])
+            written = (f.metadata() or {}).get("hush")
+            if written is None:
+                raise HushError(
+                    f"{path} holds tensors, but no model of hush; train one with hush train"
+                )
+            meta = json.loads(written)
             tensors = {key: f.get_tensor(key) for key in f.keys()}  # noqa: SIM118
         model = get(meta["method"])(**meta["config"])
         model.load_weights(tensors)
     except FileNotFoundError:
         raise HushError(f"there is no model at {path}; `hush models` lists those shipped") from None
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as e:
+    except SafetensorError:
+        if path.suffix == ".json":
+            weights = path.with_suffix(".safetensors")
+            raise HushError(f"{path} is a model's card; give the model, {weights}") from None
+        raise HushError(
+            f"{path} is not a whole .safetensors file; copy it again, or train one with hush train"
+        ) from None
+    except (KeyError, TypeError, ValueError, RuntimeError, OSError) as e:
         raise HushError(f"{path} is no readable hush model ({e}); train one with hush train") from e
     model.card_ = meta.get("card", {})  # type: ignore[attr-defined]
     return model

@@ -15,6 +15,10 @@ there are exchangeable with it, so with :math:`v_t = a\,v_0`
 Φ therefore estimates the *whole* noise, and the increment it is trained on is the share
 (a − 1)/a of that: noisy samples suffice. With a corpus of clean data v_0 = 0 and the share is 1.
 
+*Increments in pairs.* The target (a/(a−1))(s_t − s_0) is noisier than the collected sample. Most
+of that cancels between the states s_0 + Δ and s_0 − Δ, whose increments have the same law: what
+is left of the gradient's noise is the collected sample's own.
+
 *What Φ is told.* Not t but the noise's standard deviation at every pixel, from the process and
 the local mean: one number for Gaussian noise, a map for counting noise. Both networks are
 homogeneous and blind to offsets, so levels and units carry over from any range to any other.
@@ -56,6 +60,7 @@ from hush.sampling import enlarged, halved, walk_down
 from hush.schedule import Patches, Schedule
 from hush.tiling import tiled, tiles
 
+_LEAST = 0.5  #: smallest noise added in noisy-only training, relative to the most
 _FLOOR = 0.5 / 255  # levels below half an 8-bit step are not told apart
 
 
@@ -187,6 +192,8 @@ class MID(Denoiser):
 
         from hush.training import train
 
+        if not corpus:  # a collected patch makes two states
+            schedule = dataclasses.replace(schedule, batch=-(-schedule.batch // 2))
         self.networks_ = networks
         self.figures_ = train(
             networks,
@@ -228,7 +235,7 @@ class MID(Denoiser):
         kept = [i for i, level in enumerate(levels) if level > _FLOOR]
         if not kept:
             return self
-        schedule = Schedule(budget=seconds, learning_rate=2e-4, ema=0.99, seed=seed)
+        schedule = Schedule(budget=seconds, batch=8, learning_rate=2e-4, ema=0.99, seed=seed)
         training, held_out = zip(*(split(images[i]) for i in kept), strict=True)
         processes = [processes[i] for i in kept]
         other = copy.copy(self)
@@ -285,35 +292,38 @@ class MID(Denoiser):
         generator: torch.Generator,
     ) -> dict[str, Tensor]:
         """Eq. 9 on patches ``(B, C, h, w)``: clean ones where `given` is None, else collected."""
-        states, deviations, shares = [], [], []
+        collected, states, deviations, shares = [], [], [], []
         for s_0, process in zip(x, given, strict=True):
             if process is None:  # corpus: v_0 = 0, one jump to a drawn level
                 now = parse(self.ladder).draw(generator)
                 s_t, share = now.sample(s_0, generator), 1.0
                 if _uniform(generator) < self.stored:
                     s_t = (s_t * 255).round().clamp(0, 255) / 255
+                reached: tuple[Tensor, ...] = (s_t,)
             else:  # noisy-only: v_t = a·v_0 (eq. 1)
-                a = 1 + (self.added * (0.02 + 0.98 * _uniform(generator))) ** 2
-                now = process.scaled(a)
-                s_t, share = process.accumulate(s_0, a, generator)[0], 1 - 1 / a
-            states.append(s_t)
-            shares.append(share)
-            deviations.append(now.variance(_local_mean(s_t[None]))[0].sqrt())
+                a = 1 + (self.added * (_LEAST + (1 - _LEAST) * _uniform(generator))) ** 2
+                now, share = process.scaled(a), 1 - 1 / a
+                reached = process.accumulate_twice(s_0, a, generator)
+            for s_t in reached:
+                collected.append(s_0)
+                states.append(s_t)
+                shares.append(share)
+                deviations.append(now.variance(_local_mean(s_t[None]))[0].sqrt())
         s_t = torch.stack(states).contiguous(memory_format=torch.channels_last)
         deviation = torch.stack(deviations)
         shared = torch.tensor(shares, device=x.device)[:, None, None, None]
-        added = s_t - x  # Δ accumulated since s_0 (eq. 3)
+        added = s_t - torch.stack(collected)  # Δ accumulated since s_0 (eq. 3)
 
-        # Φ (eq. 7): the added share of the estimate of the whole noise. Squared errors grow
-        # with the level about as the level does; dividing by it lets all levels count.
+        # Φ (eq. 7), both sides over the added share: the estimate of the whole noise. Squared
+        # errors grow with the level about as the level does; dividing by it lets all count.
         told = deviation * torch.exp(self.jitter * _normal_like(shared, generator))
         whole = networks["noise"](s_t, told).float()
-        level = (shared * deviation.square()).mean((1, 2, 3)).sqrt() + _FLOOR
-        noise = ((shared * whole - added).square().mean((1, 2, 3)) / level).mean()
+        level = deviation.square().mean((1, 2, 3)).sqrt() + _FLOOR
+        noise = ((whole - added / shared).square().mean((1, 2, 3)) / level).mean()
 
         # Ψ (eq. 5): the level in each cell, on a logarithmic scale.
-        collected = (1 - shared) * deviation.square()
-        level = F.avg_pool2d(collected + added.square(), StepNet.cell).sqrt()
+        before = (1 - shared) * deviation.square()
+        level = F.avg_pool2d(before + added.square(), StepNet.cell).sqrt()
         told_by_step = networks["step"](s_t).float()
         step = ((told_by_step + _FLOOR) / (level + _FLOOR)).log().square().mean()
         return {"noise_loss": noise, "step_loss": 0.1 * step}

@@ -45,6 +45,8 @@ class Process:
     closed: ClassVar[bool] = True
     #: order of eq. 3's Taylor form where it stands in for the noise; 0: nothing is expanded
     taylor_order: ClassVar[int] = 0
+    #: an increment and its mirror image have the same law
+    symmetric: ClassVar[bool] = False
 
     def variance(self, x: T) -> T:
         """Variance of the noise at clean signal `x`, elementwise."""
@@ -66,6 +68,15 @@ class Process:
         Returns the new state and the increment, the difference of the two (eq. 3).
         """
         raise NotImplementedError
+
+    def accumulate_twice(
+        self, s: torch.Tensor, ratio: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Two states reached from `s`, by mirrored increments where these are `symmetric`."""
+        state, increment = self.accumulate(s, ratio, generator)
+        if self.symmetric:
+            return state, s - increment
+        return state, self.accumulate(s, ratio, generator)[0]
 
     def remove(self, s: torch.Tensor, increment: torch.Tensor) -> torch.Tensor:
         """Take a predicted increment off a state; exact, increments being differences."""
@@ -99,6 +110,7 @@ class Gaussian(Process):
 
     sigma: Level
     family: ClassVar[str] = "gaussian"
+    symmetric: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _check("the standard deviation of Gaussian noise", self.sigma, lowest=0.0)
@@ -181,6 +193,7 @@ class PoissonGaussian(Process):
     family: ClassVar[str] = "poisson-gaussian"
     closed: ClassVar[bool] = False
     taylor_order: ClassVar[int] = 1
+    symmetric: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _check("the Poisson gain", self.gain, lowest=0.0)

@@ -43,8 +43,8 @@ class View:
     """Three pictures of the same place.
 
     caption, difference : words under the slider and under what was removed; limit : the
-    difference that is black or white there; mark : where the detail is within this view, as
-    fractions (top, left, height, width).
+    difference that is black or white there, in the data's units; units : what those are called;
+    mark : where the detail is within this view, as fractions (top, left, height, width).
     """
 
     before: images.Picture
@@ -52,7 +52,8 @@ class View:
     removed: images.Picture
     caption: str
     difference: str
-    limit: str
+    limit: float
+    units: str
     mark: tuple[float, float, float, float] | None = None
 
 
@@ -125,6 +126,7 @@ def write_report(
         undefined=StrictUndefined,
     )
     environment.filters["options"] = _mark_options
+    environment.filters["number"] = plots.number
     page = environment.get_template("template.html.j2")
     html = page.render(title=title, sections=sections, version=_version(), tolerance=WHITE)
     with atomic(Path(path)) as temporary:
@@ -144,12 +146,15 @@ def section(result: Result, *, budget: float = BUDGET) -> Section:
     """
     noisy, clean = result.noisy.to_batch().data, result.record.to_batch().data
     stats = result.residual or residual_statistics(noisy, clean, result.process)
-    said = _all_warnings(result, stats)
+    # Whoever judged the residual has told what is wrong with it.
+    known = result.estimate.correlated
+    said = result.warnings if result.residual else [*result.warnings, *warnings(stats, known=known)]
 
     plane = images.choose_plane(result.noisy)
     before = noisy[plane.index][: plane.channels]
     after = clean[plane.index][: plane.channels]
-    limit = 3.5 * max(stats["rms"], stats["expected_rms"]) or 1 / full_range(noisy.dtype)
+    # Noise fills the range of gray; what is far weaker than expected is not blown up to that.
+    limit = max(3 * stats["rms"], stats["expected_rms"]) or 1 / full_range(noisy.dtype)
     scale, units = _units(result.noisy)
     views, shown, icon = _views(before, after, limit, budget, units)
 
@@ -163,7 +168,7 @@ def section(result: Result, *, budget: float = BUDGET) -> Section:
         parent=source.parent.name if source else "",
         facts=_facts(result.noisy),
         cards=cards,
-        warnings=said,
+        warnings=tuple(said),
         verdict=_verdict(stats),
         icon=icon,
         views=views,
@@ -210,7 +215,8 @@ def _views(
             removed=third,
             caption=caption,
             difference=f"Noisy minus denoised{means}; gray is 0",
-            limit=f"±{plots.number(scale * top)}{units}",
+            limit=scale * top,
+            units=units,
         )
 
     shown = f"black is {plots.number(low * scale)} and white {plots.number(high * scale)}"
@@ -260,17 +266,6 @@ def _cards(result: Result, stats: Mapping[str, Any], seconds: float) -> tuple[Ca
         Card("Method", result.method, ", ".join([*model, count, *start])),
         Card("Time", _seconds(seconds), speed),
     )
-
-
-def _all_warnings(result: Result, stats: dict[str, Any]) -> tuple[str, ...]:
-    """The result's and the residual's, each matter once: the noise may have been found to be
-    correlated before, and the residual judged by whoever made the result."""
-    said = list(result.warnings)
-    known = any("spatially correlated" in w for w in said)
-    for warning in warnings(stats, result.estimate):
-        if warning not in said and not (known and "spatially correlated" in warning):
-            said.append(warning)
-    return tuple(said)
 
 
 def _plots(result: Result, stats: Mapping[str, Any], scale: float, units: str) -> dict[str, str]:

@@ -118,11 +118,11 @@ def residual_statistics(
     }
 
 
-def warnings(residual: dict[str, Any], estimate: Any = None) -> list[str]:
+def warnings(residual: dict[str, Any], *, known: bool = False, adaptable: bool = True) -> list[str]:
     """What `residual_statistics` found wrong, one plain sentence or two each.
 
-    `estimate` (an ``Estimate``) adds what was known of the noise before: a denoiser made for
-    white noise leaves most of correlated noise in, so that its residual shows little of it.
+    `known` says that the noise was found to be correlated before, which whoever found it tells.
+    `adaptable` says that adapting the model to the file could help and has not been tried.
     """
     found: list[str] = []
     rms, expected, ratio = residual["rms"], residual["expected_rms"], residual["ratio"]
@@ -135,7 +135,6 @@ def warnings(residual: dict[str, Any], estimate: Any = None) -> list[str]:
                 "check the level with 'hush inspect'."
             )
         return found
-    correlated = bool(getattr(estimate, "correlated", False))
     lags = [
         (value, lag, {"y": "down", "x": "across"}[axis])
         for axis, values in residual["autocorrelation"].items()
@@ -151,11 +150,10 @@ def warnings(residual: dict[str, Any], estimate: Any = None) -> list[str]:
             f"({most:.2f}), as stripes and other patterns of a sensor are, and parts of the "
             "picture. Look at what was removed; a pattern is better taken off before denoising."
         )
-    elif correlated or (not residual["white"] and near > WHITE):
-        value = float(estimate.correlation) if correlated else near
+    elif not residual["white"] and near > WHITE and not known:
         found.append(
             f"The residual contains structure: the noise is spatially correlated (lag-1 "
-            f"{value:.2f}), while the method takes it to differ from pixel to pixel, so the "
+            f"{near:.2f}), while it was taken to differ from pixel to pixel, so the "
             "coarse part of it stays in the result. Try the raw file, before sharpening, "
             "demosaicing or JPEG compression, or a copy at half size."
         )
@@ -163,13 +161,13 @@ def warnings(residual: dict[str, Any], estimate: Any = None) -> list[str]:
         found.append(
             f"The residual contains structure: neighbouring pixels differ too much (lag-1 "
             f"{near:.2f}), so only the fine part of the noise was removed and the coarse "
-            "part stays in the result. Try --adapt 60s."
+            f"part stays in the result.{' Try --adapt 60s.' if adaptable else ''}"
         )
     if residual["structure"] > STRUCTURE:
         found.append(
             "The residual contains structure: more was removed along edges and texture than "
             f"elsewhere (correlation {residual['structure']:.2f}), so detail was lost. "
-            "Try a lower --strength, or --adapt 60s."
+            f"Try a lower --strength{', or --adapt 60s' if adaptable else ''}."
         )
     chance = 3 / math.sqrt(2 * residual["n"])  # of an rms, relative; felt by tiny images only
     if ratio is not None and ratio > MORE + chance:
@@ -182,7 +180,7 @@ def warnings(residual: dict[str, Any], estimate: Any = None) -> list[str]:
         found.append(
             f"Less was removed than the noise model predicts ({100 * ratio:.0f} %): either "
             "noise was left in, or the noise is weaker than its level says. "
-            "State the level with --noise, or try --adapt 60s."
+            f"State the level with --noise{', or try --adapt 60s' if adaptable else ''}."
         )
     tilt = residual["tilt"]
     if tilt is not None and not 1 / TILT < tilt < TILT:
