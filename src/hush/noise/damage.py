@@ -39,7 +39,7 @@ class Impulse(Process):
 
     def variance(self, x: T) -> T:
         bias = self.bias(x)
-        mean_square = 1 / 2 if self.values == "salt-and-pepper" else 1 / 3
+        mean_square = 1 / 2 if self._binary else 1 / 3
         return fixed(self.share) * (mean_square - x + x * x) - bias * bias
 
     def bias(self, x: T) -> T:
@@ -74,7 +74,7 @@ class Quantisation(Process):
     a takes the step to √a times itself. A state accumulates by rounding with dither to √(a − 1)
     steps: its error is uniform and independent of the state, so variances add, though a sum of
     uniform laws is not uniform. Rounding again without dither does not do: the second error
-    depends on the first, and several steps came to 0.4 to 1.7 times the variance.
+    depends on the first, and several steps can come to half or twice the variance.
 
     step : in signal units.
     """

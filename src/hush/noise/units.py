@@ -95,7 +95,8 @@ class Number:
             raise HushError(f"{self.what} must be one number, not the range {low:g}-{high:g}")
         if not (math.isfinite(low) and math.isfinite(high)) or low > high:
             example = "a number, or a range such as 5-50" if self.ranges else "a finite number"
-            raise HushError(f"{self.what} cannot be {value}; give {example}")
+            said = f"{low:g}-{high:g}" if isinstance(value, tuple) else f"{low:g}"
+            raise HushError(f"{self.what} cannot be {said}; give {example}")
         if low < self.lowest or (self.open_end and low == self.lowest):
             bound = "above" if self.open_end else "at least"
             raise HushError(f"{self.what} must be {bound} {self.lowest:g}, not {low:g}")
