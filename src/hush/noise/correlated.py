@@ -1,0 +1,169 @@
+"""Noise that neighbouring pixels share: blurred in part, or constant along rows or columns."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import operator
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from hush.noise.process import Process, T, normal
+from hush.noise.units import Level, fixed, level, nested, number, word
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Correlated(Process):
+    r"""Spatially correlated noise as in DiffDenoise, §4.1.
+
+    White noise n = y − E[y] is convolved with a Gaussian kernel k, brought back to its power
+    (divided by ‖k‖₂: the expected power, not the draw's, which keeps the law Gaussian where n
+    is), and mixed with a second draw m, both with weight 1/√2: (k∗n/‖k‖₂ + m)/√2. The
+    correlation at lag (i, j) is
+
+    .. math:: \rho_{ij} = \tfrac12 \delta_{ij} + \tfrac12 A_i A_j, \quad
+              A_d = \frac{\sum_i k_i k_{i+d}}{\sum_i k_i^2} = e^{-d^2 / 4w^2} \cdot
+              \begin{cases} 1 & d \text{ even} \\
+              \sum_i e^{-(i + 1/2)^2/w^2} / \sum_i e^{-i^2/w^2} & d \text{ odd,} \end{cases}
+
+    the fraction being 0.71 for w = 0.5 and 1.00 for w = 1.2.
+
+    The variance is exactly the white noise's if that is Gaussian, or wherever the signal is flat
+    over the kernel; elsewhere half of it is the kernel's average of the variances around.
+
+    Over Gaussian noise the ladder is closed: noise of the same spectrum is added. Over any other
+    it matches two moments: what is added has the variance (a − 1)·v(s), as in `PoissonGaussian`,
+    which is right to the relative order v/x² for a v that is not linear in the signal.
+
+    noise : the white process; kernel_width : the kernel's standard deviation w in pixels, over
+    the last two axes.
+    """
+
+    noise: Process = field(metadata=nested())
+    kernel_width: Level = field(
+        metadata=number("the kernel's width in pixels", open_end=True, highest=100.0)
+    )
+    family: ClassVar[str] = "correlated"
+    examples: ClassVar[tuple[str, ...]] = (
+        "correlated:6/255,1.2",
+        "correlated:poisson:200,0.5",
+        "correlated:gamma:100,1.2",
+        "correlated:poisson-gaussian:0.02/1,10/255,1.2",
+    )
+    white: ClassVar[bool] = False
+    symmetric: ClassVar[bool] = True
+
+    @property
+    def closed(self) -> bool:  # type: ignore[override]  # it depends on the noise underneath
+        return self.noise.normal
+
+    @property
+    def taylor_order(self) -> float:  # type: ignore[override]
+        return math.inf if self.noise.normal else 1
+
+    def variance(self, x: T) -> T:
+        return self.noise.variance(x)
+
+    def bias(self, x: T) -> T:
+        return self.noise.bias(x)
+
+    def scaled(self, ratio: float) -> Correlated:
+        return dataclasses.replace(self, noise=self.noise.scaled(ratio))
+
+    def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        mean, around = x + self.noise.bias(x), self._padded(x)
+        blurred = self.noise.sample(around, generator) - around - self.noise.bias(around)
+        return mean + self._mixed(blurred, self.noise.sample(x, generator) - mean)
+
+    def accumulate(
+        self, s: torch.Tensor, ratio: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        deviation = ((ratio - 1) * self.noise.variance(s)).sqrt()
+        around = self._padded(deviation)
+        blurred, second = around * normal(around, generator), deviation * normal(s, generator)
+        increment = self._mixed(blurred, second)
+        return s + increment, increment
+
+    def autocorrelation(self, radius: int) -> np.ndarray:
+        kernel = self._kernel()
+        lags = np.correlate(kernel, kernel, "full")
+        middle = len(kernel) - 1
+        one_way = np.zeros(2 * radius + 1)
+        reach = min(radius, middle)
+        one_way[radius - reach : radius + reach + 1] = lags[middle - reach : middle + reach + 1]
+        both = np.outer(one_way, one_way)
+        both[radius, radius] += 1
+        return both / 2
+
+    def _kernel(self) -> np.ndarray:
+        """One axis of the kernel out to four widths, of norm 1."""
+        width = fixed(self.kernel_width)
+        at = np.arange(-math.ceil(4 * width), math.ceil(4 * width) + 1)
+        kernel = np.exp(-0.5 * (at / width) ** 2)
+        return kernel / np.linalg.norm(kernel)
+
+    def _padded(self, x: torch.Tensor) -> torch.Tensor:
+        """``(n, 1, H, W)`` and the kernel's reach around it, so that borders are like the rest."""
+        import torch.nn.functional as F
+
+        reach = len(self._kernel()) // 2
+        return F.pad(x.reshape(-1, 1, *(1, 1, *x.shape)[-2:]), (reach,) * 4, mode="replicate")
+
+    def _mixed(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        """(k∗first + second)/√2; tap by tap is faster than a convolution in torch, in any dtype."""
+        taps = list(enumerate(self._kernel().tolist()))
+        height, width = (size + 1 - len(taps) for size in first.shape[-2:])
+        first = _sum(tap * first[..., i : i + height, :] for i, tap in taps)
+        first = _sum(tap * first[..., i : i + width] for i, tap in taps)
+        return (first.reshape(second.shape) + second) / math.sqrt(2)
+
+
+@dataclass(frozen=True)
+class Stripes(Process):
+    """One Gaussian offset for each row, or each column, of every plane; closed: variances add.
+
+    sigma : the offsets' standard deviation; along : what has an offset of its own.
+    """
+
+    sigma: Level = field(metadata=level("the standard deviation of stripes"))
+    along: str = field(default="rows", metadata=word("rows", "columns"))
+    family: ClassVar[str] = "stripes"
+    examples: ClassVar[tuple[str, ...]] = ("stripes:5/255", "stripes:5/255,columns")
+    white: ClassVar[bool] = False
+    symmetric: ClassVar[bool] = True
+
+    def variance(self, x: T) -> T:
+        return 0 * x + fixed(self.sigma) ** 2
+
+    def scaled(self, ratio: float) -> Stripes:
+        return dataclasses.replace(self, sigma=fixed(self.sigma) * math.sqrt(ratio))
+
+    def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        plane = x.reshape(1, -1) if x.ndim < 2 else x
+        lines = plane[..., :1] if self.along == "rows" else plane[..., :1, :]
+        return (plane + fixed(self.sigma) * normal(lines, generator)).reshape(x.shape)
+
+    def accumulate(
+        self, s: torch.Tensor, ratio: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        state = self.scaled(ratio - 1).sample(s, generator)
+        return state, state - s
+
+    def autocorrelation(self, radius: int) -> np.ndarray:
+        lags = np.zeros((2 * radius + 1, 2 * radius + 1))
+        if self.along == "rows":
+            lags[radius] = 1
+        else:
+            lags[:, radius] = 1
+        return lags
+
+
+def _sum(terms: Iterable[torch.Tensor]) -> torch.Tensor:
+    return functools.reduce(operator.add, terms)

@@ -1,0 +1,192 @@
+"""Damage to an image that was already there: impulses, quantisation, JPEG."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from hush.errors import HushError
+from hush.noise.process import Process, T, uniform
+from hush.noise.units import Level, fixed, level, number, word
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Impulse(Process):
+    """A share p of the pixels is replaced: by black or white, or by a value from [0, 1).
+
+    Closed: replacing twice is replacing. E[(y − x)²] = p·E[(w − x)²] for a replacement w, so the
+    ratio a multiplies p (not 1 − (1 − p)^a: this is the noise's power about x; the variance is
+    smaller by the square of `bias`). To come to a·p from p, a share q = (a − 1)·p/(1 − p) of all
+    pixels is replaced, some of them for the second time. Hence increments add to first order in
+    p: E[s_t − s_0 | s_t = w] is the share 1 − 1/a of the noise plus (1 − 1/a)·p/(1 − p)·(w − E[w]).
+
+    share : p; values : what replaces a pixel.
+    """
+
+    share: Level = field(metadata=number("the share of replaced pixels", highest=1.0))
+    values: str = field(default="salt-and-pepper", metadata=word("salt-and-pepper", "random"))
+    family: ClassVar[str] = "impulse"
+    examples: ClassVar[tuple[str, ...]] = ("impulse:0.1", "impulse:0.1,random", "impulse:0.02-0.2")
+    taylor_order: ClassVar[float] = 1
+
+    def variance(self, x: T) -> T:
+        bias = self.bias(x)
+        mean_square = 1 / 2 if self._binary else 1 / 3
+        return fixed(self.share) * (mean_square - x + x * x) - bias * bias
+
+    def bias(self, x: T) -> T:
+        return fixed(self.share) * (0.5 - x)
+
+    def scaled(self, ratio: float) -> Impulse:
+        return dataclasses.replace(self, share=ratio * fixed(self.share))
+
+    def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        hit = uniform(x, generator) < fixed(self.share)
+        values = uniform(x, generator)
+        return values.round().where(hit, x) if self._binary else values.where(hit, x)
+
+    def accumulate(
+        self, s: torch.Tensor, ratio: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        before, after = fixed(self.share), fixed(self.scaled(ratio).share)
+        again = (after - before) / (1 - before) if before < 1 else 0.0
+        state = dataclasses.replace(self, share=again).sample(s, generator)
+        return state, state - s
+
+    @property
+    def _binary(self) -> bool:
+        return self.values == "salt-and-pepper"
+
+
+@dataclass(frozen=True)
+class Quantisation(Process):
+    """Rounding to multiples of a step; variance step²/12 for signals that span many steps.
+
+    Not closed, and no randomness in a sample: noise only in that the signal is unknown. The ratio
+    a takes the step to √a times itself. A state accumulates by rounding with dither to √(a − 1)
+    steps: its error is uniform and independent of the state, so variances add, though a sum of
+    uniform laws is not uniform. Rounding again without dither does not do: the second error
+    depends on the first, and several steps can come to half or twice the variance.
+
+    step : in signal units.
+    """
+
+    step: Level = field(metadata=level("the quantisation step"))
+    family: ClassVar[str] = "quantisation"
+    examples: ClassVar[tuple[str, ...]] = ("quantisation:4/255", "quantisation:4-32/255")
+    closed: ClassVar[bool] = False
+    taylor_order: ClassVar[float] = 0
+
+    def variance(self, x: T) -> T:
+        return 0 * x + fixed(self.step) ** 2 / 12
+
+    def scaled(self, ratio: float) -> Quantisation:
+        return Quantisation(fixed(self.step) * math.sqrt(ratio))
+
+    def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        step = fixed(self.step)
+        return (x / step).round() * step if step else 1 * x
+
+    def accumulate(
+        self, s: torch.Tensor, ratio: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        step = fixed(self.step) * math.sqrt(ratio - 1)
+        # What rounding s + d and taking d off again leaves, for a uniform dither d.
+        increment = step * (uniform(s, generator) - 0.5)
+        return s + increment, increment
+
+
+#: luminance steps at quality 50 (ITU-T T.81, table K.1)
+_STEPS = (
+    (16, 11, 10, 16, 24, 40, 51, 61),
+    (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56),
+    (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77),
+    (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101),
+    (72, 92, 95, 98, 112, 100, 103, 99),
+)
+
+
+@dataclass(frozen=True)
+class JPEG(Process):
+    """JPEG at a quality: each plane of the last two axes as an 8-bit gray image, cut to [0, 1].
+
+    Quantisation of 8×8 cosine coefficients, so all said there holds: the ratio a takes the
+    table's steps q to √a times themselves; a state accumulates by compressing again at √(a − 1)
+    times the steps, with the blocks elsewhere (as after a crop: on the same blocks the second
+    error would depend on the first); the increment is F(s) − s, and only two moments agree. The
+    variance is that of coefficients that span their steps, mean(q²)/12 and twice a pixel's
+    rounding; it is an upper bound where they do not, as in smooth places. Steps are whole
+    numbers from 1 to 255, so the ladder is coarse near quality 100 and ends at 1.
+
+    quality : 1 to 100 as in libjpeg, with fractions.
+    """
+
+    quality: Level = field(metadata=number("the JPEG quality", lowest=1.0, highest=100.0))
+    family: ClassVar[str] = "jpeg"
+    examples: ClassVar[tuple[str, ...]] = ("jpeg:75", "jpeg:10-90")
+    closed: ClassVar[bool] = False
+    taylor_order: ClassVar[float] = 0
+    white: ClassVar[bool] = False
+
+    def variance(self, x: T) -> T:
+        steps = _table(self._percent())
+        return 0 * x + float(np.mean(steps.astype(float) ** 2) + 2) / 12 / 255**2
+
+    def scaled(self, ratio: float) -> JPEG:
+        percent = self._percent() * math.sqrt(ratio)
+        if percent > 5000:
+            most = (5000 / self._percent()) ** 2
+            raise HushError(
+                f"{self.spec()} can be made at most {most:.4g} times as noisy, not {ratio:.4g}"
+            )
+        return JPEG(5000 / percent if percent > 100 else 100 - percent / 2)
+
+    def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        return _compressed(x, self._percent())
+
+    def accumulate(
+        self, s: torch.Tensor, ratio: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if ratio == 1:
+            return s, 0 * s
+        plane = s.reshape(*(1, 1, *s.shape)[-max(2, s.ndim) :])
+        shift = divmod(1 + int(63 * float(uniform(s.new_zeros(()).double(), generator))), 8)
+        moved = _compressed(plane.roll(shift, (-2, -1)), self._percent() * math.sqrt(ratio - 1))
+        state = moved.roll((-shift[0], -shift[1]), (-2, -1)).reshape(s.shape)
+        return state, state - s
+
+    def _percent(self) -> float:
+        """What libjpeg multiplies the table's steps with."""
+        quality = fixed(self.quality)
+        return 5000 / quality if quality < 50 else 200 - 2 * quality
+
+
+def _table(percent: float) -> np.ndarray:
+    return np.clip(np.floor((np.array(_STEPS) * percent + 50) / 100), 1, 255).astype(int)
+
+
+def _compressed(x: torch.Tensor, percent: float) -> torch.Tensor:
+    import torch
+    from PIL import Image
+
+    tables = [_table(percent).ravel().tolist()]
+    stored = (x.double().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+    planes = stored.reshape(-1, *(1, 1, *x.shape)[-2:])
+    result = np.empty_like(planes)
+    for i, plane in enumerate(planes):
+        file = io.BytesIO()
+        Image.fromarray(plane).save(file, "JPEG", qtables=tables)
+        with Image.open(file) as image:
+            result[i] = np.asarray(image)
+    return torch.as_tensor(result.reshape(x.shape)).to(x) / 255

@@ -1,0 +1,147 @@
+"""Noise of magnitudes, as in MRI: Rician from one coil, non-central χ from several.
+
+The formulas are those of Koay and Basser (2006), "Analytically exact correction scheme for signal
+extraction from noisy magnitude MR signals", and, for several coils, Constantinides et al. (1997).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from hush.noise.process import Process, T, normal
+from hush.noise.units import Level, fixed, level, number
+
+if TYPE_CHECKING:
+    import torch
+
+_HIGHEST_SNR = 1e3  # beyond it the magnitude's variance is σ² to a part in a million
+
+
+@dataclass(frozen=True)
+class _Magnitude(Process):
+    """The root of the sum of squares of complex Gaussian channels.
+
+    The law is closed: isotropic noise may be added along any direction, so the magnitude is
+    taken as a complex number, complex noise is added to it and the magnitude taken again. The
+    ratio a is that of the complex noise's variances σ². Magnitudes themselves do not add: s + n
+    is |s + n₁ + i·n₂| ≈ s + n₁ to first order, the next term n₂²/2s is the bias.
+
+    sigma : standard deviation of each channel's real and imaginary part.
+    """
+
+    sigma: Level = field(metadata=level("the standard deviation of each part"))
+    taylor_order: ClassVar[float] = 1
+
+    @property
+    def _coils(self) -> int:
+        raise NotImplementedError
+
+    def variance(self, x: T) -> T:
+        """Of the magnitude at the noise-free amplitude |x|: σ² far above the noise, less below."""
+        sigma = fixed(self.sigma)
+        if sigma == 0:
+            return 0 * x
+        return _apply(lambda v: sigma**2 * _variance(np.abs(v) / sigma, self._coils), x)
+
+    def bias(self, x: T) -> T:
+        """E[M] − x, from E[M²] = x² + 2Lσ² for L coils; σ√(π/2) at x = 0 for one."""
+        sigma = fixed(self.sigma)
+        if sigma == 0:
+            return abs(x) - x
+        return _apply(lambda v: sigma * _mean(np.abs(v) / sigma, self._coils) - v, x)
+
+    def unbias(self, mean: T) -> T:
+        """The amplitude whose magnitudes have this mean; 0 below the noise floor (Koay)."""
+        sigma = fixed(self.sigma)
+        if sigma == 0:
+            return 1 * mean
+        snr, _ = _table(self._coils)
+        means = _mean(snr, self._coils)
+
+        def amplitude(m: np.ndarray) -> np.ndarray:
+            near = np.interp(m / sigma, means, snr**2)  # the mean is smooth in SNR²
+            far = (m / sigma) ** 2 + 1 - 2 * self._coils
+            return sigma * np.sqrt(np.where(m / sigma < means[-1], near, far))
+
+        return _apply(amplitude, mean)
+
+    def scaled(self, ratio: float) -> Process:
+        return dataclasses.replace(self, sigma=fixed(self.sigma) * math.sqrt(ratio))
+
+    def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        sigma = fixed(self.sigma)
+        squares = (x + sigma * normal(x, generator)).square()
+        for _ in range(2 * self._coils - 1):
+            squares = squares + (sigma * normal(x, generator)).square()
+        return squares.sqrt()
+
+    def accumulate(
+        self, s: torch.Tensor, ratio: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        state = self.scaled(ratio - 1).sample(s, generator)
+        return state, state - s
+
+
+@dataclass(frozen=True)
+class Rician(_Magnitude):
+    """Magnitude of one complex channel."""
+
+    family: ClassVar[str] = "rician"
+    examples: ClassVar[tuple[str, ...]] = ("rician:10/255", "rician:0.3", "rician:2-20/255")
+
+    @property
+    def _coils(self) -> int:
+        return 1
+
+
+@dataclass(frozen=True)
+class NonCentralChi(_Magnitude):
+    """Root of the sum of squares over `coils` complex channels of the same noise."""
+
+    coils: int = field(metadata=number("the number of coils", lowest=1, whole=True, ranges=False))
+    family: ClassVar[str] = "noncentral-chi"
+    examples: ClassVar[tuple[str, ...]] = ("noncentral-chi:10/255,4",)
+
+    @property
+    def _coils(self) -> int:
+        return self.coils
+
+
+@functools.lru_cache(maxsize=8)
+def _table(coils: int) -> tuple[np.ndarray, np.ndarray]:
+    """Signal-to-noise ratios, and the magnitude's variance in units of σ² at each.
+
+    The mean is √2·Γ(L + ½)/Γ(L)·₁F₁(−½; L; −SNR²/2), in units of σ. The function is smooth and
+    costs microseconds a value: between 4096 nodes a straight line is right to 1e-6.
+    """
+    from scipy.special import gammaln, hyp1f1
+
+    snr = np.sinh(np.linspace(0, math.asinh(_HIGHEST_SNR), 4096))
+    at_zero = math.sqrt(2) * math.exp(gammaln(coils + 0.5) - gammaln(coils))
+    mean = at_zero * hyp1f1(-0.5, coils, -(snr**2) / 2)
+    return snr, snr**2 + 2 * coils - mean**2
+
+
+def _variance(snr: np.ndarray, coils: int) -> np.ndarray:
+    return np.interp(snr, *_table(coils))
+
+
+def _mean(snr: np.ndarray, coils: int) -> np.ndarray:
+    return np.sqrt(snr**2 + 2 * coils - _variance(snr, coils))
+
+
+def _apply(function: Callable[[np.ndarray], np.ndarray], x: Any) -> Any:
+    """A NumPy function of a number, an array or a tensor, as one of the same type."""
+    if hasattr(x, "detach"):  # a tensor, on whatever device
+        import torch
+
+        return torch.as_tensor(function(x.detach().cpu().double().numpy())).to(x)
+    result = function(np.asarray(x, np.float64))
+    return result.astype(x.dtype) if hasattr(x, "dtype") else float(result)

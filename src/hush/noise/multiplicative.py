@@ -1,0 +1,90 @@
+"""Noise that multiplies the signal: looks of a radar or laser (Gamma), speckle in the logarithm."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from hush.noise.process import Process, T, normal, seeded
+from hush.noise.units import Level, fixed, number
+from hush.noise.white import Gaussian
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Gamma(Process):
+    """y = x·g with g ~ Gamma(L, rate L), of mean 1 and variance 1/L; closed by beta thinning.
+
+    With L' = L/a and B ~ Beta(L', L − L'), g·B and g·(1 − B) are independent Gamma(L') and
+    Gamma(L − L') of rate L: what is kept says nothing about what is taken away, as with counts,
+    and s·B·a is a state of shape L'. DiffDenoise's Gamma noise (§4.1, α = β = 100 or 500).
+
+    shape : L, for speckle the number of looks.
+    """
+
+    shape: Level = field(metadata=number("the Gamma shape", open_end=True))
+    family: ClassVar[str] = "gamma"
+    examples: ClassVar[tuple[str, ...]] = ("gamma:100", "gamma:4", "gamma:50-500")
+
+    def variance(self, x: T) -> T:
+        return x * x / fixed(self.shape)
+
+    def scaled(self, ratio: float) -> Process:
+        return Gamma(fixed(self.shape) / ratio) if ratio else Gaussian(0.0)
+
+    def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        import torch
+
+        shape = fixed(self.shape)
+        factor = seeded(generator).gamma(shape, 1 / shape, tuple(x.shape))
+        return x * torch.as_tensor(factor).to(x)
+
+    def accumulate(
+        self, s: torch.Tensor, ratio: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        kept = fixed(self.shape) / ratio
+        taken = fixed(self.shape) - kept
+        if taken == 0:
+            return s, 0 * s
+        share = seeded(generator).beta(kept, taken, tuple(s.shape))
+        state = s * torch.as_tensor(share * ratio).to(s)
+        return state, state - s
+
+
+@dataclass(frozen=True)
+class Speckle(Process):
+    """log y = log x + n − σ²/2 with n ~ N(0, σ²), so that E[y] = x; closed: logarithms add.
+
+    The ratio a is that of the variances σ² of the *logarithm* (eq. 2's "multiplicative noise is
+    additive in the log domain"): there, differences are exchangeable Gaussian increments, and
+    removing a share is exact (up to the known −σ²/2). On the values themselves it is first
+    order: F(s, n) = s·exp(n) ≈ s + s·n.
+
+    sigma : standard deviation of the logarithm, a plain number.
+    """
+
+    sigma: Level = field(metadata=number("the standard deviation of the logarithm"))
+    family: ClassVar[str] = "speckle"
+    examples: ClassVar[tuple[str, ...]] = ("speckle:0.2", "speckle:0.1-0.5")
+    taylor_order: ClassVar[float] = 1
+
+    def variance(self, x: T) -> T:
+        return x * x * math.expm1(fixed(self.sigma) ** 2)
+
+    def scaled(self, ratio: float) -> Speckle:
+        return Speckle(fixed(self.sigma) * math.sqrt(ratio))
+
+    def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        sigma = fixed(self.sigma)
+        return x * (sigma * normal(x, generator) - sigma**2 / 2).exp()
+
+    def accumulate(
+        self, s: torch.Tensor, ratio: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        state = Speckle(fixed(self.sigma) * math.sqrt(ratio - 1)).sample(s, generator)
+        return state, state - s

@@ -1,0 +1,192 @@
+r"""Noise as a ladder: what every process states.
+
+MID (its eqs. 1-3) takes a collected sample to be a state *within* a noise accumulation. A
+`Process` is the noise a state carries: it knows its variance at a clean signal and can
+`accumulate` further noise of its own kind, up to a `ratio` :math:`a = v_t / v_0` times its
+variance. All families share one ladder,
+
+.. math:: v_t(x) = a\, v_0(x), \qquad a \ge 1,
+
+so that exchangeability holds with one number for the whole sample, however its level varies:
+:math:`E[s_t - x \mid s_t] = \tfrac{a}{a-1} E[s_t - s_0 \mid s_t]`.
+
+Signals are in units of full range 1. Random numbers come from the generator that is passed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+import numpy as np
+
+from hush.errors import HushError
+from hush.noise.units import Unit
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    import torch
+
+T = TypeVar("T", float, "np.ndarray", "torch.Tensor")
+
+
+@dataclass(frozen=True)
+class Process:
+    """The noise a state carries.
+
+    A subclass is a frozen dataclass. Its fields are its level, each with its unit
+    (`hush.noise.units`), and it states
+
+    - its law: `sample`, with `variance` and, where E[y] ≠ x, `bias`;
+    - its ladder: `scaled` (the process at another level) and `accumulate` (a state at that
+      level), whether it is `closed`, and what subtracting an increment leaves (`taylor_order`);
+    - its dependence between pixels: `white`, or `autocorrelation`.
+
+    The increment is the difference of two states, so subtracting a known one is exact in every
+    family. What differs is whether a *predicted* increment tells the whole noise.
+    """
+
+    #: the command line's name
+    family: ClassVar[str]
+    #: a spec of every variant, for messages and tests
+    examples: ClassVar[tuple[str, ...]] = ()
+    #: accumulating in one jump or in several gives the same law, that of `scaled`
+    closed: ClassVar[bool] = True
+    #: Order in the noise n to which increments add (eq. 3). Infinite: they are exchangeable, and
+    #: a share of them is that share of the whole noise. 1: they are up to O(n²), as Taylor has
+    #: it. 0: F is not smooth, and only moments agree.
+    taylor_order: ClassVar[float] = math.inf
+    #: the pixels' noise is independent, given the clean signal
+    white: ClassVar[bool] = True
+    #: an increment and its mirror image have the same law
+    symmetric: ClassVar[bool] = False
+    #: normally distributed and independent of the signal
+    normal: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        for name, unit in self._units().items():
+            unit.check(getattr(self, name))
+
+    def variance(self, x: T) -> T:
+        """Variance of the noise at clean signal `x`, elementwise."""
+        raise NotImplementedError
+
+    def bias(self, x: T) -> T:
+        """E[y] − x at clean signal `x`, elementwise."""
+        return 0 * x
+
+    def scaled(self, ratio: float) -> Process:
+        """The process whose variance is `ratio` times this one's; 0 is no noise.
+
+        Where the variance is no multiple of one level (`Speckle`, the magnitudes, `Impulse`),
+        `ratio` multiplies what accumulates; the family says what that is.
+        """
+        raise NotImplementedError
+
+    def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """A noisy observation of the clean signal `x`, same shape."""
+        raise NotImplementedError
+
+    def accumulate(
+        self, s: torch.Tensor, ratio: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """From state `s` to the state with `ratio` ≥ 1 times the variance (eq. 1).
+
+        Returns the new state and the increment, the difference of the two (eq. 3).
+        """
+        raise NotImplementedError
+
+    def accumulate_twice(
+        self, s: torch.Tensor, ratio: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Two states reached from `s`, by mirrored increments where these are `symmetric`."""
+        state, increment = self.accumulate(s, ratio, generator)
+        if self.symmetric:
+            return state, s - increment
+        return state, self.accumulate(s, ratio, generator)[0]
+
+    def autocorrelation(self, radius: int) -> np.ndarray:
+        """Correlation of the noise at lags −radius … radius, ``(2r + 1, 2r + 1)``, centre 1."""
+        if not self.white:
+            raise HushError(f"the autocorrelation of {self.family} noise has no formula here")
+        lags = np.zeros((2 * radius + 1, 2 * radius + 1))
+        lags[radius, radius] = 1
+        return lags
+
+    def draw(self, generator: torch.Generator) -> Process:
+        """This process with every range replaced by one level drawn from it."""
+        levels = {n: u.draw(getattr(self, n), generator) for n, u in self._units().items()}
+        return dataclasses.replace(self, **levels)
+
+    def spec(self, full_range: float = 1.0) -> str:
+        """The text that `parse` reads back; levels in units where full range is `full_range`."""
+        units, defaults = self._units(), self._defaults()
+        names = list(units)
+        while names and names[-1] in defaults and getattr(self, names[-1]) == defaults[names[-1]]:
+            names.pop()
+        values = [units[name].write(getattr(self, name), full_range) for name in names]
+        return f"{self.family}:{','.join(values)}"
+
+    @classmethod
+    def read(cls, text: str, full_range: float) -> Self:
+        """The process whose arguments `text` lists. ValueError says what does not read."""
+        units = cls._units()
+        # Split from the right: the first argument may be a spec with commas of its own.
+        parts = text.rsplit(",", len(units) - 1)
+        if len(parts) < len(units) - len(cls._defaults()):
+            raise ValueError("a value is missing")
+        values = [u.read(p, full_range) for u, p in zip(units.values(), parts, strict=False)]
+        return cls(*values)
+
+    @classmethod
+    def usage(cls) -> str:
+        """How the spec is put together: ``poisson-gaussian:GAIN,SIGMA[,OFFSET]``."""
+        defaults = cls._defaults()
+        names = [f"[,{n.upper()}]" if n in defaults else f",{n.upper()}" for n in cls._units()]
+        return f"{cls.family}:{''.join(names).removeprefix(',')}"
+
+    @classmethod
+    def _units(cls) -> dict[str, Unit]:
+        fields = dataclasses.fields(cls)
+        return {f.name: f.metadata["unit"] for f in fields if "unit" in f.metadata}
+
+    @classmethod
+    def _defaults(cls) -> dict[str, object]:
+        fields = dataclasses.fields(cls)
+        return {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
+
+
+def positive(x: T) -> T:
+    return x * (x > 0)
+
+
+def wide(x: torch.Tensor) -> torch.Tensor:
+    """`x` in at least single precision: counts are not whole in half of it."""
+    import torch
+
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def normal(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Standard normal draws of `x`'s shape."""
+    import torch
+
+    return torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
+
+
+def uniform(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Draws from [0, 1) of `x`'s shape."""
+    import torch
+
+    return torch.rand(x.shape, dtype=x.dtype, device=x.device, generator=generator)
+
+
+def seeded(generator: torch.Generator) -> np.random.Generator:
+    """NumPy's generator, seeded by the next draw: for laws that torch draws with no generator."""
+    import torch
+
+    seed = torch.randint(2**63 - 1, (), generator=generator, device=generator.device)
+    return np.random.default_rng(int(seed))

@@ -1,0 +1,178 @@
+"""How one argument of a process is written in a spec: its unit, its bounds, its text.
+
+A process states the unit of each of its fields in the field's metadata::
+
+    sigma: Level = field(metadata=level("the standard deviation of Gaussian noise"))
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hush.errors import HushError
+
+if TYPE_CHECKING:
+    import torch
+
+Level = float | tuple[float, float]  #: one level, or the (lowest, highest) of a range
+
+
+class Unit(Protocol):
+    """What an argument is measured in. `read` raises ValueError, `check` raises HushError."""
+
+    def read(self, text: str, full_range: float) -> Any: ...
+
+    def write(self, value: Any, full_range: float) -> str: ...
+
+    def check(self, value: Any) -> None: ...
+
+    def draw(self, value: Any, generator: torch.Generator) -> Any: ...
+
+
+def level(what: str, **bounds: Any) -> dict[str, Unit]:
+    """A signal's value: a bare number is in the data's own units, a/b on a scale up to b."""
+    return {"unit": Number(what, scaled=True, **bounds)}
+
+
+def number(what: str, **bounds: Any) -> dict[str, Unit]:
+    """A count, a share, a width in pixels: the same on data of any range."""
+    return {"unit": Number(what, **bounds)}
+
+
+def word(*choices: str) -> dict[str, Unit]:
+    """One of a few words."""
+    return {"unit": Word(choices)}
+
+
+def nested() -> dict[str, Unit]:
+    """Noise within noise, written as its own spec; bare numbers are Gaussian noise."""
+    return {"unit": Nested()}
+
+
+_DIGITS = r"\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?"
+_LEVEL = re.compile(rf"(-?(?:{_DIGITS}))(?:-({_DIGITS}))?(?:/({_DIGITS}))?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number ``a`` or a range ``a-c``; where `scaled`, also ``a/b`` and ``a-c/b``."""
+
+    what: str
+    lowest: float = 0.0
+    highest: float = math.inf
+    open_end: bool = False  # the lowest itself is left out
+    whole: bool = False
+    ranges: bool = True
+    scaled: bool = False
+
+    def read(self, text: str, full_range: float) -> Level:
+        match = _LEVEL.fullmatch(text.strip())
+        if match is None:
+            raise ValueError(f"'{text.strip()}' is no number")
+        low, high, scale = match.groups()
+        if scale and not self.scaled:
+            raise ValueError(f"{self.what} takes no scale")
+        if scale and float(scale) == 0:
+            raise ValueError("nothing can be a share of 0")
+        unit = float(scale) if scale else full_range if self.scaled else 1.0
+        if high is not None:
+            return float(low) / unit, float(high) / unit
+        value = float(low) / unit
+        return int(value) if self.whole and value.is_integer() else value
+
+    def write(self, value: Level, full_range: float) -> str:
+        top = digits(full_range)
+        unit = float(top) if self.scaled else 1.0
+        text = "-".join(digits(v * unit) for v in _ends(value, distinct=True))
+        return text if unit == 1 else f"{text}/{top}"
+
+    def check(self, value: Level) -> None:
+        low, high = _ends(value)
+        if isinstance(value, tuple) and not self.ranges:
+            raise HushError(f"{self.what} must be one number, not the range {low:g}-{high:g}")
+        if not (math.isfinite(low) and math.isfinite(high)) or low > high:
+            example = "a number, or a range such as 5-50" if self.ranges else "a finite number"
+            said = f"{low:g}-{high:g}" if isinstance(value, tuple) else f"{low:g}"
+            raise HushError(f"{self.what} cannot be {said}; give {example}")
+        if low < self.lowest or (self.open_end and low == self.lowest):
+            bound = "above" if self.open_end else "at least"
+            raise HushError(f"{self.what} must be {bound} {self.lowest:g}, not {low:g}")
+        if high > self.highest:
+            raise HushError(f"{self.what} must be at most {self.highest:g}, not {high:g}")
+        if self.whole and low != int(low):
+            raise HushError(f"{self.what} must be a whole number, not {low:g}")
+
+    def draw(self, value: Level, generator: torch.Generator) -> float:
+        if not isinstance(value, tuple):
+            return value
+        import torch
+
+        share = float(torch.rand((), generator=generator, device=generator.device))
+        return value[0] + (value[1] - value[0]) * share
+
+
+@dataclass(frozen=True)
+class Word:
+    """One of `choices`."""
+
+    choices: tuple[str, ...]
+
+    def read(self, text: str, full_range: float) -> str:
+        return text.strip()
+
+    def write(self, value: str, full_range: float) -> str:
+        return value
+
+    def check(self, value: str) -> None:
+        if value not in self.choices:
+            raise HushError(f"'{value}' is none of {', '.join(self.choices)}")
+
+    def draw(self, value: str, generator: torch.Generator) -> str:
+        return value
+
+
+@dataclass(frozen=True)
+class Nested:
+    """A process that another one is made from; its pixels must be independent."""
+
+    def read(self, text: str, full_range: float) -> Any:
+        from hush.noise.processes import parse  # it reads this module's units
+
+        return parse(text if ":" in text else f"gaussian:{text}", full_range)
+
+    def write(self, value: Any, full_range: float) -> str:
+        return value.spec(full_range).removeprefix("gaussian:")
+
+    def check(self, value: Any) -> None:
+        if not value.white:
+            raise HushError(f"noise of independent pixels is needed here, not {value.spec()}")
+
+    def draw(self, value: Any, generator: torch.Generator) -> Any:
+        return value.draw(generator)
+
+
+def digits(value: float) -> str:
+    """A number with five significant digits, a whole one with all of its own."""
+    if math.isinf(value):
+        return str(value)
+    if abs(value - round(value)) > 1e-9 * abs(value):
+        value = float(f"{value:.5g}")
+        if value != round(value):
+            return f"{value:.5g}"
+    return str(round(value))
+
+
+def fixed(value: Level) -> float:
+    """The level, which must not be a range."""
+    if isinstance(value, tuple):
+        raise HushError(f"one level is needed here, not the range {value[0]:g}-{value[1]:g}")
+    return value
+
+
+def _ends(value: Level, distinct: bool = False) -> tuple[float, ...]:
+    if isinstance(value, tuple):
+        return value
+    return (value,) if distinct else (value, value)

@@ -1,0 +1,134 @@
+"""White noise: Gaussian, counting, and both."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from hush.noise.process import Process, T, normal, positive, wide
+from hush.noise.units import Level, fixed, level, number
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Gaussian(Process):
+    """Additive white Gaussian noise; closed: variances add.
+
+    sigma : standard deviation.
+    """
+
+    sigma: Level = field(metadata=level("the standard deviation of Gaussian noise"))
+    family: ClassVar[str] = "gaussian"
+    examples: ClassVar[tuple[str, ...]] = ("gaussian:25/255", "gaussian:5-50/255")
+    symmetric: ClassVar[bool] = True
+    normal: ClassVar[bool] = True
+
+    def variance(self, x: T) -> T:
+        return 0 * x + fixed(self.sigma) ** 2
+
+    def scaled(self, ratio: float) -> Gaussian:
+        return Gaussian(fixed(self.sigma) * math.sqrt(ratio))
+
+    def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        return x + fixed(self.sigma) * normal(x, generator)
+
+    def accumulate(
+        self, s: torch.Tensor, ratio: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        increment = fixed(self.sigma) * math.sqrt(ratio - 1) * normal(s, generator)
+        return s + increment, increment
+
+
+@dataclass(frozen=True)
+class Poisson(Process):
+    """Counting noise; closed: thinned counts are again Poisson.
+
+    peak : expected count at full range (λ). Fewer counts, more noise: ratio a keeps 1/a.
+    """
+
+    peak: Level = field(metadata=number("the Poisson count at full range (λ)", open_end=True))
+    family: ClassVar[str] = "poisson"
+    examples: ClassVar[tuple[str, ...]] = ("poisson:30", "poisson:5-50")
+
+    def variance(self, x: T) -> T:
+        return positive(x) / fixed(self.peak)
+
+    def scaled(self, ratio: float) -> Process:
+        # Infinitely many counts: no noise, which is the same in every family.
+        return Poisson(fixed(self.peak) / ratio) if ratio else Gaussian(0.0)
+
+    def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        import torch
+
+        peak = fixed(self.peak)
+        counts = torch.poisson((wide(x) * peak).clamp(min=0), generator=generator)
+        return (counts / peak).to(x.dtype)
+
+    def accumulate(
+        self, s: torch.Tensor, ratio: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        peak = fixed(self.peak)
+        counts = (wide(s) * peak).round().clamp(min=0)
+        kept = torch.binomial(counts, torch.full_like(counts, 1 / ratio), generator=generator)
+        state = (kept * (ratio / peak)).to(s.dtype)
+        return state, state - s
+
+
+@dataclass(frozen=True)
+class PoissonGaussian(Process):
+    """Signal-dependent plus constant noise, variance ``gain·(x − offset) + sigma²``.
+
+    No exact thinning exists; the ladder matches two moments. The state s + √((a−1)·v(s))·z has
+    mean x and variance a·v(x), and its share 1/a, the part of s that is kept, is uncorrelated
+    with the rest, the part taken away. Higher moments drift: the third cumulant comes to
+    gain²·x + 3(a−1)·gain·v(x) instead of a²·gain²·x (offset 0).
+
+    It is eq. 3's first-order form of noise n that adds up after variance stabilisation,
+    f(s) = 2√v(s)/gain: of F(s, n) = f⁻¹(f(s) + n) = s + √v(s)·n + gain·n²/4 it leaves out the
+    last term, which alone would shift the mean.
+
+    gain : signal units per count; sigma : read noise; offset : the signal at zero light.
+    """
+
+    gain: Level = field(metadata=level("the Poisson gain"))
+    sigma: Level = field(metadata=level("the read noise"))
+    offset: float = field(default=0.0, metadata=level("the offset", lowest=-math.inf, ranges=False))
+    family: ClassVar[str] = "poisson-gaussian"
+    examples: ClassVar[tuple[str, ...]] = (
+        "poisson-gaussian:0.02/1,10/255",
+        "poisson-gaussian:0.02,0,0.05",
+        "poisson-gaussian:0,0.05",
+        "poisson-gaussian:0.001-0.1/1,0-20/255",
+    )
+    closed: ClassVar[bool] = False
+    taylor_order: ClassVar[float] = 1
+    symmetric: ClassVar[bool] = True
+
+    def variance(self, x: T) -> T:
+        return fixed(self.gain) * positive(x - self.offset) + fixed(self.sigma) ** 2
+
+    def scaled(self, ratio: float) -> PoissonGaussian:
+        sigma = fixed(self.sigma) * math.sqrt(ratio)
+        return PoissonGaussian(fixed(self.gain) * ratio, sigma, self.offset)
+
+    def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        import torch
+
+        gain, light = fixed(self.gain), positive(wide(x) - self.offset)
+        if gain > 0:
+            light = torch.poisson(light / gain, generator=generator) * gain
+        return (light + self.offset + fixed(self.sigma) * normal(light, generator)).to(x.dtype)
+
+    def accumulate(
+        self, s: torch.Tensor, ratio: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        # Not clamped at zero light: read noise takes states below it, and the mean of
+        # gain·y + sigma² must stay v(x); only a negative sum is cut.
+        v = (fixed(self.gain) * (s - self.offset) + fixed(self.sigma) ** 2).clamp(min=0)
+        increment = ((ratio - 1) * v).sqrt() * normal(s, generator)
+        return s + increment, increment
