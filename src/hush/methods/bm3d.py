@@ -34,8 +34,8 @@ Filter = Callable[[np.ndarray, float], np.ndarray]
 class BM3D(Denoiser):
     """BM3D with the noise level given, or estimated from the image.
 
-    stabilise : take noise that grows with the signal to white noise first; False is plain BM3D
-        with the noise's mean level.
+    stabilise : take noise whose variance grows in a line with the signal to white noise first;
+        False, and noise of another law, is plain BM3D with the noise's mean level.
     """
 
     stabilise: bool = True
@@ -53,9 +53,8 @@ class BM3D(Denoiser):
         if noise is None:
             found = estimate_any(x)
             noise = found.process
-        gain, constant = affine_variance(noise)
-        if not self.stabilise:
-            gain, constant = 0.0, float(np.mean(noise.variance(x.astype(np.float64))))
+        line = affine_variance(noise) if self.stabilise else None
+        gain, constant = line or (0.0, float(np.mean(noise.variance(x.astype(np.float64)))))
         if gain <= 1e-3 * constant:  # hardly changes over the range
             y = filtered(x, math.sqrt(max(constant + gain * float(x.mean()), 0.0)))
         else:
@@ -69,12 +68,11 @@ class BM3D(Denoiser):
         return Restoration(y.astype(np.float32), process=noise, found=found)
 
 
-def affine_variance(noise: Process) -> tuple[float, float]:
-    """Gain and constant of a process whose variance is ``gain·x + constant``."""
+def affine_variance(noise: Process) -> tuple[float, float] | None:
+    """Gain and constant of a process whose variance is ``gain·x + constant``; None for others."""
     one, middle, two = (noise.variance(x) for x in (1.0, 1.5, 2.0))
-    if not math.isclose(one + two, 2 * middle, rel_tol=1e-6):
-        raise HushError(f"BM3D needs a noise variance linear in the signal, not {noise.spec()}")
-    return two - one, 2 * one - two
+    straight = math.isclose(one + two, 2 * middle, rel_tol=1e-6)
+    return (two - one, 2 * one - two) if straight else None
 
 
 def anscombe(x: np.ndarray, gain: float, constant: float) -> np.ndarray:

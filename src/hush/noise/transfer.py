@@ -153,7 +153,7 @@ def magnitude(x: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def family_of(misfit: Mapping[str, float], reject: float) -> tuple[str, tuple[str, ...]]:
-    """The simplest family that the data do not reject, and all of one parameter that they do not.
+    """The first family of one parameter that the data do not reject, and all such families.
 
     misfit : χ² of each family on the same points; one is rejected where that is by more than
         `reject` above the least, in units of the least's own scatter.
@@ -161,8 +161,8 @@ def family_of(misfit: Mapping[str, float], reject: float) -> tuple[str, tuple[st
     least = min(misfit.values())
     scale = max(1.0, least / (BINS - 2))
     simple = [name for name in misfit if len(TERMS[name]) == 1]
-    possible = tuple(sorted(n for n in simple if (misfit[n] - least) / scale <= reject))
-    return min(possible or misfit, key=lambda name: misfit[name]), possible
+    possible = tuple(n for n in simple if (misfit[n] - least) / scale <= reject)
+    return possible[0] if possible else min(misfit, key=lambda name: misfit[name]), possible
 
 
 def fit_transfer(mean: np.ndarray, variance: np.ndarray) -> Process:
