@@ -37,9 +37,10 @@ def main() -> None:
         np.asarray(Image.open(f).convert("L"), np.float32)[None] / 255
         for f in image_files(args.folder)[:: args.every]
     ]
-    for spec in ("gaussian:{}/255", "correlated:{}/255,0.5", "correlated:{}/255,1.2"):
-        for level in (15, 25, 50):
-            row(model, images, spec.format(level), Gaussian(level / 255))
+    for level in (15, 25, 50):
+        row(model, images, f"gaussian:{level}/255", Gaussian(level / 255))
+    for width in (0.5, 1.2):
+        row(model, images, f"correlated:25/255,{width}", Gaussian(25 / 255))
 
 
 def row(model: hush.MID, images: list[np.ndarray], spec: str, known: Gaussian) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
+from skimage import data as pictures
 
 import hush
 import hush.methods.mid as mid
@@ -16,7 +19,7 @@ from hush.collection import split
 from hush.errors import HushError
 from hush.methods.mid import MID
 from hush.metrics import psnr
-from hush.noise.processes import Gaussian, Poisson, Process
+from hush.noise.processes import Gaussian, Poisson, Process, parse
 from hush.sampling import walk_down
 from hush.schedule import Schedule
 
@@ -231,6 +234,34 @@ def test_bfloat16_is_for_noise_that_hides_its_rounding(
     np.testing.assert_array_equal(
         supervised.denoise(x, "gaussian:25/255"), exact.denoise(x, "gaussian:25/255")
     )
+
+
+# -- more than white noise ------------------------------------------------------------------
+
+
+def test_impulses_are_replaced_first(supervised: MID) -> None:
+    clean = gaussian_filter(pictures.camera()[:256, 100:356] / 255, 1.0)
+    rng = np.random.default_rng(0)
+    y = clean + 0.05 * rng.standard_normal(clean.shape)
+    spiked = np.where(rng.random(y.shape) < 0.04, rng.integers(0, 2, y.shape), y)
+    without, with_them = (supervised.denoise(z.astype(np.float32)) for z in (y, spiked))
+    assert psnr(with_them, clean) > psnr(spiked, clean) + 10
+    assert psnr(with_them, clean) > psnr(without, clean) - 1.5
+
+
+def test_told_that_noise_spans_pixels_it_looks_at_coarser_ones(
+    supervised: MID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the estimator does not say so."""
+    blind = mid.estimate_any
+    monkeypatch.setattr(mid, "estimate_any", lambda x: replace(blind(x), correlated=False))
+    clean = gaussian_filter(pictures.camera() / 255, 1.0)[None].astype(np.float32)
+    noise = parse("correlated:30/255,1.2")
+    y = noise.sample(torch.from_numpy(clean), torch.Generator().manual_seed(0)).numpy()
+    y = y[:, 100:228, 100:228]
+    white, told = (supervised.restore(y, p).data for p in (Gaussian(30 / 255), noise))
+    reference = clean[:, 100:228, 100:228]
+    assert psnr(told, reference) > psnr(white, reference) + 0.5
 
 
 # -- steps and strength -------------------------------------------------------------------

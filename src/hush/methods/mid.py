@@ -51,6 +51,7 @@ from hush.metrics import psnr
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet
 from hush.noise.estimation import Estimate
+from hush.noise.impulses import without_impulses
 from hush.noise.processes import Gaussian, OneOf, Process, parse
 from hush.noise.small import estimate_any
 from hush.noise.transfer import fit_transfer
@@ -355,7 +356,8 @@ class MID(Denoiser):
     def _restore(
         self, x: np.ndarray, noise: Process | None, advance: Advance | None
     ) -> Restoration:
-        found = estimate_any(x)  # whether the noise spans pixels, which a given level does not say
+        found = estimate_any(x)  # what a given level does not say: impulses, noise spanning pixels
+        x = without_impulses(x) if found.impulses else x
         process, step = self.estimate(x, noise, found)
         level = _rms_level(process, x)
         if level <= 0:
@@ -368,7 +370,7 @@ class MID(Denoiser):
         )
         for entry in trace:
             entry["level"] *= level
-        if found.correlated and min(x.shape[1:]) >= _COARSEST:
+        if (found.correlated or not process.white) and min(x.shape[1:]) >= _COARSEST:
             # Both networks know noise of independent pixels. What spans pixels is left over and
             # is nearly that at half the resolution, or at half of that.
             coarse = self._restore(halved(x), None, None).data

@@ -15,6 +15,7 @@ import numpy as np
 
 ROUNDS = 2  #: a second look, the first one's findings replaced, finds those that stand together
 LOCAL = 6.0  #: deviation of an impulse, relative to its neighbours'
+KNOWN = 2.5  #: the same once it is known that there are impulses
 GLOBAL = 4.0  #: and relative to the typical neighbours' of the image
 WINDOWS, WINDOW = 8, 128  #: what is looked at for the share
 ROWS = 256  #: cleaned at a time, for the memory
@@ -24,12 +25,14 @@ _AROUND = [(i, j) for i in (0, 1, 2) for j in (0, 1, 2) if (i, j) != (1, 1)]
 def without_impulses(x: np.ndarray) -> np.ndarray:
     """An image ``(C, H, W)`` with every impulse replaced by the median around it.
 
-    Pixels at the border are never taken for impulses; pixels that are not finite stay.
+    Pixels that are not finite stay.
     """
-    out = x.copy()
-    for plane in out:
-        for top in range(0, max(plane.shape[0] - 2, 0), ROWS):
-            _clean(plane[top : top + ROWS + 2])
+    out = np.empty_like(x)
+    for plane, cleaned in zip(x, out, strict=True):
+        padded = np.pad(plane, 1, mode="symmetric")
+        for top in range(0, plane.shape[0], ROWS):
+            _clean(padded[top : top + ROWS + 2], KNOWN)
+        cleaned[...] = padded[1:-1, 1:-1]
     return out
 
 
@@ -47,12 +50,12 @@ def impulse_share(images: Sequence[np.ndarray]) -> float:
             for n, step in zip(plane.shape, (1, 3), strict=True)
         ]
         window = plane[corner[0] : corner[0] + WINDOW, corner[1] : corner[1] + WINDOW].copy()
-        far, calm = _clean(window)
+        far, calm = _clean(window, LOCAL)
         found, counted = found + int((far & calm).sum()), counted + int(calm.sum())
     return found / max(counted, 1)
 
 
-def _clean(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _clean(plane: np.ndarray, local: float) -> tuple[np.ndarray, np.ndarray]:
     """Replace impulses in place; where they were inside the border, and where it is calm."""
     hits, calm = np.zeros((2, *(n - 2 for n in plane.shape)), bool)
     inner = plane[1:-1, 1:-1]
@@ -63,7 +66,7 @@ def _clean(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             break
         typical = float(np.median(scatter[known])) + 1e-3 * float(np.ptp(median[known]))
         with np.errstate(invalid="ignore"):  # infinite pixels
-            far = np.abs(inner - median) > np.maximum(LOCAL * scatter, GLOBAL * typical)
+            far = np.abs(inner - median) > np.maximum(local * scatter, GLOBAL * typical)
         inner[far] = median[far]
         hits |= far
         calm = scatter <= typical
