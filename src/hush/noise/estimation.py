@@ -59,7 +59,7 @@ from hush.noise.transfer import (
     magnitude,
 )
 
-IMPULSES = 0.01  #: share of pixels from which on they are called noise
+IMPULSES = 0.015  #: share of pixels from which on they are called noise
 DARK = 3.0  #: signal, in units of σ, below which Rician noise differs enough from Gaussian
 
 

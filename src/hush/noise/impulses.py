@@ -17,6 +17,7 @@ ROUNDS = 2  #: a second look, the first one's findings replaced, finds those tha
 LOCAL = 6.0  #: deviation of an impulse, relative to its neighbours'
 KNOWN = 2.5  #: the same once it is known that there are impulses
 GLOBAL = 4.0  #: and relative to the typical neighbours' of the image
+ANY = 0.2  #: typical deviation of impulses, relative to the span of all values
 WINDOWS, WINDOW = 8, 128  #: what is looked at for the share
 ROWS = 256  #: cleaned at a time, for the memory
 _AROUND = [(i, j) for i in (0, 1, 2) for j in (0, 1, 2) if (i, j) != (1, 1)]
@@ -39,20 +40,29 @@ def without_impulses(x: np.ndarray) -> np.ndarray:
 def impulse_share(images: Sequence[np.ndarray]) -> float:
     """Share of impulses in images ``(C, H, W)``, from `WINDOWS` windows of them.
 
-    It is counted where neighbours agree: among structure some escape.
+    It is counted where neighbours agree: among structure some escape. Impulses may take any
+    value; where the deviations are small beside all that the values span, they are the rare
+    single counts of dark recordings, and none of them is one.
     """
     every = [plane for x in images for plane in x if min(plane.shape) >= 3]
-    found = counted = 0
+    counted, deviations, spans = 0, [np.zeros(0)], [0.0]
     for i in range(WINDOWS if every else 0):
         plane = every[i * len(every) // WINDOWS]
         corner = [
             (n - WINDOW) * ((i * step) % WINDOWS) // (WINDOWS - 1) if n > WINDOW else 0
             for n, step in zip(plane.shape, (1, 3), strict=True)
         ]
-        window = plane[corner[0] : corner[0] + WINDOW, corner[1] : corner[1] + WINDOW].copy()
-        far, calm = _clean(window, LOCAL)
-        found, counted = found + int((far & calm).sum()), counted + int(calm.sum())
-    return found / max(counted, 1)
+        window = plane[corner[0] : corner[0] + WINDOW, corner[1] : corner[1] + WINDOW]
+        cleaned = window.copy()
+        far, calm = _clean(cleaned, LOCAL)
+        at = far & calm
+        deviations.append(np.abs(window[1:-1, 1:-1][at] - cleaned[1:-1, 1:-1][at]))
+        counted += int(calm.sum())
+        spans.append(_span(window))
+    found = np.concatenate(deviations)
+    if not found.size or np.median(found) < ANY * max(spans):
+        return 0.0
+    return found.size / max(counted, 1)
 
 
 def _clean(plane: np.ndarray, local: float) -> tuple[np.ndarray, np.ndarray]:
@@ -83,3 +93,8 @@ def _surroundings(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         deviations = np.abs(neighbours - median)
     deviations.partition(5, axis=0)
     return median, deviations[5]
+
+
+def _span(x: np.ndarray) -> float:
+    known = x[np.isfinite(x)]
+    return float(np.ptp(known)) if known.size else 0.0
