@@ -1,16 +1,24 @@
-"""Samplers are functions: walking a noise ladder down, and between resolutions."""
+"""Samplers are functions: down a noise ladder, DDIM and its symmetric pair, and resolutions."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from hush.errors import HushError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: (state, level as a share of the start's standard deviation) → estimate of the whole noise,
 #: in an array of its own
 NoiseEstimate = Callable[[np.ndarray, float], np.ndarray]
+
+#: (state X_t, time t) → estimate of the standard normal noise in it
+NoisePredictor = Callable[["Tensor", int], "Tensor"]
 
 
 def walk_down(
@@ -34,6 +42,45 @@ def walk_down(
         s = np.subtract(s, removed, out=removed)
         level *= 1 - 1 / t
     return s, trace
+
+
+def cosine_signal(total: int = 1000) -> np.ndarray:
+    r"""The share of signal left, :math:`\bar\alpha_1 \dots \bar\alpha_T`, on the cosine schedule.
+
+    Nichol and Dhariwal, "Improved Denoising Diffusion Probabilistic Models", ICML 2021, eq. 17.
+    """
+    at = np.cos((np.arange(total + 1) / total + 0.008) / 1.008 * np.pi / 2) ** 2
+    beta = np.minimum(1 - at[1:] / at[:-1], 0.999)
+    return np.cumprod(1 - beta)
+
+
+def ddim(predict: NoisePredictor, x: Tensor, signal: np.ndarray, steps: int) -> Tensor:
+    r"""Deterministic DDIM from :math:`X_T = x` in `steps` steps, evenly spread and ending at X_0.
+
+    .. math:: X_{t'} = \sqrt{\bar\alpha_{t'}} \,
+              \frac{X_t - \sqrt{1 - \bar\alpha_t}\, \epsilon}{\sqrt{\bar\alpha_t}}
+              + \sqrt{1 - \bar\alpha_{t'}}\, \epsilon, \quad \epsilon = f(X_t, t)
+
+    Song, Meng and Ermon, "Denoising Diffusion Implicit Models", ICLR 2021, eq. 12 with σ = 0
+    (DiffDenoise, eq. 1). `signal` is :math:`\bar\alpha`; times are counted from 0.
+    """
+    if not 1 <= steps <= len(signal):
+        raise HushError(f"DDIM takes 1 to {len(signal)} steps, not {steps}")
+    times = np.round(len(signal) * (1 - np.arange(steps) / steps)).astype(int) - 1
+    for t, before in zip(times, [*times[1:], None], strict=True):
+        now, then = float(signal[t]), 1.0 if before is None else float(signal[before])
+        noise = predict(x, int(t))
+        x_0 = (x - math.sqrt(1 - now) * noise) / math.sqrt(now)
+        x = math.sqrt(then) * x_0 + math.sqrt(1 - then) * noise
+    return x
+
+
+def symmetric_pair(
+    predict: NoisePredictor, noise: Tensor, signal: np.ndarray, steps: int
+) -> tuple[Tensor, Tensor]:
+    """The samples that start from ε and −ε; their mean is the stabilised one (DiffDenoise, eqs.
+    3–4). What the map from ε to the sample has of odd order cancels in it."""
+    return ddim(predict, noise, signal, steps), ddim(predict, -noise, signal, steps)
 
 
 def halved(x: np.ndarray) -> np.ndarray:
