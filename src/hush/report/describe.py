@@ -110,9 +110,8 @@ def brightness(found: Estimate, scale: float) -> str:
     if not found.curve:
         return ""
     points = [found.curve[i] for i in (0, len(found.curve) // 2, -1)]
-    return ", ".join(
-        f"σ {number(scale * max(seen, 0.0) ** 0.5)} at {number(scale * x)}" for x, seen, _ in points
-    )
+    listed = [(number(scale * x), number(scale * max(v, 0.0) ** 0.5)) for x, v, _ in points]
+    return "σ " + ", ".join(f"{sigma} at brightness {x}" for x, sigma in listed)
 
 
 def clipping(found: Estimate) -> str:
