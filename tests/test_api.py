@@ -123,6 +123,15 @@ def test_noise_given_is_compared_with_what_is_seen(picture: np.ndarray, spec: st
     assert "more than 1.3 times apart" in noted(noisy, "gaussian:0.4")
 
 
+def test_colours_of_unlike_noise_are_named(picture: np.ndarray) -> None:
+    levels = np.array([0.02, 0.02, 0.06])
+    noise = np.random.default_rng(0).normal(size=(*picture.shape, 3))
+    for axes, sigma, said in (("YXS", levels, 1), ("YXS", levels[:1], 0), ("YXC", levels, 0)):
+        record = hush.Record(picture[..., None] + sigma * noise, axes)
+        notes = denoise_record(record, method="none").warnings
+        assert sum("unlike noise" in note for note in notes) == said
+
+
 def test_white_noise_given_for_correlated_noise(picture: np.ndarray) -> None:
     noisy, word = with_noise(picture, "correlated:0.05,1.2"), "independent from pixel to pixel"
     assert word in noted(noisy, "gaussian:0.05")

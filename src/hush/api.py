@@ -453,6 +453,12 @@ def _input_warnings(record: Record, given: Process | None, found: Estimate) -> l
             "at lower resolutions too, but some may stay. A file from before sharpening, "
             "demosaicing or JPEG compression has less of it."
         )
+    if given is None and describe.unequal(found) and "S" in record.axes and record.channels == 3:
+        notes.append(
+            f"The channels have unlike noise ({describe.channels(found, record.to_batch().scale)}),"
+            " while colours share one level: some stays in the noisiest, and the cleanest may lose "
+            "detail. --axes with C in the place of S has each denoised by itself."
+        )
     if given is None and found.curve and (others := _telling(found)):
         notes.append(
             f"The picture does not tell whether the noise is {describe.family(found.family)} or "

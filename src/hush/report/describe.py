@@ -88,10 +88,15 @@ def channels(found: Estimate, scale: float) -> str:
     if len(found.channels) < 2:
         return ""
     listed = "σ " + ", ".join(number(s * scale) for s in found.channels)
-    low, high = min(found.channels), max(found.channels)
-    if low == 0 or high / low <= UNEQUAL:
+    if not unequal(found):
         return listed
-    return f"{listed}: the noisiest has {number(high / low)} times the noise of the cleanest"
+    times = number(max(found.channels) / min(found.channels))
+    return f"{listed}: the noisiest has {times} times the noise of the cleanest"
+
+
+def unequal(found: Estimate) -> bool:
+    """The channels' levels differ; one without noise is likely a mask, and does not count."""
+    return bool(found.channels) and 0 < min(found.channels) * UNEQUAL < max(found.channels)
 
 
 def pixels(found: Estimate) -> str:

@@ -44,8 +44,7 @@ class Card:
 class Entry:
     """What every page shows of a file.
 
-    noise : the plots of the input's noise, and what they say of its pixels; row : cells of the
-    index.
+    noise : the plots of the input's noise, if any was found; row : cells of the index.
     """
 
     name: str
@@ -115,19 +114,21 @@ def noise_card(found: Estimate, scale: float) -> Card:
 
 def between_card(found: Estimate) -> Card:
     """How the noise of neighbours hangs together."""
-    value, _, detail = describe.pixels(found).partition(": ")
-    return Card("Between pixels", value.split()[0].capitalize(), detail or value)
+    if not found.correlated:
+        return Card("Between pixels", "Independent", "noise differs at every pixel")
+    return Card("Between pixels", "Correlated", describe.pixels(found).partition(": ")[2])
 
 
 def noise_plots(found: Estimate, scale: float, units: str) -> dict[str, str]:
-    """What was measured of the input's noise; without plots where nothing was."""
-    out = {"transfer": "", "neighbours": "", "pixels": describe.pixels(found)}
-    if found.curve:
-        title = "Noise in the input by brightness, and the law fitted to it"
-        out["transfer"] = plots.transfer(found.curve, scale, units, title)
-        lags = {"": found.autocorrelation or WHITE_LAGS}
-        out["neighbours"] = plots.autocorrelation(lags, "Autocorrelation of the input's noise")
-    return out
+    """What was measured of the input's noise; nothing where nothing was."""
+    if not found.curve:
+        return {}
+    by_brightness = "Noise in the input by brightness, and the law fitted to it"
+    lags = {"": found.autocorrelation or WHITE_LAGS}
+    return {
+        "transfer": plots.transfer(found.curve, scale, units, by_brightness),
+        "neighbours": plots.autocorrelation(lags, "Autocorrelation of the input's noise"),
+    }
 
 
 def _sentence(text: str) -> str:

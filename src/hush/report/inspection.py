@@ -65,7 +65,10 @@ def inspected(seen: Inspection, *, budget: float = BUDGET) -> Inspected:
             f"black is {plots.number(low * scale)} and white {plots.number(high * scale)}",
         ),
         noise=noise_plots(found, scale, describe.units(scale)),
-        row={"noise": describe.noise(found, scale), "pixels": describe.pixels(found)},
+        row={
+            "noise": describe.noise(found, scale),
+            "pixels": describe.pixels(found).partition(":")[0],
+        },
         views=tuple(views),
     )
 
@@ -77,8 +80,11 @@ def _cards(seen: Inspection, scale: float) -> tuple[Card, ...]:
         noise_card(found, scale),
         between_card(found),
         Card("Clipped", clipped[0], "".join(clipped[1:]).strip()),
-        Card("Step", plots.number(seen.step), "of the way up MID's noise ladder, from 0 to 1"),
-        Card("To denoise", seen.method, f"model {seen.model}, {describe.steps(seen.steps)}"),
+        Card(
+            "MID's step",
+            f"{seen.step:.2f}",
+            f"of the way up the noise ladder; model {seen.model}, {describe.steps(seen.steps)}",
+        ),
     ]
     if levels := describe.channels(found, scale):
         cards.insert(2, Card("Channels", *levels.partition(": ")[::2]))
