@@ -49,7 +49,7 @@ def noise(found: Estimate, scale: float) -> str:
 
 def level(found: Estimate, scale: float) -> str:
     """How much noise there is, what it depends on, and which other families would do."""
-    return _level(found, scale) + _doubt(found) if found.sigma or found.impulses else "none"
+    return _level(found, scale) + _doubt(found)
 
 
 def _level(found: Estimate, scale: float) -> str:
@@ -115,8 +115,10 @@ def brightness(found: Estimate, scale: float) -> str:
     if not found.curve:
         return ""
     points = [found.curve[i] for i in (0, len(found.curve) // 2, -1)]
-    listed = [(number(scale * x), number(scale * max(v, 0.0) ** 0.5)) for x, v, _ in points]
-    return "σ " + ", ".join(f"{sigma} at brightness {x}" for x, sigma in listed)
+    (first, sigma), *others = [
+        (number(scale * x), number(scale * max(v, 0.0) ** 0.5)) for x, v, _ in points
+    ]
+    return ", ".join([f"σ {sigma} at brightness {first}", *(f"{s} at {x}" for x, s in others)])
 
 
 def clipping(found: Estimate) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar
 
 from hush.record import Record
 from hush.report import describe, images, plots
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 BUDGET, SHARED = 1.5e6, 12e6
 SMALLEST_BUDGET = 0.15e6
 WHITE_LAGS = (0.0,) * 7  #: of noise that was found to be independent between pixels
-
-E = TypeVar("E", bound="Entry")
 
 
 @dataclass(frozen=True)
@@ -108,6 +106,8 @@ def names(record: Record) -> tuple[str, str]:
 
 def noise_card(found: Estimate, scale: float) -> Card:
     """The noise in the input, and the option that states it."""
+    if not (found.sigma or found.impulses):
+        return Card("Noise", "None found")
     spec = f"--noise {found.process.spec(scale)}"
     return Card("Noise", describe.family(found.family), describe.level(found, scale), spec)
 
