@@ -434,7 +434,7 @@ def _input_warnings(record: Record, given: Process | None, found: Estimate) -> l
     if found.impulses:
         notes.append(
             f"{describe.share(found.impulses)} of the pixels hold replaced values (impulses); the "
-            "shipped models were not trained on those, and many stay. A median filter takes them "
+            "shipped models were not trained on those, and most stay. A median filter takes them "
             "out, best before anything else."
         )
     if found.family == "gamma":
@@ -468,7 +468,7 @@ def _input_warnings(record: Record, given: Process | None, found: Estimate) -> l
     if given is not None and found.sigma > 0 and given.family != "impulse":
         scale = record.to_batch().scale
         stated, seen = (_level(record, p) * scale for p in (given, found.process))
-        if not 1 / MISMATCH <= stated / seen <= MISMATCH:
+        if stated > MISMATCH * seen or seen > MISMATCH * stated:
             notes.append(
                 f"The noise given has σ {stated:.3g} but the image shows {seen:.3g}, more than "
                 f"{MISMATCH} times apart; leave --noise out to use the estimate."
