@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import hush
-from hush.api import Planes
+from hush import api
+from hush.api import Planes, denoise_record
 from hush.methods import get
+from hush.noise.estimation import Estimate
+from hush.noise.processes import parse
 
 
 @pytest.mark.parametrize(
@@ -61,3 +67,80 @@ def test_of_a_huge_plane_the_middle_is_adapted_to() -> None:
     planes = Planes(most=600)
     planes.add(hush.Record(x, "YX"))
     np.testing.assert_array_equal(planes.kept[0][0], x[10:30, 15:45])
+
+
+# -- what the user should know of the input ----------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    """A smooth picture from dark to bright, (192, 192) in [0.05, 0.95]."""
+    y, x = np.mgrid[:192, :192] / 192
+    return 0.5 + 0.45 * np.sin(5 * x) * np.cos(4 * y)
+
+
+def noted(x: np.ndarray, noise: str | None = None) -> str:
+    """The warnings about an array, from a method that removes nothing."""
+    record = hush.Record(x, "YX")
+    return "\n".join(denoise_record(record, method="none", noise=noise).warnings)
+
+
+def with_noise(picture: np.ndarray, spec: str) -> np.ndarray:
+    generator = torch.Generator().manual_seed(0)
+    return parse(spec).sample(torch.as_tensor(picture), generator).numpy()
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("gaussian:0.05", None),
+        ("gamma:20", "noise is multiplicative"),
+        ("rician:0.05", "noise is Rician"),
+        ("correlated:0.05,1.2", "spatially correlated"),
+    ],
+)
+def test_noise_the_models_do_not_know_is_named(
+    picture: np.ndarray, spec: str, said: str | None
+) -> None:
+    noisy = with_noise(picture, spec)
+    every = ("multiplicative", "Rician", "spatially correlated", "impulses")
+    if said is None:
+        assert not any(word in noted(noisy) for word in every)
+    else:
+        assert said in noted(noisy)
+
+
+def test_replaced_pixels_are_counted(picture: np.ndarray) -> None:
+    noisy = with_noise(picture, "gaussian:0.02")
+    noisy[np.random.default_rng(0).random(noisy.shape) < 0.05] = 1
+    assert re.search(r"[3-6](\.\d)? % of the pixels hold replaced values", noted(noisy))
+
+
+@pytest.mark.parametrize("spec", ["gaussian:0.05", "poisson:30", "gamma:4", "rician:0.05"])
+def test_noise_given_is_compared_with_what_is_seen(picture: np.ndarray, spec: str) -> None:
+    noisy = with_noise(picture, spec)
+    assert "The noise given has" not in noted(noisy, spec)
+    assert "more than 1.3 times apart" in noted(noisy, "gaussian:0.4")
+
+
+def test_colours_of_unlike_noise_are_named(picture: np.ndarray) -> None:
+    levels = np.array([0.02, 0.02, 0.06])
+    noise = np.random.default_rng(0).normal(size=(*picture.shape, 3))
+    for axes, sigma, said in (("YXS", levels, 1), ("YXS", levels[:1], 0), ("YXC", levels, 0)):
+        record = hush.Record(picture[..., None] + sigma * noise, axes)
+        notes = denoise_record(record, method="none").warnings
+        assert sum("unlike noise" in note for note in notes) == said
+
+
+def test_white_noise_given_for_correlated_noise(picture: np.ndarray) -> None:
+    noisy, word = with_noise(picture, "correlated:0.05,1.2"), "independent from pixel to pixel"
+    assert word in noted(noisy, "gaussian:0.05")
+    assert word not in noted(noisy, "correlated:0.05,1.2")
+    assert word not in noted(with_noise(picture, "gaussian:0.05"), "gaussian:0.05")
+
+
+def test_families_not_told_apart_matter_where_brightness_varies() -> None:
+    torn = Estimate("gaussian", 0.1, alternatives=("poisson",))
+    flat, steep = (((x, 0.01, 0.01), (0.5, 0.01, 0.01)) for x in (0.4, 0.05))
+    assert api._telling(replace(torn, curve=flat)) == []
+    assert api._telling(replace(torn, curve=steep)) == ["poisson"]

@@ -412,6 +412,54 @@ def test_inspect_goes_on_after_a_bad_file(file: Path, tmp_path: Path) -> None:
     assert bad.keys() == good.keys()
 
 
+def test_inspect_shows_each_family(clean: np.ndarray, tmp_path: Path) -> None:
+    rng, x = np.random.default_rng(0), np.kron(clean / 255, np.ones((3, 3)))
+    grainy, hit = x * rng.gamma(20, 1 / 20, x.shape), x + rng.normal(0, 0.03, x.shape)
+    hit[rng.random(x.shape) < 0.05] = 1
+    np.save(tmp_path / "grainy.npy", grainy)
+    np.save(tmp_path / "hit.npy", hit)
+    gamma, impulse = lines(
+        hush("inspect", tmp_path / "grainy.npy", tmp_path / "hit.npy", "--json").stdout
+    )
+    assert gamma["gamma_shape"] == pytest.approx(20, rel=0.3)
+    assert (gamma["impulses"], impulse["gamma_shape"]) == (0, None)
+    assert impulse["impulses"] == pytest.approx(0.05, rel=0.4)
+    assert "impulses" in impulse["warnings"][0]
+    assert "Gamma (multiplicative), shape" in hush("inspect", tmp_path / "grainy.npy").stdout
+
+
+def test_inspect_writes_a_page(file: Path, colour: Path) -> None:
+    page = file.with_name("report.html")
+    run = hush("inspect", file, colour, "--report", page)
+    assert f"report → {page}" in run.stdout
+    text = page.read_text()
+    assert "noisy.tif" in text
+    assert "colour.tif" in text
+    page.write_text("mine")
+    assert "--overwrite replaces it" in hush("inspect", file, "--report", page).stderr
+    hush("inspect", file, "--report", page, "--skip-existing")
+    assert page.read_text() == "mine"
+    hush("inspect", file, "--report", page, "--overwrite")
+    assert page.read_text() != "mine"
+    assert "is an input" in hush("inspect", file, "--report", file, "--overwrite").stderr
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (5, 5)], ids=str)
+def test_inspect_says_what_is_too_small(shape: tuple[int, int], tmp_path: Path) -> None:
+    np.save(tmp_path / "tiny.npy", np.random.default_rng(0).random(shape))
+    (row,) = lines(hush("inspect", tmp_path / "tiny.npy", "--json").stdout)
+    assert row["error"] is None
+    assert [w.startswith("There is too little to measure") for w in row["warnings"]] == [True]
+
+
+def test_inspect_says_that_a_flat_image_has_no_noise(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "flat.tif", np.full((40, 40), 7, np.uint8))
+    run = hush("inspect", tmp_path / "flat.tif")
+    assert run.exit_code == 0
+    assert "none was found" in run.stdout
+    assert "No noise was found" in run.stdout
+
+
 def test_models_and_methods_are_listed() -> None:
     cards = json.loads(hush("models", "--json").stdout)
     assert [card["name"] for card in cards] == ["mid-gray", "mid-rgb"]

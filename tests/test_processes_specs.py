@@ -28,7 +28,7 @@ from hush.noise.processes import (
 )
 from hush.noise.units import Number, Word, digits
 
-FULL_RANGES = [1.0, 255.0, 65535.0]
+FULL_RANGES = [1.0, 255.0, 65535.0, 2147483647.0]
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -118,6 +118,15 @@ def test_specs_round_trip(process: Process, data: st.DataObject) -> None:
     assert_same(again, process)
 
 
+def test_levels_of_32_bit_data_are_written_on_a_scale_of_1() -> None:
+    assert Gaussian(0.0502).spec(2147483647.0) == "gaussian:0.0502/1"
+    assert Gaussian(0.1).spec(65535.0) == "gaussian:6553.5/65535"
+
+
+def test_every_family_has_a_name_for_people() -> None:
+    assert len({family.label for family in FAMILIES.values()}) == len(FAMILIES)
+
+
 @pytest.mark.parametrize("full_range", FULL_RANGES)
 @pytest.mark.parametrize("example", [e for f in FAMILIES.values() for e in f.examples])
 def test_examples_round_trip(example: str, full_range: float) -> None:
@@ -153,8 +162,9 @@ def test_numbers_keep_five_digits_and_whole_ones_all(value: float, text: str) ->
 
 
 def test_levels_of_32_bit_data_survive() -> None:
-    assert Gaussian(1 / 2147483647).spec(2147483647.0) == "gaussian:1/2147483647"
-    assert Gaussian(1.0).spec(2147483647.0) == "gaussian:2147483647/2147483647"
+    least = Gaussian(1 / 2147483647)
+    assert parse(least.spec(2147483647.0)).sigma == pytest.approx(least.sigma, rel=1e-4)
+    assert Gaussian(1.0).spec(2147483647.0) == "gaussian:1/1"
 
 
 @pytest.mark.parametrize(

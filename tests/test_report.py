@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,9 +22,11 @@ import pytest
 from PIL import Image
 from scipy.ndimage import convolve1d, gaussian_filter
 
+from hush.api import Inspection
+from hush.noise.estimation import Estimate
 from hush.noise.processes import Gaussian, Poisson, PoissonGaussian, Process
 from hush.record import Record
-from hush.report import residual_statistics, section, warnings, write_report
+from hush.report import describe, inspected, residual_statistics, section, warnings, write_report
 from hush.report.images import busiest, choose_plane, display_window, shrink, to_pixels
 from hush.report.plots import number, ticks
 from hush.report.residual import LAGS, SIDE, WINDOWS
@@ -341,7 +344,7 @@ def a_result(
     """What `hush.api.denoise_record` returns, without the denoising."""
     process = process or Gaussian(SIGMA)
     trace = [{"step": k, "level": SIGMA / k, "removed_rms": SIGMA / (k + 1)} for k in (1, 2, 3)]
-    estimate = SimpleNamespace(correlated=False, correlation=0.0, process=process)
+    estimate = Estimate("gaussian", SIGMA, curve=((0.3, SIGMA**2, SIGMA**2), (0.7, 0.009, 0.01)))
     fields = {
         "record": Record(clean, axes),
         "noisy": Record(noisy, axes, source=Path(name) if name else None),
@@ -510,7 +513,7 @@ def test_many_results_have_an_index_and_share_the_page(
     assert links == [f"#r{k}" for k in range(1, 51)]
     assert [f"#{i}" for i in page.ids] == links
     assert "50 images" in page.text
-    monkeypatch.setattr("hush.report.page.SHARED", 2e6)
+    monkeypatch.setattr("hush.report.frame.SHARED", 2e6)
     one, many = tmp_path / "one.html", tmp_path / "many.html"
     write_report([a_result(*eight_bit(512, 512))], one)
     write_report([a_result(*eight_bit(512, 512))] * 12, many)
@@ -548,6 +551,98 @@ def test_importing_the_report_is_cheap() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+# Inspections
+
+
+LAWS = {
+    "gaussian": Estimate("gaussian", 0.04),
+    "poisson": Estimate("poisson", 0.1, gain=0.02),
+    "poisson-gaussian": Estimate("poisson-gaussian", 0.1, gain=0.01, read_sigma=0.02),
+    "gamma": Estimate("gamma", 0.1, shape=20.0),
+    "rician": Estimate("rician", 0.04),
+    "impulse": Estimate("impulse", 0.04, impulses=0.052),
+}
+
+
+@pytest.mark.parametrize(
+    ("family", "words"),
+    [
+        ("gaussian", "Gaussian, σ 10.2 of 255, the same at every brightness"),
+        ("poisson", "Poisson, σ 25.5 of 255 on average, 50 counts at full range"),
+        ("poisson-gaussian", "Poisson–Gaussian, σ 25.5 of 255 on average, gain 2.55, read noise σ"),
+        ("gamma", "Gamma (multiplicative), shape 20: σ is 22 % of the signal"),
+        ("rician", "Rician, σ 10.2 of 255 in each part; dark areas are lifted"),
+        ("impulse", "5.2 % of the pixels replaced (impulses), and Gaussian, σ 10.2 of 255 between"),
+    ],
+)
+def test_every_estimate_has_words(family: str, words: str) -> None:
+    assert describe.noise(LAWS[family], 255.0).startswith(words)
+
+
+def test_what_the_data_do_not_tell_is_said() -> None:
+    torn = replace(LAWS["gaussian"], alternatives=("poisson", "gamma"))
+    assert "could as well be Poisson or Gamma (multiplicative)" in describe.noise(torn, 1.0)
+    assert "could as well" not in describe.noise(LAWS["gaussian"], 1.0)
+
+
+def test_channels_that_differ_are_named() -> None:
+    alike, unlike = (replace(LAWS["gaussian"], channels=c) for c in ((0.1, 0.12), (0.1, 0.3)))
+    assert describe.channels(alike, 1.0) == "σ 0.1, 0.12"
+    assert "3 times the noise of the cleanest" in describe.channels(unlike, 1.0)
+
+
+def test_correlation_is_told_lag_by_lag() -> None:
+    spread = Estimate(
+        "gaussian", 0.1, correlated=True, autocorrelation=(0.41, 0.1, 0.0), kernel_width=1.2
+    )
+    assert describe.pixels(spread).endswith(
+        "0.41 at 1, 0.1 at 2 pixels, as if blurred by 1.2 pixels"
+    )
+
+
+def an_inspection(estimate: Estimate, name: str = "in/cells.tif", side: int = 200) -> Inspection:
+    record = Record(eight_bit(side, side)[0], "YX", source=Path(name))
+    return Inspection(record, estimate, "mid", "mid-gray", 1, 0.4)
+
+
+def test_an_inspection_has_a_page(tmp_path: Path) -> None:
+    curve = ((0.2, 0.01, 0.012), (0.5, 0.02, 0.02), (0.9, 0.03, 0.03))
+    found = Estimate(
+        "poisson", 0.1, gain=0.04, curve=curve, correlated=True, autocorrelation=(0.4, 0.1)
+    )
+    page = page_of([inspected(an_inspection(found))], tmp_path / "r.html")
+    assert page.open == []
+    assert all(r.startswith(("data:", "#")) for r in page.refers)
+    for words in (
+        "Noise report", "cells.tif", "Poisson", "25 counts at full range", "--noise poisson:25",
+        "Correlated", "at 51: measured 25.5, model 27.9", "1 px: 0.4", "mid-gray", "0.4",
+    ):  # fmt: skip
+        assert words in page.text, words
+    assert [i.shape for i in page.images] == [(200, 200), (128, 128)]
+
+
+def test_inspections_share_an_index_and_warnings_show(tmp_path: Path) -> None:
+    one, other = (an_inspection(LAWS["gamma"], name) for name in ("a/x.tif", "b/x.tif"))
+    other.warnings.append("Mind the gap.")
+    page = page_of([inspected(one), inspected(other)], tmp_path / "r.html")
+    assert "a/x.tif" in page.text
+    assert page.text.index("b/x.tif") < page.text.index("Mind the gap.")
+    assert [f"#{i}" for i in page.ids] == [r for r in page.refers if r.startswith("#")]
+
+
+def test_small_and_silent_files_have_a_page_too(tmp_path: Path) -> None:
+    silent = an_inspection(Estimate("gaussian", 0.0, channels=(0.0,)), side=3)
+    page = page_of([inspected(silent)], tmp_path / "r.html")
+    assert [i.shape for i in page.images] == [(3, 3)]
+    assert "How does it grow" not in page.text
+
+
+def test_the_denoised_page_shows_the_noise_of_the_input(tmp_path: Path) -> None:
+    page = page_of([a_result(*eight_bit())], tmp_path / "r.html")
+    assert "The noise in the input" in page.text
+    assert "at 178: measured 24.2, model 25.5" in page.text
 
 
 # The page in a browser

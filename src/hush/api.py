@@ -21,13 +21,15 @@ from hush.methods import WEIGHTS, get, load, shipped
 from hush.noise.estimation import Estimate
 from hush.noise.processes import Process
 from hush.noise.small import estimate_any
-from hush.record import Record
-from hush.report import residual_statistics
+from hush.record import Batch, Record
+from hush.report import describe, residual_statistics
 from hush.report import warnings as residual_warnings
 
 #: told (what is being done, share of it that is done)
 Progress = Callable[[str, float], None]
 
+#: Ψ sees the middle of larger images when they are only inspected, 1024 × 1024 of it
+MOST_INSPECTED = 2**20
 #: samples that a model adapts to at most, 256 MB of them
 MOST_ADAPTED = 64 * 2**20
 #: a given level this far from the estimated one is worth a warning
@@ -56,6 +58,53 @@ class Result:
     timings: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     residual: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Inspection:
+    """The noise in a record, and what denoising it would do; levels in units of full range 1.
+
+    `step` is Ψ's estimate t/T, in [0, 1].
+    """
+
+    record: Record
+    estimate: Estimate
+    method: str
+    model: str
+    steps: int
+    step: float
+    warnings: list[str] = field(default_factory=list)
+
+    def row(self) -> dict[str, Any]:
+        """All of it as plain values, levels in the data's own units."""
+        found, scale = self.estimate, self.record.to_batch().scale
+        return {
+            "family": found.family,
+            "sigma": found.sigma * scale,
+            "gain": found.gain * scale,
+            "read_sigma": found.read_sigma * scale,
+            "gamma_shape": found.shape if math.isfinite(found.shape) else None,
+            "impulses": found.impulses,
+            "correlated": found.correlated,
+            "correlation": found.correlation,
+            "autocorrelation": list(found.autocorrelation),
+            "kernel_width": None if math.isnan(found.kernel_width) else found.kernel_width,
+            "clipped": found.clipped,
+            "undecided": found.undecided,
+            "alternatives": list(found.alternatives),
+            "uncertainty": found.uncertainty,
+            "channels": [s * scale for s in found.channels],
+            "step": self.step,
+            "spec": found.process.spec(scale),
+            "method": self.method,
+            "model": self.model,
+            "steps": self.steps,
+            "shape": list(self.record.data.shape),
+            "axes": self.record.axes,
+            "dtype": self.record.data.dtype.name,
+            "nonfinite": describe.missing(self.record),
+            "warnings": self.warnings,
+        }
 
 
 def denoise(
@@ -184,37 +233,25 @@ def inspect(x: np.ndarray | Record, axes: str | None = None, device: str = "cpu"
     spec (for ``--noise``), method and model.
     """
     record = x if isinstance(x, Record) else Record(np.asarray(x), axes or default_axes(x.shape))
+    return inspect_record(record, device).row()
+
+
+def inspect_record(record: Record, device: str = "cpu") -> Inspection:
+    """What `inspect` says, as an object that a page can be made of."""
     check_dtype(record.data)
-    scale = record.to_batch().scale
     found = estimate_record(record)
-    model = model_name(None, record)
-    denoiser = choose(record, None, "mid", None, device)
-    batch = record.to_batch()
-    middle = batch.floats(len(batch) // 2)
-    step = max(_step(denoiser, plane) for plane in _planes(denoiser, middle))
-    return {
-        "family": found.family,
-        "sigma": found.sigma * scale,
-        "gain": found.gain * scale,
-        "read_sigma": found.read_sigma * scale,
-        "correlated": found.correlated,
-        "correlation": found.correlation,
-        "kernel_width": None if np.isnan(found.kernel_width) else found.kernel_width,
-        "clipped": found.clipped,
-        "undecided": found.undecided,
-        "uncertainty": found.uncertainty,
-        "channels": [s * scale for s in found.channels],
-        "step": step,
-        "spec": found.process.spec(scale),
-        "method": "mid",
-        "model": model,
-        "steps": getattr(denoiser, "steps", 1),
-        "shape": list(record.data.shape),
-        "axes": record.axes,
-        "dtype": record.data.dtype.name,
-        "nonfinite": _nonfinite(record),
-        "warnings": _input_warnings(record, None, found),
-    }
+    denoiser: Any = choose(record, None, "mid", None, device)
+    batch = _middle(record.to_batch(), MOST_INSPECTED)
+    planes = _planes(denoiser, finite(batch.floats(len(batch) // 2)))
+    return Inspection(
+        record=record,
+        estimate=found,
+        method=denoiser.name,
+        model=model_name(None, record),
+        steps=getattr(denoiser, "steps", 1),
+        step=max(float(denoiser.estimate(x, None, found)[1]) for x in planes),
+        warnings=_input_warnings(record, None, found),
+    )
 
 
 def models() -> list[dict[str, Any]]:
@@ -267,11 +304,7 @@ class Planes:
 
     def add(self, record: Record) -> None:
         """Take planes of one more record, as images ``(C, H, W)`` in units of full range."""
-        batch = record.to_batch()
-        share = min(1.0, math.sqrt(self.most / batch.data[0].size))
-        sides = [(n, max(1, int(n * share))) for n in batch.data.shape[2:]]
-        middle = [slice((n - side) // 2, (n - side) // 2 + side) for n, side in sides]
-        batch = replace(batch, data=batch.data[:, :, *middle])
+        batch = _middle(record.to_batch(), self.most)
         for i in range(len(batch)):
             if self._seen % self._every == 0:
                 self.kept.append(finite(batch.floats(i)))
@@ -354,21 +387,30 @@ def _planes(denoiser: Denoiser, x: np.ndarray) -> list[np.ndarray]:
     return [plane[None] for plane in x] if gray else [x]
 
 
-def _step(denoiser: Denoiser, x: np.ndarray) -> float:
-    return float(denoiser.estimate(finite(x))[1]) if hasattr(denoiser, "estimate") else 0.0
+def _middle(batch: Batch, most: int) -> Batch:
+    """The middle of every image, at most `most` samples of it."""
+    share = min(1.0, math.sqrt(most / batch.data[0].size))
+    sides = [(n, max(1, int(n * share))) for n in batch.data.shape[2:]]
+    middle = [slice((n - side) // 2, (n - side) // 2 + side) for n, side in sides]
+    return replace(batch, data=batch.data[:, :, *middle])
 
 
-def _nonfinite(record: Record) -> int:
-    x = record.data
-    return int(x.size - np.count_nonzero(np.isfinite(x))) if x.dtype.kind == "f" else 0
+def _level(record: Record, process: Process) -> float:
+    """Rms of the noise that a process puts on the record's values, in units of full range."""
+    x = _sample(record)
+    return math.sqrt(float(np.mean(process.variance(x)))) if x.size else 0.0
+
+
+def _sample(record: Record) -> np.ndarray:
+    """Finite values from all over the record, in units of full range."""
+    x = np.asarray(record.data[..., :: max(1, record.data.shape[-1] // 256)], np.float64)
+    return x[np.isfinite(x)] / record.to_batch().scale
 
 
 def _check_level(record: Record, given: Process) -> None:
     """Refuse noise that is far more than all that the data spans."""
-    scale = record.to_batch().scale
-    x = np.asarray(record.data[..., :: max(1, record.data.shape[-1] // 256)], np.float64)
-    x = x[np.isfinite(x)] / scale
-    level = math.sqrt(float(np.mean(given.variance(x)))) if x.size else 0.0
+    scale, x = record.to_batch().scale, _sample(record)
+    level = _level(record, given)
     if x.size and level > ABSURD * np.ptp(x) > 0:
         raise HushError(
             f"noise of σ {level * scale:.3g} cannot be in data that spans {np.ptp(x) * scale:.3g}; "
@@ -379,26 +421,75 @@ def _check_level(record: Record, given: Process) -> None:
 def _input_warnings(record: Record, given: Process | None, found: Estimate) -> list[str]:
     """Sentences on what the user should know of the input."""
     notes = []
-    bad = _nonfinite(record)
+    bad = describe.missing(record)
     if bad:
         notes.append(f"{bad} pixels are NaN or infinite; they stay as they are")
+    if found.alternatives and not found.curve:
+        notes.append(
+            "There is too little to measure noise from, not one 8 × 8 block of finite pixels: the "
+            "level is a guess from neighbouring pixels and the family is not known."
+        )
+    elif found.sigma == 0 and not found.impulses:
+        notes.append("No noise was found; denoising returns the image nearly unchanged.")
+    if found.impulses:
+        notes.append(
+            f"{describe.share(found.impulses)} of the pixels hold replaced values (impulses); the "
+            "shipped models were not trained on those, and most stay. A median filter takes them "
+            "out, best before anything else."
+        )
+    if found.family == "gamma":
+        notes.append(
+            "The noise is multiplicative (Gamma); the shipped models were trained on Gaussian and "
+            "counting noise, and are told a level in proportion to the brightness."
+        )
+    if found.family == "rician":
+        notes.append(
+            "The noise is Rician; the shipped models were trained on Gaussian and counting noise, "
+            "and are told its level at every brightness. That it lifts dark areas stays."
+        )
     if found.correlated:
         notes.append(
             f"The noise is spatially correlated (lag-1 {found.correlation:.2f}); it is taken off "
             "at lower resolutions too, but some may stay. A file from before sharpening, "
             "demosaicing or JPEG compression has less of it."
         )
-    if given is not None and found.sigma > 0:
-        x = np.asarray(record.data[..., :: max(1, record.data.shape[-1] // 256)], np.float64)
-        x = x[np.isfinite(x)] / record.to_batch().scale
-        level = float(np.sqrt(np.mean(given.variance(x)))) if x.size else 0.0
-        ratio = level / found.sigma
-        if ratio > MISMATCH or ratio < 1 / MISMATCH:
-            scale = record.to_batch().scale
+    if given is None and describe.unequal(found) and "S" in record.axes and record.channels == 3:
+        notes.append(
+            f"The channels have unlike noise ({describe.channels(found, record.to_batch().scale)}),"
+            " while colours share one level: some stays in the noisiest, and the cleanest may lose "
+            "detail. --axes with C in the place of S has each denoised by itself."
+        )
+    if given is None and found.curve and (others := _telling(found)):
+        notes.append(
+            f"The picture does not tell whether the noise is {describe.family(found.family)} or "
+            f"{describe.either([describe.family(name) for name in others])}, which differ where "
+            "it is dark or bright; if you know, say so with --noise."
+        )
+    if given is not None and found.sigma > 0 and given.family != "impulse":
+        scale = record.to_batch().scale
+        stated, seen = (_level(record, p) * scale for p in (given, found.process))
+        if stated > MISMATCH * seen or seen > MISMATCH * stated:
             notes.append(
-                f"The noise given has σ {level * scale:.3g} but the image shows "
-                f"{found.sigma * scale:.3g}; leave --noise out to use the estimate."
+                f"The noise given has σ {stated:.3g} but the image shows {seen:.3g}, more than "
+                f"{MISMATCH} times apart; leave --noise out to use the estimate."
             )
-    if found.sigma == 0:
-        notes.append("No noise was found, so the image is returned nearly unchanged.")
+        if found.correlated and given.white:
+            notes.append(
+                f"The noise given ({given.spec(scale)}) is independent from pixel to pixel, the "
+                "image's is not; what spans pixels is still measured, not taken from --noise."
+            )
     return notes
+
+
+def _telling(found: Estimate) -> list[str]:
+    """Of the families that the data allow, those whose level somewhere is another one."""
+    power = {"gaussian": 0, "rician": 0, "poisson": 1, "gamma": 2}
+    low, high = (max(found.curve[i][0], 1e-6) for i in (0, -1))
+    own = power.get(found.family, 0)
+    # All agree somewhere in the middle and are furthest apart at one of the ends.
+    apart = math.sqrt(high / low)
+    return [
+        name
+        for name in found.alternatives
+        if name == "rician" or apart ** (abs(power[name] - own) / 2) > MISMATCH
+    ]

@@ -17,6 +17,7 @@ from hush.cli.options import (
     Duration,
     Running,
     as_json,
+    check_report,
     fixed_noise,
     layout,
     named,
@@ -198,7 +199,7 @@ def _check(o: Options) -> None:
     import numpy as np
 
     from hush import api
-    from hush.io import check_target, supported
+    from hush.io import supported
     from hush.record import Record
 
     out = o.out or ""
@@ -206,12 +207,7 @@ def _check(o: Options) -> None:
         raise click.BadParameter("with several inputs this is a folder", param_hint="--output")
     if o.noise:
         fixed_noise(o.noise, 1.0)
-    if o.report and o.report.resolve() in {Path(source).resolve() for source in o.files}:
-        raise HushError(f"{o.report}: is an input; choose another name for the report")
-    if o.report:
-        check_target(o.report)
-    if o.report and o.report.exists() and o.existing is None:
-        raise HushError(f"{o.report}: exists already; --overwrite replaces it")
+    check_report(o.report, o.files, o.existing)
     any_image = Record(np.zeros((8, 8), np.uint8), "YX")
     denoiser = api.choose(any_image, o.model, o.method or "mid", o.steps, o.device)
     if o.method and denoiser.name != o.method:
@@ -388,12 +384,14 @@ def _print(o: Options, row: Mapping[str, Any], result: Result | None) -> None:
     elif result is None:
         click.echo(f"{row['input']}: skipped, {row['output']} exists already")
     elif o.many and not o.verbose:
+        from hush.report import describe
+
         found, scale = result.estimate, result.noisy.to_batch().scale
-        family = words.FAMILIES.get(found.family, found.family)
-        removed, count = words.number(row["removed_rms"]), len(row["warnings"])
+        removed, count = describe.number(row["removed_rms"]), len(row["warnings"])
         click.echo(
-            f"{row['input']} → {row['output']}: {family}, σ {words.number(row['sigma'])}"
-            f"{words.units(scale)}, removed {removed}, {words.duration(row['seconds'])}"
+            f"{row['input']} → {row['output']}: {describe.family(found.family)}, σ "
+            f"{describe.number(row['sigma'])}{describe.units(scale)}, removed {removed}, "
+            f"{describe.duration(row['seconds'])}"
             + (f", {count} warning{'s' * (count != 1)}" if count else "")
         )
     else:
@@ -403,13 +401,13 @@ def _print(o: Options, row: Mapping[str, Any], result: Result | None) -> None:
 
 def _summary(o: Options, row: Mapping[str, Any], result: Result) -> list[tuple[str, str]]:
     """The one-screen summary, as labels and values."""
+    from hush.report import describe
+
     found, noisy = result.estimate, result.noisy
     scale = noisy.to_batch().scale
-    sigma, gain, read_sigma = (scale * v for v in (found.sigma, found.gain, found.read_sigma))
-    noise = words.noise(found.family, sigma, gain, read_sigma, scale, found.uncertainty)
     method = [result.method]
     method += [f"model {result.model}"] if result.model else []
-    method += [f"{result.steps} step{'s' * (result.steps != 1)}"]
+    method += [describe.steps(result.steps)]
     if result.step is not None:
         method[-1] += f" from {result.step:.2f} of the noise ladder"
     if o.adapt:
@@ -418,18 +416,18 @@ def _summary(o: Options, row: Mapping[str, Any], result: Result) -> list[tuple[s
     if o.strength != 1:
         method.append(f"strength {o.strength:g}")
     lines = [
-        ("image", words.size(noisy.data.shape, noisy.data.dtype.name, noisy.axes)),
-        ("noise", noise),
-        ("pixels", words.correlation(found.correlated, found.correlation, found.kernel_width)),
+        ("image", describe.size(noisy)),
+        ("noise", describe.noise(found, scale)),
+        ("pixels", describe.pixels(found)),
         ("taken as", row["process"] + (", as given" if o.noise else "")),
-        ("removed", f"σ {words.number(row['removed_rms'])}{words.units(scale)}"),
+        ("removed", f"σ {describe.number(row['removed_rms'])}{describe.units(scale)}"),
         ("method", ", ".join(method)),
-        ("time", words.duration(row["seconds"])),
+        ("time", describe.duration(row["seconds"])),
     ]
     if o.verbose:
-        spent = ", ".join(f"{k} {words.duration(v)}" for k, v in row["timings"].items())
-        lines[-1] = ("time", f"{words.duration(row['seconds'])} ({spent})")
+        spent = ", ".join(f"{k} {describe.duration(v)}" for k, v in row["timings"].items())
+        lines[-1] = ("time", f"{describe.duration(row['seconds'])} ({spent})")
         for entry in result.trace:
-            before, removed = (words.number(entry[k] * scale) for k in ("level", "removed_rms"))
+            before, removed = (describe.number(entry[k] * scale) for k in ("level", "removed_rms"))
             lines.append((f"step {entry['step']}", f"σ {before} before, {removed} removed"))
     return lines

@@ -89,16 +89,18 @@ def compare(
     if as_json:
         print_json(row)
     elif not quiet:
+        from hush.report import describe
+
         lines = [
             (
                 "PSNR",
                 f"{row['psnr']:.2f} dB" if isfinite(row["psnr"]) else "infinite: both are equal",
             ),
             ("SSIM", f"{row['ssim']:.4f}"),
-            ("mean absolute error", words.number(row["mae"]) + words.units(scale)),
+            ("mean absolute error", describe.number(row["mae"]) + describe.units(scale)),
         ]
         if fit:
-            lines.append(("fitted", f"{gain:.4f} · result + {words.number(row['offset'])}"))
+            lines.append(("fitted", f"{gain:.4f} · result + {describe.number(row['offset'])}"))
         words.print_block(f"{result} against {reference}", lines)
 
 

@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from hush.cli import words
 from hush.cli.console import fail, print_json, say
-from hush.cli.options import as_json, device, layout, read, talk, threads, use_threads
+from hush.cli.options import (
+    as_json,
+    check_report,
+    device,
+    existing,
+    layout,
+    read,
+    talk,
+    threads,
+    use_threads,
+)
 
 #: what ``hush inspect --json`` prints of a file; levels in the data's own units
 INSPECT_KEYS = (
-    *("input", "family", "sigma", "gain", "read_sigma", "correlated", "correlation"),
-    *("kernel_width", "clipped", "undecided", "uncertainty", "channels", "step", "spec"),
+    *("input", "family", "sigma", "gain", "read_sigma", "gamma_shape", "impulses"),
+    *("correlated", "correlation", "autocorrelation", "kernel_width", "clipped"),
+    *("undecided", "alternatives", "uncertainty", "channels", "step", "spec"),
     *("method", "model", "steps", "shape", "axes", "dtype", "nonfinite", "warnings", "error"),
 )
 
 
 @click.command(short_help="Tell which noise is in a file, and how much.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    help="Also write an HTML page with the noise curve and how neighbours hang together.",
+)
 @as_json
 @layout
+@existing
 @device
 @threads
 @talk
 def inspect(
     files: tuple[str, ...],
+    report: Path | None,
+    existing: str | None,
     as_json: bool,
     kind: str,
     axes: str | None,
@@ -41,13 +61,21 @@ def inspect(
     stands. With --json, one object a line for each file; its "error" is null where all went well.
     """
     from hush import api
+    from hush.report import Entry, describe, inspected, picture_budget, write_report
 
     use_threads(threads)
+    check_report(report, files, existing)
+    if report and report.exists() and existing == "skip":
+        report = None
+    entries: list[Entry] = []
     failed = 0
     for number, file in enumerate(files):
         row: dict[str, Any] = dict.fromkeys(INSPECT_KEYS) | {"input": file}
         try:
-            row |= api.inspect(read(file, axes, kind), device=device)
+            seen = api.inspect_record(read(file, axes, kind), device=device)
+            row |= seen.row()
+            if report:
+                entries.append(inspected(seen, budget=picture_budget(len(files))))
         except BrokenPipeError:
             raise
         except Exception as error:
@@ -58,39 +86,15 @@ def inspect(
         elif row["error"] is None and not quiet:
             if number:
                 click.echo()
-            _print(row)
+            words.print_block(file, describe.inspection(seen), seen.warnings)
+    if report and entries:
+        write_report(entries, report)
+        if not (quiet or as_json):
+            click.echo(f"report → {report}")
     if failed and len(files) > 1:
         say(f"{failed} of {len(files)} files failed")
     if failed:
         raise click.exceptions.Exit(1)
-
-
-def _print(row: dict[str, Any]) -> None:
-    import numpy as np
-
-    from hush.record import full_range
-
-    scale = full_range(np.dtype(row["dtype"]))
-    level = words.noise(
-        *(row["family"], row["sigma"], row["gain"], row["read_sigma"], scale, row["uncertainty"])
-    )
-    if row["undecided"] and row["sigma"]:
-        level += "; the picture does not tell whether it grows with brightness"
-    lines = [
-        ("image", words.size(row["shape"], row["dtype"], row["axes"])),
-        ("noise", level),
-    ]
-    if len(row["channels"]) > 1:
-        lines.append(("channels", "σ " + ", ".join(words.number(s) for s in row["channels"])))
-    steps = f"{row['steps']} step{'s' * (row['steps'] != 1)}"
-    lines += [
-        ("pixels", words.correlation(row["correlated"], row["correlation"], row["kernel_width"])),
-        ("clipping", f"{100 * row['clipped']:.2g} % of the pixels are at a limit of the range"),
-        ("step", f"{row['step']:.2f} of the way up the noise ladder"),
-        ("denoise", f"{row['method']} with the model {row['model']}, {steps}"),
-        ("--noise", row["spec"]),
-    ]
-    words.print_block(row["input"], lines, row["warnings"])
 
 
 @click.command()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -153,6 +154,19 @@ def use_threads(number: int | None) -> None:
         import torch
 
         torch.set_num_threads(number)
+
+
+def check_report(report: Path | None, inputs: Sequence[str], existing: str | None) -> None:
+    """Refuse a report that cannot be written, before the work that it is to be about."""
+    if report is None:
+        return
+    from hush.io import check_target
+
+    if report.resolve() in {Path(source).resolve() for source in inputs}:
+        raise HushError(f"{report}: is an input; choose another name for the report")
+    check_target(report)
+    if report.exists() and existing is None:
+        raise HushError(f"{report}: exists already; --overwrite replaces it")
 
 
 def read(path: str, axes: str | None, kind: str) -> Record:

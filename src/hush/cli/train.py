@@ -360,8 +360,10 @@ def _settings(begun: dict[str, Any]) -> dict[str, Any]:
 
 
 def _announce(o: Options, images: Images) -> None:
+    from hush.report import describe
+
     what = f"{'clean' if o.corpus else 'noisy'} {'RGB' if images.channels == 3 else 'gray'} images"
-    long = f"{o.max_steps} steps" if o.max_steps else words.duration(o.budget or DEFAULT_BUDGET)
+    long = f"{o.max_steps} steps" if o.max_steps else describe.duration(o.budget or DEFAULT_BUDGET)
     say(
         f"training {o.method} for {long} on {len(images.arrays)} {what} "
         f"({sum(images.files.values())} files); log and previews are in {o.folder}"
@@ -401,6 +403,7 @@ def _fit(
 def _save(o: Options, model: Denoiser, images: Images) -> None:
     """Write the model and its card; the training's folder keeps log and previews."""
     from hush.io import atomic
+    from hush.report import describe
 
     figures = dict(getattr(model, "figures_", {}))
     command = _command(o, figures.get("steps"))
@@ -424,7 +427,8 @@ def _save(o: Options, model: Denoiser, images: Images) -> None:
     (o.folder / CHECKPOINT).unlink(missing_ok=True)
     if not o.quiet:
         shown = {k: v for k, v in figures.items() if k != "seconds"}
-        lines = [("trained", f"{words.plain(shown)}, {words.duration(figures.get('seconds', 0))}")]
+        spent = describe.duration(figures.get("seconds", 0))
+        lines = [("trained", f"{words.plain(shown)}, {spent}")]
         lines += [("repeat", command), ("use", f"hush denoise FILE --model {o.out}")]
         words.print_block(f"{o.out}, {o.out.stat().st_size / 1e6:.2g} MB", lines)
 

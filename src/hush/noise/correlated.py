@@ -51,6 +51,7 @@ class Correlated(Process):
         metadata=number("the kernel's width in pixels", open_end=True, highest=100.0)
     )
     family: ClassVar[str] = "correlated"
+    label: ClassVar[str] = "Correlated"
     examples: ClassVar[tuple[str, ...]] = (
         "correlated:6/255,1.2",
         "correlated:poisson:200,0.5",
@@ -135,6 +136,7 @@ class Stripes(Process):
     sigma: Level = field(metadata=level("the standard deviation of stripes"))
     along: str = field(default="rows", metadata=word("rows", "columns"))
     family: ClassVar[str] = "stripes"
+    label: ClassVar[str] = "Stripes"
     examples: ClassVar[tuple[str, ...]] = ("stripes:5/255", "stripes:5/255,columns")
     white: ClassVar[bool] = False
     symmetric: ClassVar[bool] = True

@@ -34,6 +34,7 @@ class Impulse(Process):
     share: Level = field(metadata=number("the share of replaced pixels", highest=1.0))
     values: str = field(default="salt-and-pepper", metadata=word("salt-and-pepper", "random"))
     family: ClassVar[str] = "impulse"
+    label: ClassVar[str] = "Impulses"
     examples: ClassVar[tuple[str, ...]] = ("impulse:0.1", "impulse:0.1,random", "impulse:0.02-0.2")
     taylor_order: ClassVar[float] = 1
 
@@ -81,6 +82,7 @@ class Quantisation(Process):
 
     step: Level = field(metadata=level("the quantisation step"))
     family: ClassVar[str] = "quantisation"
+    label: ClassVar[str] = "Quantisation"
     examples: ClassVar[tuple[str, ...]] = ("quantisation:4/255", "quantisation:4-32/255")
     closed: ClassVar[bool] = False
     taylor_order: ClassVar[float] = 0
@@ -134,6 +136,7 @@ class JPEG(Process):
 
     quality: Level = field(metadata=number("the JPEG quality", lowest=1.0, highest=100.0))
     family: ClassVar[str] = "jpeg"
+    label: ClassVar[str] = "JPEG"
     examples: ClassVar[tuple[str, ...]] = ("jpeg:75", "jpeg:10-90")
     closed: ClassVar[bool] = False
     taylor_order: ClassVar[float] = 0

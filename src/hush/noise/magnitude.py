@@ -94,6 +94,7 @@ class Rician(_Magnitude):
     """Magnitude of one complex channel."""
 
     family: ClassVar[str] = "rician"
+    label: ClassVar[str] = "Rician"
     examples: ClassVar[tuple[str, ...]] = ("rician:10/255", "rician:0.3", "rician:2-20/255")
 
     @property
@@ -107,6 +108,7 @@ class NonCentralChi(_Magnitude):
 
     coils: int = field(metadata=number("the number of coils", lowest=1, whole=True, ranges=False))
     family: ClassVar[str] = "noncentral-chi"
+    label: ClassVar[str] = "Non-central χ"
     examples: ClassVar[tuple[str, ...]] = ("noncentral-chi:10/255,4",)
 
     @property

@@ -27,6 +27,7 @@ class Gamma(Process):
 
     shape: Level = field(metadata=number("the Gamma shape", open_end=True))
     family: ClassVar[str] = "gamma"
+    label: ClassVar[str] = "Gamma (multiplicative)"
     examples: ClassVar[tuple[str, ...]] = ("gamma:100", "gamma:4", "gamma:50-500")
 
     def variance(self, x: T) -> T:
@@ -70,6 +71,7 @@ class Speckle(Process):
 
     sigma: Level = field(metadata=number("the standard deviation of the logarithm"))
     family: ClassVar[str] = "speckle"
+    label: ClassVar[str] = "Speckle (multiplicative)"
     examples: ClassVar[tuple[str, ...]] = ("speckle:0.2", "speckle:0.1-0.5")
     taylor_order: ClassVar[float] = 1
 

@@ -51,6 +51,8 @@ class Process:
 
     #: the command line's name
     family: ClassVar[str]
+    #: what people call it
+    label: ClassVar[str]
     #: a spec of every variant, for messages and tests
     examples: ClassVar[tuple[str, ...]] = ()
     #: accumulating in one jump or in several gives the same law, that of `scaled`

@@ -62,6 +62,7 @@ class OneOf(Process):
 
     choices: tuple[Process, ...]
     family: ClassVar[str] = "one of"
+    label: ClassVar[str] = "One of several"
     white: ClassVar[bool] = False
 
     def variance(self, x: T) -> T:

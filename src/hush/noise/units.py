@@ -84,10 +84,12 @@ class Number:
         return int(value) if self.whole and value.is_integer() else value
 
     def write(self, value: Level, full_range: float) -> str:
-        top = digits(full_range)
-        unit = float(top) if self.scaled else 1.0
-        text = "-".join(digits(v * unit) for v in _ends(value, distinct=True))
-        return text if unit == 1 else f"{text}/{top}"
+        if not self.scaled:
+            return "-".join(map(digits, _ends(value, distinct=True)))
+        # Nobody thinks of 32-bit data in its own units.
+        top = digits(full_range if full_range <= 65535 else 1.0)
+        text = "-".join(digits(v * float(top)) for v in _ends(value, distinct=True))
+        return text if full_range == 1 else f"{text}/{top}"
 
     def check(self, value: Level) -> None:
         low, high = _ends(value)

@@ -22,6 +22,7 @@ class Gaussian(Process):
 
     sigma: Level = field(metadata=level("the standard deviation of Gaussian noise"))
     family: ClassVar[str] = "gaussian"
+    label: ClassVar[str] = "Gaussian"
     examples: ClassVar[tuple[str, ...]] = ("gaussian:25/255", "gaussian:5-50/255")
     symmetric: ClassVar[bool] = True
     normal: ClassVar[bool] = True
@@ -51,6 +52,7 @@ class Poisson(Process):
 
     peak: Level = field(metadata=number("the Poisson count at full range (λ)", open_end=True))
     family: ClassVar[str] = "poisson"
+    label: ClassVar[str] = "Poisson"
     examples: ClassVar[tuple[str, ...]] = ("poisson:30", "poisson:5-50")
 
     def variance(self, x: T) -> T:
@@ -99,6 +101,7 @@ class PoissonGaussian(Process):
     sigma: Level = field(metadata=level("the read noise"))
     offset: float = field(default=0.0, metadata=level("the offset", lowest=-math.inf, ranges=False))
     family: ClassVar[str] = "poisson-gaussian"
+    label: ClassVar[str] = "Poisson–Gaussian"
     examples: ClassVar[tuple[str, ...]] = (
         "poisson-gaussian:0.02/1,10/255",
         "poisson-gaussian:0.02,0,0.05",

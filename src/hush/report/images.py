@@ -124,6 +124,20 @@ def busiest(x: np.ndarray, share: tuple[float, float]) -> tuple[float, float]:
     return i / h, j / w
 
 
+def detail(small: np.ndarray, height: int, width: int, side: int) -> tuple[slice, slice]:
+    """The busiest part, at most `side` wide, of an image that `small` is a small copy of."""
+    h, w = min(side, height), min(side, width)
+    top, left = busiest(small, (h / height, w / width))
+    y, x = min(round(top * height), height - h), min(round(left * width), width - w)
+    return slice(y, y + h), slice(x, x + w)
+
+
+def mark(rows: slice, columns: slice, height: int, width: int) -> tuple[float, ...]:
+    """Where a part lies in the whole, as fractions: top, left, height, width."""
+    h, w = rows.stop - rows.start, columns.stop - columns.start
+    return rows.start / height, columns.start / width, h / height, w / width
+
+
 def encode(pixels: Pixels) -> Picture:
     """PNG of ``(1 or 3, H, W)`` as a data URI: lossless, for noise is what is looked at."""
     from PIL import Image

@@ -1,9 +1,9 @@
-"""Three small plots as inline SVG; colours come from the page's style sheet."""
+"""Small plots as inline SVG; colours come from the page's style sheet."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
@@ -107,19 +107,37 @@ class _Plot:
         return "".join([*out, *self.marks, "</svg>"])
 
 
-def autocorrelation(lags: dict[str, list[float]], band: float, tolerance: float, title: str) -> str:
-    """Stems at each lag, both directions, on the bands of white noise and of tolerance."""
+def autocorrelation(
+    lags: Mapping[str, Sequence[float]], title: str, band: float = 0.0, tolerance: float = 0.0
+) -> str:
+    """Stems at each lag on the bands of white noise and of tolerance, if any.
+
+    lags : from lag 1; "x" across and "y" down, or "" where no direction is told from another.
+    """
     values = [a for v in lags.values() for a in v]
-    most = max([1.6 * tolerance, *(1.15 * abs(a) for a in values)])
+    most = max([1.6 * tolerance, *(1.15 * abs(a) for a in values)]) or 1.0
     count = max((len(v) for v in lags.values()), default=1) or 1
     plot = _Plot((0.4, count + 0.6), (-most, most))
-    plot.band(tolerance, "tolerance")
-    plot.band(band, "chance")
-    for cls, axis, word, dx in (("one", "x", "across", -4.0), ("two", "y", "down", 4.0)):
+    for half, cls in ((tolerance, "tolerance"), (band, "chance")):
+        if half:
+            plot.band(half, cls)
+    looks = {"x": ("one", " across", -4.0), "y": ("two", " down", 4.0), "": ("one", "", 0.0)}
+    for axis, (cls, word, dx) in looks.items():
         for lag, a in enumerate(lags.get(axis, []), 1):
             plot.stem(lag, a, f"stem {cls}", dx)
-            plot.dot(lag, a, cls, f"{lag} px {word}: {number(round(a, 3))}", dx)
+            plot.dot(lag, a, cls, f"{lag} px{word}: {number(round(a, 3))}", dx)
     return plot.svg(title, "distance, pixels", "correlation", range(1, count + 1))
+
+
+def transfer(
+    curve: Sequence[tuple[float, float, float]], scale: float, units: str, title: str
+) -> str:
+    """The photon transfer curve: points of (signal, variance measured, variance by the law)."""
+    rows = [
+        {"signal": x, "measured": max(seen, 0.0) ** 0.5, "expected": max(law, 0.0) ** 0.5}
+        for x, seen, law in curve
+    ]
+    return levels(rows, scale, units, title)
 
 
 def levels(rows: Sequence[dict[str, float]], scale: float, units: str, title: str) -> str:

@@ -1,0 +1,165 @@
+"""What was measured, in words: the command line's and the pages'. Levels in the data's units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hush.noise.processes import FAMILIES
+from hush.record import Record, full_range
+from hush.report.plots import number as number
+
+if TYPE_CHECKING:
+    from hush.api import Inspection
+    from hush.noise.estimation import Estimate
+
+UNEQUAL = 1.5  #: ratio of the channels' levels that is worth a word
+
+
+def family(name: str) -> str:
+    """What people call a family."""
+    return FAMILIES[name].label if name in FAMILIES else name
+
+
+def units(scale: float) -> str:
+    """What a level is out of: nothing to say for floats, whose full range is 1."""
+    return f" of {scale:.0f}" if scale != 1 else ""
+
+
+def share(value: float) -> str:
+    return f"{number(float(f'{100 * value:.2g}'))} %"
+
+
+def either(names: Sequence[str]) -> str:
+    """``A``, ``A or B``, ``A, B or C``."""
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def noise(found: Estimate, scale: float) -> str:
+    """Family, level, and which other families would do."""
+    if found.family == "impulse":
+        return level(found, scale)
+    if found.sigma == 0:
+        return "none was found"
+    return f"{family(found.family)}, {level(found, scale)}"
+
+
+def level(found: Estimate, scale: float) -> str:
+    """How much noise there is, what it depends on, and which other families would do."""
+    return _level(found, scale) + _doubt(found)
+
+
+def _level(found: Estimate, scale: float) -> str:
+    of_range = units(scale)
+    sigma = f"σ {number(found.sigma * scale)}{of_range}"
+    sigma += f" ± {100 * found.uncertainty:.0f} %" if found.uncertainty >= 0.005 else ""
+    gain, read_sigma = (number(scale * v) for v in (found.gain, found.read_sigma))
+    match found.family:
+        case "gaussian":
+            return f"{sigma}, the same at every brightness"
+        case "poisson":
+            return f"{sigma} on average, {number(1 / found.gain)} counts at full range"
+        case "gamma":
+            relative = share(found.shape**-0.5)
+            return f"shape {number(found.shape)}: σ is {relative} of the signal"
+        case "rician":
+            return f"{sigma} in each part; dark areas are lifted"
+        case "impulse":
+            rest = replace(found, family=found.process.family)
+            between = noise(rest, scale).removesuffix(", the same at every brightness")
+            some = f"{share(found.impulses)} of the pixels replaced (impulses)"
+            return f"{some}, and {between} between them" if found.sigma else f"{some}, no others"
+        case _:
+            return f"{sigma} on average, gain {gain}, read noise σ {read_sigma}"
+
+
+def _doubt(found: Estimate) -> str:
+    if not found.alternatives:
+        return ""
+    others = either([family(name) for name in found.alternatives])
+    return f"; by this picture it could as well be {others}"
+
+
+def channels(found: Estimate, scale: float) -> str:
+    """The channels' levels; empty for one channel."""
+    if len(found.channels) < 2:
+        return ""
+    listed = "σ " + ", ".join(number(s * scale) for s in found.channels)
+    if not unequal(found):
+        return listed
+    times = number(max(found.channels) / min(found.channels))
+    return f"{listed}: the noisiest has {times} times the noise of the cleanest"
+
+
+def unequal(found: Estimate) -> bool:
+    """The channels' levels differ; one without noise is likely a mask, and does not count."""
+    return bool(found.channels) and 0 < min(found.channels) * UNEQUAL < max(found.channels)
+
+
+def pixels(found: Estimate) -> str:
+    """What the noise of one pixel says of the next."""
+    if not found.correlated:
+        return "independent from pixel to pixel"
+    lags = [f"{number(round(a, 2))} at {k}" for k, a in enumerate(found.autocorrelation, 1)]
+    felt = [text for text in lags if not text.startswith("0 ")]
+    text = f"correlated between neighbours: {', '.join(felt)} pixels"
+    width = found.kernel_width
+    return text if np.isnan(width) else f"{text}, as if blurred by {number(width)} pixels"
+
+
+def brightness(found: Estimate, scale: float) -> str:
+    """The noise where it is dark, in between and bright; empty where no curve was measured."""
+    if not found.curve:
+        return ""
+    points = [found.curve[i] for i in (0, len(found.curve) // 2, -1)]
+    (first, sigma), *others = [
+        (number(scale * x), number(scale * max(v, 0.0) ** 0.5)) for x, v, _ in points
+    ]
+    return ", ".join([f"σ {sigma} at brightness {first}", *(f"{s} at {x}" for x, s in others)])
+
+
+def clipping(found: Estimate) -> str:
+    return f"{share(found.clipped)} of the pixels are at a limit of the range"
+
+
+def size(record: Record) -> str:
+    sizes = " × ".join(str(n) for n in record.data.shape)
+    text = f"{sizes} ({record.axes}), {record.data.dtype}"
+    bad = missing(record)
+    return f"{text}, {bad} pixels without a finite value" if bad else text
+
+
+def missing(record: Record) -> int:
+    """How many values are no finite number."""
+    x = record.data
+    return int(x.size - np.count_nonzero(np.isfinite(x))) if x.dtype.kind == "f" else 0
+
+
+def inspection(seen: Inspection) -> list[tuple[str, str]]:
+    """All that was found in a file, as labels and values."""
+    found, scale = seen.estimate, full_range(seen.record.data.dtype)
+    lines = [
+        ("image", size(seen.record)),
+        ("noise", noise(found, scale)),
+        ("channels", channels(found, scale)),
+        ("curve", brightness(found, scale)),
+        ("pixels", pixels(found)),
+        ("clipping", clipping(found)),
+        ("step", f"{seen.step:.2f} of the way up the noise ladder"),
+        ("denoise", f"{seen.method} with the model {seen.model}, {steps(seen.steps)}"),
+        ("--noise", found.process.spec(scale)),
+    ]
+    return [(label, value) for label, value in lines if value]
+
+
+def steps(count: int) -> str:
+    return f"{count} step{'s' * (count != 1)}"
+
+
+def duration(seconds: float) -> str:
+    if seconds >= 90:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds:.1f} s" if seconds >= 0.95 else f"{1000 * seconds:.0f} ms"

@@ -1,0 +1,150 @@
+"""What the pages share: an entry for each file, the pictures' budget, and writing.
+
+An `Entry` holds one result's encoded pictures, plots and sentences and none of its arrays,
+so that a run over many files can let go of each as it goes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from hush.record import Record
+from hush.report import describe, images, plots
+from hush.report.residual import WHITE
+
+if TYPE_CHECKING:
+    from hush.noise.estimation import Estimate
+
+#: samples per shown picture (a gray 1200 x 1200), and what many results share between them
+BUDGET, SHARED = 1.5e6, 12e6
+SMALLEST_BUDGET = 0.15e6
+WHITE_LAGS = (0.0,) * 7  #: of noise that was found to be independent between pixels
+
+
+@dataclass(frozen=True)
+class Card:
+    """A summary card: a heading, a large value, what qualifies it and code to copy."""
+
+    label: str
+    value: str
+    detail: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What every page shows of a file.
+
+    noise : the plots of the input's noise, if any was found; row : cells of the index.
+    """
+
+    name: str
+    parent: str
+    facts: str
+    cards: tuple[Card, ...]
+    warnings: tuple[str, ...]
+    icon: images.Picture
+    notes: tuple[str, ...]
+    noise: Mapping[str, str]
+    row: Mapping[str, str]
+
+    template: ClassVar[str]
+
+
+def write(entries: Sequence[Entry], path: str | os.PathLike[str], title: str | None = None) -> None:
+    """Write one self-contained HTML file about files of one kind of entry.
+
+    Raises
+    ------
+    HushError
+        if `path` cannot be written.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from hush.io import atomic
+
+    names = Counter(e.name for e in entries)
+    sections = [
+        replace(e, name=f"{e.parent}/{e.name}") if names[e.name] > 1 and e.parent else e
+        for e in entries
+    ]
+    if title is None:
+        title = sections[0].name if len(sections) == 1 else f"{len(sections)} images"
+    environment = Environment(
+        loader=PackageLoader("hush.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters["options"] = _mark_options
+    environment.filters["number"] = plots.number
+    environment.filters["sentence"] = _sentence
+    page = environment.get_template(entries[0].template)
+    html = page.render(title=title, sections=sections, version=_version(), tolerance=WHITE)
+    with atomic(Path(path)) as temporary:
+        Path(temporary).write_text(html, encoding="utf-8")
+
+
+def picture_budget(count: int) -> float:
+    """Samples that each picture may have on a page about `count` results."""
+    return min(BUDGET, max(SMALLEST_BUDGET, SHARED / max(1, count)))
+
+
+def names(record: Record) -> tuple[str, str]:
+    """What a record and the folder it lies in are called."""
+    source = record.source
+    return (source.name, source.parent.name) if source else ("array", "")
+
+
+def noise_card(found: Estimate, scale: float) -> Card:
+    """The noise in the input, and the option that states it."""
+    if not (found.sigma or found.impulses):
+        return Card("Noise", "None found")
+    spec = f"--noise {found.process.spec(scale)}"
+    return Card("Noise", describe.family(found.family), describe.level(found, scale), spec)
+
+
+def between_card(found: Estimate) -> Card:
+    """How the noise of neighbours hangs together."""
+    if not found.correlated:
+        return Card("Between pixels", "Independent", "noise differs at every pixel")
+    return Card("Between pixels", "Correlated", describe.pixels(found).partition(": ")[2])
+
+
+def noise_plots(found: Estimate, scale: float, units: str) -> dict[str, str]:
+    """What was measured of the input's noise; nothing where nothing was."""
+    if not found.curve:
+        return {}
+    by_brightness = "Noise in the input by brightness, and the law fitted to it"
+    lags = {"": found.autocorrelation or WHITE_LAGS}
+    return {
+        "transfer": plots.transfer(found.curve, scale, units, by_brightness),
+        "neighbours": plots.autocorrelation(lags, "Autocorrelation of the input's noise"),
+    }
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _mark_options(text: str) -> str:
+    """`text` as HTML, its command-line options set as code (and so never broken in two)."""
+    from markupsafe import Markup, escape
+
+    option = r"--[a-z]+(?: (?=\S*[\d:])[\w:,/-]+)?"
+    return Markup(re.sub(option, r"<code>\g<0></code>", str(escape(text))))
+
+
+def _version() -> str:
+    try:
+        return version("hush-denoise")
+    except PackageNotFoundError:  # running from a source tree that is not installed
+        return ""

@@ -1,0 +1,91 @@
+"""The page about noisy files: which noise is in them, and how that is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from hush.record import full_range
+from hush.report import describe, images, plots
+from hush.report.frame import BUDGET, Card, Entry, between_card, names, noise_card, noise_plots
+
+if TYPE_CHECKING:
+    from hush.api import Inspection
+
+DETAIL = 128  #: side of the part whose pixels are shown large
+
+
+@dataclass(frozen=True)
+class Look:
+    """A picture, words under it, and where the detail is within it."""
+
+    picture: images.Picture
+    caption: str
+    mark: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Inspected(Entry):
+    """All that the page shows of one inspected file."""
+
+    views: tuple[Look, ...]
+
+    template: ClassVar[str] = "inspect.html.j2"
+
+
+def inspected(seen: Inspection, *, budget: float = BUDGET) -> Inspected:
+    """What the page shows of an inspection, holding on to no array; see `section`."""
+    record, found = seen.record, seen.estimate
+    scale = full_range(record.data.dtype)
+    name, parent = names(record)
+    plane = images.choose_plane(record)
+    whole = record.to_batch().data[plane.index][: plane.channels]
+    c, h, w = whole.shape
+    factor = images.shrink_factor(h, w, budget / c)
+    small = images.shrink(whole, factor)
+    low, high = images.display_window(small)
+    picture = images.encode(images.to_pixels(small, low, high))
+    shown = f", shown at 1 : {factor}" if factor > 1 else ""
+    views = [Look(picture, f"{w} × {h} pixels{shown}")]
+    if max(h, w) > DETAIL:
+        rows, columns = images.detail(small, h, w, DETAIL)
+        part = images.to_pixels(images.shrink(whole[:, rows, columns], 1), low, high)
+        caption = f"Detail, its pixels enlarged: row {rows.start}, column {columns.start}"
+        views[0] = Look(picture, views[0].caption, images.mark(rows, columns, h, w))
+        views.append(Look(images.encode(part), caption))
+    return Inspected(
+        name=name,
+        parent=parent,
+        facts=describe.size(record),
+        cards=_cards(seen, scale),
+        warnings=tuple(seen.warnings),
+        icon=images.thumbnail(small, 96, low, high),
+        notes=(
+            *plane.notes,
+            f"black is {plots.number(low * scale)} and white {plots.number(high * scale)}",
+        ),
+        noise=noise_plots(found, scale, describe.units(scale)),
+        row={
+            "noise": describe.noise(found, scale),
+            "pixels": describe.pixels(found).partition(":")[0],
+        },
+        views=tuple(views),
+    )
+
+
+def _cards(seen: Inspection, scale: float) -> tuple[Card, ...]:
+    found = seen.estimate
+    clipped = describe.clipping(found).partition(" of ")
+    cards = [
+        noise_card(found, scale),
+        between_card(found),
+        Card("Clipped", clipped[0], "".join(clipped[1:]).strip()),
+        Card(
+            "MID's step",
+            f"{seen.step:.2f}",
+            f"of the way up the noise ladder; model {seen.model}, {describe.steps(seen.steps)}",
+        ),
+    ]
+    if levels := describe.channels(found, scale):
+        cards.insert(2, Card("Channels", *levels.partition(": ")[::2]))
+    return tuple(cards)
