@@ -1,0 +1,51 @@
+"""Why a blind spot stays blind, in two pieces that the blind-spot networks share.
+
+A convolution whose centre is masked does not see its own pixel; the next one would, through its
+neighbours. So what follows moves in strides of `step` only (a dilated convolution is an ordinary
+one on each of the ``step²`` *phases*: every step-th row and column of the features), and the first
+one masks whatever such strides lead back to. Then nothing that is computed within one phase, be it
+a convolution, a downsampling or a mean over all of it, knows the pixels at which it will be read.
+Beyond the image's border there are zeros: a reflection may show a pixel its own mirror image.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class BlindConv(nn.Conv2d):
+    """Convolution that is masked within the blind spot of each pixel of its own phase.
+
+    ``(B, inputs, H, W)`` to ``(B, outputs, H, W)``, zeros beyond the border.
+
+    blind : side of the square of pixels, centred on the output's, that is not seen; odd.
+    reach : the kernel's side is ``2·reach + 1``.
+    step : stride of everything behind; with ``reach + blind//2 + 1`` or more, the kernel
+        meets one blind spot only and the mask is its centre.
+    """
+
+    mask: Tensor
+
+    def __init__(self, inputs: int, outputs: int, blind: int, reach: int, step: int) -> None:
+        super().__init__(inputs, outputs, 2 * reach + 1, padding=reach)
+        away = torch.arange(-reach, reach + 1) % step
+        near = torch.minimum(away, step - away) <= blind // 2  # to the nearest pixel of the phase
+        self.register_buffer("mask", ~(near[:, None] & near), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding)
+
+
+def to_phases(x: Tensor, step: int) -> Tensor:
+    """``(B, C, H, W)`` to ``(B·step², C, ⌈H/step⌉, ⌈W/step⌉)``, zeros where rows are missing."""
+    height, width = x.shape[-2:]
+    x = F.pixel_unshuffle(F.pad(x, (0, -width % step, 0, -height % step)), step)
+    return x.unflatten(1, (-1, step**2)).transpose(1, 2).flatten(0, 1)
+
+
+def from_phases(x: Tensor, step: int, size: torch.Size) -> Tensor:
+    """``(B·step², C, h, w)`` back to ``(B, C, H, W)``, ``size`` being H, W."""
+    x = x.unflatten(0, (-1, step**2)).transpose(1, 2).flatten(1, 2)
+    return F.pixel_shuffle(x, step)[..., : size[0], : size[1]]
