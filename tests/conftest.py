@@ -19,6 +19,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from torch import nn
 
+    from hush.collection import Learned
     from hush.methods.mid import MID
 
 ROOT = Path(__file__).parents[1]
@@ -101,6 +102,20 @@ def random_mid(randomise: Callable[..., nn.Module]) -> Callable[..., MID]:
     def make(channels: int = 1, seed: int = 0, **settings: Any) -> MID:
         model = MID(channels=channels, widths=(8, 8), blocks=(1, 1), **settings)
         model.networks_ = randomise(model._build(), seed)  # type: ignore[assignment]
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def random_learned(randomise: Callable[..., nn.Module]) -> Callable[..., Learned]:
+    """A method that learns a network and nothing else, with a tiny one of random weights."""
+    from hush.methods import get
+    from hush.nets.plain import PlainUNet
+
+    def make(name: str, channels: int = 1, seed: int = 0, **settings: Any) -> Learned:
+        model: Any = get(name)(channels=channels, widths=(8, 8), **settings)  # type: ignore[call-arg]
+        model.network_ = randomise(PlainUNet(channels, model.widths), seed)
         return model
 
     return make

@@ -60,6 +60,8 @@ class Denoiser:
     citation: ClassVar[str]
     #: whether `fit` learns anything
     trained: ClassVar[bool] = False
+    #: whether `fit` takes stacks, each of several takes of one scene
+    repeats: ClassVar[bool] = False
 
     def restore(
         self, x: np.ndarray, noise: Process | None = None, advance: Advance | None = None
@@ -170,6 +172,27 @@ class Denoiser:
         tensors = {k: v.detach().cpu().contiguous() for k, v in self.weights().items()}
         with atomic(Path(path)) as partial:
             partial.write_bytes(save(tensors, metadata={"hush": meta}))
+
+
+def by_channels(
+    restore: Callable[[np.ndarray, Process | None, Advance | None], Restoration],
+    channels: int | None,
+    x: np.ndarray,
+    noise: Process | None,
+    advance: Advance | None,
+) -> Restoration:
+    """`restore` of a model for `channels` channels on any image: a gray one's plane by plane."""
+    if len(x) == channels:
+        return restore(x, noise, advance)
+    if channels != 1:
+        raise HushError(
+            f"this model was trained on {channels}-channel images and the image has "
+            f"{len(x)}; choose a model for {len(x)} channels, or a gray one"
+        )
+    share = advance and (lambda done: advance(done / len(x)))
+    parts = [restore(plane[None], noise, share) for plane in x]
+    noisiest = max(parts, key=lambda p: p.step or 0.0)
+    return dataclasses.replace(noisiest, data=np.concatenate([p.data for p in parts]))
 
 
 def check_dtype(x: np.ndarray) -> None:

@@ -58,15 +58,18 @@ def train(
     device: str = "auto",
     progress: bool = False,
     advance: Callable[[float], None] | None = None,
+    before_step: Callable[[float], None] | None = None,
 ) -> dict[str, float]:
     """Train `networks` in place; their weights end as the moving average (EMA).
 
     `folder` holds the log (``metrics.csv``; of runs that were resumed ``metrics.1.csv`` and so
     on), previews and the checkpoint that `resume` continues from. `progress` shows a bar;
-    `advance` is told the share done now and then. Returns steps, seconds and the last
-    validation figures. Ctrl-C saves and raises ``KeyboardInterrupt``.
+    `advance` is told the share done now and then, `before_step` ahead of every step, for losses
+    that change on the way. Returns steps, seconds and the last validation figures. Ctrl-C saves
+    and raises ``KeyboardInterrupt``.
     """
-    pace = _Pace(schedule, folder / "resume.safetensors" if folder else None, progress, advance)
+    saved = folder / "resume.safetensors" if folder else None
+    pace = _Pace(schedule, saved, progress, advance, before_step)
     module = _Module(networks, patches, loss, schedule, validate, preview, folder)
     # The average first: an interrupt saves from within `pace`, and must save this step's average.
     callbacks: list[Callback] = [_Averaging(schedule.ema), pace]
@@ -80,7 +83,7 @@ def train(
         )
         saver.FILE_EXTENSION = ".safetensors"
         callbacks.append(saver)
-    checkpoint = folder / "resume.safetensors" if folder and resume else None
+    checkpoint = saved if resume else None
     if checkpoint and not checkpoint.exists():
         raise HushError(f"there is nothing to resume: {checkpoint} does not exist")
     if folder and resume:
@@ -228,9 +231,10 @@ class _Pace(Callback):
         checkpoint: Path | None,
         show: bool,
         advance: Callable[[float], None] | None,
+        before_step: Callable[[float], None] | None,
     ) -> None:
         self.schedule, self.checkpoint, self.show = schedule, checkpoint, show
-        self.advance = advance
+        self.advance, self.before_step = advance, before_step
         self.elapsed = 0.0
         self._interrupted = False
         self._bar: Any = None
@@ -254,8 +258,11 @@ class _Pace(Callback):
         self._interrupted = True
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        done = self.progress(trainer)
         for group in trainer.optimizers[0].param_groups:
-            group["lr"] = self.schedule.rate(self.progress(trainer))
+            group["lr"] = self.schedule.rate(done)
+        if self.before_step:
+            self.before_step(min(done, 1.0))
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         now = time.perf_counter()

@@ -160,7 +160,7 @@ def train(**options: Any) -> None:
         return
     use_threads(o.threads)
     model, schedule = _configured(o)
-    images = _images(o)
+    images = _images(o, model.repeats)
     process = _process(o, images)
     _prepare(o, model, schedule, images)
     if not o.quiet:
@@ -210,8 +210,8 @@ def _configured(o: Options) -> tuple[Denoiser, Schedule]:
 
     own = {f.name: f.default for f in fields(cls) if f.init}
     training = {f.name: f.default for f in fields(Schedule) if f.name in TRAINING}
-    given: dict[str, Any] = {} if o.steps is None else {"steps": o.steps}
-    for text in o.set:
+    given: dict[str, Any] = {}
+    for text in [*([] if o.steps is None else [f"steps={o.steps}"]), *o.set]:
         name, _, value = text.partition("=")
         known = own | training
         if name not in known:
@@ -243,8 +243,8 @@ def _value(name: str, text: str, default: Any) -> Any:
         raise HushError(f"--set {name} takes {kind}, not '{text}'") from None
 
 
-def _images(o: Options) -> Images:
-    """All images to train on, in a fixed order."""
+def _images(o: Options, repeats: bool) -> Images:
+    """All images to train on, in a fixed order; stacks as they are if of `repeats`."""
     from hush import io
     from hush.studies.folders import image_files
 
@@ -272,7 +272,7 @@ def _images(o: Options) -> Images:
         count = len(found) - len(used)
         which = "gray files" if rgb else "colour files (--channels gray turns them to gray)"
         say(f"left out: {count} {which}, for the model is {'RGB' if rgb else 'gray'}")
-    arrays = [x for _, record in used for x in _arrays(record, gray=not rgb)]
+    arrays = [x for _, record in used for x in _arrays(record, not rgb, repeats)]
     scales = sorted({record.to_batch().scale for _, record in used})
     counts = dict(Counter(name for name, _ in used))
     return Images(arrays, 3 if rgb else 1, counts, tuple(scales), unreadable)
@@ -286,14 +286,15 @@ def _is_rgb(record: Record) -> bool:
     return "S" in record.axes and record.channels == 3
 
 
-def _arrays(record: Record, gray: bool) -> list[np.ndarray]:
+def _arrays(record: Record, gray: bool, repeats: bool) -> list[np.ndarray]:
     """The images of one file as training takes them; channels other than RGB are gray ones."""
+    import numpy as np
+
     batch = record.to_batch().data
     if not _is_rgb(record):
-        return [plane for item in batch for plane in item]
-    if gray:
-        return [_luma(item) for item in batch]
-    return [item.transpose(1, 2, 0) for item in batch]
+        return list(batch.swapaxes(0, 1)) if repeats else [y for item in batch for y in item]
+    images = [_luma(item) if gray else item.transpose(1, 2, 0) for item in batch]
+    return [np.stack(images)] if repeats else images
 
 
 def _luma(x: np.ndarray) -> np.ndarray:

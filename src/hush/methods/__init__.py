@@ -12,6 +12,10 @@ from hush.errors import HushError
 #: command-line name → (module, class)
 METHODS = {
     "mid": ("hush.methods.mid", "MID"),
+    "noise2noise": ("hush.methods.noise2noise", "Noise2Noise"),
+    "noise2void": ("hush.methods.noise2void", "Noise2Void"),
+    "noise2self": ("hush.methods.noise2self", "Noise2Self"),
+    "neighbor2neighbor": ("hush.methods.neighbor2neighbor", "Neighbor2Neighbor"),
     "bm3d": ("hush.methods.bm3d", "BM3D"),
     "none": ("hush.methods.identity", "Identity"),
 }

@@ -45,7 +45,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hush.collection import contact_sheet, float_images, hold_out, split, splits
-from hush.denoiser import Advance, Denoiser, Restoration
+from hush.denoiser import Advance, Denoiser, Restoration, by_channels
 from hush.errors import HushError
 from hush.metrics import psnr
 from hush.nets.step import StepNet
@@ -337,21 +337,7 @@ class MID(Denoiser):
         """Walk down from the estimated (or given) level; see `Denoiser.restore`."""
         if self.networks_ is None:
             raise HushError("this MID has not been trained; call fit, or hush.load a model")
-        channels = x.shape[0]
-        if channels == self.channels:
-            return self._restore(x, noise, advance)
-        if self.channels != 1:
-            raise HushError(
-                f"this model was trained on {self.channels}-channel images and the image has "
-                f"{channels}; choose a model for {channels} channels, or a gray one"
-            )
-        parts = [
-            self._restore(plane[None], noise, advance and (lambda share: advance(share / channels)))
-            for plane in x
-        ]
-        data = np.concatenate([p.data for p in parts])
-        noisiest = max(parts, key=lambda p: p.step or 0.0)
-        return dataclasses.replace(noisiest, data=data)
+        return by_channels(self._restore, self.channels, x, noise, advance)
 
     def _restore(
         self, x: np.ndarray, noise: Process | None, advance: Advance | None

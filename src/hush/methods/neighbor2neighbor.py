@@ -1,0 +1,81 @@
+r"""Neighbor2Neighbor: Self-Supervised Denoising from Single Noisy Images (Huang et al., CVPR 2021).
+
+Of every cell of 2×2 pixels two neighbours are drawn, one for the sub-image g₁(y), the other for
+g₂(y): two noisy images of nearly the same scene, as Noise2Noise wants them. Nearly, for neighbours
+differ; a denoiser f* with f*(y) = x and f*(g₁(y)) = g₁(x) has (§3.3)
+
+.. math:: E\{f^*(g_1(y)) - g_2(y) - (g_1(f^*(y)) - g_2(f^*(y)))\} = 0,
+
+which is asked for as a regulariser beside the reconstruction (§4.2, algorithm 1):
+
+.. math:: \|f(g_1(y)) - g_2(y)\|^2
+          + \gamma\,\|f(g_1(y)) - g_2(y) - (g_1(f(y)) - g_2(f(y)))\|^2.
+
+No gradient flows through f(y), and γ grows from zero over the training, as in the authors' code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hush.collection import Learned
+from hush.errors import HushError
+from hush.nets.plain import PlainUNet
+
+#: a cell's pixels are numbered 0 1 / 2 3; these share an edge
+PAIRS = ((0, 1), (0, 2), (1, 3), (2, 3), (1, 0), (2, 0), (3, 1), (3, 2))
+
+
+@dataclass
+class Neighbor2Neighbor(Learned):
+    """Neighbor2Neighbor for images whose noise is independent from pixel to pixel.
+
+    channels, widths, tile : see `hush.collection.Learned`.
+    gamma : the regulariser's weight γ at the end of the training.
+    """
+
+    gamma: float = 2.0
+
+    name: ClassVar[str] = "neighbor2neighbor"
+    summary: ClassVar[str] = "a network that learned one half of the pixels from their neighbours"
+    citation: ClassVar[str] = "Huang et al., Neighbor2Neighbor, CVPR 2021"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.gamma < 0:
+            raise HushError(f"neighbor2neighbor needs gamma from 0, not {self.gamma:g}")
+
+    def loss(
+        self, network: PlainUNet, x: Tensor, generator: torch.Generator, done: float
+    ) -> Mapping[str, Tensor]:
+        """§4.2: reconstruction and regulariser."""
+        pair = drawn_pairs(x, generator)
+        first, second = sub_images(x, pair)  # g₁(y), g₂(y)
+        # Before f(y): under autocast, weights first cast without gradients would stay without.
+        error = network(first).float() - second
+        with torch.no_grad():
+            one, other = sub_images(network(x).float(), pair)  # g₁(f(y)), g₂(f(y))
+        return {
+            "reconstruction": error.square().mean(),
+            "regulariser": self.gamma * done * (error - (one - other)).square().mean(),
+        }
+
+
+def drawn_pairs(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Two neighbours' numbers in every cell, ``(B, 2, H/2, W/2)``; all eight pairs alike."""
+    cells = (len(x), x.shape[2] // 2, x.shape[3] // 2)
+    drawn = torch.randint(len(PAIRS), cells, generator=generator, device=x.device)
+    return torch.tensor(PAIRS, device=x.device)[drawn].movedim(-1, 1)
+
+
+def sub_images(x: Tensor, pair: Tensor) -> tuple[Tensor, Tensor]:
+    """g₁(x) and g₂(x), each ``(B, C, H/2, W/2)``: the two of `pair` from every cell."""
+    cells = F.pixel_unshuffle(x, 2).unflatten(1, (x.shape[1], 4))
+    chosen = cells.gather(2, pair[:, None].expand(-1, x.shape[1], -1, -1, -1))
+    return chosen[:, :, 0], chosen[:, :, 1]

@@ -1,0 +1,64 @@
+r"""Noise2Noise: Learning Image Restoration without Clean Data (Lehtinen et al., ICML 2018).
+
+Squared error is least at the mean of its targets, so noisy targets teach as clean ones do where
+their noise has mean zero and is independent of the input's:
+
+.. math:: \arg\min_\theta \sum_i L\big(f_\theta(\hat x_i),\, \hat y_i\big),
+          \quad E\{\hat y_i \mid \hat x_i\} = y_i. \qquad (6)
+
+Input and target are two takes of one scene, drawn anew at every step, in either order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hush.collection import Learned, float_images
+from hush.errors import HushError
+from hush.nets.plain import PlainUNet
+
+
+@dataclass
+class Noise2Noise(Learned):
+    """Noise2Noise for any noise of mean zero, from repeated takes of still scenes.
+
+    `fit` takes a list of scenes, each a stack ``(R, H, W)`` or ``(R, H, W, 3)`` of R ≥ 2 takes, or
+    a list of takes; of scenes with more takes than others the first ones are used. For
+    ``hush train`` every file is a scene: a stack of takes.
+
+    channels, widths, tile : see `hush.collection.Learned`.
+    """
+
+    name: ClassVar[str] = "noise2noise"
+    summary: ClassVar[str] = "a network that learned one noisy take of a scene from another"
+    citation: ClassVar[str] = "Lehtinen et al., Noise2Noise, ICML 2018"
+    repeats: ClassVar[bool] = True
+
+    def scenes(self, data: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
+        """Scenes ``(C, R, H, W)``, all with the same R."""
+        takes = [float_images([x] if isinstance(x, np.ndarray) else x) for x in data]
+        count = min(map(len, takes), default=0)
+        if count < 2:
+            raise HushError(
+                "noise2noise learns from repeats; give it stacks, each of two or more takes of one "
+                "scene"
+            )
+        if any(len({x.shape for x in scene}) > 1 for scene in takes):
+            raise HushError("the takes of a scene must have one shape; crop them to each other")
+        return [np.stack(scene[:count], 1) for scene in takes]
+
+    def loss(
+        self, network: PlainUNet, x: Tensor, generator: torch.Generator, done: float
+    ) -> Mapping[str, Tensor]:
+        """Eq. 6 on two takes of each patch ``(C·R, h, w)``."""
+        takes = x.unflatten(1, (self.channels, -1))
+        order = torch.rand(len(x), takes.shape[2], generator=generator, device=x.device).argsort(1)
+        every = torch.arange(len(x), device=x.device)
+        source, target = (takes[every, :, order[:, i]] for i in (0, 1))
+        return {"loss": (network(source).float() - target).square().mean()}

@@ -1,0 +1,102 @@
+r"""Noise2Self: Blind Denoising by Self-Supervision (Batson and Royer, ICML 2019).
+
+A function f is J-invariant for a partition 𝒥 of the pixels where f(x)_J does not depend on x_J,
+for every J in 𝒥 (definition 1). For noise that is independent between the parts its
+self-supervised loss is the supervised one up to a constant (proposition 1):
+
+.. math:: E\|f(x) - x\|^2 = E\|f(x) - y\|^2 + E\|x - y\|^2.
+
+Any network g becomes such a function by hiding x_J from it behind an interpolation s(x):
+
+.. math:: f(x)_J = g\big(1_J \cdot s(x) + 1_{J^c} \cdot x\big)_J. \qquad (3)
+
+𝒥 here are the phases of a grid. Training scores one phase at a time; denoising runs eq. 3 for
+every phase and puts the parts together, so what comes out is J-invariant to the last bit: the mean
+and deviation that the image is seen with are taken from J's complement too.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hush.collection import Learned, moments
+from hush.denoiser import Advance, Restoration
+from hush.errors import HushError
+from hush.nets.plain import PlainUNet
+from hush.noise.process import Process
+
+
+@dataclass
+class Noise2Self(Learned):
+    """Noise2Self for images whose noise is independent from pixel to pixel.
+
+    channels, widths, tile : see `hush.collection.Learned`.
+    grid : one pixel in each square of that side is hidden at a time; as many passes as it has
+        pixels make a result.
+    """
+
+    grid: int = 4
+
+    name: ClassVar[str] = "noise2self"
+    summary: ClassVar[str] = "a network that sees no pixel when it answers for it"
+    citation: ClassVar[str] = "Batson and Royer, Noise2Self, ICML 2019"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.grid < 2:
+            raise HushError("noise2self needs a grid of at least 2, so that pixels have neighbours")
+
+    def loss(
+        self, network: PlainUNet, x: Tensor, generator: torch.Generator, done: float
+    ) -> Mapping[str, Tensor]:
+        """Proposition 1's left side on one part J of the pixels."""
+        drawn = torch.randint(self.grid, (2,), generator=generator, device=x.device).tolist()
+        hidden = phase(x, self.grid, *drawn)
+        answer = network(torch.where(hidden, interpolated(x), x)).float()
+        return {"loss": (answer - x).square()[..., hidden].mean()}
+
+    def _restore(
+        self, x: np.ndarray, noise: Process | None, advance: Advance | None
+    ) -> Restoration:
+        """Eq. 3 for every J."""
+        if x[0].size == 1:
+            return Restoration(x.copy(), noise)  # there is nothing else to tell it from
+        whole = torch.from_numpy(np.ascontiguousarray(x))
+        between = interpolated(whole[None])[0]
+        share = advance and (lambda done: advance(done / self.grid**2))
+        out = np.empty_like(x)
+        for row, column in itertools.product(range(self.grid), repeat=2):
+            hidden = phase(whole, self.grid, row, column)
+            seen = torch.where(hidden, between, whole).numpy()
+            j = hidden.numpy()
+            mean, deviation = moments(x[:, ~j])
+            out[:, j] = self.predict(seen, mean[..., None], deviation, share)[:, j]
+        return Restoration(out, noise)
+
+
+def phase(x: Tensor, grid: int, row: int, column: int) -> Tensor:
+    """J: every `grid`-th pixel of every `grid`-th row from there, bool ``(H, W)``."""
+    hidden = torch.zeros(x.shape[-2:], dtype=torch.bool, device=x.device)
+    hidden[row::grid, column::grid] = True
+    return hidden
+
+
+def interpolated(x: Tensor) -> Tensor:
+    """s(x): the mean of the eight neighbours, those at the corners half as heavy, same shape."""
+    height, width = x.shape[-2:]
+    image, there = F.pad(x, [1] * 4), F.pad(torch.ones_like(x), [1] * 4)
+    total, weights = torch.zeros_like(x), torch.zeros_like(x)
+    for dy, dx in itertools.product((0, 1, 2), repeat=2):
+        weight = (0.5, 1.0, 0.0)[(dy == 1) + (dx == 1)]
+        window = (..., slice(dy, dy + height), slice(dx, dx + width))
+        total += weight * image[window]
+        weights += weight * there[window]
+    return total / weights

@@ -1,0 +1,61 @@
+"""A plain U-Net from image to image, as the papers of self-supervised denoising use."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class PlainUNet(nn.Module):
+    """Two 3×3 convolutions with biases a scale; down by maxima, up by repetition, skips beside.
+
+    It knows no units: give it images of mean 0 and deviation 1.
+
+    channels : image channels, in and out.
+    widths : features at 1, 1/2, 1/4… of the resolution.
+    """
+
+    def __init__(self, channels: int, widths: Sequence[int] = (32, 64, 128)) -> None:
+        super().__init__()
+        self.widths = tuple(widths)
+        pairs = list(itertools.pairwise(widths))
+        self.down = nn.ModuleList(_twice(a, b) for a, b in [(channels, widths[0]), *pairs])
+        self.up = nn.ModuleList(_twice(a + b, a) for a, b in reversed(pairs))
+        self.tail = nn.Conv2d(widths[0], channels, 1)
+
+    @property
+    def multiple(self) -> int:
+        """Height and width must be multiples of this."""
+        return int(2 ** (len(self.widths) - 1))
+
+    @property
+    def radius(self) -> int:
+        """Pixels, each way, that an output pixel can depend on; a multiple of `multiple`."""
+        last = self.multiple  # two convolutions down and two up at 1, 2, 4…; two at the last
+        r = 4 * (last - 1) + 2 * last + last  # and neighbours that share the coarsest cell
+        return -(-r // last) * last
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` to the same shape."""
+        skips: list[Tensor] = []
+        for stage in self.down:
+            x = stage(F.max_pool2d(x, 2) if skips else x)
+            skips.append(x)
+        skips.pop()
+        for stage in self.up:
+            x = stage(torch.cat([F.interpolate(x, scale_factor=2.0), skips.pop()], 1))
+        out: Tensor = self.tail(x)
+        return out
+
+
+def _twice(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(outputs, outputs, 3, padding=1),
+        nn.ReLU(),
+    )

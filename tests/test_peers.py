@@ -1,0 +1,453 @@
+"""Noise2Noise, Noise2Void, Noise2Self, Neighbor2Neighbor: their promises, and that they learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import Tensor, nn
+
+import hush
+from hush.cli import main
+from hush.collection import Learned
+from hush.errors import HushError
+from hush.methods import get
+from hush.methods.neighbor2neighbor import Neighbor2Neighbor, drawn_pairs, sub_images
+from hush.methods.noise2noise import Noise2Noise
+from hush.methods.noise2self import interpolated, phase
+from hush.methods.noise2void import Noise2Void, a_neighbour, stratified
+from hush.metrics import psnr
+from hush.nets.plain import PlainUNet
+from hush.schedule import Schedule
+
+RandomLearned = Callable[..., Learned]
+PEERS = ["noise2noise", "noise2void", "noise2self", "neighbor2neighbor"]
+TINY: dict[str, Any] = {"widths": (8, 8)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def on_one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def drawn(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=drawn(seed))
+
+
+# -- Noise2Void -------------------------------------------------------------------------------
+
+
+def test_masked_pixels_are_stratified_and_apart() -> None:
+    """One in 64 in the mean, everywhere alike, and never within two pixels of another."""
+    x = torch.zeros(400, 1, 21, 16)
+    masks = torch.cat([stratified(x, 8, 2, drawn(seed)) for seed in range(100)]).float()
+    assert masks.shape[1:] == x.shape[1:]
+    assert masks.mean().item() == pytest.approx(1 / 64, rel=0.01)
+    # The cells' origin is shared by a batch: a hundred origins, and 1/64 ± 5 errors at a pixel.
+    assert (masks.mean((0, 1)) - 1 / 64).abs().max() < 5 * (1 / 36 / 64 / 100) ** 0.5
+    around = nn.functional.conv2d(masks, torch.ones(1, 1, 5, 5), padding=2)
+    assert around[masks.bool()].max() == 1
+
+
+def test_a_replacement_is_another_pixel_nearby() -> None:
+    """All 24 neighbours alike; at the border those within; the centre never."""
+    x = torch.arange(9 * 11.0).view(1, 1, 9, 11).expand(2000, 2, 9, 11)
+    y = a_neighbour(x, 2, drawn())
+    assert torch.equal(y[:, 0], y[:, 1])  # a colour stays one
+    dy = (y // 11 - x // 11)[:, 0]
+    dx = (y % 11 - x % 11)[:, 0]
+    assert max(dy.abs().max(), dx.abs().max()) == 2
+    assert not ((dy == 0) & (dx == 0)).any()
+    numbers = torch.bincount(((dy + 2) * 5 + dx + 2)[:, 4, 5].long(), minlength=25)
+    assert numbers[12] == 0
+    assert (numbers - 2000 / 24).abs()[numbers > 0].max() < 5 * (2000 / 24) ** 0.5
+
+
+def test_noise2void_is_blind_where_it_is_scored(random_learned: RandomLearned) -> None:
+    """The output at a masked pixel has no gradient there; at the others it has."""
+    network = random_learned("noise2void").network_
+    assert network is not None
+    x = normal(1, 1, 16, 16)
+    masked = stratified(x, 8, 2, drawn(1))
+    assert 1 <= masked.sum() < 16
+
+    def answer(x: Tensor) -> Tensor:
+        return network(torch.where(masked, a_neighbour(x, 2, drawn(2)), x)).flatten()
+
+    own = torch.autograd.functional.jacobian(answer, x).view(256, 256).diagonal()
+    assert (own[masked.flatten()] == 0).all()
+    assert (own[~masked.flatten()] != 0).float().mean() > 0.9
+
+
+def test_noise2void_is_scored_at_masked_pixels_only() -> None:
+    model, x = Noise2Void(), normal(2, 3, 32, 32)
+    masked = stratified(x, model.cell, model.radius, drawn(3)).float()
+
+    class Wrong(nn.Module):
+        def forward(self, blind: Tensor) -> Tensor:
+            return x + 100 * (1 - masked) + 2 * masked  # the error is 2 where it counts
+
+    loss = model.loss(Wrong(), x, drawn(3), 0.0)["loss"]  # type: ignore[arg-type]
+    assert loss.item() == pytest.approx(4, rel=1e-5)
+
+
+# -- Noise2Self -------------------------------------------------------------------------------
+
+
+def test_the_phases_are_a_partition() -> None:
+    x = torch.zeros(9, 14)
+    parts = [phase(x, 4, row, column) for row in range(4) for column in range(4)]
+    assert torch.equal(torch.stack(parts).sum(0), torch.ones(9, 14, dtype=torch.long))
+
+
+def test_the_interpolation_has_no_centre_and_keeps_planes() -> None:
+    def flat(x: Tensor) -> Tensor:
+        return interpolated(x.view(1, 1, 5, 6)).flatten()
+
+    matrix = torch.autograd.functional.jacobian(flat, torch.zeros(30))
+    assert (matrix.diagonal() == 0).all()
+    torch.testing.assert_close(matrix.sum(1), torch.ones(30))
+    plane = (torch.arange(5.0)[:, None] + 3 * torch.arange(6.0)).flatten()
+    torch.testing.assert_close(flat(plane).view(5, 6)[1:-1, 1:-1], plane.view(5, 6)[1:-1, 1:-1])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_noise2self_is_j_invariant_to_the_last_bit(
+    channels: int, random_learned: RandomLearned
+) -> None:
+    """Whatever a pixel is changed to, in the corner too, its own answer stays; others' do not."""
+    model = random_learned("noise2self", channels, tile=8)
+    x = normal(channels, 9, 13).numpy()
+    y = model.restore(x).data
+    for row, column in [(0, 0), (0, 12), (8, 5), (3, 0), (4, 6), (7, 11)]:
+        for value in (-3.0, 50.0):
+            other = x.copy()
+            other[:, row, column] = value
+            z = model.restore(other).data
+            np.testing.assert_array_equal(z[:, row, column], y[:, row, column])
+            assert (z != y).any()
+
+
+def test_the_jacobian_of_noise2self_has_no_diagonal(random_learned: RandomLearned) -> None:
+    """Eq. 3 in the network's own terms: ∂f_i/∂x_i = 0 for every i, and not for i's neighbours."""
+    model = random_learned("noise2self", grid=2)
+    x = normal(1, 8, 8).numpy()
+    step = 1.0
+    matrix = np.empty((64, 64))
+    for i in range(64):
+        up, down = x.copy(), x.copy()
+        up.flat[i] += step
+        down.flat[i] -= step
+        difference = model.restore(up).data - model.restore(down).data
+        matrix[:, i] = difference.ravel() / (2 * step)
+    assert (matrix.diagonal() == 0).all()
+    assert (matrix != 0).mean() > 0.5
+
+
+def test_proposition_1(random_learned: RandomLearned) -> None:
+    """E‖f(x) − x‖² = E‖f(x) − y‖² + E‖x − y‖²: the product that is missing has mean zero."""
+    y, model = np.zeros((1, 64, 64), np.float32), random_learned("noise2self")
+    x = y + normal(1, 64, 64).numpy()
+    product = (model.restore(x).data - y) * (x - y)
+    assert abs(product.mean()) < 4 * product.std() / product.size**0.5
+
+
+# -- Neighbor2Neighbor ------------------------------------------------------------------------
+
+
+def test_sub_images_are_neighbours_within_each_cell() -> None:
+    x = torch.arange(6 * 8.0).view(1, 1, 6, 8).expand(1000, 3, 6, 8)
+    pair = drawn_pairs(x, drawn())
+    first, second = sub_images(x, pair)
+    assert first.shape == second.shape == (1000, 3, 3, 4)
+    assert torch.equal(first[:, 0], first[:, 2])  # a colour stays one
+    rows, columns = torch.arange(3)[:, None], torch.arange(4)
+    for part in (first, second):  # its own cell's
+        assert torch.equal(part[:, 0] // 8 // 2, rows.expand(1000, 3, 4).float())
+        assert torch.equal(part[:, 0] % 8 // 2, columns.expand(1000, 3, 4).float())
+    distance = (first // 8 - second // 8).abs() + (first % 8 - second % 8).abs()
+    assert (distance == 1).all()  # one edge apart: never the same, never diagonal
+    kinds = torch.bincount((pair[:, 0] * 4 + pair[:, 1]).flatten(), minlength=16)
+    assert (kinds > 0).sum() == 8
+    assert (kinds[kinds > 0] - 1500).abs().max() < 5 * 1500**0.5
+
+
+def test_the_regulariser_vanishes_for_a_clean_image_and_the_identity() -> None:
+    x = normal(2, 3, 16, 16)
+    parts = Neighbor2Neighbor().loss(nn.Identity(), x, drawn(), 1.0)  # type: ignore[arg-type]
+    assert parts["regulariser"].item() == 0
+    assert parts["reconstruction"].item() > 1
+
+
+def test_the_perfect_denoiser_leaves_the_noise_alone_in_the_regulariser() -> None:
+    """For f*(y) = x its mean is zero and its square the noise's variance, whatever the gaps
+    between neighbours, which the reconstruction has on top. Whole numbers are clean here."""
+
+    class Perfect(nn.Module):
+        def forward(self, y: Tensor) -> Tensor:
+            return y.round()
+
+    clean = (10 * normal(4, 1, 128, 128)).round()
+    noise = 0.8 * (torch.rand(clean.shape, generator=drawn(1)) - 0.5)
+    model = Neighbor2Neighbor(gamma=1)
+    parts = model.loss(Perfect(), clean + noise, drawn(2), 1.0)  # type: ignore[arg-type]
+    variance = 0.8**2 / 12
+    assert parts["regulariser"].item() == pytest.approx(variance, rel=0.03)
+    first, second = sub_images(clean, drawn_pairs(clean, drawn(2)))
+    gaps = (first - second).square().mean().item()
+    assert parts["reconstruction"].item() == pytest.approx(gaps + variance, rel=0.01)
+
+
+def test_gamma_grows_and_has_no_gradient_through_the_whole_image() -> None:
+    model, x = Neighbor2Neighbor(channels=1, gamma=2), normal(1, 1, 16, 16)
+    network = PlainUNet(1, (8, 8))
+    weights = [
+        model.loss(network, x, drawn(), done)["regulariser"].item() for done in (0.0, 0.5, 1.0)
+    ]
+    assert weights[0] == 0
+    assert weights[2] == pytest.approx(2 * weights[1])
+    seen: list[tuple[int, bool]] = []
+    network.register_forward_hook(lambda _, x, y: seen.append((x[0].shape[-1], y.requires_grad)))
+    model.loss(network, x, drawn(), 1.0)
+    assert seen == [(8, True), (16, False)]
+
+
+# -- Noise2Noise ------------------------------------------------------------------------------
+
+
+def test_noise2noise_never_learns_a_take_from_itself() -> None:
+    """Of R takes all ordered pairs of two are drawn alike; colours stay with their take."""
+    model = Noise2Noise(channels=2)
+    takes = torch.tensor([[0.0, 1, 2], [10, 11, 12]])  # channel 1 of a take is channel 0 plus 10
+    x = takes.view(1, 6, 1, 1).expand(6000, 6, 8, 8)
+    pairs: list[Tensor] = []
+
+    class Spy(nn.Module):
+        def forward(self, source: Tensor) -> Tensor:
+            pairs.append(source)
+            return source
+
+    loss = model.loss(Spy(), x, drawn(), 0.0)["loss"].item()  # type: ignore[arg-type]
+    assert torch.equal(pairs[0][:, 1] - pairs[0][:, 0], torch.full((6000, 8, 8), 10.0))
+    assert loss == pytest.approx((1 + 1 + 4) / 3, rel=0.05)  # mean squared gap of two of 0, 1, 2
+
+
+def test_noise2noise_takes_stacks_or_lists_of_takes() -> None:
+    a, b = np.random.default_rng(0).random((2, 3, 16, 20), np.float32)
+    for data in ([a, b[:2]], [list(a), list(b[:2])], [tuple(a[:2]), b]):
+        scenes = Noise2Noise().scenes(data)  # type: ignore[arg-type]
+        assert [x.shape for x in scenes] == [(1, 2, 16, 20)] * 2
+        np.testing.assert_array_equal(scenes[0][0], a[:2])
+    colour = np.random.default_rng(0).random((4, 16, 20, 3), np.float32)
+    (scene,) = Noise2Noise().scenes([colour])
+    np.testing.assert_array_equal(scene, colour.transpose(3, 0, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ([np.ones((16, 16))], "two or more takes"),
+        ([np.ones((16, 16, 3))], "two or more takes"),
+        ([np.ones((2, 16, 16)), np.ones((1, 16, 16))], "two or more takes"),
+        (np.ones((4, 16, 16)), "two or more takes"),
+        ([], "two or more takes"),
+        ([[np.ones((16, 16)), np.ones((16, 12))]], "one shape"),
+    ],
+    ids=["gray", "colour", "one of two", "one stack", "nothing", "shapes"],
+)
+def test_noise2noise_says_what_it_needs(data: Any, sentence: str) -> None:
+    with pytest.raises(HushError, match=sentence):
+        Noise2Noise().fit(data, schedule=short(1), device="cpu")
+
+
+# -- what they share --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_tiles_do_not_show(name: str, random_learned: RandomLearned) -> None:
+    model = random_learned(name)
+    x = normal(1, 53, 70).numpy()
+    whole = model.restore(x).data
+    tiled = model.replace(tile=16).restore(x).data
+    np.testing.assert_allclose(tiled, whole, atol=1e-5 * float(np.abs(whole).max()))
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_gain_and_offset_carry_over(name: str, random_learned: RandomLearned) -> None:
+    model = random_learned(name)
+    x = normal(1, 20, 24).numpy()
+    y, z = (model.restore(a * x + b).data for a, b in ((1, 0), (8, 3)))
+    np.testing.assert_allclose(z, 8 * y + 3, atol=1e-3 * float(np.abs(y).max()))
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_a_gray_model_takes_channels_one_by_one(name: str, random_learned: RandomLearned) -> None:
+    model = random_learned(name)
+    x = normal(4, 12, 12).numpy()
+    y = model.restore(x).data
+    np.testing.assert_array_equal(y[2:3], model.restore(x[2:3]).data)
+    with pytest.raises(HushError, match="3-channel images and the image has 4"):
+        random_learned(name, 3).restore(x)
+
+
+def short(steps: int, **options: Any) -> Schedule:
+    settings = {"batch": 4, "patch": 32, "learning_rate": 3e-3, "ema": 0.97, "validate_every": 9999}
+    return Schedule(max_steps=steps, **{**settings, **options})
+
+
+@pytest.fixture(scope="module")
+def toys() -> list[np.ndarray]:
+    """Five clean pictures: a wave and a disc each, float32 (64, 64)."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:64, :64] / 64
+    pictures = []
+    for a, b, c, d in rng.random((5, 4)):
+        wave = 0.5 + 0.15 * np.sin(2 * np.pi * ((1 + 2 * a) * x + (1 + 2 * b) * y))
+        disc = (x - c) ** 2 + (y - d) ** 2 < 0.06
+        pictures.append((wave + 0.25 * disc).astype(np.float32))
+    return pictures
+
+
+def with_noise(x: np.ndarray, seed: int, takes: int = 1) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(0, 25 / 255, (takes, *x.shape))
+    return (x + noise).astype(np.float32)
+
+
+def training_data(name: str, toys: list[np.ndarray]) -> list[np.ndarray]:
+    """Noisy pictures, or two takes of each."""
+    stacks = [with_noise(x, seed, takes=2) for seed, x in enumerate(toys[:4], start=1)]
+    return stacks if name == "noise2noise" else [stack[0] for stack in stacks]
+
+
+def fitted(name: str, toys: list[np.ndarray], schedule: Schedule, **options: Any) -> Learned:
+    settings = {**TINY, "cell": 4} if name == "noise2void" else TINY
+    model = get(name)(**settings)
+    assert isinstance(model, Learned)
+    return model.fit(training_data(name, toys), schedule=schedule, device="cpu", **options)
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_a_short_training_denoises_and_is_kept(
+    name: str, toys: list[np.ndarray], tmp_path: Path
+) -> None:
+    """On a picture it has not seen: at least 5 dB over the noisy one."""
+    model = fitted(name, toys, short(120))
+    noisy = with_noise(toys[4], 9)[0]
+    before, after = (psnr(x[None], toys[4][None]) for x in (noisy, model.denoise(noisy)))
+    assert after > before + 5
+    model.save(tmp_path / "model.safetensors")
+    loaded = hush.load(tmp_path / "model.safetensors")
+    assert type(loaded) is type(model)
+    np.testing.assert_array_equal(loaded.denoise(noisy), model.denoise(noisy))
+
+
+def same_weights(a: Learned, b: Learned) -> bool:
+    return all(torch.equal(x, b.weights()[k]) for k, x in a.weights().items())
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_a_training_stopped_goes_on_as_if_it_had_not(
+    name: str, toys: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the last bit, where the loss grows over the training too."""
+    schedule = short(7, batch=2, patch=16)
+    straight = fitted(name, toys, schedule)
+    method, calls = get(name), 0
+    assert issubclass(method, Learned)
+    original = method.loss
+
+    def stopped(self: Any, *arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            import signal
+
+            signal.raise_signal(signal.SIGINT)  # at the end of this step
+        return original(self, *arguments)
+
+    monkeypatch.setattr(method, "loss", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(name, toys, schedule, folder=tmp_path)
+    assert calls == 4
+    monkeypatch.undo()
+    resumed = fitted(name, toys, schedule, folder=tmp_path, resume=True)
+    assert same_weights(resumed, straight)
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_training_takes_images_of_any_size(name: str, tmp_path: Path) -> None:
+    """Odd sides and small ones, colours, missing pixels; previews and validation too."""
+    rng = np.random.default_rng(0)
+    for shape in [(8, 8), (9, 31, 3), (33, 41)]:
+        stack = rng.random((2, *shape), np.float32)
+        stack[0, 3, 4] = np.nan
+        data = [stack] if name == "noise2noise" else list(stack)
+        model = get(name)(**TINY).fit(  # type: ignore[call-arg]
+            data, schedule=short(2, batch=2, validate_every=1), folder=tmp_path, device="cpu"
+        )
+        assert all(torch.isfinite(w).all() for w in model.weights().values())
+        assert (tmp_path / "preview.png").exists()
+        assert np.isfinite(model.figures_["val_loss"])  # type: ignore[attr-defined]
+        assert model.denoise(stack[1]).shape == shape
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_what_cannot_be_trained_gets_a_sentence(name: str) -> None:
+    def fit(*images: np.ndarray, **options: Any) -> None:
+        data = [np.stack([x, x]) for x in images] if name == "noise2noise" else images
+        get(name)(**TINY).fit(data, **{"schedule": short(1), **options})  # type: ignore[call-arg]
+
+    x = np.random.default_rng(0).random((16, 16))
+    with pytest.raises(HushError, match="constant"):
+        fit(np.ones((16, 16)))
+    with pytest.raises(HushError, match="share one number of channels"):
+        fit(x, np.stack([x] * 3, -1))
+    with pytest.raises(HushError, match="multiple of 4 pixels"):
+        fit(x, schedule=short(1, patch=30))
+    with pytest.raises(HushError, match="without corpus"):
+        fit(x, corpus=True)
+    with pytest.raises(HushError, match="one to four widths"):
+        get(name)(widths=())  # type: ignore[call-arg]
+    model = get(name)()
+    for call in (lambda: model.denoise(x), model.weights):
+        with pytest.raises(HushError, match="not been trained"):
+            call()
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_the_command_line_trains_and_denoises(
+    name: str, toys: list[np.ndarray], tmp_path: Path
+) -> None:
+    """Of a folder; for Noise2Noise its files are stacks, a scene each."""
+    import tifffile
+
+    folder, model = tmp_path / "mine", tmp_path / "m.safetensors"
+    folder.mkdir()
+    for i, x in enumerate(training_data(name, toys)[:2]):
+        tifffile.imwrite(folder / f"{i}.tif", x, photometric="minisblack")
+
+    def run(*arguments: Any) -> Any:
+        return CliRunner().invoke(main, [str(a) for a in arguments])
+
+    options = ("--method", name, "--max-steps", 2, "--set", "widths=8,8", "--set", "patch=16")
+    refused = run("train", folder, "-o", model, *options, "--noise", "gaussian:0.1")
+    assert refused.exit_code == 1
+    assert "noisy images alone, without noise" in refused.stderr
+    assert "no setting 'steps'" in run("train", folder, "-o", model, *options, "--steps", 2).stderr
+    trained = run("train", folder, "-o", model, *options)
+    assert trained.exit_code == 0, trained.stderr
+    assert isinstance(hush.load(model), get(name))
+    used = run("denoise", folder / "0.tif", "--model", model, "-o", tmp_path / "out.tif")
+    assert used.exit_code == 0, used.stderr
