@@ -217,7 +217,8 @@ class _Averaging(WeightAveraging):
     def __init__(self, decay: float) -> None:
         def average(averaged: Any, current: Any, count: Any) -> None:
             n = float(count)
-            torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
+            if averaged[0].is_floating_point():  # of one dtype; masks and the like stay
+                torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
 
         super().__init__(multi_avg_fn=average)
 

@@ -230,13 +230,16 @@ class DiffDenoise(Denoiser):
         return Restoration(data.astype(np.float32), noise)
 
     def _student(self, seen: np.ndarray) -> np.ndarray:
-        network = self._network("student")
-        pooled: list[Tensor] = network.pooled(self._tensor(seen[:, :1024, :1024]))
-        return self._over(seen, network, lambda part: network(part, pooled))
+        return self._pooled(seen, self._network("student"))
 
     def _condition(self, seen: np.ndarray) -> np.ndarray:
         network = self._network("blind-spot")
-        return self._over(seen, network, network)
+        if self.blind == 1:
+            return self._pooled(seen, network)
+        # Tiles reflect the border, and would show a pixel there its own mirror image.
+        with torch.inference_mode():
+            whole: np.ndarray = network(self._tensor(seen)).float()[0].cpu().numpy()
+        return whole
 
     def _single(self, seen: np.ndarray, seed: int = 0) -> np.ndarray:
         return self._samples(seen, seed)[0]
@@ -273,6 +276,12 @@ class DiffDenoise(Denoiser):
         square = F.avg_pool2d(F.pad(torch.from_numpy((x - blind) ** 2)[None], [4] * 4, "reflect"), 9, 1)
         gain = (1 - sigma / square.clamp(min=1e-12)).clamp(0, 1)[0].numpy()
         return (blind + gain * (x - blind)).astype(np.float32)
+
+    def _pooled(self, seen: np.ndarray, network: Any) -> np.ndarray:
+        """A network with statistics of the image, taken once: of 1024² pixels at most."""
+        with torch.inference_mode():
+            pooled: list[Tensor] = network.pooled(self._tensor(seen[:, :1024, :1024]))
+        return self._over(seen, network, lambda part: network(part, pooled))
 
     def _over(
         self, x: np.ndarray, network: Any, function: Callable[[Tensor], Tensor]
