@@ -24,7 +24,7 @@ import tifffile
 from click.testing import CliRunner, Result
 
 from hush.cli import main
-from hush.cli.console import Bar
+from hush.cli.console import Bar, preload
 from hush.cli.options import Duration
 
 if TYPE_CHECKING:
@@ -724,6 +724,18 @@ def test_ctrl_c_exits_130_and_training_goes_on_later(
         assert "had other widths; repeat its command" in other.stderr
         assert hush(*command, "--max-steps", "5", "--resume").exit_code == 0
         assert not checkpoint.exists()
+
+
+def test_ctrl_c_waits_for_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a library's C++ it would abort the process."""
+    (tmp_path / "slow_to_import.py").write_text(
+        "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhole = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        preload("slow_to_import")
+    assert sys.modules["slow_to_import"].whole
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -30,6 +32,22 @@ _VERBOSE = "hush.verbose"
 def say(message: str) -> None:
     """One line for the user that is no result."""
     click.echo(f"hush: {message}", err=True)
+
+
+def preload(*modules: str) -> None:
+    """Import `modules` with Ctrl-C waiting until they are there.
+
+    Raised within the C++ of a library that is being imported it would abort the process.
+    """
+    waiting = []
+    handler = signal.signal(signal.SIGINT, lambda *_: waiting.append(True))
+    try:
+        for name in modules:
+            importlib.import_module(name)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if waiting:
+        raise KeyboardInterrupt
 
 
 def print_json(value: Any) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hush.cli import words
-from hush.cli.console import Bar, explain, fail, print_json, say
+from hush.cli.console import Bar, explain, fail, preload, print_json, say
 from hush.cli.options import (
     METHOD,
     Duration,
@@ -196,6 +196,7 @@ def denoise(**options: Any) -> None:
 
 def _check(o: Options) -> None:
     """Refuse once what would be wrong with every file."""
+    preload("hush.api", *(["hush.training"] if o.adapt else []))
     import numpy as np
 
     from hush import api

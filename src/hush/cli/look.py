@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hush.cli import words
-from hush.cli.console import fail, print_json, say
+from hush.cli.console import fail, preload, print_json, say
 from hush.cli.options import (
     as_json,
     check_report,
@@ -60,6 +60,7 @@ def inspect(
     Levels are in the data's own units. The line --noise can be given to denoise and train as it
     stands. With --json, one object a line for each file; its "error" is null where all went well.
     """
+    preload("hush.api")
     from hush import api
     from hush.report import Entry, describe, inspected, picture_budget, write_report
 

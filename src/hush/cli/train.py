@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hush.cli import words
-from hush.cli.console import explain, say
+from hush.cli.console import explain, preload, say
 from hush.cli.options import (
     METHOD,
     Duration,
@@ -158,6 +158,7 @@ def train(**options: Any) -> None:
         )
     if not _is_due(o):
         return
+    preload("hush.api", "hush.training")
     use_threads(o.threads)
     model, schedule = _configured(o)
     images = _images(o, model.repeats)

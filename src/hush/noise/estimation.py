@@ -169,7 +169,7 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
     family, possible = _recognise(blocks, bend, magnitudes, reject)
     bend = magnitude if family == "rician" else bend
     curve = fit_curve(blocks, bend, family)
-    if family == "poisson-gaussian" and curve.law[1] <= 0:
+    if family in ("poisson", "poisson-gaussian") and curve.law[1] <= 0:
         family = "gaussian"
     factor = spectrum_of(blocks, curve, bend).variance if correlated else 1.0
 

@@ -92,7 +92,9 @@ def fit_curve(blocks: Blocks, bend: Bend, family: str = "poisson-gaussian") -> C
         rough = np.array([max(1.0, score[p].mean()) for p in chosen]) ** 2
         x, straight, unbend = bent.undo(mean)
         sd = straight * rough * np.sqrt(2 / freedom + SYSTEMATIC**2)
-        curve = Curve(x, variance * unbend, sd).fitted(family)
+        before, curve = curve, Curve(x, variance * unbend, sd).fitted(family)
+        if np.allclose(curve.at(x), before.at(x), rtol=1e-4, atol=0):
+            break
     return curve
 
 
