@@ -61,6 +61,18 @@ class NAFBlock(nn.Module):
         return out
 
 
+class NAFBlocks(nn.ModuleList):
+    """Several, one after the other."""
+
+    def __init__(self, width: int, number: int) -> None:
+        super().__init__(NAFBlock(width) for _ in range(number))
+
+    def forward(self, x: Tensor, pool: Pool) -> Tensor:
+        for block in self:
+            x = block(x, pool)
+        return x
+
+
 class NAFUNet(nn.Module):
     """Blocks at full resolution, at 1/2 with twice the width, at 1/4 …, and up again.
 
@@ -74,12 +86,12 @@ class NAFUNet(nn.Module):
         super().__init__()
         self.counts = tuple(encoder), middle, tuple(decoder)
         widths = [width * 2**i for i in range(len(encoder) + 1)]
-        self.encoder = nn.ModuleList(_blocks(w, n) for w, n in zip(widths, encoder, strict=False))
+        self.encoder = nn.ModuleList(NAFBlocks(w, n) for w, n in zip(widths, encoder, strict=False))
         self.down = nn.ModuleList(nn.Conv2d(w, 2 * w, 2, stride=2) for w in widths[:-1])
-        self.middle = _blocks(widths[-1], middle)
+        self.middle = NAFBlocks(widths[-1], middle)
         self.up = nn.ModuleList(nn.Conv2d(w, 2 * w, 1, bias=False) for w in widths[:0:-1])
         self.decoder = nn.ModuleList(
-            _blocks(w, n) for w, n in zip(widths[-2::-1], decoder, strict=True)
+            NAFBlocks(w, n) for w, n in zip(widths[-2::-1], decoder, strict=True)
         )
 
     @property
@@ -100,12 +112,12 @@ class NAFUNet(nn.Module):
         x = F.pad(x, (0, -width % self.multiple, 0, -height % self.multiple), mode="replicate")
         skips = []
         for blocks, down in zip(self.encoder, self.down, strict=True):
-            x = _through(blocks, x, pool)
+            x = blocks(x, pool)
             skips.append(x)
             x = down(x)
-        x = _through(self.middle, x, pool)
+        x = self.middle(x, pool)
         for up, blocks in zip(self.up, self.decoder, strict=True):
-            x = _through(blocks, F.pixel_shuffle(up(x), 2) + skips.pop(), pool)
+            x = blocks(F.pixel_shuffle(up(x), 2) + skips.pop(), pool)
         return x[..., :height, :width]
 
 
@@ -146,13 +158,3 @@ class NAFNet(PooledNet):
     def run(self, x: Tensor, pooled: Sequence[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
         pool = Pool(pooled, len(x))
         return x + self.ending(self.body(self.intro(x), pool)), pool.seen
-
-
-def _blocks(width: int, number: int) -> nn.ModuleList:
-    return nn.ModuleList(NAFBlock(width) for _ in range(number))
-
-
-def _through(blocks: nn.ModuleList, x: Tensor, pool: Pool) -> Tensor:
-    for block in blocks:
-        x = block(x, pool)
-    return x
