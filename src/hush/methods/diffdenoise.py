@@ -38,7 +38,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hush.collection import float_images, hold_out, moments
-from hush.denoiser import Advance, Denoiser, Restoration
+from hush.denoiser import Advance, Denoiser, Restoration, by_channels
 from hush.errors import HushError
 from hush.nets.diffusion import DiffusionUNet
 from hush.nets.lgbpn import LGBPN
@@ -140,7 +140,10 @@ class DiffDenoise(Denoiser):
 
         diffusion: Any = networks["diffusion"]
         stages.run(
-            "diffusion", diffusion, seen, lambda x, _, g: self._diffusion_loss(diffusion, blind, x, g)
+            "diffusion",
+            diffusion,
+            seen,
+            lambda x, _, g: self._diffusion_loss(diffusion, blind, x, g),
         )
         self._check_leak(seen, levels, images)
 
@@ -190,8 +193,8 @@ class DiffDenoise(Denoiser):
         self.leak_ = float(np.mean([self.leak(x, s) for x, s in zip(crops, sizes, strict=True)]))
         if self.leak_ > LEAKS:
             raise HushError(
-                f"the samples carry the input's noise (correlation {self.leak_:.2f}); train longer, "
-                "or with a larger --set blind where neighbouring pixels share their noise"
+                f"the samples carry the input's noise (correlation {self.leak_:.2f}); "
+                "train longer, or with a larger --set blind where pixels share their noise"
             )
 
     def leak(self, x: np.ndarray, sigma: float, seed: int = 0) -> float:
@@ -209,22 +212,24 @@ class DiffDenoise(Denoiser):
     def restore(
         self, x: np.ndarray, noise: Process | None = None, advance: Advance | None = None
     ) -> Restoration:
-        """See `Denoiser.restore`."""
+        """See `Denoiser.restore`; the noise matters for ``output="posterior"`` only."""
         if self.networks_ is None:
             raise HushError("this DiffDenoise has not been trained; call fit, or hush.load a model")
-        if len(x) != self.channels and self.channels == 1:
-            parts = [self.restore(plane[None], noise, advance) for plane in x]
-            return dataclasses.replace(parts[0], data=np.concatenate([p.data for p in parts]))
-        if len(x) != self.channels:
-            raise HushError(
-                f"this model was trained on {self.channels}-channel images and the image has {len(x)}"
-            )
         if self.output != "student" and "diffusion" not in self.networks_:
             raise HushError(f"'{self.output}' needs all stages; train with --set keep=true")
+        if not moments(x)[1] or (noise is not None and not np.any(noise.variance(x))):
+            return Restoration(x.copy(), noise)  # nothing but a constant, or no noise
+        return by_channels(self._restore, self.channels, x, noise, advance)
+
+    def _restore(
+        self, x: np.ndarray, noise: Process | None, advance: Advance | None
+    ) -> Restoration:
         if self.output == "posterior":
-            return Restoration(self._posterior(x, noise or estimate_any(x).process), noise)
-        seen, mean, scale = _standard(x)
-        data = mean + scale * getattr(self, f"_{self.output}")(seen)
+            noise = noise or estimate_any(x).process
+            data = self._posterior(x, noise)
+        else:
+            seen, mean, scale = _standard(x)
+            data = mean + scale * getattr(self, f"_{self.output}")(seen)
         if advance:
             advance(1.0)
         return Restoration(data.astype(np.float32), noise)
@@ -273,7 +278,9 @@ class DiffDenoise(Denoiser):
         seen, mean, scale = _standard(x)
         blind = mean + scale * self._pair(seen)
         sigma = torch.from_numpy(np.asarray(noise.variance(blind), np.float32))[None]
-        square = F.avg_pool2d(F.pad(torch.from_numpy((x - blind) ** 2)[None], [4] * 4, "reflect"), 9, 1)
+        square = F.avg_pool2d(
+            F.pad(torch.from_numpy((x - blind) ** 2)[None], [4] * 4, "reflect"), 9, 1
+        )
         gain = (1 - sigma / square.clamp(min=1e-12)).clamp(0, 1)[0].numpy()
         return (blind + gain * (x - blind)).astype(np.float32)
 
@@ -439,7 +446,7 @@ def _hidden(x: Tensor, blind: int, generator: torch.Generator) -> tuple[Tensor, 
 def _high(x: np.ndarray) -> np.ndarray:
     """What a 3×3 mean takes off, ``(C, H, W)``."""
     t = torch.from_numpy(np.ascontiguousarray(x))[None]
-    result: np.ndarray = (t - F.avg_pool2d(F.pad(t, [1] * 4, "reflect"), 3, 1))[0].numpy()
+    result: np.ndarray = (t - F.avg_pool2d(F.pad(t, [1] * 4, "replicate"), 3, 1))[0].numpy()
     return result
 
 

@@ -1,7 +1,7 @@
 """A small conditional U-Net that predicts the noise of a diffusion's state.
 
-After A. Nichol, P. Dhariwal, "Improved Denoising Diffusion Probabilistic Models", ICML 2021: residual
-blocks whose normalised features are scaled and shifted by the embedded time, the condition
+After A. Nichol, P. Dhariwal, "Improved Denoising Diffusion Probabilistic Models", ICML 2021:
+residual blocks whose normalised features are scaled and shifted by the embedded time, the condition
 concatenated to the state. Normalisation is over the channels of each pixel, not over the image, so
 that tiles agree; attention, whose cost grows with the square of the pixels, is left out; squares of
 2×2 pixels are folded into channels, which makes it four times as fast.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -72,7 +73,8 @@ class DiffusionUNet(nn.Module):
         h = _through(self.enter[-1], h, t)
         for up, leave in zip(reversed(self.up), reversed(self.leave), strict=True):
             h = _through(leave, up(h) + skips.pop(), t)
-        return F.pixel_shuffle(self.tail(F.silu(h)), 2)
+        out: Tensor = F.pixel_shuffle(self.tail(F.silu(h)), 2)
+        return out
 
 
 class _Block(nn.Module):
@@ -109,7 +111,7 @@ def _stack(width: int, embedded: int, blocks: int) -> nn.ModuleList:
     return nn.ModuleList(_Block(width, embedded) for _ in range(blocks))
 
 
-def _through(blocks: nn.ModuleList, h: Tensor, t: Tensor) -> Tensor:
+def _through(blocks: Any, h: Tensor, t: Tensor) -> Tensor:
     for block in blocks:
         h = block(h, t)
     return h
