@@ -55,8 +55,10 @@ def impulse_share(images: Sequence[np.ndarray]) -> float:
         window = plane[corner[0] : corner[0] + WINDOW, corner[1] : corner[1] + WINDOW]
         cleaned = window.copy()
         far, calm = _clean(cleaned, LOCAL)
-        at = far & calm
-        deviations.append(np.abs(window[1:-1, 1:-1][at] - cleaned[1:-1, 1:-1][at]))
+        before, after = window[1:-1, 1:-1], cleaned[1:-1, 1:-1]
+        # Where most values are clipped, those that are not stand out and are none.
+        at = far & calm & (after != np.max(after)) & (after != np.min(after))
+        deviations.append(np.abs(before[at] - after[at]))
         counted += int(calm.sum())
         spans.append(_span(window))
     found = np.concatenate(deviations)
