@@ -13,6 +13,7 @@ import torch
 import hush
 from hush import api
 from hush.api import Planes, denoise_record
+from hush.errors import HushError
 from hush.methods import get
 from hush.noise.estimation import Estimate
 from hush.noise.processes import parse
@@ -144,3 +145,8 @@ def test_families_not_told_apart_matter_where_brightness_varies() -> None:
     flat, steep = (((x, 0.01, 0.01), (0.5, 0.01, 0.01)) for x in (0.4, 0.05))
     assert api._telling(replace(torn, curve=flat)) == []
     assert api._telling(replace(torn, curve=steep)) == ["poisson"]
+
+
+def test_a_method_without_a_shipped_model_says_so() -> None:
+    with pytest.raises(HushError, match="no model is shipped for noise2void; train one with"):
+        hush.denoise(np.zeros((16, 16), np.float32), method="noise2void")

@@ -216,7 +216,7 @@ def denoise_record(
         estimate=found,
         process=process,
         method=denoiser.name,
-        model=model_name(model, record) if denoiser.trained else "",
+        model=model_name(model, record, method) if denoiser.trained else "",
         steps=getattr(denoiser, "steps", 1),
         step=first.step,
         trace=first.trace,
@@ -278,7 +278,7 @@ def choose(
             raise HushError(f"{method} has nothing to learn and takes no model; leave --model out")
         denoiser = cls()
     else:
-        denoiser = _load(str(model_path(model_name(model, record))))
+        denoiser = _load(str(model_path(model_name(model, record, method))))
     if steps is not None:
         if not isinstance(steps, Integral) or steps < 1:
             raise HushError(f"steps is a whole number, 1 or more, not {steps!r}")
@@ -359,14 +359,20 @@ def _load(path: str) -> Denoiser:
     return load(path)
 
 
-def model_name(model: str | Path | Denoiser | None, record: Record) -> str:
+def model_name(model: str | Path | Denoiser | None, record: Record, method: str = "mid") -> str:
     """What the model for a record is called: as given, or the shipped one for its channels."""
     if isinstance(model, Denoiser):
         return ""
     if model is not None:
         return str(model)
     # Colour statistics belong to interleaved RGB; other channels are unrelated gray images.
-    return shipped("mid", record.channels if "S" in record.axes else 1)
+    name = shipped(method, record.channels if "S" in record.axes else 1)
+    if not (WEIGHTS / f"{name}.safetensors").exists():
+        raise HushError(
+            f"no model is shipped for {method}; train one with hush train --method {method}, "
+            "and give it with --model"
+        )
+    return name
 
 
 def model_path(name: str) -> Path:

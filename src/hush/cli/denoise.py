@@ -291,7 +291,7 @@ def _key(o: Options, record: Record) -> tuple[str, Process | None]:
     from hush import api
 
     process = fixed_noise(o.noise, record.to_batch().scale) if o.noise else None
-    return api.model_name(o.model, record), process
+    return api.model_name(o.model, record, o.method or "mid"), process
 
 
 def _row(job: Job) -> dict[str, Any]:

@@ -154,7 +154,7 @@ def methods(as_json: bool, verbose: bool, quiet: bool) -> None:
     for row in rows:
         lines = [("what", row["summary"])]
         lines += [("paper", row["citation"])] if row["citation"] else []
-        lines += [("trained", "yes: hush train, or a shipped model")] if row["trained"] else []
+        lines += [("trained", "with hush train")] if row["trained"] else []
         if verbose:
             lines += [(f"--set {key}", _setting(value)) for key, value in row["settings"].items()]
         words.print_block(row["name"], lines)

@@ -156,9 +156,8 @@ class DiffDenoise(Denoiser):
             for (x, mean, scale), target in zip(map(_standard, images), targets, strict=True)
         ]
         student: Any = networks["student"]
-        self.figures_ = stages.run(
-            "student", student, both, lambda x, _, g: _student_loss(student, x)
-        )
+        figures = stages.run("student", student, both, lambda x, _, g: _student_loss(student, x))
+        self.figures_ = stages.spent | figures | {"leak": round(self.leak_, 3)}
         if not self.keep:
             self.networks_ = nn.ModuleDict({"student": student})
         return self
@@ -339,6 +338,7 @@ class _Stages:
     resume: bool
     device: str
     progress: bool
+    spent: dict[str, float] = field(default_factory=lambda: {"steps": 0, "seconds": 0.0})
 
     def run(
         self,
@@ -371,7 +371,7 @@ class _Stages:
         def trained() -> dict[str, np.ndarray]:
             folder = self.folder and self.folder / name
             begun = bool(folder and (folder / "resume.safetensors").exists())
-            train(
+            figures = train(
                 network,
                 Patches(training, part.patch),
                 loss,
@@ -382,6 +382,8 @@ class _Stages:
                 device=self.device,
                 progress=self.progress,
             )
+            self.spent["steps"] += figures["steps"]
+            self.spent["seconds"] = round(self.spent["seconds"] + figures["seconds"], 1)
             return {k: v.numpy() for k, v in network.state_dict().items()}
 
         state = self._kept(name, trained)
