@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from scipy.optimize import nnls
 from skimage import data
 
 from hush.errors import HushError
@@ -176,6 +177,16 @@ def test_moments_of_a_magnitude() -> None:
         y = np.hypot(x[i] + 0.2 * white((400_000,), i), 0.2 * white((400_000,), i + 9))
         assert y.mean() == pytest.approx(mean[i], abs=1e-3)
         assert y.var() == pytest.approx(seen[i], rel=0.02)
+
+
+def test_nonnegative_least_squares() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        columns, target = rng.normal(size=(20, 4)), rng.normal(size=20)
+        ours, squared = spectrum._nonnegative(columns, target)
+        theirs, residual = nnls(columns, target)
+        np.testing.assert_allclose(ours, theirs, atol=1e-9)
+        assert squared == pytest.approx(residual**2)
 
 
 def test_kernel_spectra_keep_the_power() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import combinations
 
 import numpy as np
-from scipy.optimize import nnls
 
 from hush.noise.blocks import BAND, COLS, DCT, EVEN, HIGH, LOW, ODD, ROWS, SIZE, Blocks
 from hush.noise.transfer import Bend, Bent, Curve
@@ -60,8 +60,7 @@ def spectrum_of(blocks: Blocks, curve: Curve, bend: Bend) -> Spectrum:
     def fit(*blurred: np.ndarray) -> tuple[np.ndarray, float]:
         columns = np.stack([np.ones_like(f2), *falling, *blurred], axis=1)
         weight = 1 / np.maximum(middle, 1e-6)
-        amplitudes, residual = nnls(columns * weight[:, None], middle * weight)
-        return amplitudes, residual**2
+        return _nonnegative(columns * weight[:, None], middle * weight)
 
     white = fit()[1]
     kernel, lags, shape, (flat, *steep, blurred), misfit = min(
@@ -81,3 +80,22 @@ def spectrum_of(blocks: Blocks, curve: Curve, bend: Bend) -> Spectrum:
     measured = (BAND if correlated else HIGH)[1:]
     error = 0.5 * float((structure / (noise[1:] * variance))[measured].mean())
     return Spectrum(bool(correlated), correlation, kernel, variance, noise, error)
+
+
+def _nonnegative(columns: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float]:
+    """Non-negative least squares: coefficients of a few `columns`, and the squared residual.
+
+    The best of all subsets whose own solution is non-negative, which is exact. Importing
+    `scipy.optimize` for it would take longer than the whole estimate.
+    """
+    number = columns.shape[1]
+    products, along = columns.T @ columns, columns.T @ target
+    best, least = np.zeros(number), float(target @ target)
+    for size in range(1, number + 1):
+        for subset in map(list, combinations(range(number), size)):
+            solution = np.linalg.lstsq(products[np.ix_(subset, subset)], along[subset])[0]
+            if (solution >= 0).all() and float(target @ target - along[subset] @ solution) < least:
+                least = float(target @ target - along[subset] @ solution)
+                best = np.zeros(number)
+                best[subset] = solution
+    return best, max(least, 0.0)
