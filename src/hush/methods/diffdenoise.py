@@ -86,7 +86,6 @@ class DiffDenoise(Denoiser):
     trained: ClassVar[bool] = True
 
     networks_: nn.ModuleDict | None = field(default=None, init=False, repr=False)
-    device_: str = field(default="cpu", init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.output not in _OUTPUTS:
@@ -145,6 +144,7 @@ class DiffDenoise(Denoiser):
             seen,
             lambda x, _, g: self._diffusion_loss(diffusion, blind, x, g),
         )
+        self.to("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
         self._check_leak(seen, levels, images)
 
         targets = [
@@ -155,6 +155,7 @@ class DiffDenoise(Denoiser):
             np.concatenate([x, (target - mean) / scale])
             for (x, mean, scale), target in zip(map(_standard, images), targets, strict=True)
         ]
+        self.to("cpu")
         student: Any = networks["student"]
         figures = stages.run("student", student, both, lambda x, _, g: _student_loss(student, x))
         self.figures_ = stages.spent | figures | {"leak": round(self.leak_, 3)}
@@ -176,7 +177,7 @@ class DiffDenoise(Denoiser):
         """Eq. 2, at pixels that the condition knows nothing of."""
         scored, filled = _hidden(x, self.blind, generator)
         with torch.no_grad():
-            condition = blind(filled).float()
+            condition = blind.to(x.device)(filled).float()
         time = torch.randint(len(_SIGNAL), (len(x),), generator=generator, device=x.device)
         signal = torch.from_numpy(_SIGNAL).to(x)[time.cpu()][:, None, None, None]
         noise = torch.randn(x.shape, generator=generator, device=x.device)
@@ -301,7 +302,6 @@ class DiffDenoise(Denoiser):
         return tiled(run, x, size=self.tile, radius=network.radius, multiple=network.multiple)
 
     def to(self, device: str) -> DiffDenoise:
-        self.device_ = device
         if self.networks_ is not None:
             self.networks_.to(device)
         return self
@@ -311,7 +311,9 @@ class DiffDenoise(Denoiser):
         return self.networks_[name].eval()
 
     def _tensor(self, x: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(x))[None].to(self.device_)
+        assert self.networks_ is not None
+        place = next(self.networks_.parameters()).device
+        return torch.from_numpy(np.ascontiguousarray(x))[None].to(place)
 
     # -- files -------------------------------------------------------------------------------
 
@@ -359,10 +361,16 @@ class _Stages:
         training, held_out = hold_out(images, part.patch)
 
         def validate() -> Mapping[str, float]:
-            generator = torch.Generator().manual_seed(0)
+            place = next(network.parameters()).device
+            generator = torch.Generator(place).manual_seed(0)
             with torch.inference_mode():
                 losses = [
-                    sum(map(float, loss(torch.from_numpy(x)[None], [0], generator).values()))
+                    sum(
+                        map(
+                            float,
+                            loss(torch.from_numpy(x)[None].to(place), [0], generator).values(),
+                        )
+                    )
                     for x in held_out
                     for _ in range(4)
                 ]

@@ -462,7 +462,8 @@ class MID(Denoiser):
         return self.networks_[name]
 
     def _tensor(self, x: np.ndarray) -> Tensor:
-        tensor = torch.from_numpy(np.ascontiguousarray(x))[None].to(self.device_)
+        place = next(self._network("noise").parameters()).device  # while training, not device_
+        tensor = torch.from_numpy(np.ascontiguousarray(x))[None].to(place)
         return tensor.contiguous(memory_format=torch.channels_last)
 
     # -- judging a training ----------------------------------------------------------------
