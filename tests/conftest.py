@@ -19,7 +19,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from torch import nn
 
-    from hush.collection import Learned
+    from hush.learned import Learned
     from hush.methods.diffdenoise import DiffDenoise
     from hush.methods.mid import MID
 

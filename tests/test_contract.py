@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import hush
-from hush.collection import Learned
 from hush.denoiser import Denoiser
 from hush.errors import HushError
+from hush.learned import Learned
 from hush.methods import METHODS, get
 
 # On one thread: arrays this small gain nothing from two.

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 import hush
 from hush.cli import main
-from hush.collection import Learned
 from hush.errors import HushError
+from hush.learned import Learned
 from hush.methods import get
 from hush.methods.neighbor2neighbor import Neighbor2Neighbor, drawn_pairs, sub_images
 from hush.methods.noise2noise import Noise2Noise

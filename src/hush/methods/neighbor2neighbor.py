@@ -24,8 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hush.collection import Learned
 from hush.errors import HushError
+from hush.learned import Learned
 from hush.nets.plain import PlainUNet
 
 #: a cell's pixels are numbered 0 1 / 2 3; these share an edge
@@ -36,7 +36,7 @@ PAIRS = ((0, 1), (0, 2), (1, 3), (2, 3), (1, 0), (2, 0), (3, 1), (3, 2))
 class Neighbor2Neighbor(Learned):
     """Neighbor2Neighbor for images whose noise is independent from pixel to pixel.
 
-    channels, widths, tile : see `hush.collection.Learned`.
+    channels, widths, tile : see `hush.learned.Learned`.
     gamma : the regulariser's weight γ at the end of the training.
     """
 

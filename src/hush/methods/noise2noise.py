@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hush.collection import Learned, float_images
+from hush.collection import float_images
 from hush.errors import HushError
+from hush.learned import Learned
 from hush.nets.plain import PlainUNet
 
 
@@ -32,7 +33,7 @@ class Noise2Noise(Learned):
     a list of takes; of scenes with more takes than others the first ones are used. For
     ``hush train`` every file is a scene: a stack of takes.
 
-    channels, widths, tile : see `hush.collection.Learned`.
+    channels, widths, tile : see `hush.learned.Learned`.
     """
 
     name: ClassVar[str] = "noise2noise"

@@ -27,9 +27,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hush.collection import Learned, moments
+from hush.collection import moments
 from hush.denoiser import Advance, Restoration
 from hush.errors import HushError
+from hush.learned import Learned
 from hush.nets.plain import PlainUNet
 from hush.noise.process import Process
 
@@ -38,7 +39,7 @@ from hush.noise.process import Process
 class Noise2Self(Learned):
     """Noise2Self for images whose noise is independent from pixel to pixel.
 
-    channels, widths, tile : see `hush.collection.Learned`.
+    channels, widths, tile : see `hush.learned.Learned`.
     grid : one pixel in each square of that side is hidden at a time; as many passes as it has
         pixels make a result.
     """

@@ -23,8 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hush.collection import Learned
 from hush.errors import HushError
+from hush.learned import Learned
 from hush.nets.plain import PlainUNet
 
 
@@ -32,7 +32,7 @@ from hush.nets.plain import PlainUNet
 class Noise2Void(Learned):
     """Noise2Void for images whose noise is independent from pixel to pixel.
 
-    channels, widths, tile : see `hush.collection.Learned`.
+    channels, widths, tile : see `hush.learned.Learned`.
     cell : one pixel of every cell of that side is masked, 64 in patches of 64×64 (§3.4).
     radius : masked pixels are replaced by one that is at most so many rows and columns away.
     """
