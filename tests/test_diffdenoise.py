@@ -162,3 +162,16 @@ def test_too_little_to_learn_from() -> None:
     for settings in ({"output": "best"}, {"blind": 3}):
         with pytest.raises(HushError):
             DiffDenoise(**settings)  # type: ignore[arg-type]
+
+
+def test_the_loss_is_a_mean_over_what_is_scored(model: DiffDenoise) -> None:
+    """A network that answers zero misses E|ε| = √(2/π), however large the batch."""
+
+    def nothing(state: Tensor, condition: Tensor, time: Tensor) -> Tensor:
+        return torch.zeros_like(state)
+
+    for batch in (2, 8):
+        x = torch.randn(batch, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+        blind: Any = model.networks_["blind-spot"]  # type: ignore[index]
+        loss = model._diffusion_loss(nothing, blind, x, torch.Generator().manual_seed(1))  # type: ignore[arg-type]
+        assert float(loss["diffusion_loss"]) == pytest.approx(np.sqrt(2 / np.pi), abs=0.06)

@@ -183,7 +183,7 @@ class DiffDenoise(Denoiser):
         noise = torch.randn(x.shape, generator=generator, device=x.device)
         state = signal.sqrt() * x + (1 - signal).sqrt() * noise  # eq. 1
         error = (network(state, condition, time).float() - noise).abs()
-        return {"diffusion_loss": (error * scored).sum() / (scored.sum() * x.shape[1])}
+        return {"diffusion_loss": (error * scored).sum() / (scored.sum() * x[:, :, 0, 0].numel())}
 
     def _check_leak(
         self, seen: Sequence[np.ndarray], levels: Sequence[Process], images: Sequence[np.ndarray]
