@@ -16,7 +16,6 @@ METHODS = {
     "noise2void": ("hush.methods.noise2void", "Noise2Void"),
     "noise2self": ("hush.methods.noise2self", "Noise2Self"),
     "neighbor2neighbor": ("hush.methods.neighbor2neighbor", "Neighbor2Neighbor"),
-    "diffdenoise": ("hush.methods.diffdenoise", "DiffDenoise"),
     "bm3d": ("hush.methods.bm3d", "BM3D"),
     "none": ("hush.methods.identity", "Identity"),
 }
