@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import hush
-from hush import api
+from hush import advice
 from hush.api import Planes, denoise_record
 from hush.errors import HushError
 from hush.methods import get
@@ -143,8 +143,8 @@ def test_white_noise_given_for_correlated_noise(picture: np.ndarray) -> None:
 def test_families_not_told_apart_matter_where_brightness_varies() -> None:
     torn = Estimate("gaussian", 0.1, alternatives=("poisson",))
     flat, steep = (((x, 0.01, 0.01), (0.5, 0.01, 0.01)) for x in (0.4, 0.05))
-    assert api._telling(replace(torn, curve=flat)) == []
-    assert api._telling(replace(torn, curve=steep)) == ["poisson"]
+    assert advice._telling(replace(torn, curve=flat)) == []
+    assert advice._telling(replace(torn, curve=steep)) == ["poisson"]
 
 
 def test_a_method_without_a_shipped_model_says_so() -> None:

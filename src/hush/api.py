@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hush.advice import check_level, input_warnings
 from hush.denoiser import Denoiser, default_axes, finite, process_of
 from hush.denoiser import check_dtype as check_dtype
 from hush.errors import HushError
@@ -32,10 +33,6 @@ Progress = Callable[[str, float], None]
 MOST_INSPECTED = 2**20
 #: samples that a model adapts to at most, 256 MB of them
 MOST_ADAPTED = 64 * 2**20
-#: a given level this far from the estimated one is worth a warning
-MISMATCH = 1.3
-#: and this many times the data's whole span is a mistake
-ABSURD = 10.0
 
 
 @dataclass
@@ -177,7 +174,7 @@ def denoise_record(
     denoiser = choose(record, model, method, steps, device)
     process = process_of(noise, batch.scale)
     if process is not None:
-        _check_level(record, process)
+        check_level(record, process)
     if adapt > 0:
         start = time.perf_counter()
         planes = Planes()
@@ -204,7 +201,7 @@ def denoise_record(
     assert first is not None  # to_batch never gives an empty batch
     start = time.perf_counter()
     found = estimate_record(record) if len(batch) > 1 or not first.found else first.found
-    notes = _input_warnings(record, process, found)
+    notes = input_warnings(record, process, found)
     process = first.process or found.process
     residual = residual_statistics(batch.data, out, process, strength=strength)
     timings["check"] = time.perf_counter() - start
@@ -250,7 +247,7 @@ def inspect_record(record: Record, device: str = "cpu") -> Inspection:
         model=model_name(None, record),
         steps=getattr(denoiser, "steps", 1),
         step=max(float(denoiser.estimate(x, None, found)[1]) for x in planes),
-        warnings=_input_warnings(record, None, found),
+        warnings=input_warnings(record, None, found),
     )
 
 
@@ -399,103 +396,3 @@ def _middle(batch: Batch, most: int) -> Batch:
     sides = [(n, max(1, int(n * share))) for n in batch.data.shape[2:]]
     middle = [slice((n - side) // 2, (n - side) // 2 + side) for n, side in sides]
     return replace(batch, data=batch.data[:, :, *middle])
-
-
-def _level(record: Record, process: Process) -> float:
-    """Rms of the noise that a process puts on the record's values, in units of full range."""
-    x = _sample(record)
-    return math.sqrt(float(np.mean(process.variance(x)))) if x.size else 0.0
-
-
-def _sample(record: Record) -> np.ndarray:
-    """Finite values from all over the record, in units of full range."""
-    x = np.asarray(record.data[..., :: max(1, record.data.shape[-1] // 256)], np.float64)
-    return x[np.isfinite(x)] / record.to_batch().scale
-
-
-def _check_level(record: Record, given: Process) -> None:
-    """Refuse noise that is far more than all that the data spans."""
-    scale, x = record.to_batch().scale, _sample(record)
-    level = _level(record, given)
-    if x.size and level > ABSURD * np.ptp(x) > 0:
-        raise HushError(
-            f"noise of σ {level * scale:.3g} cannot be in data that spans {np.ptp(x) * scale:.3g}; "
-            "a bare level is in the data's own units, a/b on a scale that ends at b"
-        )
-
-
-def _input_warnings(record: Record, given: Process | None, found: Estimate) -> list[str]:
-    """Sentences on what the user should know of the input."""
-    notes = []
-    bad = describe.missing(record)
-    if bad:
-        notes.append(f"{bad} pixels are NaN or infinite; they stay as they are")
-    if found.alternatives and not found.curve:
-        notes.append(
-            "There is too little to measure noise from, not one 8 × 8 block of finite pixels: the "
-            "level is a guess from neighbouring pixels and the family is not known."
-        )
-    elif found.sigma == 0 and not found.impulses:
-        notes.append("No noise was found; denoising returns the image nearly unchanged.")
-    if found.impulses:
-        notes.append(
-            f"{describe.share(found.impulses)} of the pixels hold replaced values (impulses); the "
-            "shipped models were not trained on those, and most stay. A median filter takes them "
-            "out, best before anything else."
-        )
-    if found.family == "gamma":
-        notes.append(
-            "The noise is multiplicative (Gamma); the shipped models were trained on Gaussian and "
-            "counting noise, and are told a level in proportion to the brightness."
-        )
-    if found.family == "rician":
-        notes.append(
-            "The noise is Rician; the shipped models were trained on Gaussian and counting noise, "
-            "and are told its level at every brightness. That it lifts dark areas stays."
-        )
-    if found.correlated:
-        notes.append(
-            f"The noise is spatially correlated (lag-1 {found.correlation:.2f}); it is taken off "
-            "at lower resolutions too, but some may stay. A file from before sharpening, "
-            "demosaicing or JPEG compression has less of it."
-        )
-    if given is None and describe.unequal(found) and "S" in record.axes and record.channels == 3:
-        notes.append(
-            f"The channels have unlike noise ({describe.channels(found, record.to_batch().scale)}),"
-            " while colours share one level: some stays in the noisiest, and the cleanest may lose "
-            "detail. --axes with C in the place of S has each denoised by itself."
-        )
-    if given is None and found.curve and (others := _telling(found)):
-        notes.append(
-            f"The picture does not tell whether the noise is {describe.family(found.family)} or "
-            f"{describe.either([describe.family(name) for name in others])}, which differ where "
-            "it is dark or bright; if you know, say so with --noise."
-        )
-    if given is not None and found.sigma > 0 and given.family != "impulse":
-        scale = record.to_batch().scale
-        stated, seen = (_level(record, p) * scale for p in (given, found.process))
-        if stated > MISMATCH * seen or seen > MISMATCH * stated:
-            notes.append(
-                f"The noise given has σ {stated:.3g} but the image shows {seen:.3g}, more than "
-                f"{MISMATCH} times apart; leave --noise out to use the estimate."
-            )
-        if found.correlated and given.white:
-            notes.append(
-                f"The noise given ({given.spec(scale)}) is independent from pixel to pixel, the "
-                "image's is not; what spans pixels is still measured, not taken from --noise."
-            )
-    return notes
-
-
-def _telling(found: Estimate) -> list[str]:
-    """Of the families that the data allow, those whose level somewhere is another one."""
-    power = {"gaussian": 0, "rician": 0, "poisson": 1, "gamma": 2}
-    low, high = (max(found.curve[i][0], 1e-6) for i in (0, -1))
-    own = power.get(found.family, 0)
-    # All agree somewhere in the middle and are furthest apart at one of the ends.
-    apart = math.sqrt(high / low)
-    return [
-        name
-        for name in found.alternatives
-        if name == "rician" or apart ** (abs(power[name] - own) / 2) > MISMATCH
-    ]
