@@ -31,6 +31,13 @@ def float_images(data: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
     return images
 
 
+def check_channels(images: Sequence[np.ndarray], channels: int) -> None:
+    """Refuse images that have not all `channels` channels, their first axis."""
+    counts = sorted({len(x) for x in images})
+    if counts != [channels]:
+        raise HushError(f"training images must share one number of channels; these have {counts}")
+
+
 def splits(x: np.ndarray) -> bool:
     """Whether `split` can keep a part out."""
     return x.shape[1] >= 32

@@ -124,12 +124,16 @@ class Denoiser:
             )
         whole = bool(valid.all())
         x = x if whole else fill_nearest(x, valid)
-        result = self.restore(x, noise, advance)
+        result = self.suited(stored.dtype).restore(x, noise, advance)
         if strength == 0:  # float32, which everything else is done in, need not hold the values
             return stored.copy(), result
         y = result.data if strength == 1 else x + np.float32(strength) * (result.data - x)
         y = to_stored(y, stored.dtype, batch.scale)
         return (y if whole else np.where(valid, y, stored)), result
+
+    def suited(self: D, dtype: np.dtype[Any]) -> D:
+        """This method as it is to run on data stored as `dtype`."""
+        return self
 
     def replace(self: D, **changes: Any) -> D:
         """A copy with other settings that shares what was learned."""

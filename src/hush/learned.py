@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hush.collection import contact_sheet, float_images, hold_out, moments
+from hush.collection import check_channels, contact_sheet, float_images, hold_out, moments
 from hush.denoiser import Advance, Denoiser, Restoration, by_channels
 from hush.errors import HushError
 from hush.nets.plain import PlainUNet
@@ -76,11 +76,7 @@ class Learned(Denoiser):
             raise HushError(f"{self.name} learns from noisy images alone, without {given[0]}")
         scenes = self.scenes(data)
         self.channels = self.channels or len(scenes[0])
-        if any(len(x) != self.channels for x in scenes):
-            counts = sorted({len(x) for x in scenes})
-            raise HushError(
-                f"training images must share one number of channels; these have {counts}"
-            )
+        check_channels(scenes, self.channels)
         scales = [moments(x) for x in scenes]
         if not any(deviation for _, deviation in scales):
             raise HushError("these images are constant; there is nothing to learn from")

@@ -44,7 +44,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hush.collection import contact_sheet, float_images, hold_out, split, splits
+from hush.collection import check_channels, contact_sheet, float_images, hold_out, split, splits
 from hush.denoiser import Advance, Denoiser, Restoration, by_channels
 from hush.errors import HushError
 from hush.metrics import psnr
@@ -56,7 +56,7 @@ from hush.noise.processes import Gaussian, OneOf, Process, parse
 from hush.noise.small import estimate_any
 from hush.noise.transfer import fit_transfer
 from hush.precision import bfloat16
-from hush.record import Batch, full_range
+from hush.record import full_range
 from hush.sampling import enlarged, halved, walk_down
 from hush.schedule import Patches, Schedule
 from hush.tiling import tiled, tiles
@@ -147,11 +147,7 @@ class MID(Denoiser):
             raise TypeError(f"MID.fit has no option {', '.join(options)}")
         images = float_images(data)
         self.channels = self.channels or images[0].shape[0]
-        if any(x.shape[0] != self.channels for x in images):
-            counts = sorted({x.shape[0] for x in images})
-            raise HushError(
-                f"training images must share one number of channels; these have {counts}"
-            )
+        check_channels(images, self.channels)
         schedule = schedule or Schedule(budget=600.0)
         multiple = max(StepNet.cell, 2 ** len(self.widths))
         if schedule.patch % multiple:
@@ -229,9 +225,11 @@ class MID(Denoiser):
         images = [x for x in images if splits(x)]  # a judge needs a part of its own
         # Added noise of independent pixels has not the law of noise that spans pixels: there the
         # identity fails, and with it the score that is to judge.
-        found = [estimate_any(x) for x in images]
-        images = [x for x, f in zip(images, found, strict=True) if not f.correlated]
-        processes = [noise or self.estimate(x)[0] for x in images]
+        seen = [(x, found) for x in images if not (found := estimate_any(x)).correlated]
+        images = [without_impulses(x) if found.impulses else x for x, found in seen]
+        processes = [
+            self.estimate(x, noise, found)[0] for x, (_, found) in zip(images, seen, strict=True)
+        ]
         levels = [_rms_level(p, x) for p, x in zip(processes, images, strict=True)]
         kept = [i for i, level in enumerate(levels) if level > _FLOOR]
         if not kept:
@@ -343,6 +341,8 @@ class MID(Denoiser):
         self, x: np.ndarray, noise: Process | None, advance: Advance | None
     ) -> Restoration:
         found = estimate_any(x)  # what a given level does not say: impulses, noise spanning pixels
+        if noise is not None and _rms_level(noise, x) <= 0:
+            return Restoration(x.copy(), noise, 0.0, found=found)
         x = without_impulses(x) if found.impulses else x
         process, step = self.estimate(x, noise, found)
         level = _rms_level(process, x)
@@ -395,19 +395,10 @@ class MID(Denoiser):
             variances.append(level[:, *inner].square().flatten().numpy())
         return fit_transfer(np.concatenate(means), np.concatenate(variances))
 
-    def denoise_item(
-        self,
-        batch: Batch,
-        index: int,
-        noise: Process | None = None,
-        strength: float = 1.0,
-        advance: Advance | None = None,
-    ) -> tuple[np.ndarray, Restoration]:
-        """See `Denoiser.denoise_item`; here ``precision="auto"`` is decided."""
-        model = self
-        if self.precision == "auto" and batch.data.dtype.kind in "iu":
-            model = self.replace(precision="bfloat16")
-        return super(MID, model).denoise_item(batch, index, noise, strength, advance)
+    def suited(self, dtype: np.dtype[Any]) -> MID:
+        """See `Denoiser.suited`; here ``precision="auto"`` is decided."""
+        rounded = self.precision == "auto" and dtype.kind in "iu"
+        return self.replace(precision="bfloat16") if rounded else self
 
     def _half_precision(self, level: float, x: np.ndarray) -> bool:
         """Whether Φ runs in bfloat16, whose rounding is of the order of 0.4 % of an edge.
