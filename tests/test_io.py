@@ -760,6 +760,8 @@ def test_output_paths(tmp_path: Path) -> None:
     assert named("noisy.tif", tmp_path / "clean.png") == "clean.png"
     assert named("noisy.tif", tmp_path / "out", many=True) == "out/noisy.tif"
     assert named("noisy.jpeg", f"{tmp_path}/out/") == "out/noisy.png"
+    with pytest.raises(HushError, match="give the files in it"):
+        io.output_path(".")
     (tmp_path / "there").mkdir()
     assert named("noisy.tif", tmp_path / "there") == "there/noisy.tif"
     assert named("a.tif", tmp_path, many=True, suffix_map={".tif": ".png"}) == "a.png"

@@ -272,9 +272,11 @@ def output_path(
     Raises
     ------
     HushError
-        If the result would replace the input, or could not be written at all.
+        If the input is a folder, or the result would replace it or could not be written at all.
     """
     source = array.split_key(Path(source))[0]
+    if source.is_dir():
+        raise HushError(f"{source}: is a folder; give the files in it")
     name = source.name
     known = next((s for s in supported() if name.lower().endswith(s)), None)
     if known:
