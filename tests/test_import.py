@@ -10,7 +10,10 @@ import sys
 
 import pytest
 
-SLOW = {"bm3d", "jinja2", "lightning", "matplotlib", "pytorch_lightning", "skimage", "torch"}
+SLOW = {
+    *("bm3d", "h5py", "jinja2", "lightning", "matplotlib", "pydicom", "pytorch_lightning"),
+    *("skimage", "torch"),
+}
 
 REPORT = """
 import atexit, sys

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -16,16 +17,21 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import h5py
+import imagecodecs
 import numpy as np
+import pydicom
 import pytest
 import tifffile
 from PIL import Image
 
 from hush import io
+from hush.denoiser import to_stored
 from hush.errors import HushError
 from hush.io import array
 from hush.io.exif import Exif
 from hush.record import Record
+from hush.studies.folders import image_files
 
 ICC = bytes(range(132))
 LUT = np.stack([np.arange(256), np.zeros(256), np.zeros(256)])  # black to red
@@ -90,6 +96,67 @@ def npz(*arrays: np.ndarray, compressed: bool = False) -> Callable[[Path], None]
     return lambda path: save(path, **dict(zip("xyz", arrays, strict=False)))
 
 
+def scan(data: np.ndarray, bits: int = 0, syntax: str = "", **header: Any) -> pydicom.Dataset:
+    """A DICOM image as a scanner makes it, and whatever else its `header` says."""
+    ds = pydicom.Dataset()
+    ds.file_meta = pydicom.dataset.FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = getattr(pydicom.uid, syntax or "ExplicitVRLittleEndian")
+    ds.SOPClassUID = pydicom.uid.MRImageStorage
+    ds.SOPInstanceUID, ds.SeriesInstanceUID, ds.StudyInstanceUID = "1.2.3", "1.2", "1"
+    ds.PatientName, ds.Modality, ds.PixelSpacing = "Doe^Jane", "MR", [0.5, 0.25]
+    ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+    ds.private_block(0x11, "HUSH TEST", create=True).add_new(1, "LO", "a vendor's note")
+    ds.Rows, ds.Columns = data.shape[-2:]
+    if data.ndim == 3:
+        ds.NumberOfFrames = len(data)
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.BitsAllocated, ds.PixelRepresentation = 8 * data.itemsize, int(data.dtype.kind == "i")
+    ds.BitsStored = bits or ds.BitsAllocated
+    ds.HighBit = ds.BitsStored - 1
+    ds.PixelData = data.tobytes() + b"\0" * (data.nbytes % 2)
+    ds["PixelData"].VR = "OW" if data.itemsize > 1 else "OB"
+    for keyword, value in header.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def dcm(data: np.ndarray, encode: Any = None, **options: Any) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        ds = scan(data, **options)
+        if encode:
+            frames = [encode(frame) for frame in data.reshape(-1, *data.shape[-2:])]
+            ds.PixelData = pydicom.encaps.encapsulate(frames)
+            ds["PixelData"].is_undefined_length = True
+        ds.save_as(path, enforce_file_format=True)
+
+    return write
+
+
+def h5(**datasets: Any) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        with h5py.File(path, "w") as file:
+            for name, value in datasets.items():
+                file[name] = value
+
+    return write
+
+
+def jpeg2k(x: np.ndarray) -> bytes:
+    return imagecodecs.jpeg2k_encode(
+        x, level=0, reversible=True, codecformat="j2k", bitspersample=12
+    )
+
+
+def lossless(x: np.ndarray) -> bytes:
+    return imagecodecs.ljpeg_encode(x, bitspersample=12)
+
+
+def rle(path: Path) -> None:
+    ds = scan(B12, bits=12)
+    ds.compress(pydicom.uid.RLELossless, generate_instance_uid=False)
+    ds.save_as(path, enforce_file_format=True)
+
+
 def pages(*descriptions: str) -> Callable[[Path], None]:
     def write(path: Path) -> None:
         with tifffile.TiffWriter(path) as out:
@@ -121,6 +188,7 @@ Case = tuple[str, Callable[[Path], None], str, str, tuple[int, ...]]
 
 U1, U2, F4 = samples(9, 12, dtype="u1"), samples(9, 12), samples(9, 12, dtype="f4")
 RGB1, RGBA1, RGBA2 = samples(9, 12, 3, dtype="u1"), samples(9, 12, 4, dtype="u1"), samples(9, 12, 4)
+B12 = samples(9, 12) >> np.uint16(4)
 STACK, HYPER = samples(4, 9, 12), samples(3, 2, 9, 12)
 T, C = {"metadata": {"axes": "TYX"}}, {"metadata": {"axes": "CZYX", **OME}, "ome": True}
 VOLUME = {"volumetric": True, "tile": (16, 16, 16), "metadata": None, **GRAY}
@@ -183,6 +251,61 @@ CASES: dict[str, Case] = {
     "npy by columns": ("a.npy", npy(np.asfortranarray(U2)), "u2", "YX", (9, 12)),
     "npz": ("a.npz", npz(samples(5, 9, 12, dtype="f8")), "f8", "QYX", (5, 9, 12)),
     "npz compressed": ("a.npz", npz(U2, compressed=True), "u2", "YX", (9, 12)),
+    "dicom": ("a.dcm", dcm(B12, bits=12), "u2", "YX", (9, 12)),
+    "dicom 8": ("a.DCM", dcm(samples(9, 11, dtype="u1")), "u1", "YX", (9, 11)),
+    "dicom 32": ("a.dcm", dcm(samples(9, 12, dtype="u4")), "u4", "YX", (9, 12)),
+    "dicom signed": (
+        "a.ima",
+        dcm(samples(9, 12, dtype="i2"), RescaleSlope=2, RescaleIntercept=-1024),
+        "i2",
+        "YX",
+        (9, 12),
+    ),
+    "dicom frames": ("a.dcm", dcm(STACK), "u2", "IYX", (4, 9, 12)),
+    "dicom one frame": ("a.dcm", dcm(STACK[:1]), "u2", "YX", (9, 12)),
+    "dicom white is zero": (
+        "a.dcm",
+        dcm(B12, bits=12, PhotometricInterpretation="MONOCHROME1"),
+        "u2",
+        "YX",
+        (9, 12),
+    ),
+    "dicom implicit": (
+        "a.dcm",
+        dcm(B12, bits=12, syntax="ImplicitVRLittleEndian"),
+        "u2",
+        "YX",
+        (9, 12),
+    ),
+    "dicom deflated": (
+        "a.dcm",
+        dcm(U2, syntax="DeflatedExplicitVRLittleEndian"),
+        "u2",
+        "YX",
+        (9, 12),
+    ),
+    "dicom rle": ("a.dcm", rle, "u2", "YX", (9, 12)),
+    "dicom jpeg lossless": (
+        "a.dcm",
+        dcm(B12, lossless, bits=12, syntax="JPEGLosslessSV1"),
+        "u2",
+        "YX",
+        (9, 12),
+    ),
+    "dicom jpeg-ls": (
+        "a.dcm",
+        dcm(U2, imagecodecs.jpegls_encode, syntax="JPEGLSLossless"),
+        "u2",
+        "YX",
+        (9, 12),
+    ),
+    "dicom jpeg 2000": (
+        "a.dcm",
+        dcm(B12[None].repeat(3, 0), jpeg2k, bits=12, syntax="JPEG2000Lossless"),
+        "u2",
+        "IYX",
+        (3, 9, 12),
+    ),
 }
 
 
@@ -223,8 +346,9 @@ def test_round_trip(case: str, tmp_path: Path) -> None:
     again = io.read(result)
     assert (again.axes, again.data.dtype) == (record.axes, record.data.dtype)
     np.testing.assert_array_equal(again.data, record.data)
+    assert again.scale == record.scale
     assert again.meta.keys() == record.meta.keys()
-    for key in record.meta.keys() - {"tiff"}:
+    for key in record.meta.keys() - {"tiff", "dicom"}:
         np.testing.assert_array_equal(again.meta[key], record.meta[key])
     if record.meta["format"] == "TIFF" and case not in ("volume", "jpeg"):
         assert tags(result) == tags(source)
@@ -487,10 +611,27 @@ BAD: dict[str, tuple[str, Callable[[Path], Any], str]] = (
         "no samples": ("a.npy", npy(np.zeros((0, 9), "u1")), "no samples"),
         "several arrays": ("a.npz", npz(samples(9, 9), samples(9, 9)), "choose one"),
         "no arrays": ("a.npz", zipped, "without NumPy arrays"),
+        "dicom without pixels": ("a.dcm", text(bytes(128) + b"DICM"), "without an image"),
+        "colour dicom": ("a.dcm", dcm(U1, PhotometricInterpretation="RGB"), "colour DICOM"),
+        "1-bit dicom": ("a.dcm", dcm(U1, BitsAllocated=1, BitsStored=1, HighBit=0), "1-bit"),
+        "dicom of high bits": ("a.dcm", dcm(U2, bits=12, HighBit=15), "bits elsewhere"),
+        "dicom of more rows": ("a.dcm", dcm(U2, Rows=99), "damaged"),
+        "empty hdf5": ("a.h5", h5(), "without datasets"),
+        "hdf5 of tables": ("a.h5", h5(x=np.zeros(9), y=np.zeros((99, 2))), "datasets are x, y"),
+        "several hdf5": ("a.h5", h5(x=U2, y=U2), "2 images (x, y); choose one as a.h5:x"),
+        "k-space of five axes": ("a.h5", h5(kspace=np.ones((1,) * 5, complex)), "k-space of"),
+        "odd header": ("a.h5", h5(kspace=STACK + 0j, ismrmrd_header=b"<a/>"), "how large"),
     }
     | {
         f"{case} cut at {keep:.0%}": (CASES[case][0], cut(CASES[case][1], keep), "")
-        for case in ("png rgb 16", "page", "lzw", "pages", "imagej", "ome", "npy", "npz")
+        for case in (
+            *("png rgb 16", "page", "lzw", "pages", "imagej", "ome", "npy", "npz"),
+            *("dicom", "dicom jpeg 2000"),
+        )
+        for keep in (0.1, 0.5, 0.95)
+    }
+    | {
+        f"hdf5 cut at {keep:.0%}": ("a.h5", cut(h5(x=samples(99, 99)), keep), "cut short")
         for keep in (0.1, 0.5, 0.95)
     }
     | {
@@ -587,6 +728,8 @@ def test_targets_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
         "a.npy/b.tif": "is a file, not a folder",
         "b.jpg": "noise",
         "b.gif": "end the name in .png",
+        "b.h5": "only read; end the name in .png",
+        "b.dcm": "only what was read from a DICOM file",
         "b": "end the name in .png",
         "b.png": "8 or 16 bits, not float32",
     }.items():
@@ -613,9 +756,12 @@ def test_output_paths(tmp_path: Path) -> None:
     assert named("my.noisy.OME.TIF") == "my.noisy.denoised.OME.TIF"
     assert named("noisy.JPG") == "noisy.denoised.png"
     assert named("noisy.lsm") == "noisy.denoised.tif"
+    assert named("noisy.h5:kspace") == "noisy.denoised.tif"
     assert named("noisy.tif", tmp_path / "clean.png") == "clean.png"
     assert named("noisy.tif", tmp_path / "out", many=True) == "out/noisy.tif"
     assert named("noisy.jpeg", f"{tmp_path}/out/") == "out/noisy.png"
+    with pytest.raises(HushError, match="give the files in it"):
+        io.output_path(".")
     (tmp_path / "there").mkdir()
     assert named("noisy.tif", tmp_path / "there") == "there/noisy.tif"
     assert named("a.tif", tmp_path, many=True, suffix_map={".tif": ".png"}) == "a.png"
@@ -631,7 +777,9 @@ def test_output_paths(tmp_path: Path) -> None:
 
 def test_supported() -> None:
     assert set(io.supported()) > set(io.supported(writable=True)) >= {".png", ".tif", ".npy"}
-    assert set(io.supported()) - set(io.supported(writable=True)) == {".jpg", ".jpeg"}
+    assert set(io.supported()) - set(io.supported(writable=True)) == {
+        *(".jpg", ".jpeg", ".h5", ".hdf5")
+    }
 
 
 @pytest.mark.data
@@ -662,3 +810,206 @@ def test_an_array_cut_short_gets_a_sentence(tmp_path: Path, name: str, left: flo
     (tmp_path / name).write_bytes(whole[: int(left * len(whole))])
     with pytest.raises(HushError, match="is cut short or damaged; copy it again"):
         io.read(tmp_path / name)
+
+
+# Scanners' files
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_denoised_dicom_image_says_what_it_is(tmp_path: Path) -> None:
+    """A derived image by the standard's rules; nothing else of the header changes."""
+    frame = pydicom.Dataset()
+    frame.FrameType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+    functions = pydicom.Dataset()
+    functions.MRImageFrameTypeSequence = [frame]
+    old = scan(
+        B12,
+        bits=12,
+        SharedFunctionalGroupsSequence=[functions],
+        DerivationDescription="averaged",
+        LargestImagePixelValue=4095,
+        WindowCenter=700,
+        PatientSex="0000",  # no such thing, but not ours to mend
+    )
+    old.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    record = io.read(tmp_path / "a.dcm")
+    io.write(replace(record, data=record.data // 2), tmp_path / "b.dcm")
+    io.write(replace(record, data=record.data // 2), tmp_path / "again.dcm")
+    io.write(replace(record, data=record.data // 3), tmp_path / "c.dcm")
+    assert (tmp_path / "again.dcm").read_bytes() == (tmp_path / "b.dcm").read_bytes()
+    new, other = (pydicom.dcmread(tmp_path / name) for name in ("b.dcm", "c.dcm"))
+    np.testing.assert_array_equal(new.pixel_array, B12 // 2)
+    assert new.file_meta.TransferSyntaxUID == pydicom.uid.ExplicitVRLittleEndian
+    assert new.ImageType == ["DERIVED", "SECONDARY", "AXIAL"]
+    (shared,) = new.SharedFunctionalGroupsSequence
+    assert shared.MRImageFrameTypeSequence[0].FrameType == [
+        *("DERIVED", "SECONDARY", "VOLUME", "NONE")
+    ]
+    assert new.DerivationDescription == "averaged; denoised by hush"
+    assert new.SourceImageSequence[0].ReferencedSOPInstanceUID == "1.2.3"
+    assert new.SourceImageSequence[0].ReferencedSOPClassUID == old.SOPClassUID
+    assert len({old.SOPInstanceUID, new.SOPInstanceUID, other.SOPInstanceUID}) == 3
+    assert new.SOPInstanceUID == new.file_meta.MediaStorageSOPInstanceUID
+    assert old.SeriesInstanceUID != new.SeriesInstanceUID == other.SeriesInstanceUID
+    assert new.SOPInstanceUID.is_valid
+    changed = {"ImageType", "SharedFunctionalGroupsSequence", "DerivationDescription", "PixelData"}
+    changed |= {"SOPInstanceUID", "SeriesInstanceUID", "LargestImagePixelValue"}
+    kept = [e for e in old if e.keyword not in changed]
+    assert kept == [e for e in new if e.keyword not in {*changed, "SourceImageSequence"}]
+    assert "LargestImagePixelValue" not in new
+    assert record.meta["dicom"].SOPInstanceUID == "1.2.3"  # what was read stays as it was
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored", "low", "high"), [("u2", 12, 0, 4095), ("i2", 12, -2048, 2047)]
+)
+def test_full_range_of_dicom_is_that_of_the_bits_stored(
+    kind: str, stored: int, low: int, high: int, tmp_path: Path
+) -> None:
+    """What lies above them, such as old overlays, is no part of a value; nothing gets there."""
+    values = np.linspace(low, high, 108).astype(kind).reshape(9, 12)
+    junk = (values & np.array(0xFFF, kind)) | np.array(0x5000, kind)
+    dcm(junk, bits=stored)(tmp_path / "a.dcm")
+    record = io.read(tmp_path / "a.dcm")
+    np.testing.assert_array_equal(record.data, values)
+    batch = record.to_batch()
+    assert batch.scale == record.scale == high
+    assert batch.floats(0).max() == 1
+    far = to_stored(np.array([[[-9.0, 9.0]]], np.float32), record.data.dtype, batch.scale)
+    assert far.tolist() == [[[low, high]]]
+
+
+def test_dicom_files_need_no_ending(tmp_path: Path) -> None:
+    """Scanners name files IM0001, or by numbers with dots; no part of the name is lost."""
+    for name in ("IM0001", "1.2.840.7", "1.2.840.8"):
+        dcm(U2)(tmp_path / name)
+    (tmp_path / "notes").write_text("hello")
+    assert [p.name for p in image_files(tmp_path)] == ["1.2.840.7", "1.2.840.8", "IM0001"]
+    assert io.read(tmp_path / "IM0001").meta["format"] == "DICOM"
+    assert io.output_path(tmp_path / "IM0001").name == "IM0001.denoised.dcm"
+    out = [io.output_path(tmp_path / f"1.2.840.{i}", tmp_path / "out", many=True) for i in (7, 8)]
+    assert [p.name for p in out] == ["1.2.840.7.dcm", "1.2.840.8.dcm"]
+
+
+def test_dicom_is_written_only_as_it_was_read(tmp_path: Path) -> None:
+    source = tmp_path / "a.dcm"
+    for make, change, words in (
+        (dcm(U2), {"data": U2[:5]}, r"shape \(9, 12\), not uint16 of \(5, 12\)"),
+        (dcm(U2), {"data": U2.astype("f4")}, "not float32"),
+        (dcm(U2.astype(">u2"), syntax="ExplicitVRBigEndian"), {}, "big-endian"),
+    ):
+        make(source)
+        record = io.read(source)
+        np.testing.assert_array_equal(record.data, U2)
+        for call in (io.check, io.write):
+            with pytest.raises(HushError, match=words):
+                call(replace(record, **change), tmp_path / "b.dcm")
+        io.write(record, tmp_path / "b.tif")
+    assert not (tmp_path / "b.dcm").exists()
+    assert io.read(tmp_path / "b.tif").meta["resolution"] == pytest.approx((4000, 2000))
+
+
+def to_kspace(images: np.ndarray) -> np.ndarray:
+    """Centred, orthonormal Fourier transforms of `images`, complex64."""
+    x = np.fft.fft2(np.fft.ifftshift(images, (-2, -1)), norm="ortho")
+    return np.fft.fftshift(x, (-2, -1)).astype("c8")
+
+
+def header(x: int, y: int) -> bytes:
+    return (
+        '<?xml version="1.0"?><ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD"><encoding>'
+        "<encodedSpace><matrixSize><x>99</x><y>99</y><z>1</z></matrixSize></encodedSpace>"
+        f"<reconSpace><matrixSize><x>{x}</x><y>{y}</y><z>1</z></matrixSize></reconSpace>"
+        "</encoding></ismrmrdHeader>"
+    ).encode()
+
+
+@pytest.mark.parametrize("sides", [(16, 12), (15, 11)])
+def test_kspace_becomes_the_magnitude(sides: tuple[int, int], tmp_path: Path) -> None:
+    """Of one coil, whatever its phase; of several whose sensitivities' squares sum to 1, too."""
+    rng = np.random.default_rng(0)
+    image = 1e-5 * (1 + rng.random((2, *sides)))
+    angle = rng.normal(size=(3, *sides))
+    coils = rng.random((3, *sides))
+    coils = coils / np.sqrt((coils**2).sum(0)) * np.exp(1j * angle)
+    crop = (slice(None), slice((sides[0] - sides[1]) // 2, (sides[0] + sides[1]) // 2))
+    for k in (image * np.exp(1j * angle[0]), image[:, None] * coils):
+        h5(kspace=to_kspace(k), mask=np.ones(sides[1]))(tmp_path / "a.h5")
+        record = io.read(tmp_path / "a.h5")
+        assert (record.axes, record.data.dtype, record.scale) == ("ZYX", np.float32, 1)
+        np.testing.assert_allclose(record.data, image[crop], rtol=1e-5)
+
+
+def test_the_header_says_which_part_is_the_image(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).random((2, 16, 12))
+    for size, rows, columns in (
+        ((10, 8), slice(3, 13), slice(2, 10)),
+        ((16, 12), slice(0, 16), slice(0, 12)),
+        ((14, 14), slice(2, 14), slice(0, 12)),  # narrower than it says: a square, as fastMRI
+    ):
+        h5(kspace=to_kspace(image), ismrmrd_header=header(*size))(tmp_path / "a.h5")
+        found = io.read(tmp_path / "a.h5").data
+        np.testing.assert_allclose(found, image[:, rows, columns], atol=1e-6)
+    h5(kspace=to_kspace(np.ones((1, 400, 330))))(tmp_path / "a.h5")
+    assert io.read(tmp_path / "a.h5").data.shape == (1, 320, 320)
+
+
+def test_a_reconstruction_comes_first_and_others_by_name(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).random((2, 12, 12), np.float32)
+    path = tmp_path / "a.h5"
+    h5(reconstruction_rss=image, kspace=to_kspace(3 * image), mask=np.ones((12, 12)))(path)
+    record = io.read(path)
+    np.testing.assert_array_equal(record.data, image)
+    assert record.axes == "ZYX"
+    np.testing.assert_allclose(io.read(f"{path}:kspace").data, 3 * image, atol=1e-6)
+    with pytest.raises(HushError, match="no dataset 'k', only kspace, mask, reconstruction_rss"):
+        io.read(f"{path}:k")
+    result = io.output_path(path)
+    assert result.name == "a.denoised.tif"
+    io.write(record, result)
+    np.testing.assert_array_equal(io.read(result).data, image)
+    assert io.read(result).axes == "ZYX"
+
+
+def test_the_only_image_of_any_hdf5_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.hdf5"
+    h5(**{"run/frames": STACK, "times": np.zeros(4), "table": np.zeros((99, 2)), "c": STACK + 0j})(
+        path
+    )
+    record = io.read(path)
+    assert record.axes == "QYX"
+    np.testing.assert_array_equal(record.data, STACK)
+    np.testing.assert_array_equal(io.read(f"{path}:run/frames").data, STACK)
+    with pytest.raises(HushError, match="complex samples"):
+        io.read(f"{path}:c")
+    with pytest.raises(HushError, match="no dataset 'run'"):
+        io.read(f"{path}:run")
+
+
+@pytest.mark.parametrize(("name", "make"), [("a.dcm", dcm(U2)), ("a.h5", h5(x=U2))])
+def test_the_extra_is_named_where_it_is_missing(
+    name: str, make: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / name)
+    for package in ("pydicom", "h5py"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(HushError, match=r"needs \w+: pip install 'hush-denoise\[medical\]'"):
+        io.read(tmp_path / name)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("series", ["knee_dicom/T1", "knee_dicom/T2", "brain_dicom/Flair"])
+def test_real_dicom_series(series: str, hush_data: Path, tmp_path: Path) -> None:
+    folder = hush_data / "volumes" / series
+    if not folder.is_dir():
+        pytest.skip(f"no study data: {folder} is not a folder")
+    names = set()
+    for file in image_files(folder)[::8]:
+        record = io.read(file)
+        assert (record.data.dtype, record.axes, record.scale) == (np.uint16, "YX", 4095)
+        assert 100 < record.data.max() <= 4095
+        io.write(record, tmp_path / "a.dcm")
+        again = io.read(tmp_path / "a.dcm")
+        np.testing.assert_array_equal(again.data, record.data)
+        names.add(again.meta["dicom"].SeriesInstanceUID)
+    assert len(names) == 1

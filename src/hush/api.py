@@ -203,7 +203,7 @@ def denoise_record(
     found = estimate_record(record) if len(batch) > 1 or not first.found else first.found
     notes = input_warnings(record, process, found)
     process = first.process or found.process
-    residual = residual_statistics(batch.data, out, process, strength=strength)
+    residual = residual_statistics(batch.data, out, process, strength=strength, scale=batch.scale)
     timings["check"] = time.perf_counter() - start
     adaptable = hasattr(denoiser, "adapt") and not (adapt or was_adapted or found.correlated)
     notes += residual_warnings(residual, known=found.correlated, adaptable=adaptable)

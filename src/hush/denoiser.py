@@ -226,8 +226,7 @@ def to_stored(x: np.ndarray, dtype: np.dtype[Any], scale: float) -> np.ndarray:
         part = (slice(None), slice(row, row + 256))
         values = x[part] if scale == 1 else x[part].astype(np.float64) * scale
         if dtype.kind in "iu":
-            info = np.iinfo(dtype)
-            values = np.clip(np.rint(values), info.min, info.max)
+            values = np.clip(np.rint(values), -scale - 1 if dtype.kind == "i" else 0, scale)
         out[part] = values
     return out
 

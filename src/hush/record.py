@@ -37,6 +37,8 @@ class Record:
     kind : what the samples are; arrays without a kind are images.
     meta : the codec's own metadata, passed through untouched by everything else.
     source : the file it came from, if any.
+    full : the stored value that means full range, where it is not `full_range` of the dtype: 4095
+        for 12 bits kept in 16.
     """
 
     data: np.ndarray
@@ -44,6 +46,7 @@ class Record:
     kind: str = "image"
     meta: Mapping[str, Any] = field(default_factory=dict)
     source: Path | None = None
+    full: float | None = None
 
     def __post_init__(self) -> None:
         if self.data.ndim != len(self.axes):
@@ -56,6 +59,11 @@ class Record:
             raise HushError(
                 f"axes '{self.axes}' name {repeated[0]} more than once; write Q for unknown ones"
             )
+
+    @property
+    def scale(self) -> float:
+        """The stored value that means full range."""
+        return full_range(self.data.dtype) if self.full is None else self.full
 
     @property
     def channels(self) -> int:
@@ -86,7 +94,7 @@ class Record:
         if not self._channel_letter:
             x = np.expand_dims(x, -len(spatial) - 1)
         x = x.reshape(-1, *x.shape[-len(spatial) - 1 :])
-        return Batch(x, scale=full_range(self.data.dtype))
+        return Batch(x, scale=self.scale)
 
     def with_batch(self, data: np.ndarray) -> Record:
         """This record holding `data` of shape ``(B, C, *S)``, laid out as the file was."""

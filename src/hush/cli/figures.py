@@ -50,7 +50,6 @@ def compare(
     import numpy as np
 
     from hush.metrics import fit_gain_offset, psnr, ssim
-    from hush.record import full_range
 
     ours, theirs = read(result, axes, kind), read(reference, axes, kind)
     if ours.data.shape != theirs.data.shape:
@@ -60,8 +59,8 @@ def compare(
             f"{reference} is {second}"
         )
     ours = replace(ours, axes=theirs.axes)
-    scale = full or full_range(theirs.data.dtype)
-    a = ours.to_batch().data.astype(np.float64) / (full or full_range(ours.data.dtype))
+    scale = full or theirs.scale
+    a = ours.to_batch().data.astype(np.float64) / (full or ours.scale)
     b = theirs.to_batch().data.astype(np.float64) / scale
     highest = np.max(b, initial=0.0, where=np.isfinite(b))
     if full is None and highest > 2:

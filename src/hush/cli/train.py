@@ -292,6 +292,8 @@ def _arrays(record: Record, gray: bool, repeats: bool) -> list[np.ndarray]:
     import numpy as np
 
     batch = record.to_batch().data
+    if record.full is not None:  # an array alone does not tell its range
+        batch = batch.astype(np.float32) / np.float32(record.full)
     if not _is_rgb(record):
         return list(batch.swapaxes(0, 1)) if repeats else [y for item in batch for y in item]
     images = [_luma(item) if gray else item.transpose(1, 2, 0) for item in batch]

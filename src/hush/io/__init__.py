@@ -17,7 +17,7 @@ Metadata that travels between formats, under these keys of ``Record.meta`` (all 
     orientation in it is passed on, never applied.
 ``resolution``
     Pixels per metre along X and Y.
-``png``, ``tiff``, ``npz``
+``png``, ``tiff``, ``npz``, ``dicom``
     What only the format itself understands, for writing the same format again.
 """
 
@@ -36,7 +36,7 @@ from pathlib import Path
 import numpy as np
 
 from hush.errors import HushError
-from hush.io import array, image, tiff
+from hush.io import array, dicom, hdf5, image, tiff
 from hush.record import SPATIAL, Record
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "check_target",
     "output_path",
     "read",
+    "recognised",
     "supported",
     "write",
 ]
@@ -67,6 +68,8 @@ class Format:
     read : ``(path) -> Record`` with all samples, alpha included.
     write : ``(record, path)``, None for a format that is only read.
     check : raises HushError for a record that the format cannot hold.
+    offset : where in the file `magic` is.
+    why : of a format that is only read, why.
     """
 
     name: str
@@ -75,20 +78,52 @@ class Format:
     read: Callable[[Path], Record]
     write: Callable[[Record, Path], None] | None
     check: Callable[[Record], object] = _anything
+    offset: int = 0
+    why: str = ""
 
 
 FORMATS: tuple[Format, ...] = (
     Format(
         "PNG", (b"\x89PNG\r\n\x1a\n",), (".png",), image.read_png, image.write_png, image.png_array
     ),
-    Format("JPEG", (b"\xff\xd8\xff",), (".jpg", ".jpeg"), image.read_jpeg, None),
+    Format(
+        "JPEG",
+        (b"\xff\xd8\xff",),
+        (".jpg", ".jpeg"),
+        image.read_jpeg,
+        None,
+        why="JPEG would add its own noise",
+    ),
     Format("TIFF", tiff.MAGIC, (*tiff.OME_SUFFIXES, ".tif", ".tiff"), tiff.read, tiff.write),
     Format("NumPy array", (b"\x93NUMPY",), (".npy",), array.read_npy, array.write_npy),
     Format("NumPy archive", (b"PK\x03\x04",), (".npz",), array.read_npz, array.write_npz),
+    Format(
+        "DICOM",
+        dicom.MAGIC,
+        (".dcm", ".dicom", ".ima"),
+        dicom.read,
+        dicom.write,
+        dicom.check,
+        offset=dicom.OFFSET,
+    ),
+    Format(
+        "HDF5",
+        hdf5.MAGIC,
+        (".h5", ".hdf5"),
+        hdf5.read,
+        None,
+        why="HDF5 files are only read",
+    ),
 )
 
-#: Endings of outputs that differ from the input's: what was cleaned is not compressed with loss.
-SUFFIX_MAP: Mapping[str, str] = {".jpg": ".png", ".jpeg": ".png"}
+#: Endings of outputs that differ from the input's: what was cleaned is not compressed with loss,
+#: and HDF5 is only read.
+SUFFIX_MAP: Mapping[str, str] = {
+    ".jpg": ".png",
+    ".jpeg": ".png",
+    ".h5": ".tif",
+    ".hdf5": ".tif",
+}
 
 
 def supported(writable: bool = False) -> tuple[str, ...]:
@@ -96,12 +131,17 @@ def supported(writable: bool = False) -> tuple[str, ...]:
     return tuple(s for f in FORMATS if f.write or not writable for s in f.suffixes)
 
 
+def recognised(path: Path) -> bool:
+    """Whether the file at `path` looks like one that hush reads: by its name, or a DICOM file."""
+    return path.name.lower().endswith(supported()) or _is_dicom(path)
+
+
 def read(path: str | os.PathLike[str]) -> Record:
     """What the file at `path` holds, whatever its name ends in.
 
-    One array of a `.npz` file is named as ``file.npz:key``. Uncompressed TIFF and .npy files are
-    memory-mapped read-only, so ``record.data`` may not be writable and may have the file's byte
-    order.
+    One array of a .npz or HDF5 file is named as ``file.npz:key``. Uncompressed TIFF and .npy
+    files are memory-mapped read-only, so ``record.data`` may not be writable and may have the
+    file's byte order.
 
     Raises
     ------
@@ -117,12 +157,12 @@ def read(path: str | os.PathLike[str]) -> Record:
         if file.exists() and not file.is_file():
             raise HushError(f"{path}: is not a regular file")
         with file.open("rb") as stream:
-            head = stream.read(16)
+            head = stream.read(256)
     except (OSError, ValueError) as error:
         raise HushError(f"{path}: cannot be read: {_reason(error)}") from error
     if not head:
         raise HushError(f"{path}: is empty (0 bytes)")
-    fmt = next((f for f in FORMATS if head.startswith(f.magic)), None)
+    fmt = next((f for f in FORMATS if head.startswith(f.magic, f.offset)), None)
     if fmt is None:
         raise HushError(
             f"{path}: is not a file hush reads, which are {', '.join(f.name for f in FORMATS)}"
@@ -226,17 +266,23 @@ def output_path(
     Without `out`, beside the input: ``noisy.tif`` gives ``noisy.denoised.tif``. With `many`
     inputs, or if `out` is an existing folder or ends in a slash, the name is kept in that folder.
     Otherwise `out` itself. `suffix_map` replaces endings of kept names (lower case, by default
-    JPEG's by ``.png``); endings that hush does not know become ``.tif``.
+    JPEG's by ``.png``); endings that hush does not know become ``.tif``, but DICOM files, which
+    often have none, get ``.dcm`` behind their names.
 
     Raises
     ------
     HushError
-        If the result would replace the input, or could not be written at all.
+        If the input is a folder, or the result would replace it or could not be written at all.
     """
     source = array.split_key(Path(source))[0]
+    if source.is_dir():
+        raise HushError(f"{source}: is a folder; give the files in it")
     name = source.name
     known = next((s for s in supported() if name.lower().endswith(s)), None)
-    stem, suffix = (name[: -len(known)], name[-len(known) :]) if known else (source.stem, ".tif")
+    if known:
+        stem, suffix = name[: -len(known)], name[-len(known) :]
+    else:
+        stem, suffix = (name, ".dcm") if _is_dicom(source) else (source.stem, ".tif")
     suffix = suffix_map.get(suffix.lower(), suffix)
     if out is None:
         path = source.with_name(f"{stem}.denoised{suffix}")
@@ -255,9 +301,18 @@ def _format_for(path: Path) -> Format:
     """The format to write that the name of `path` asks for."""
     fmt = next((f for f in FORMATS if path.name.lower().endswith(f.suffixes)), None)
     if fmt is None or fmt.write is None:
-        why = f"{fmt.name} would add its own noise" if fmt else "unknown kind of file"
+        why = fmt.why if fmt else "unknown kind of file"
         raise HushError(f"{path}: {why}; end the name in {', '.join(supported(writable=True))}")
     return fmt
+
+
+def _is_dicom(path: Path) -> bool:
+    """Whether there is a DICOM file at `path`, whose name may end in anything."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(256).startswith(dicom.MAGIC, dicom.OFFSET)
+    except OSError:  # whoever reads it says what is wrong
+        return False
 
 
 def _prepare(record: Record, path: Path) -> tuple[Format, Record]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -42,9 +43,12 @@ def array_axes(shape: tuple[int, ...]) -> str:
 
 
 def split_key(path: Path) -> tuple[Path, str | None]:
-    """``file.npz:key`` as the file and the key; any other path as it is, without a key."""
-    file, colon, key = str(path).rpartition(".npz:")
-    return (Path(file + ".npz"), key) if colon and not path.exists() else (path, None)
+    """``file.npz:key`` as the file and the key; any other path as it is, without a key.
+
+    So for files of several arrays: .npz, .h5 and .hdf5.
+    """
+    match = re.fullmatch(r"(.*\.(?:npz|h5|hdf5)):(.+)", str(path), re.DOTALL)
+    return (Path(match[1]), match[2]) if match and not path.exists() else (path, None)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hush.noise.processes import FAMILIES
-from hush.record import Record, full_range
+from hush.record import Record
 from hush.report.plots import number as number
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def missing(record: Record) -> int:
 
 def inspection(seen: Inspection) -> list[tuple[str, str]]:
     """All that was found in a file, as labels and values."""
-    found, scale = seen.estimate, full_range(seen.record.data.dtype)
+    found, scale = seen.estimate, seen.record.scale
     lines = [
         ("image", size(seen.record)),
         ("noise", noise(found, scale)),

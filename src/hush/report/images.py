@@ -50,13 +50,14 @@ def choose_plane(record: Record) -> Plane:
     return Plane(n // 2, 3 if colour else 1, tuple(notes))
 
 
-def shrink(x: np.ndarray, factor: int) -> NDArray[np.float32]:
+def shrink(x: np.ndarray, factor: int, scale: float | None = None) -> NDArray[np.float32]:
     """Means over blocks of ``factor`` x ``factor`` of ``(C, H, W)``, in units of full range.
 
+    `scale` is the stored value that means full range, by default `full_range` of the dtype.
     Works in bands of rows so that no float copy of a large image is made; NaN and Inf are
     left out of the means, and stay NaN where there is nothing else.
     """
-    scale = full_range(x.dtype)
+    scale = full_range(x.dtype) if scale is None else scale
     if factor == 1:
         return x.astype(np.float32) / np.float32(scale)
     c, h, w = x.shape[0], max(x.shape[1] // factor, 1), max(x.shape[2] // factor, 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from hush.record import full_range
 from hush.report import describe, images, plots
 from hush.report.frame import BUDGET, Card, Entry, between_card, names, noise_card, noise_plots
 
@@ -36,20 +35,20 @@ class Inspected(Entry):
 def inspected(seen: Inspection, *, budget: float = BUDGET) -> Inspected:
     """What the page shows of an inspection, holding on to no array; see `section`."""
     record, found = seen.record, seen.estimate
-    scale = full_range(record.data.dtype)
+    scale = record.scale
     name, parent = names(record)
     plane = images.choose_plane(record)
     whole = record.to_batch().data[plane.index][: plane.channels]
     c, h, w = whole.shape
     factor = images.shrink_factor(h, w, budget / c)
-    small = images.shrink(whole, factor)
+    small = images.shrink(whole, factor, scale)
     low, high = images.display_window(small)
     picture = images.encode(images.to_pixels(small, low, high))
     shown = f", shown at 1 : {factor}" if factor > 1 else ""
     views = [Look(picture, f"{w} × {h} pixels{shown}")]
     if max(h, w) > DETAIL:
         rows, columns = images.detail(small, h, w, DETAIL)
-        part = images.to_pixels(images.shrink(whole[:, rows, columns], 1), low, high)
+        part = images.to_pixels(images.shrink(whole[:, rows, columns], 1, scale), low, high)
         caption = f"Detail, its pixels enlarged: row {rows.start}, column {columns.start}"
         views[0] = Look(picture, views[0].caption, images.mark(rows, columns, h, w))
         views.append(Look(images.encode(part), caption))

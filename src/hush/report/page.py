@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hush.record import full_range
 from hush.report import describe, images, plots
 from hush.report.frame import (
     BUDGET,
@@ -94,7 +93,9 @@ def section(result: Result, *, budget: float = BUDGET) -> Section:
     at 1:1 beside it.
     """
     noisy, clean = result.noisy.to_batch().data, result.record.to_batch().data
-    stats = result.residual or residual_statistics(noisy, clean, result.process)
+    stats = result.residual or residual_statistics(
+        noisy, clean, result.process, scale=result.noisy.scale
+    )
     # Whoever judged the residual has told what is wrong with it.
     known = result.estimate.correlated
     said = result.warnings if result.residual else [*result.warnings, *warnings(stats, known=known)]
@@ -103,10 +104,10 @@ def section(result: Result, *, budget: float = BUDGET) -> Section:
     before = noisy[plane.index][: plane.channels]
     after = clean[plane.index][: plane.channels]
     # Noise fills the range of gray; what is far weaker than expected is not blown up to that.
-    limit = max(3 * stats["rms"], stats["expected_rms"]) or 1 / full_range(noisy.dtype)
-    scale = full_range(noisy.dtype)
+    scale = result.noisy.scale
+    limit = max(3 * stats["rms"], stats["expected_rms"]) or 1 / scale
     units = describe.units(scale)
-    views, shown, icon = _views(before, after, limit, budget, units)
+    views, shown, icon = _views(before, after, limit, budget, scale)
 
     name, parent = names(result.noisy)
     seconds = sum(v for k, v in result.timings.items() if k != "total")
@@ -141,7 +142,7 @@ def section(result: Result, *, budget: float = BUDGET) -> Section:
 
 
 def _views(
-    before: np.ndarray, after: np.ndarray, limit: float, budget: float, units: str
+    before: np.ndarray, after: np.ndarray, limit: float, budget: float, scale: float
 ) -> tuple[tuple[View, ...], str, images.Picture]:
     """The pictures, what their gray values mean, and the icon for the index.
 
@@ -151,9 +152,8 @@ def _views(
     """
     c, h, w = before.shape
     factor = images.shrink_factor(h, w, budget / c)
-    small_before, small_after = images.shrink(before, factor), images.shrink(after, factor)
+    small_before, small_after = (images.shrink(a, factor, scale) for a in (before, after))
     low, high = images.display_window(small_after)
-    scale = full_range(before.dtype)
 
     def view(a: np.ndarray, b: np.ndarray, caption: str, factor: int) -> View:
         first, second = (images.encode(images.to_pixels(p, low, high)) for p in (a, b))
@@ -167,7 +167,7 @@ def _views(
             caption=caption,
             difference=f"Noisy minus denoised{means}; gray is 0",
             limit=scale * top,
-            units=units,
+            units=describe.units(scale),
         )
 
     shown = f"black is {plots.number(low * scale)} and white {plots.number(high * scale)}"
@@ -179,13 +179,13 @@ def _views(
     rows, columns = images.detail(small_after, h, w, side)
     y, x = rows.start, columns.start
     whole = view(small_before, small_after, f"{w}{TIMES}{h} pixels, shown at 1 : {factor}", factor)
-    cut_before, cut_after = (images.shrink(a[:, rows, columns], 1) for a in (before, after))
+    cut_before, cut_after = (images.shrink(a[:, rows, columns], 1, scale) for a in (before, after))
     detail = view(cut_before, cut_after, f"Detail, every pixel of it: row {y}, column {x}", 1)
     return (replace(whole, mark=images.mark(rows, columns, h, w)), detail), shown, icon
 
 
 def _cards(result: Result, stats: Mapping[str, Any], seconds: float) -> tuple[Card, ...]:
-    scale, process = full_range(result.noisy.data.dtype), result.process
+    scale, process = result.noisy.scale, result.process
     units = describe.units(scale)
     level = f"σ {plots.number(scale * stats['expected_rms'])}{units}"
     ratio = stats["ratio"]

@@ -49,16 +49,22 @@ CLIPPED = 1e-3  #: a share of samples at the extreme value that means clipping
 
 
 def residual_statistics(
-    noisy: np.ndarray, clean: np.ndarray, process: Process, *, strength: float = 1.0
+    noisy: np.ndarray,
+    clean: np.ndarray,
+    process: Process,
+    *,
+    strength: float = 1.0,
+    scale: float | None = None,
 ) -> dict[str, Any]:
     """Judge ``noisy - clean`` by what `process` says the noise is.
 
     Parameters
     ----------
     noisy, clean : ``(..., H, W)``, every leading index a plane of its own. Floats are in
-        units of full range, integers are divided by their type's; NaN and Inf are left out.
+        units of full range, integers are divided by `scale`; NaN and Inf are left out.
     process : the noise model; its variance at the denoised signal is what is expected.
     strength : the share of the noise that was to be removed.
+    scale : the stored value that means full range, by default `full_range` of the dtype.
 
     Returns
     -------
@@ -77,9 +83,10 @@ def residual_statistics(
     """
     if noisy.shape != clean.shape or noisy.ndim < 2:
         raise ValueError(f"noisy and clean must be (..., H, W) alike: {noisy.shape, clean.shape}")
-    limits = _clip_limits(noisy)
+    scale = full_range(noisy.dtype) if scale is None else scale
+    limits = _clip_limits(noisy, scale)
     windows = [
-        _look(_floats(noisy[i]), _floats(clean[i]), process, strength, limits)
+        _look(_floats(noisy[i], scale), _floats(clean[i], scale), process, strength, limits)
         for i in _windows(noisy.shape)
     ]
     r, x, v = (np.concatenate([getattr(w, name) for w in windows]) for name in "rxv")
@@ -258,9 +265,9 @@ def _cuts(size: int) -> list[slice]:
     return [slice(int(a), int(b)) for a, b in pairwise(edges)]
 
 
-def _clip_limits(noisy: np.ndarray) -> tuple[float, float]:
+def _clip_limits(noisy: np.ndarray, scale: float) -> tuple[float, float]:
     """Values at which samples pile up, as they do where a sensor or a file type saturates."""
-    windows = [_floats(noisy[i]) for i in _windows(noisy.shape)]
+    windows = [_floats(noisy[i], scale) for i in _windows(noisy.shape)]
     finite = [w[np.isfinite(w)] for w in windows]
     values = np.concatenate(finite) if finite else np.zeros(0, np.float32)
     if not values.size:
@@ -272,9 +279,9 @@ def _clip_limits(noisy: np.ndarray) -> tuple[float, float]:
     )
 
 
-def _floats(a: np.ndarray) -> Floats:
+def _floats(a: np.ndarray, scale: float) -> Floats:
     x = a.astype(np.float32)
-    return x / np.float32(full_range(a.dtype)) if a.dtype.kind in "iu" else x
+    return x if scale == 1 else x / np.float32(scale)
 
 
 def _variance(process: Any, x: Floats) -> Floats:

@@ -41,10 +41,10 @@ class Pair:
 
 def image_files(folder: Path) -> list[Path]:
     """Image files directly in a folder, sorted by name."""
-    from hush.io import supported
+    from hush.io import recognised
 
     files = (p for p in folder.iterdir() if not p.name.startswith("."))
-    return sorted(p for p in files if p.name.lower().endswith(supported()) and p.is_file())
+    return sorted(p for p in files if p.is_file() and recognised(p))
 
 
 def find_sets(data: Path, only: str | None = None) -> list[Path]:
