@@ -78,8 +78,8 @@ class LGBPN(PooledNet):
     plus noise, 4e-5 (root mean square, its own pixel) for 32×32 pixels, 6e-6 for 64×64, 1e-6 for
     128×128: at most 0.05 %, 0.009 %, 0.001 % of the largest entry of its row.
 
-    Two cores are meant to train it: the defaults have a quarter of the paper's features and a
-    third of its blocks; its own are ``width=128, blocks=(9, 6)``. Its masks are diamonds within
+    Two cores are meant to train it: the defaults have a quarter of the paper's features and
+    4 of its 15 blocks; its own are ``width=128, blocks=(9, 6)``. Its masks are diamonds within
     larger kernels; here they are the squares of `blind`.
 
     channels : image channels C.
