@@ -117,7 +117,7 @@ def random_mid(randomise: Callable[..., nn.Module]) -> Callable[..., MID]:
 def tiny() -> Callable[[str], dict[str, Any]]:
     """The settings of a method's smallest network worth testing."""
     scales = {"width": 4, "encoder": (1,), "middle": 1, "decoder": (1,)}
-    others = {"puca": scales, "nafnet": scales}
+    others = {"puca": scales, "nafnet": {**scales, "width": 8}}
     others["lgbpn"] = {"width": 4, "blocks": (2, 1), "heads": 2}
     return lambda name: others.get(name, {"widths": (8, 8)})
 
