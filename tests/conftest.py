@@ -50,6 +50,12 @@ def one_thread() -> Iterator[int]:
     yield from _torch_threads(1)
 
 
+@pytest.fixture(scope="module")
+def one_thread_throughout() -> Iterator[int]:
+    """The same for a whole module, its fixtures that train included."""
+    yield from _torch_threads(1)
+
+
 def _torch_threads(number: int) -> Iterator[int]:
     import torch
 
@@ -108,14 +114,24 @@ def random_mid(randomise: Callable[..., nn.Module]) -> Callable[..., MID]:
 
 
 @pytest.fixture(scope="session")
-def random_learned(randomise: Callable[..., nn.Module]) -> Callable[..., Learned]:
+def tiny() -> Callable[[str], dict[str, Any]]:
+    """The settings of a method's smallest network worth testing."""
+    scales = {"width": 4, "encoder": (1,), "middle": 1, "decoder": (1,)}
+    others = {"puca": scales, "nafnet": {**scales, "width": 8}}
+    others["lgbpn"] = {"width": 4, "blocks": (2, 1), "heads": 2}
+    return lambda name: others.get(name, {"widths": (8, 8)})
+
+
+@pytest.fixture(scope="session")
+def random_learned(
+    randomise: Callable[..., nn.Module], tiny: Callable[[str], dict[str, Any]]
+) -> Callable[..., Learned]:
     """A method that learns a network and nothing else, with a tiny one of random weights."""
     from hush.methods import get
-    from hush.nets.plain import PlainUNet
 
     def make(name: str, channels: int = 1, seed: int = 0, **settings: Any) -> Learned:
-        model: Any = get(name)(channels=channels, widths=(8, 8), **settings)  # type: ignore[call-arg]
-        model.network_ = randomise(PlainUNet(channels, model.widths), seed)
+        model: Any = get(name)(channels=channels, **tiny(name) | settings)  # type: ignore[call-arg]
+        model.network_ = randomise(model.build(channels), seed)
         return model
 
     return make

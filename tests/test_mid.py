@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,8 @@ RandomMID = Callable[..., MID]
 TINY: dict[str, Any] = {"widths": (8, 8), "blocks": (1, 1)}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def on_one_thread() -> Iterator[None]:
-    """The trainings too: arrays this small gain nothing from two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+# The trainings too: arrays this small gain nothing from two.
+pytestmark = pytest.mark.usefixtures("one_thread_throughout")
 
 
 def with_noise(x: np.ndarray, seed: int, sigma: float = 25) -> np.ndarray:

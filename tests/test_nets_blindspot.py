@@ -169,24 +169,6 @@ def test_any_size_comes_back(
 
 
 @every_net
-def test_tiles_told_the_statistics_agree_with_the_image(
-    make: Callable[..., PooledNet], blind: int, randomise: Randomise
-) -> None:
-    """Two tiles at once, told the image's statistics; their own would give something else."""
-    net: Any = randomise(make(1)).double()
-    tile = 2 * net.radius + net.multiple
-    x = uniform(1, 1, tile, tile + net.multiple)
-    tiles = torch.cat([x[..., :tile], x[..., net.multiple :]])
-    with torch.inference_mode():
-        whole, pooled = net(x), net.pooled(x)
-        told, alone = net(tiles, pooled), net(tiles)
-    end = net.radius + net.multiple
-    torch.testing.assert_close(told[:1, ..., :end], whole[..., :end])
-    torch.testing.assert_close(told[1:, ..., net.radius :], whole[..., end:])
-    assert not torch.allclose(alone[:1, ..., :end], whole[..., :end])
-
-
-@every_net
 def test_it_reaches_no_further_than_it_says(
     make: Callable[..., PooledNet], blind: int, randomise: Randomise
 ) -> None:
@@ -204,7 +186,7 @@ def test_it_reaches_no_further_than_it_says(
 
 @pytest.mark.parametrize(
     ("net", "millions"),
-    [(PUCA(1), 0.399), (LGBPN(1), 0.360), (LGBPN(1, 5), 0.376), (LGBPN(3, 9), 0.512)],
+    [(PUCA(1), 0.399), (LGBPN(1), 0.050), (LGBPN(1, 5), 0.058), (LGBPN(3, 9), 0.126)],
     ids=["puca", "lgbpn 1", "lgbpn 5", "lgbpn 9, RGB"],
 )
 def test_as_many_parameters_as_stated(net: nn.Module, millions: float) -> None:

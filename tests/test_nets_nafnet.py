@@ -65,21 +65,6 @@ def test_padding_is_not_seen_at_a_multiple(randomise: Randomise) -> None:
     torch.testing.assert_close(cropped[..., :kept, :], whole[..., :kept, :])
 
 
-def test_tiles_told_the_statistics_agree_with_the_image(randomise: Randomise) -> None:
-    """Two tiles at once, told the image's statistics; their own would give something else."""
-    net = randomise(small()).double()
-    tile = 2 * net.radius + net.multiple
-    x = uniform(1, 1, tile, tile + net.multiple)
-    tiles = torch.cat([x[..., :tile], x[..., net.multiple :]])
-    with torch.inference_mode():
-        whole, pooled = net(x), net.pooled(x)
-        told, alone = net(tiles, pooled), net(tiles)
-    end = net.radius + net.multiple
-    torch.testing.assert_close(told[:1, ..., :end], whole[..., :end])
-    torch.testing.assert_close(told[1:, ..., net.radius :], whole[..., end:])
-    assert not torch.allclose(alone[:1, ..., :end], whole[..., :end])
-
-
 def test_it_reaches_no_further_than_it_says(randomise: Randomise) -> None:
     net = randomise(small()).double()
     side = 2 * net.radius + 3 * net.multiple

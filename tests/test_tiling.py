@@ -58,6 +58,17 @@ def test_tiles_cover_every_pixel_once(
     assert (covered == 1).all()
 
 
+@pytest.mark.parametrize(("height", "width"), SHAPES)
+def test_without_a_border_tiles_end_where_the_image_does(height: int, width: int) -> None:
+    """No pixel is read twice, and none of the margin is missing within the image."""
+    for tile in tiles(height, width, 16, 6, 6, border=None):
+        for n, inner, read in zip(
+            (height, width), tile.inner, (tile.rows, tile.columns), strict=True
+        ):
+            first, last = max(inner.start - 6, 0), min(-(-inner.stop // 6) * 6 + 6, n)
+            assert np.array_equal(read, np.arange(first, last))
+
+
 def test_what_lies_beyond_the_edge_does_not_depend_on_the_tiles() -> None:
     """Near an edge every tiling reads the same reflection."""
     whole = next(tiles(20, 1, 64, 8, 4)).rows

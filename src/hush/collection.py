@@ -31,6 +31,14 @@ def float_images(data: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
     return images
 
 
+def takes(data: Sequence[np.ndarray] | np.ndarray) -> list[list[np.ndarray]]:
+    """The takes ``(C, H, W)`` of each scene, a stack or a list of them; of one shape a scene."""
+    scenes = [float_images([x] if isinstance(x, np.ndarray) else x) for x in data]
+    if any(len({x.shape for x in scene}) > 1 for scene in scenes):
+        raise HushError("the takes of a scene must have one shape; crop them to each other")
+    return scenes
+
+
 def check_channels(images: Sequence[np.ndarray], channels: int) -> None:
     """Refuse images that have not all `channels` channels, their first axis."""
     counts = sorted({len(x) for x in images})

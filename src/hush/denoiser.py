@@ -62,6 +62,8 @@ class Denoiser:
     trained: ClassVar[bool] = False
     #: whether `fit` takes stacks, each of several takes of one scene
     repeats: ClassVar[bool] = False
+    #: whether those stacks are pairs, noisy first and clean last
+    pairs: ClassVar[bool] = False
 
     def restore(
         self, x: np.ndarray, noise: Process | None = None, advance: Advance | None = None

@@ -16,39 +16,44 @@ from hush.collection import check_channels, contact_sheet, float_images, hold_ou
 from hush.denoiser import Advance, Denoiser, Restoration, by_channels
 from hush.errors import HushError
 from hush.nets.plain import PlainUNet
+from hush.nets.pooled import PooledNet
 from hush.noise.process import Process
 from hush.schedule import Patches, Schedule
 from hush.tiling import tiled
 
 L = TypeVar("L", bound="Learned")
+Network = PlainUNet | PooledNet
 
 
 @dataclass
 class Learned(Denoiser):
-    """A network from noisy to denoised images; a method adds its `loss`.
+    """A network from noisy to denoised images; a method adds its `build` and its `loss`.
 
     channels : image channels the network sees; taken from the data when fitting.
-    widths : features at 1, 1/2, 1/4… of the resolution.
     tile : pixels; larger images are denoised in tiles of that side.
 
     The network sees images of mean 0 and deviation 1, taken over whole images and not over tiles,
-    so that the results follow the image's gain and offset.
+    so that the results follow the image's gain and offset. A `PooledNet` is told the whole image's
+    statistics, and sees zeros beyond its border; others see it reflected.
     """
 
     channels: int | None = None
-    widths: Sequence[int] = (32, 64, 128)
     tile: int = 512
 
     trained: ClassVar[bool] = True
 
-    network_: PlainUNet | None = field(default=None, init=False, repr=False)
+    network_: Network | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.widths) <= 4:
-            raise HushError(f"{self.name} takes one to four widths, not {len(self.widths)}")
+        with torch.device("meta"):  # refuses sizes that do not fit, at no cost
+            self.build(self.channels or 1)
+
+    def build(self, channels: int) -> Network:
+        """The untrained network, as the settings say."""
+        raise NotImplementedError
 
     def loss(
-        self, network: PlainUNet, x: Tensor, generator: torch.Generator, done: float
+        self, network: Network, x: Tensor, generator: torch.Generator, done: float
     ) -> Mapping[str, Tensor]:
         """What to minimise on patches ``(B, C, h, w)``, a share `done` of the training over."""
         raise NotImplementedError
@@ -56,6 +61,10 @@ class Learned(Denoiser):
     def scenes(self, data: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
         """Training images ``(C, R, H, W)``: R takes of each scene, here one."""
         return [x[:, None] for x in float_images(data)]
+
+    def shown(self, scene: np.ndarray) -> np.ndarray:
+        """Those takes of a scene ``(C, R, H, W)`` that the network is shown, here all."""
+        return scene
 
     def fit(
         self: L,
@@ -68,16 +77,16 @@ class Learned(Denoiser):
         progress: bool = False,
         **options: Any,
     ) -> L:
-        """Train on noisy images, arrays ``(H, W)`` or ``(H, W, 3)`` of any real dtype.
+        """Train on images, arrays ``(H, W)`` or ``(H, W, 3)`` of any real dtype, or on `scenes`.
 
         schedule : how long; by default 10 minutes.
         """
         if given := [name for name, value in options.items() if value]:
-            raise HushError(f"{self.name} learns from noisy images alone, without {given[0]}")
+            raise HushError(f"{self.name} learns from its images alone, without {given[0]}")
         scenes = self.scenes(data)
         self.channels = self.channels or len(scenes[0])
         check_channels(scenes, self.channels)
-        scales = [moments(x) for x in scenes]
+        scales = [moments(self.shown(x)) for x in scenes]
         if not any(deviation for _, deviation in scales):
             raise HushError("these images are constant; there is nothing to learn from")
         images = [
@@ -87,9 +96,9 @@ class Learned(Denoiser):
         schedule = schedule or Schedule(budget=600.0)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(schedule.seed)
-            network = self.network_ or PlainUNet(self.channels, self.widths)
+            network = self.network_ or self.build(self.channels)
         self.network_ = network
-        unit = 2 * network.multiple
+        unit = 1 if isinstance(network, PooledNet) else 2 * network.multiple
         if schedule.patch % unit:
             raise HushError(f"this network needs patches of a multiple of {unit} pixels")
         training, held_out = hold_out(images, schedule.patch)
@@ -162,19 +171,29 @@ class Learned(Denoiser):
         network = self.network_
         place = next(network.parameters()).device
 
+        def tensor(part: np.ndarray) -> Tensor:
+            x = torch.from_numpy(np.ascontiguousarray(part))[None].to(place)
+            return x.contiguous(memory_format=torch.channels_last)
+
         def answer(part: np.ndarray) -> np.ndarray:
-            tensor = torch.from_numpy(np.ascontiguousarray(part))[None].to(place)
             with torch.inference_mode():
-                out = network(tensor.contiguous(memory_format=torch.channels_last))
+                out = network(tensor(part), *told)
             result: np.ndarray = out[0].float().cpu().numpy()
             return result
 
+        z = (x - mean) / np.float32(deviation)
+        told: list[Any] = []
+        border: int | None = 8
+        if isinstance(network, PooledNet):
+            with torch.inference_mode():
+                told, border = [network.pooled(tensor(z))], None
         z = tiled(
             answer,
-            (x - mean) / np.float32(deviation),
+            z,
             size=self.tile,
             radius=network.radius,
             multiple=network.multiple,
+            border=border,
             advance=advance,
         )
         return z * np.float32(deviation) + mean
@@ -186,7 +205,8 @@ class Learned(Denoiser):
         return self
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "widths": list(self.widths)}
+        listed = {k: list(v) for k, v in super().config().items() if isinstance(v, tuple)}
+        return super().config() | listed
 
     def weights(self) -> Mapping[str, Tensor]:
         if self.network_ is None:
@@ -195,6 +215,20 @@ class Learned(Denoiser):
 
     def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
         assert self.channels is not None
-        self.network_ = PlainUNet(self.channels, self.widths)
+        self.network_ = self.build(self.channels)
         self.network_.load_state_dict(tensors)
         self.network_.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+
+@dataclass
+class Plain:
+    """Goes before `Learned` where the paper asks for no network of its own: a `PlainUNet`.
+
+    widths : features at 1, 1/2, 1/4… of the resolution.
+    """
+
+    widths: Sequence[int] = (32, 64, 128)
+
+    def build(self, channels: int) -> PlainUNet:
+        """See `Learned.build`."""
+        return PlainUNet(channels, self.widths)

@@ -2,7 +2,8 @@
 
 A tile is computed with a margin of at least the network's receptive radius, starts at a
 multiple of its stride, and beyond the image's edge sees the same short reflection whatever
-the tiling. Nothing is scaled per tile.
+the tiling, or nothing: a network with a blind spot would meet its own mirror image there.
+Nothing is scaled per tile.
 """
 
 from __future__ import annotations
@@ -25,17 +26,19 @@ class Tile:
 
 
 def tiles(
-    height: int, width: int, size: int, radius: int, multiple: int, border: int = 8
+    height: int, width: int, size: int, radius: int, multiple: int, border: int | None = 8
 ) -> Iterator[Tile]:
     """Tiles of at most `size` pixels a side covering ``height × width``.
 
-    `radius` and `border` are taken up, and `size` too, to the next `multiple`.
+    `radius` and `border` are taken up, and `size` too, to the next `multiple`. Without a `border`
+    tiles end where the image does, at a multiple or not.
     """
-    size, radius, border = (-(-n // multiple) * multiple for n in (size, radius, border))
+    exact = border is None
+    size, radius, border = (-(-n // multiple) * multiple for n in (size, radius, border or 0))
     size = max(size, multiple)
 
     def spans(n: int) -> list[tuple[slice, np.ndarray, slice]]:
-        end = -(-n // multiple) * multiple + border
+        end = n if exact else -(-n // multiple) * multiple + border
         index = np.pad(np.arange(n), (border, end - n), mode="reflect" if n > 1 else "edge")
         out = []
         for start in range(0, n, size):
@@ -58,6 +61,7 @@ def tiled(
     size: int,
     radius: int,
     multiple: int,
+    border: int | None = 8,
     advance: Callable[[float], None] | None = None,
 ) -> np.ndarray:
     """`function` (from ``(C, h, w)`` to the same shape) over `x` ``(C, H, W)``, tile by tile.
@@ -66,7 +70,7 @@ def tiled(
     """
     out = np.empty_like(x)
     height, width = x.shape[1:]
-    for tile in tiles(height, width, size, radius, multiple):
+    for tile in tiles(height, width, size, radius, multiple, border):
         result = function(x[:, tile.rows[:, None], tile.columns])
         out[:, *tile.inner] = result[:, *tile.crop]
         if advance:

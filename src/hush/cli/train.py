@@ -53,6 +53,7 @@ class Options(Running):
     budget: float | None
     max_steps: int | None
     corpus: bool
+    clean: Path | None
     noise: str | None
     start: str | None
     resume: bool
@@ -74,13 +75,13 @@ class Options(Running):
 
 @dataclass(frozen=True)
 class Images:
-    """What is trained on: arrays ``(H, W)`` or ``(H, W, 3)`` in the files' own units.
+    """What is trained on: arrays ``(H, W)`` or ``(H, W, 3)`` in the files' own units, or pairs.
 
     files : number of files used, by the name of their folder; scales : full ranges met;
     unreadable : number of files that could not be read.
     """
 
-    arrays: list[np.ndarray]
+    arrays: list[Any]
     channels: int
     files: dict[str, int]
     scales: tuple[float, ...]
@@ -108,6 +109,12 @@ class Images:
 )
 @click.option(
     "--corpus", is_flag=True, help="The files are (nearly) clean; noise is added to them."
+)
+@click.option(
+    "--clean",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="The files' clean versions, by the same names, for methods that learn from pairs: nafnet.",
 )
 @click.option(
     "--noise",
@@ -161,7 +168,9 @@ def train(**options: Any) -> None:
     preload("hush.api", "hush.training")
     use_threads(o.threads)
     model, schedule = _configured(o)
-    images = _images(o, model.repeats)
+    if o.clean and not model.pairs:
+        raise HushError(f"{o.method} does not learn from pairs; --clean is for --method nafnet")
+    images = _images(o, model.repeats and not o.clean)
     process = _process(o, images)
     _prepare(o, model, schedule, images)
     if not o.quiet:
@@ -249,34 +258,55 @@ def _images(o: Options, repeats: bool) -> Images:
     from hush import io
     from hush.studies.folders import image_files
 
-    found: list[tuple[str, Record]] = []
+    found: list[tuple[str, list[Record]]] = []
     unreadable = 0
+    files = []
     for source in o.sources:
-        files = image_files(source) if source.is_dir() else [source]
-        if not files:
+        files += (held := image_files(source) if source.is_dir() else [source])
+        if not held:
             say(f"{source}: holds no images that hush reads")
-        for file in files:
-            try:
-                found.append((_folder_name(file), io.read(file)))
-            except Exception as error:
-                unreadable += 1
-                say(f"left out: {explain(error)}")
+    if o.clean:
+        _check_names(files, o.clean, image_files(o.clean))
+    for file in files:
+        pair = [file, o.clean / file.name] if o.clean else [file]
+        try:
+            records = [io.read(f) for f in pair]
+        except Exception as error:
+            unreadable += 1
+            say(f"left out: {explain(error)}")
+            continue
+        if len(sizes := {r.to_batch().data.shape for r in records}) > 1:
+            one, other = (" × ".join(map(str, size)) for size in sorted(sizes))
+            raise HushError(f"{file.name} is {one} in one folder and {other} in the other")
+        found.append((_folder_name(file), records))
     if not found:
         raise HushError("there is nothing to train on: none of the files could be read")
 
-    colour = Counter(_is_rgb(record) for _, record in found)
+    colour = Counter(_is_rgb(records[0]) for _, records in found)
     rgb = o.channels == "rgb" if o.channels else colour[True] > colour[False]
-    used = [(name, r) for name, r in found if o.channels == "gray" or _is_rgb(r) == rgb]
+    used = [(name, r) for name, r in found if o.channels == "gray" or _is_rgb(r[0]) == rgb]
     if not used:
         raise HushError("none of the files is RGB; leave --channels rgb out")
     if len(used) < len(found):
         count = len(found) - len(used)
         which = "gray files" if rgb else "colour files (--channels gray turns them to gray)"
         say(f"left out: {count} {which}, for the model is {'RGB' if rgb else 'gray'}")
-    arrays = [x for _, record in used for x in _arrays(record, not rgb, repeats)]
-    scales = sorted({record.to_batch().scale for _, record in used})
+    arrays: list[Any] = []
+    for _, records in used:
+        each = [_arrays(record, not rgb, repeats) for record in records]
+        arrays += zip(*each, strict=True) if o.clean else each[0]
+    scales = sorted({records[0].to_batch().scale for _, records in used})
     counts = dict(Counter(name for name, _ in used))
     return Images(arrays, 3 if rgb else 1, counts, tuple(scales), unreadable)
+
+
+def _check_names(files: Sequence[Path], folder: Path, clean: Sequence[Path]) -> None:
+    """Refuse noisy and clean files that do not pair by name."""
+    there, here = {f.name for f in clean}, {f.name for f in files}
+    if lone := sorted(here - there):
+        raise HushError(f"{folder} holds no {lone[0]}; --clean pairs files by name")
+    if lone := sorted(there - here):
+        raise HushError(f"{lone[0]} is in {folder} alone; --clean pairs files by name")
 
 
 def _folder_name(file: Path) -> str:
@@ -334,6 +364,7 @@ def _prepare(o: Options, model: Denoiser, schedule: Schedule, images: Images) ->
         "settings": model.config(),
         "schedule": {name: getattr(schedule, name) for name in TRAINING},
         "corpus": o.corpus,
+        "clean": o.clean and o.clean.name,
         "noise": o.noise,
         "start": o.start,
         "seed": o.seed,
@@ -366,7 +397,8 @@ def _settings(begun: dict[str, Any]) -> dict[str, Any]:
 def _announce(o: Options, images: Images) -> None:
     from hush.report import describe
 
-    what = f"{'clean' if o.corpus else 'noisy'} {'RGB' if images.channels == 3 else 'gray'} images"
+    kind = "pairs of noisy and clean" if o.clean else "clean" if o.corpus else "noisy"
+    what = f"{kind} {'RGB' if images.channels == 3 else 'gray'} images"
     long = f"{o.max_steps} steps" if o.max_steps else describe.duration(o.budget or DEFAULT_BUDGET)
     say(
         f"training {o.method} for {long} on {len(images.arrays)} {what} "
@@ -446,7 +478,7 @@ def _command(o: Options, steps: int | None) -> str:
         named = list(dict.fromkeys(f"{_folder_name(f)}/*{f.suffix}" for f in files))
     parts: Sequence[Any] = ["hush", "train", *folders, *named, "-o", o.out.name]
     parts = [*parts, "--method", o.method, "--max-steps", steps or o.max_steps, "--seed", o.seed]
-    parts += ["--corpus"] * o.corpus
+    parts += ["--corpus"] * o.corpus + (["--clean", o.clean.resolve().name] if o.clean else [])
     for option in ("noise", "start", "channels", "steps"):
         if (value := getattr(o, option)) is not None:
             parts += [f"--{option}", value]

@@ -16,6 +16,9 @@ METHODS = {
     "noise2void": ("hush.methods.noise2void", "Noise2Void"),
     "noise2self": ("hush.methods.noise2self", "Noise2Self"),
     "neighbor2neighbor": ("hush.methods.neighbor2neighbor", "Neighbor2Neighbor"),
+    "puca": ("hush.methods.puca", "PUCA"),
+    "lgbpn": ("hush.methods.lgbpn", "LGBPN"),
+    "nafnet": ("hush.methods.nafnet", "NAFNet"),
     "bm3d": ("hush.methods.bm3d", "BM3D"),
     "none": ("hush.methods.identity", "Identity"),
 }

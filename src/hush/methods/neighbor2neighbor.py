@@ -25,18 +25,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hush.errors import HushError
-from hush.learned import Learned
-from hush.nets.plain import PlainUNet
+from hush.learned import Learned, Network, Plain
 
 #: a cell's pixels are numbered 0 1 / 2 3; these share an edge
 PAIRS = ((0, 1), (0, 2), (1, 3), (2, 3), (1, 0), (2, 0), (3, 1), (3, 2))
 
 
 @dataclass
-class Neighbor2Neighbor(Learned):
+class Neighbor2Neighbor(Plain, Learned):
     """Neighbor2Neighbor for images whose noise is independent from pixel to pixel.
 
-    channels, widths, tile : see `hush.learned.Learned`.
+    channels, tile, widths : see `hush.learned`.
     gamma : the regulariser's weight γ at the end of the training.
     """
 
@@ -52,7 +51,7 @@ class Neighbor2Neighbor(Learned):
             raise HushError(f"neighbor2neighbor needs gamma from 0, not {self.gamma:g}")
 
     def loss(
-        self, network: PlainUNet, x: Tensor, generator: torch.Generator, done: float
+        self, network: Network, x: Tensor, generator: torch.Generator, done: float
     ) -> Mapping[str, Tensor]:
         """§4.2: reconstruction and regulariser."""
         pair = drawn_pairs(x, generator)

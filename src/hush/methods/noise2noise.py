@@ -19,21 +19,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hush.collection import float_images
+from hush.collection import takes
 from hush.errors import HushError
-from hush.learned import Learned
-from hush.nets.plain import PlainUNet
+from hush.learned import Learned, Network, Plain
 
 
 @dataclass
-class Noise2Noise(Learned):
+class Noise2Noise(Plain, Learned):
     """Noise2Noise for any noise of mean zero, from repeated takes of still scenes.
 
     `fit` takes a list of scenes, each a stack ``(R, H, W)`` or ``(R, H, W, 3)`` of R ≥ 2 takes, or
     a list of takes; of scenes with more takes than others the first ones are used. For
     ``hush train`` every file is a scene: a stack of takes.
 
-    channels, widths, tile : see `hush.learned.Learned`.
+    channels, tile, widths : see `hush.learned`.
     """
 
     name: ClassVar[str] = "noise2noise"
@@ -43,23 +42,21 @@ class Noise2Noise(Learned):
 
     def scenes(self, data: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
         """Scenes ``(C, R, H, W)``, all with the same R."""
-        takes = [float_images([x] if isinstance(x, np.ndarray) else x) for x in data]
-        count = min(map(len, takes), default=0)
+        scenes = takes(data)
+        count = min(map(len, scenes), default=0)
         if count < 2:
             raise HushError(
                 "noise2noise learns from repeats; give it stacks, each of two or more takes of one "
                 "scene"
             )
-        if any(len({x.shape for x in scene}) > 1 for scene in takes):
-            raise HushError("the takes of a scene must have one shape; crop them to each other")
-        return [np.stack(scene[:count], 1) for scene in takes]
+        return [np.stack(scene[:count], 1) for scene in scenes]
 
     def loss(
-        self, network: PlainUNet, x: Tensor, generator: torch.Generator, done: float
+        self, network: Network, x: Tensor, generator: torch.Generator, done: float
     ) -> Mapping[str, Tensor]:
         """Eq. 6 on two takes of each patch ``(C·R, h, w)``."""
-        takes = x.unflatten(1, (self.channels, -1))
-        order = torch.rand(len(x), takes.shape[2], generator=generator, device=x.device).argsort(1)
+        scene = x.unflatten(1, (self.channels, -1))
+        order = torch.rand(len(x), scene.shape[2], generator=generator, device=x.device).argsort(1)
         every = torch.arange(len(x), device=x.device)
-        source, target = (takes[every, :, order[:, i]] for i in (0, 1))
+        source, target = (scene[every, :, order[:, i]] for i in (0, 1))
         return {"loss": (network(source).float() - target).square().mean()}

@@ -30,16 +30,15 @@ from torch import Tensor
 from hush.collection import moments
 from hush.denoiser import Advance, Restoration
 from hush.errors import HushError
-from hush.learned import Learned
-from hush.nets.plain import PlainUNet
+from hush.learned import Learned, Network, Plain
 from hush.noise.process import Process
 
 
 @dataclass
-class Noise2Self(Learned):
+class Noise2Self(Plain, Learned):
     """Noise2Self for images whose noise is independent from pixel to pixel.
 
-    channels, widths, tile : see `hush.learned.Learned`.
+    channels, tile, widths : see `hush.learned`.
     grid : one pixel in each square of that side is hidden at a time; as many passes as it has
         pixels make a result.
     """
@@ -56,7 +55,7 @@ class Noise2Self(Learned):
             raise HushError("noise2self needs a grid of at least 2, so that pixels have neighbours")
 
     def loss(
-        self, network: PlainUNet, x: Tensor, generator: torch.Generator, done: float
+        self, network: Network, x: Tensor, generator: torch.Generator, done: float
     ) -> Mapping[str, Tensor]:
         """Proposition 1's left side on one part J of the pixels."""
         drawn = torch.randint(self.grid, (2,), generator=generator, device=x.device).tolist()

@@ -24,15 +24,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hush.errors import HushError
-from hush.learned import Learned
-from hush.nets.plain import PlainUNet
+from hush.learned import Learned, Network, Plain
 
 
 @dataclass
-class Noise2Void(Learned):
+class Noise2Void(Plain, Learned):
     """Noise2Void for images whose noise is independent from pixel to pixel.
 
-    channels, widths, tile : see `hush.learned.Learned`.
+    channels, tile, widths : see `hush.learned`.
     cell : one pixel of every cell of that side is masked, 64 in patches of 64×64 (§3.4).
     radius : masked pixels are replaced by one that is at most so many rows and columns away.
     """
@@ -50,7 +49,7 @@ class Noise2Void(Learned):
             raise HushError("noise2void needs a radius of at least 1, and cells larger than that")
 
     def loss(
-        self, network: PlainUNet, x: Tensor, generator: torch.Generator, done: float
+        self, network: Network, x: Tensor, generator: torch.Generator, done: float
     ) -> Mapping[str, Tensor]:
         """§3.4: squared error at the masked pixels only."""
         masked = stratified(x, self.cell, self.radius, generator)

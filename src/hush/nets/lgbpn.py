@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hush.errors import HushError
 from hush.nets.blindspot import BlindConv, from_phases, to_phases
 from hush.nets.nafnet import LayerNorm2d
 from hush.nets.pooled import Pool, PooledNet
@@ -77,6 +78,10 @@ class LGBPN(PooledNet):
     plus noise, 4e-5 (root mean square, its own pixel) for 32×32 pixels, 6e-6 for 64×64, 1e-6 for
     128×128: at most 0.05 %, 0.009 %, 0.001 % of the largest entry of its row.
 
+    Two cores are meant to train it: the defaults have a quarter of the paper's features and
+    4 of its 15 blocks; its own are ``width=128, blocks=(9, 6)``. Its masks are diamonds within
+    larger kernels; here they are the squares of `blind`.
+
     channels : image channels C.
     blind : side of the blind spot; 1 for independent noise, 5 and 9 for noise correlated by a
         Gaussian kernel of σ = 0.5 and 1.2 pixels.
@@ -90,14 +95,19 @@ class LGBPN(PooledNet):
         self,
         channels: int,
         blind: int = 1,
-        width: int = 64,
-        blocks: Sequence[int] = (4, 4),
+        width: int = 32,
+        blocks: Sequence[int] = (2, 2),
         heads: int = 4,
         attention: Literal["phase", "image"] = "phase",
     ) -> None:
         super().__init__()
-        if blind % 2 == 0:
-            raise ValueError(f"blind is the odd side of a square around a pixel, not {blind}")
+        if blind < 1 or blind % 2 == 0:
+            raise HushError(f"blind is the odd side of a square around a pixel, not {blind}")
+        if len(blocks) != 2 or heads < 1 or width < 1 or width % heads:
+            raise HushError(
+                "LG-BPN takes two numbers of blocks, and a width that is a multiple of heads, "
+                f"not {list(blocks)}, {width} and {heads}"
+            )
         self.attention, self.blocks = attention, tuple(blocks)
         # A ring about as wide as the blind spot; strides that just clear it (blind = 1: 2 and 3).
         self.reaches = blind, blind + 1
@@ -133,7 +143,11 @@ class LGBPN(PooledNet):
             for entrance, step in zip(self.entrances, self.steps, strict=True)
         )
         pool = Pool(pooled, len(far), self.steps[1] ** 2 if self.attention == "image" else 1)
-        near = self.local(near)
+        # Beyond the image the phases' grid is as empty as what lies beyond the grid: where it ends
+        # differs from tile to tile, which begin at multiples of the other step.
+        inside = to_phases(torch.ones_like(x[:, :1]), self.steps[0])
+        for block in self.local:
+            near = block(near) * inside
         for block in self.distant:
             far = block(far, pool)
         branches = zip((near, far), self.steps, strict=True)

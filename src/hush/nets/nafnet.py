@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hush.errors import HushError
 from hush.nets.pooled import Pool, PooledNet
 
 
@@ -84,6 +85,11 @@ class NAFUNet(nn.Module):
         self, width: int, encoder: Sequence[int], middle: int, decoder: Sequence[int]
     ) -> None:
         super().__init__()
+        if width < 1 or len(encoder) != len(decoder):
+            raise HushError(
+                "a U-shape needs a width of at least 1, and as many encoder scales as decoder "
+                f"ones, not {width}, {list(encoder)} and {list(decoder)}"
+            )
         self.counts = tuple(encoder), middle, tuple(decoder)
         widths = [width * 2**i for i in range(len(encoder) + 1)]
         self.encoder = nn.ModuleList(NAFBlocks(w, n) for w, n in zip(widths, encoder, strict=False))

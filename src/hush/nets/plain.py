@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hush.errors import HushError
+
 
 class PlainUNet(nn.Module):
     """Two 3×3 convolutions with biases a scale; down by maxima, up by repetition, skips beside.
@@ -21,6 +23,8 @@ class PlainUNet(nn.Module):
 
     def __init__(self, channels: int, widths: Sequence[int] = (32, 64, 128)) -> None:
         super().__init__()
+        if not 1 <= len(widths) <= 4 or min(widths) < 1:
+            raise HushError(f"a plain U-Net takes one to four widths, not {list(widths)}")
         self.widths = tuple(widths)
         pairs = list(itertools.pairwise(widths))
         self.down = nn.ModuleList(_twice(a, b) for a, b in [(channels, widths[0]), *pairs])

@@ -7,8 +7,10 @@ hands out those it was given: ``net(tile, net.pooled(image))``.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor, nn
 
 
@@ -41,8 +43,18 @@ class PooledNet(nn.Module):
     """A network ``(B, C, H, W) → (B, C, H, W)`` that can be told its global statistics.
 
     Tiles that begin at multiples of `multiple`, with a margin of `radius`, and are told the
-    image's statistics give the image's own result. A network writes `run`.
+    image's statistics give the image's own result. A network writes these two and `run`.
     """
+
+    @property
+    def multiple(self) -> int:
+        """Tiles begin at multiples of this."""
+        raise NotImplementedError
+
+    @property
+    def radius(self) -> int:
+        """Pixels, each way, that an output pixel can depend on, the statistics apart."""
+        raise NotImplementedError
 
     def run(self, x: Tensor, pooled: Sequence[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
         """The result, and the statistics that it came from."""
@@ -52,10 +64,20 @@ class PooledNet(nn.Module):
         """``(B, C, H, W)``, of any size, from the image's own statistics or from `pooled`."""
         return self.run(x, pooled)[0]
 
-    def pooled(self, x: Tensor) -> list[Tensor]:
+    def pooled(self, x: Tensor, side: int = 512) -> list[Tensor]:
         """The statistics of `x`, one tensor for each time the network takes any.
 
-        Of an image too large for one pass, the mean of its tiles' statistics will do (a small
-        trained NAFNet's result then moved by 0.3 % of what it removed): no tile shows a seam.
+        Of an image larger than `side` pixels each way, the mean over at most three crops of that
+        side along each axis, evenly apart, at multiples of `multiple`. That bounds memory and
+        time; tiles still agree, for all are told the same. (With the mean over all tiles of an
+        image a small trained NAFNet's result moved by 0.3 % of what it removed.)
         """
-        return self.run(x, None)[1]
+
+        def starts(n: int) -> list[int]:
+            count = min(-(-n // side), 3)
+            even = ((n - side) * i // max(count - 1, 1) for i in range(count))
+            return [max(start, 0) // self.multiple * self.multiple for start in even]
+
+        corners = itertools.product(*map(starts, x.shape[-2:]))
+        every = [self.run(x[..., i : i + side, j : j + side], None)[1] for i, j in corners]
+        return [torch.stack(crops).mean(0) for crops in zip(*every, strict=True)]

@@ -35,6 +35,9 @@ class PUCA(PooledNet):
     (root mean square) for 32×32 pixels, 2e-5 for 64×64, 4e-6 for 128×128: at most 0.4 %,
     0.02 %, 0.003 % of the largest entry of its row.
 
+    Two cores are meant to train it; the paper's sizes for SIDD are ``width=128, encoder=(3, 4),
+    middle=4, decoder=(4, 3)``.
+
     channels : image channels C.
     width : features on each phase, twice as many at each scale below.
     encoder, middle, decoder : blocks at each scale going down, at the lowest, and coming up.
