@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from hush.denoiser import Denoiser
     from hush.studies.core import Sample
 
+MODEL = "model.safetensors"  #: in a training's folder, once it is finished
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -74,7 +76,7 @@ class Training:
         from hush.schedule import Schedule
 
         folder = self.place(recipe, seed)
-        finished = folder / "model.safetensors"
+        finished = folder / MODEL
         if not finished.exists():
             if recipe.start and not folder.exists():
                 self.model(recipe.start, seed, device)
@@ -86,7 +88,7 @@ class Training:
                 [_taught(sample, recipe.supervised) for sample in samples],
                 schedule=Schedule(budget=self.budget * recipe.budgets, seed=seed),
                 folder=folder,
-                resume=any(folder.rglob("resume.safetensors")),
+                resume=any(folder.rglob("*.safetensors")),
                 device=device,
                 **options,
             )
@@ -114,7 +116,8 @@ def _copy(source: Path, target: Path) -> None:
     """Another training's folder without its result; `target` is there only when complete."""
     partial = target.with_name(f"{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source, partial, ignore=shutil.ignore_patterns("model.safetensors"))
+    shutil.copytree(source, partial)
+    (partial / MODEL).unlink()
     partial.rename(target)
 
 
