@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -52,12 +51,12 @@ def data(tmp_path: Path) -> Path:
 calls: list[str] = []
 
 
-def find(name: str, options: Mapping[str, Any]) -> Method | None:
+def find(name: str, case: Case, seed: int) -> Method | None:
     """`none`, and `mid` standing for a local mean repeated `steps` times."""
 
     def mean(noisy: np.ndarray, noise: Any) -> np.ndarray:
         calls.append(name)
-        for _ in range(options.get("steps", 1)):
+        for _ in range(case.options.get("steps", 1)):
             noisy = uniform_filter(noisy, (1, 3, 3))
         return noisy
 
@@ -65,7 +64,7 @@ def find(name: str, options: Mapping[str, Any]) -> Method | None:
         calls.append(name)
         return noisy
 
-    if name == "none" and options:
+    if name == "none" and case.options:
         return None
     return {"none": none, "mid": mean}[name]
 
@@ -240,10 +239,10 @@ def test_a_model_of_ones_own_has_its_own_cells(data: Path) -> None:
 
 
 def test_methods_that_cannot_run_are_left_out_unless_asked_for(data: Path) -> None:
-    def broken(name: str, options: Mapping[str, Any]) -> Method | None:
+    def broken(name: str, case: Case, seed: int) -> Method | None:
         if name == "bm3d":
             raise HushError("BM3D needs the bm3d package")
-        return find(name, options)
+        return find(name, case, seed)
 
     results = run("mid/images", data, quick=True, only="cells", find=broken)
     assert results.notes == ["bm3d is left out: BM3D needs the bm3d package"]

@@ -10,7 +10,17 @@ import click
 
 from hush.cli import words
 from hush.cli.console import Bar, print_json, say
-from hush.cli.options import STUDY, as_json, device, layout, read, talk, threads, use_threads
+from hush.cli.options import (
+    STUDY,
+    Duration,
+    as_json,
+    device,
+    layout,
+    read,
+    talk,
+    threads,
+    use_threads,
+)
 from hush.errors import HushError
 
 
@@ -127,6 +137,12 @@ def compare(
     help="Only cases with this setting, such as noise=gaussian; may be repeated.",
 )
 @click.option("--model", type=click.Path(path_type=Path), help="A model instead of those shipped.")
+@click.option(
+    "--budget",
+    type=Duration(),
+    help="Training time of each method, all its stages together, in studies that train theirs; "
+    "10m by default.",
+)
 @device
 @threads
 @talk
@@ -140,12 +156,17 @@ def study(
     methods: str | None,
     where: tuple[str, ...],
     model: Path | None,
+    budget: float | None,
     device: str,
     threads: int | None,
     verbose: bool,
     quiet: bool,
 ) -> None:
-    """Make a table of figures, such as mid/images or mid/ablation, beside those published."""
+    """Make a table of figures, such as mid/images or diffdenoise/iid, beside those published.
+
+    The diffdenoise studies train all their methods, each for --budget; with --json the models are
+    kept beside that file, and a run that was interrupted goes on where it stopped.
+    """
     from rich.console import Console
 
     from hush.api import resolve_device
@@ -156,6 +177,8 @@ def study(
     settings = dict(w.partition("=")[::2] for w in where)
     if not all(settings.values()):
         raise click.BadParameter("write KEY=PATTERN, such as noise=gaussian", param_hint="--where")
+    if budget == 0:
+        raise click.BadParameter("some time is needed", param_hint="--budget")
     with Bar(1, quiet) as bar:
 
         def tell(what: str, done: int, count: int) -> None:
@@ -173,6 +196,7 @@ def study(
             only=only,
             where=settings,
             model=model,
+            budget=budget,
             progress=tell,
             find=partial(find_method, device=resolve_device(device)),
         )

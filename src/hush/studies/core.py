@@ -18,11 +18,12 @@ import numpy as np
 from hush.errors import HushError
 from hush.metrics import psnr, ssim
 from hush.studies.ledger import Cell, Key, Ledger
+from hush.studies.trained import Training
 
 #: (noisy, noise it has or None) → result
 Method = Callable[[np.ndarray, Any], np.ndarray]
-#: (method's name, fields to set) → method, or None where it has no such field
-Find = Callable[[str, Mapping[str, Any]], Method | None]
+#: (a row's name, case, seed) → method, or None where the case is not for it
+Find = Callable[[str, "Case", int], Method | None]
 #: told what is computed, and how many of its samples are done out of how many
 Progress = Callable[[str, int, int], None]
 
@@ -68,6 +69,7 @@ class Case:
     options : fields of the method that this case sets (methods without them are left out), and
         its ``model``.
     paper : (method, metric) → published figure.
+    training : what methods are trained on for this case, and how its rows come from them.
     """
 
     settings: Mapping[str, str]
@@ -75,6 +77,7 @@ class Case:
     count: int
     options: Mapping[str, Any] = field(default_factory=dict)
     paper: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    training: Training | None = None
 
     def key(self, variant: str = "") -> str:
         """``key=value;…``, the cell's ``case``."""
@@ -91,11 +94,26 @@ class Case:
         options = {**self.options, "model": model}
         return dataclasses.replace(self, settings=settings, options=options)
 
+    def trained(self, folder: Path, budget: float | None = None) -> Case:
+        """This case with its models kept in `folder`, each trained for `budget` seconds."""
+        if self.training is None:
+            return self
+        budget = budget or self.training.budget
+        training = dataclasses.replace(self.training, folder=folder, budget=budget)
+        settings = {**self.settings, "budget": f"{budget:g}s"}
+        return dataclasses.replace(self, settings=settings, training=training)
+
 
 class FindCases(Protocol):
     """The cases that a folder of data allows; `only` picks folders by a name pattern."""
 
     def __call__(self, data: Path, *, quick: bool, only: str | None) -> Sequence[Case]: ...
+
+
+class Picture(Protocol):
+    """Draws from cases and their methods, into files whose names begin with `path`'s."""
+
+    def __call__(self, cases: Sequence[Case], find: Find, path: Path, *, quick: bool) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -104,6 +122,7 @@ class Study:
 
     variants : settings along which rows of one table are compared, such as ``steps``; along
         all others the table is split.
+    picture : draws what a table cannot show, into files beside the ledger's.
     """
 
     name: str
@@ -112,18 +131,25 @@ class Study:
     methods: Sequence[str]
     metrics: Sequence[Metric] = (PSNR, SSIM)
     variants: Sequence[str] = ()
+    picture: Picture | None = None
 
 
-def find_method(name: str, options: Mapping[str, Any], device: str = "cpu") -> Method | None:
-    """The method of that name as a function, or None where it lacks a field of `options`.
+def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method | None:
+    """The method of a row as a function, or None where it lacks a field of the case's options.
 
-    A method that has to be trained takes the weights that ``options["model"]`` names, or those
+    Where the case has a training with a recipe for the row, the method is trained there. Any
+    other that has to be trained takes the weights that ``options["model"]`` names, or those
     that are shipped.
     """
     from hush.denoiser import Denoiser
-    from hush.methods import WEIGHTS, get, load, shipped
+    from hush.methods import METHODS, WEIGHTS, get, load, shipped
 
-    cls = get(name)
+    if case.training:
+        if recipe := case.training.recipes.get(name):
+            return case.training.method(recipe, seed, device)
+        if name not in METHODS:
+            return None
+    cls, options = get(name), case.options
     fields = {option: value for option, value in options.items() if option != "model"}
     if not fields.keys() <= {f.name for f in dataclasses.fields(cls)}:
         return None
@@ -158,9 +184,6 @@ def fill(
 ) -> None:
     """Put every cell of one method into `ledger` that is not in it yet."""
     for case in cases:
-        method = find(method_name, case.options)
-        if method is None:
-            continue
         for seed in seeds:
             keys = {
                 m: Key(study.name, case.key(m.variant), method_name, m.name, seed)
@@ -172,6 +195,9 @@ def fill(
             scores: dict[Metric, dict[str, float]] = {m: {} for m in missing}
             label = f"{method_name} · {case.key()} · seed {seed}"
             progress(label, 0, case.count)
+            method = find(method_name, case, seed)
+            if method is None:
+                continue
             for done, sample in enumerate(case.samples(seed), 1):
                 result = method(sample.noisy, sample.noise)
                 for metric in missing:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 SIGNIFICANT = 0.05
+MISSING = "–"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,11 @@ class Row:
         """Mean over seeds; NaN without a finite one."""
         values = [c.value for c in self.cells.get(metric, []) if c.value is not None]
         return float(np.mean(values)) if values else float("nan")
+
+    def error(self, metric: str) -> float:
+        """Standard error of the mean over samples; NaN of fewer than two."""
+        values = list(self.per_sample(metric).values())
+        return float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else np.nan
 
     def per_sample(self, metric: str) -> dict[str, float]:
         """Each sample's mean over seeds: seeds of one sample are not independent samples."""
@@ -57,8 +63,10 @@ def groups(study: Study, ledger: Ledger, cases: Sequence[Case]) -> dict[str, lis
                 row = rows.setdefault(label, Row(label))
                 row.cells.setdefault(key.metric, []).append(cell)
                 row.samples.setdefault(key.metric, []).append(ledger.values.get(key, {}))
+        published = [s for s in varied if not s.startswith("model=")]
         for (method, metric), figure in case.paper.items():
-            rows.setdefault(method, Row(method)).paper[metric] = figure
+            label = " ".join([method, *published])
+            rows.setdefault(label, Row(label)).paper[metric] = figure
     return {common: list(rows.values()) for common, rows in tables.items()}
 
 
@@ -96,17 +104,20 @@ def tables(study: Study, ledger: Ledger, cases: Sequence[Case]) -> Iterator[Rend
             line = [row.label]
             for name, metric in metrics.items():
                 mark = "[bold green]{} ★[/]" if winners[name] is row else "{}  "
-                line.append(mark.format(_figure(row.mean(name), metric)))
+                error = _figure(row.error(name), metric)
+                figure = _figure(row.mean(name), metric)
+                line.append(mark.format(figure if error == MISSING else f"{figure} ± {error}"))
                 if name in published:
                     line.append(_figure(row.paper.get(name, np.nan), metric))
             table.add_row(*line)
         yield Group(Text(f"{common.replace(';', '  ')}  n={max(counts)}", style="bold"), table)
     yield Text(
         f"★ best, its paired difference to the next significant (p < {SIGNIFICANT}); "
+        "± standard error over samples; "
         "published figures are for whole sets",
         style="dim",
     )
 
 
 def _figure(value: float, metric: Metric) -> str:
-    return f"{value:.{metric.digits}f}" if np.isfinite(value) else "–"
+    return f"{value:.{metric.digits}f}" if np.isfinite(value) else MISSING
