@@ -45,6 +45,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.noise.blocks import Blocks, gather
+from hush.noise.correlated import Correlated
 from hush.noise.impulses import impulse_share, without_impulses
 from hush.noise.processes import Gamma, Gaussian, Poisson, PoissonGaussian, Process, Rician
 from hush.noise.spectrum import spectrum_of
@@ -105,6 +106,17 @@ class Estimate:
     def correlation(self) -> float:
         """Lag-1 autocorrelation of the noise; 0 for white noise."""
         return self.autocorrelation[0] if self.autocorrelation else 0.0
+
+    def lags(self, radius: int) -> np.ndarray:
+        """Correlation of the noise at lags −radius … radius, ``(2r + 1, 2r + 1)``, centre 1."""
+        white = Gaussian(sigma=self.sigma)
+        if not self.correlated:
+            return white.autocorrelation(radius)
+        half = Correlated(white, self.kernel_width).autocorrelation(radius)
+        share = min(1.0, 0.5 * self.correlation / half[radius, radius + 1])  # of what is blurred
+        lags = 2 * share * half
+        lags[radius, radius] = 1
+        return lags
 
     @property
     def undecided(self) -> bool:

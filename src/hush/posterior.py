@@ -1,0 +1,87 @@
+r"""What a blind prediction leaves of a pixel, and noise of known law, put together: E[x | y].
+
+A network that does not see pixel y predicts it by μ. Its residual r = y − μ is the noise n, which
+μ knows nothing of, plus what μ missed of the clean x. Both being uncorrelated, the spectra add,
+
+.. math:: S_r(f) = S_{x - \mu}(f) + S_n(f), \quad
+          \hat x = \mu + \frac{S_r - S_n}{S_r} * r,
+
+which is Wiener's filter; with Gaussian x and n it is the posterior mean. S_n follows from the
+noise's variance and autocorrelation, S_r is measured in windows, neighbouring ones and
+neighbouring frequencies together. For white noise and the mean over all frequencies this is the
+1 − σ²/Var(y) of a single pixel; frequency by frequency, the edges a prediction blurred come
+back without the noise between them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.fft import fft2, ifft2
+from scipy.ndimage import uniform_filter
+
+SIDE = 16  #: of a window, in pixels; windows overlap by half
+_SPACE, _FREQUENCY = 5, 5  #: windows and frequencies that share one spectrum, each way
+_CHANCE = 1.05  #: noise must be exceeded by this, or what varies by chance passes for structure
+
+
+def posterior_mean(
+    y: np.ndarray, prediction: np.ndarray, variance: np.ndarray, autocorrelation: np.ndarray
+) -> np.ndarray:
+    """The best linear use of noisy pixels that a prediction did not see, float32 ``(C, H, W)``.
+
+    y, prediction : ``(C, H, W)``. variance : of the noise in each pixel, of that shape.
+    autocorrelation : of the noise at lags up to R, ``(2R+1, 2R+1)`` with 1 in the middle.
+    """
+    deviation = np.sqrt(np.maximum(variance, 0)).astype(np.float32)
+    unit = np.where(deviation > 0, y - prediction, 0) / np.where(deviation > 0, deviation, 1)
+    noise = _noise_spectrum(autocorrelation)
+    kept = np.stack([_wiener(plane.astype(np.float32), noise) for plane in unit])
+    result: np.ndarray = np.where(deviation > 0, prediction + deviation * kept, y)
+    return result.astype(np.float32)
+
+
+def _window() -> np.ndarray:
+    """One axis, the root of a Hann window: its square, shifted by half, adds up to one."""
+    return np.sin(np.pi * (np.arange(SIDE) + 0.5) / SIDE).astype(np.float32)
+
+
+def _noise_spectrum(autocorrelation: np.ndarray) -> np.ndarray:
+    """Expected ``|fft2|²`` of a window of noise of variance 1."""
+    radius = len(autocorrelation) // 2
+    reach = min(radius, SIDE - 1)
+    overlap = np.correlate(_window(), _window(), "full")  # of the window with itself, by lag
+    lags = np.arange(-reach, reach + 1)
+    weight = overlap[lags + SIDE - 1]
+    middle = slice(radius - reach, radius + reach + 1)
+    wrapped = np.zeros((SIDE, SIDE))
+    np.add.at(
+        wrapped,
+        (lags[:, None] % SIDE, lags % SIDE),
+        autocorrelation[middle, middle] * np.outer(weight, weight),
+    )
+    result: np.ndarray = np.maximum(fft2(wrapped).real, 0)
+    return result
+
+
+def _wiener(residual: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """What is not noise in a residual ``(H, W)`` whose noise has variance 1."""
+    height, width = residual.shape
+    step = SIDE // 2
+    pad = [(SIDE, SIDE + -n % step) for n in residual.shape]
+    x = np.pad(residual, pad, mode="symmetric")
+    shape = np.outer(_window(), _window())
+    windows = np.lib.stride_tricks.sliding_window_view(x, (SIDE, SIDE))[::step, ::step] * shape
+    spectra = fft2(windows)
+    power = np.abs(spectra) ** 2
+    power = uniform_filter(power, (_SPACE, _SPACE, 1, 1), mode="nearest")
+    power = uniform_filter(power, (1, 1, _FREQUENCY, _FREQUENCY), mode="wrap")
+    gain = np.clip(1 - _CHANCE * noise / np.maximum(power, 1e-20), 0, 1)
+    kept = ifft2(spectra * gain).real * shape
+    out = np.zeros_like(x)
+    for i in (0, 1):
+        for j in (0, 1):  # every second window, each way: they do not overlap
+            part = kept[i::2, j::2]
+            rows, columns = part.shape[0] * SIDE, part.shape[1] * SIDE
+            whole = part.transpose(0, 2, 1, 3).reshape(rows, columns)
+            out[i * step : i * step + rows, j * step : j * step + columns] += whole
+    return out[SIDE : SIDE + height, SIDE : SIDE + width]
