@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hush.learned import Learned
+    from hush.methods.diffdenoise import DiffDenoise
     from hush.methods.mid import MID
 
 ROOT = Path(__file__).parents[1]
@@ -132,6 +133,22 @@ def random_learned(
     def make(name: str, channels: int = 1, seed: int = 0, **settings: Any) -> Learned:
         model: Any = get(name)(channels=channels, **tiny(name) | settings)  # type: ignore[call-arg]
         model.network_ = randomise(model.build(channels), seed)
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def random_diffdenoise(randomise: Callable[..., nn.Module]) -> Callable[..., DiffDenoise]:
+    """DiffDenoise with all its stages, of random weights."""
+    from hush.methods.diffdenoise import DiffDenoise
+
+    def make(channels: int = 1, **settings: Any) -> DiffDenoise:
+        model = DiffDenoise(channels=channels, steps=2, keep=True, **settings)
+        model.networks_ = model._build(range(1, model.rounds + 1))
+        for seed, network in enumerate(model.networks_.values()):
+            randomise(network, seed)
+        model.networks_.eval()
         return model
 
     return make

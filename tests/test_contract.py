@@ -27,6 +27,7 @@ def method(
     request: pytest.FixtureRequest,
     random_mid: Callable[..., Denoiser],
     random_learned: Callable[..., Denoiser],
+    random_diffdenoise: Callable[..., Denoiser],
 ) -> Denoiser:
     """Every method, ready to use: networks with random weights, which is the harder case."""
     if request.param == "bm3d":
@@ -36,6 +37,8 @@ def method(
         return cls()
     if issubclass(cls, Learned):
         return random_learned(request.param)
+    if request.param == "diffdenoise":
+        return random_diffdenoise()
     assert request.param == "mid", "a new trained method needs its random weights made here"
     return random_mid()
 

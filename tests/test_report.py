@@ -27,7 +27,7 @@ from hush.noise.estimation import Estimate
 from hush.noise.processes import Gaussian, Poisson, PoissonGaussian, Process
 from hush.record import Record
 from hush.report import describe, inspected, residual_statistics, section, warnings, write_report
-from hush.report.images import busiest, choose_plane, display_window, shrink, to_pixels
+from hush.report.images import HEAT, busiest, choose_plane, display_window, shrink, to_pixels
 from hush.report.plots import number, ticks
 from hush.report.residual import LAGS, SIDE, WINDOWS
 
@@ -358,6 +358,7 @@ def a_result(
         "timings": {"estimate": 0.1, "denoise": 1.5},
         "warnings": [],
         "residual": {},
+        "spread": None,
     }
     return SimpleNamespace(**{**fields, **changes})
 
@@ -542,6 +543,34 @@ def test_steps_may_bring_pictures(tmp_path: Path) -> None:
     page = page_of([a_result(noisy, clean, trace=trace)], tmp_path / "r.html")
     assert len(page.images) == 5
     assert "On the way" in page.text
+
+
+def test_the_uncertainty_has_a_panel(tmp_path: Path) -> None:
+    noisy, clean = eight_bit(40, 60)
+    assert "Uncertainty" not in page_of([a_result(noisy, clean)], tmp_path / "r.html").text
+    spread = np.tile(np.linspace(0, 12, 60, dtype=np.float32), (40, 1))
+    spread[0, 0], spread[9, 9] = np.nan, 1000
+    result = a_result(noisy, clean, spread=Record(spread, "YX", full=255.0))
+    page = page_of([result], tmp_path / "r.html")
+    assert page.open == []
+    assert "Uncertainty" in page.text
+    assert "12 of 255" in page.text  # one pixel beyond it does not darken the rest
+    heat = page.images[3].astype(int)
+    assert heat.shape == (40, 60, 3)
+    assert heat[1, 0].tolist() == list(HEAT[0]) == heat[0, 0].tolist()
+    assert heat[1, -1].tolist() == list(HEAT[-1])
+    assert (np.diff(heat.sum(-1)[1]) >= 0).all()
+
+    large, _ = section(result, budget=700).views
+    assert large.spread is not None
+    assert large.spread.width == large.before.width
+    colours = a_result(
+        *(np.stack([a] * 3, -1) for a in (noisy, clean)),
+        "YXS",
+        spread=Record(np.stack([0 * spread, spread, spread], -1), "YXS", full=255.0),
+    )
+    (view,) = section(colours).views
+    assert view.most == pytest.approx(12 * math.sqrt(2 / 3))
 
 
 def test_importing_the_report_is_cheap() -> None:

@@ -40,7 +40,8 @@ class Result:
     """A denoised record and how it came about.
 
     Levels are in units of full range 1. `step` is MID's estimate t/T; `trace` has, for each
-    step of the first plane, the level before it and the rms removed.
+    step of the first plane, the level before it and the rms removed. `spread`, if it was asked
+    for, is a float32 record laid out like the noisy one, in its units.
     """
 
     record: Record
@@ -55,6 +56,7 @@ class Result:
     timings: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     residual: dict[str, Any] = field(default_factory=dict)
+    spread: Record | None = None
 
 
 @dataclass
@@ -158,11 +160,13 @@ def denoise_record(
     device: str = "auto",
     progress: Progress | None = None,
     was_adapted: bool = False,
+    uncertainty: bool = False,
 ) -> Result:
     """Denoise what a file held; see `denoise`.
 
     `progress` is told what is going on. `was_adapted` says that adapting `model` to the record
-    has been tried, so that nobody is sent to try it again.
+    has been tried, so that nobody is sent to try it again. `uncertainty` asks for
+    `Result.spread`; `HushError` for a model that has none.
     """
     if not isinstance(strength, Real) or not 0 <= strength <= 1:
         raise HushError(f"strength is the share of the noise to remove, 0 to 1, not {strength!r}")
@@ -172,6 +176,7 @@ def denoise_record(
     timings: dict[str, float] = {}
     batch = record.to_batch()
     denoiser = choose(record, model, method, steps, device)
+    denoiser = denoiser.with_spread() if uncertainty else denoiser
     process = process_of(noise, batch.scale)
     if process is not None:
         check_level(record, process)
@@ -192,10 +197,13 @@ def denoise_record(
         if progress:
             progress("denoising", min(done, 1.0))
 
-    first = None
+    first, spreads = None, []
     for i in range(len(batch)):
         out[i], how = denoiser.denoise_item(batch, i, process, strength, advance)
-        first = first or replace(how, data=np.empty(0))  # the picture itself is in `out`
+        if how.spread is not None:
+            spreads.append(how.spread)
+        # the pictures themselves are in `out` and `spreads`
+        first = first or replace(how, data=np.empty(0), spread=None)
         del how
     timings["denoise"] = time.perf_counter() - start
     assert first is not None  # to_batch never gives an empty batch
@@ -220,6 +228,7 @@ def denoise_record(
         timings=timings,
         warnings=notes,
         residual=residual,
+        spread=_like(record, np.stack(spreads)) if spreads else None,
     )
 
 
@@ -388,6 +397,15 @@ def _planes(denoiser: Denoiser, x: np.ndarray) -> list[np.ndarray]:
     """An image as the denoiser sees it: whole, or channel by channel under a gray model."""
     gray = getattr(denoiser, "channels", None) == 1
     return [plane[None] for plane in x] if gray else [x]
+
+
+def _like(record: Record, data: np.ndarray) -> Record:
+    """A map of a record's pixels, `data` ``(B, C, *S)``, laid out as it is and in its units.
+
+    Of the metadata only the pixels' size holds for it, too.
+    """
+    meta = {k: v for k, v in record.meta.items() if k == "resolution"}
+    return replace(record.with_batch(data), meta=meta, full=record.scale)
 
 
 def _middle(batch: Batch, most: int) -> Batch:

@@ -24,7 +24,7 @@ from hush.noise.processes import Process, parse
 from hush.record import Batch, Record
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from hush.noise.estimation import Estimate
 
@@ -38,7 +38,9 @@ class Restoration:
 
     data : the denoised image; process : the noise it was taken to have; step : MID's relative
     step in [0, 1], where a method has one; trace : one entry per step of an iteration; found : what
-    was estimated of the noise, if that was asked for.
+    was estimated of the noise, if that was asked for; spread : of a method that draws at random,
+    the standard deviation from draw to draw at each pixel, float32 ``(C, H, W)``, if it was asked
+    for (`Denoiser.with_spread`).
     """
 
     data: np.ndarray
@@ -46,6 +48,7 @@ class Restoration:
     step: float | None = None
     trace: list[dict[str, Any]] = field(default_factory=list)
     found: Estimate | None = None
+    spread: np.ndarray | None = None
 
 
 @dataclass
@@ -113,7 +116,8 @@ class Denoiser:
         """Item `index` of a batch, denoised, in the stored dtype and range; and how.
 
         Pixels that are not finite stay as they are and are replaced by their nearest finite
-        neighbour for everything else.
+        neighbour for everything else. The spread comes in the stored range, float32, whatever the
+        strength; NaN where the pixel is not finite.
         """
         stored = batch.data[index]
         check_dtype(stored)
@@ -127,6 +131,9 @@ class Denoiser:
         whole = bool(valid.all())
         x = x if whole else fill_nearest(x, valid)
         result = self.suited(stored.dtype).restore(x, noise, advance)
+        if result.spread is not None:
+            spread = np.where(valid, result.spread * np.float32(batch.scale), np.float32(np.nan))
+            result = dataclasses.replace(result, spread=spread)
         if strength == 0:  # float32, which everything else is done in, need not hold the values
             return stored.copy(), result
         y = result.data if strength == 1 else x + np.float32(strength) * (result.data - x)
@@ -137,6 +144,13 @@ class Denoiser:
         """This method as it is to run on data stored as `dtype`."""
         return self
 
+    def with_spread(self: D) -> D:
+        """This method giving `Restoration.spread` as well; `HushError` where it has none."""
+        raise HushError(
+            f"{self.name} draws nothing at random and has no uncertainty to tell; a model trained "
+            "with --method diffdenoise --set keep=true has"
+        )
+
     def replace(self: D, **changes: Any) -> D:
         """A copy with other settings that shares what was learned."""
         other = copy.copy(self)
@@ -145,6 +159,16 @@ class Denoiser:
                 raise HushError(f"{self.name} has no setting '{name}'")
             setattr(other, name, value)
         return other
+
+    def one_pass(self) -> nn.Module:
+        """The network whose one pass over a standardised image is all that `restore` does.
+
+        `HushError` for methods that do anything else: only that can leave hush as one graph.
+        """
+        raise HushError(
+            f"{self.name} is not one pass of one network, and cannot be exported; "
+            "diffdenoise, nafnet and others that hush train makes can"
+        )
 
     def to(self: D, device: str) -> D:
         """Run on `device` from now on; a method without tensors has nothing to move."""
@@ -198,7 +222,12 @@ def by_channels(
     share = advance and (lambda done: advance(done / len(x)))
     parts = [restore(plane[None], noise, share) for plane in x]
     noisiest = max(parts, key=lambda p: p.step or 0.0)
-    return dataclasses.replace(noisiest, data=np.concatenate([p.data for p in parts]))
+    spreads = [p.spread for p in parts if p.spread is not None]
+    return dataclasses.replace(
+        noisiest,
+        data=np.concatenate([p.data for p in parts]),
+        spread=np.concatenate(spreads) if spreads else None,
+    )
 
 
 def check_dtype(x: np.ndarray) -> None:

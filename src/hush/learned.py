@@ -19,7 +19,7 @@ from hush.nets.plain import PlainUNet
 from hush.nets.pooled import PooledNet
 from hush.noise.process import Process
 from hush.schedule import Patches, Schedule
-from hush.tiling import tiled
+from hush.tiling import BORDER, tiled
 
 L = TypeVar("L", bound="Learned")
 Network = PlainUNet | PooledNet
@@ -168,35 +168,14 @@ class Learned(Denoiser):
         if deviation == 0:
             return np.broadcast_to(mean, x.shape).copy()
         assert self.network_ is not None
-        network = self.network_
-        place = next(network.parameters()).device
-
-        def tensor(part: np.ndarray) -> Tensor:
-            x = torch.from_numpy(np.ascontiguousarray(part))[None].to(place)
-            return x.contiguous(memory_format=torch.channels_last)
-
-        def answer(part: np.ndarray) -> np.ndarray:
-            with torch.inference_mode():
-                out = network(tensor(part), *told)
-            result: np.ndarray = out[0].float().cpu().numpy()
-            return result
-
-        z = (x - mean) / np.float32(deviation)
-        told: list[Any] = []
-        border: int | None = 8
-        if isinstance(network, PooledNet):
-            with torch.inference_mode():
-                told, border = [network.pooled(tensor(z))], None
-        z = tiled(
-            answer,
-            z,
-            size=self.tile,
-            radius=network.radius,
-            multiple=network.multiple,
-            border=border,
-            advance=advance,
-        )
+        z = through(self.network_, (x - mean) / np.float32(deviation), self.tile, advance)
         return z * np.float32(deviation) + mean
+
+    def one_pass(self) -> Network:
+        """See `Denoiser.one_pass`."""
+        if self.network_ is None:
+            raise HushError(f"this {self.name} has not been trained; there is nothing to export")
+        return self.network_
 
     def to(self: L, device: str) -> L:
         """Run on `device` from now on, ``cpu`` or ``cuda``."""
@@ -218,6 +197,40 @@ class Learned(Denoiser):
         self.network_ = self.build(self.channels)
         self.network_.load_state_dict(tensors)
         self.network_.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+
+def through(
+    network: Network, x: np.ndarray, tile: int, advance: Advance | None = None
+) -> np.ndarray:
+    """A network's answer to an image ``(C, H, W)``, in tiles that agree with the whole image's."""
+    place = next(network.parameters()).device
+
+    def tensor(part: np.ndarray) -> Tensor:
+        given = torch.from_numpy(np.ascontiguousarray(part))[None].to(place)
+        return given.contiguous(memory_format=torch.channels_last)
+
+    def answer(part: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            out = network(tensor(part), *told)
+        result: np.ndarray = out[0].float().cpu().numpy()
+        return result
+
+    told: list[Any] = []
+    border: int | None = BORDER
+    if isinstance(network, PooledNet):
+        border = None
+        if max(x.shape[1:]) > tile:  # else the one tile is the image, and takes its own
+            with torch.inference_mode():
+                told = [network.pooled(tensor(x))]
+    return tiled(
+        answer,
+        x,
+        size=tile,
+        radius=network.radius,
+        multiple=network.multiple,
+        border=border,
+        advance=advance,
+    )
 
 
 @dataclass

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+BORDER = 8  #: pixels of reflection beyond the image's edge, at least
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -26,7 +28,7 @@ class Tile:
 
 
 def tiles(
-    height: int, width: int, size: int, radius: int, multiple: int, border: int | None = 8
+    height: int, width: int, size: int, radius: int, multiple: int, border: int | None = BORDER
 ) -> Iterator[Tile]:
     """Tiles of at most `size` pixels a side covering ``height × width``.
 
@@ -61,19 +63,22 @@ def tiled(
     size: int,
     radius: int,
     multiple: int,
-    border: int | None = 8,
+    border: int | None = BORDER,
     advance: Callable[[float], None] | None = None,
 ) -> np.ndarray:
-    """`function` (from ``(C, h, w)`` to the same shape) over `x` ``(C, H, W)``, tile by tile.
+    """`function` of `x` ``(C, H, W)``, tile by tile; it keeps sides, and may change the channels.
 
     `advance` is told the share of the image that each finished tile was.
     """
-    out = np.empty_like(x)
+    out: np.ndarray | None = None
     height, width = x.shape[1:]
     for tile in tiles(height, width, size, radius, multiple, border):
         result = function(x[:, tile.rows[:, None], tile.columns])
+        if out is None:
+            out = np.empty((len(result), height, width), x.dtype)
         out[:, *tile.inner] = result[:, *tile.crop]
         if advance:
             inner = out[0, *tile.inner]
             advance(inner.size / (height * width))
+    assert out is not None  # an image has a pixel
     return out

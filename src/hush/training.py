@@ -59,17 +59,18 @@ def train(
     progress: bool = False,
     advance: Callable[[float], None] | None = None,
     before_step: Callable[[float], None] | None = None,
+    label: str = "training",
 ) -> dict[str, float]:
     """Train `networks` in place; their weights end as the moving average (EMA).
 
     `folder` holds the log (``metrics.csv``; of runs that were resumed ``metrics.1.csv`` and so
-    on), previews and the checkpoint that `resume` continues from. `progress` shows a bar;
-    `advance` is told the share done now and then, `before_step` ahead of every step, for losses
-    that change on the way. Returns steps, seconds and the last validation figures. Ctrl-C saves
-    and raises ``KeyboardInterrupt``.
+    on), previews and the checkpoint that `resume` continues from. `progress` shows a bar, named
+    `label`; `advance` is told the share done now and then, `before_step` ahead of every step, for
+    losses that change on the way. Returns steps, seconds and the last validation figures. Ctrl-C
+    saves and raises ``KeyboardInterrupt``.
     """
     saved = folder / "resume.safetensors" if folder else None
-    pace = _Pace(schedule, saved, progress, advance, before_step)
+    pace = _Pace(schedule, saved, label if progress else None, advance, before_step)
     module = _Module(networks, patches, loss, schedule, validate, preview, folder)
     # The average first: an interrupt saves from within `pace`, and must save this step's average.
     callbacks: list[Callback] = [_Averaging(schedule.ema), pace]
@@ -230,11 +231,11 @@ class _Pace(Callback):
         self,
         schedule: Schedule,
         checkpoint: Path | None,
-        show: bool,
+        label: str | None,
         advance: Callable[[float], None] | None,
         before_step: Callable[[float], None] | None,
     ) -> None:
-        self.schedule, self.checkpoint, self.show = schedule, checkpoint, show
+        self.schedule, self.checkpoint, self.label = schedule, checkpoint, label
         self.advance, self.before_step = advance, before_step
         self.elapsed = 0.0
         self._interrupted = False
@@ -250,10 +251,10 @@ class _Pace(Callback):
             self._handler = signal.signal(signal.SIGINT, self._interrupt)
         except ValueError:  # not in the main thread: Ctrl-C is the caller's affair
             self._handler = None
-        if self.show:
+        if self.label:
             self._bar = progress_bar("{task.fields[note]}")
             self._bar.start()
-            self._task = self._bar.add_task("training", total=1.0, note="")
+            self._task = self._bar.add_task(self.label, total=1.0, note="")
 
     def _interrupt(self, *_: Any) -> None:
         self._interrupted = True

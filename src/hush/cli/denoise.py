@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 #: that adapting to all files took. error is null where all went well, and all
 #: else may be null where it is not, or where the file was skipped.
 KEYS = (
-    *("input", "output", "skipped", "error", "method", "model", "family", "sigma", "gain"),
+    *("input", "output", "uncertainty", "skipped", "error", "method", "model"),
+    *("family", "sigma", "gain"),
     *("correlated", "process", "step", "steps", "strength", "seed", "adapted", "removed_rms"),
     *("seconds", "timings", "warnings"),
 )
@@ -51,6 +52,7 @@ class Options(Running):
 
     files: tuple[str, ...]
     out: str | None
+    uncertainty: str | None
     noise: str | None
     steps: int | None
     adapt: float
@@ -70,10 +72,11 @@ class Options(Running):
 
 @dataclass(frozen=True)
 class Job:
-    """An input, where its result goes, and why it is not to be denoised, if so."""
+    """An input, where its result and its spread go, and why it is not to be denoised, if so."""
 
     source: str
     target: Path | None = None
+    uncertainty: Path | None = None
     error: HushError | None = None
     skipped: bool = False
 
@@ -112,6 +115,12 @@ class Group:
     metavar="PATH",
     help="The result, or a folder for it; with several inputs a folder, where names are kept. "
     "By default noisy.tif becomes noisy.denoised.tif.",
+)
+@click.option(
+    "--uncertainty",
+    metavar="PATH",
+    help="Also write how much samples differ at each pixel, float32 .tif or .npy, or a folder as "
+    "for -o; from diffdenoise models trained with --set keep=true.",
 )
 @click.option(
     "--noise",
@@ -177,7 +186,7 @@ def denoise(**options: Any) -> None:
                 with bar.paused():
                     row["error"] = fail(job.source, error)
                 if result is None:
-                    row["output"] = None
+                    row["output"] = row["uncertainty"] = None
             warned |= bool(row["warnings"])
             with bar.paused():
                 _print(o, row, result)
@@ -203,9 +212,9 @@ def _check(o: Options) -> None:
     from hush.io import supported
     from hush.record import Record
 
-    out = o.out or ""
-    if o.many and (Path(out).is_file() or out.lower().endswith(supported())):
-        raise click.BadParameter("with several inputs this is a folder", param_hint="--output")
+    for option, path in (("--output", o.out or ""), ("--uncertainty", o.uncertainty or "")):
+        if o.many and (Path(path).is_file() or path.lower().endswith(supported())):
+            raise click.BadParameter("with several inputs this is a folder", param_hint=option)
     if o.noise:
         fixed_noise(o.noise, 1.0)
     check_report(o.report, o.files, o.existing)
@@ -213,35 +222,59 @@ def _check(o: Options) -> None:
     denoiser = api.choose(any_image, o.model, o.method or "mid", o.steps, o.device)
     if o.method and denoiser.name != o.method:
         raise HushError(f"{o.model} is a model of {denoiser.name}, not of {o.method}")
+    if o.uncertainty:
+        denoiser.with_spread()
 
 
 def _plan(o: Options) -> list[Job]:
     """What is to be done, and what cannot or need not be, before anything is."""
-    from hush.io import output_path
-
     jobs: list[Job] = []
     inputs = {Path(source).resolve() for source in o.files}
     taken: dict[Path, str] = {}
     for source in o.files:
         try:
-            target = output_path(source, o.out, o.many)
-            place = target.resolve()
-            if place in taken:
-                raise HushError(f"would be written to {target}, as {taken[place]} is; rename one")
-            taken[place] = source
-            if place in inputs:
-                raise HushError(f"would be written to {target}, which is an input, too")
-            if o.report and place == o.report.resolve():
-                raise HushError(f"would be written to {target}, which is to be the report")
-            skipped = target.exists() and o.existing == "skip"
-            if target.exists() and o.existing is None:
-                raise HushError(
-                    f"{target} exists already; --overwrite replaces it, --skip-existing leaves it"
-                )
-            jobs.append(Job(source, target, skipped=skipped))
+            target, spread = _outputs(o, source)
+            outputs = [target, *([spread] if spread else [])]
+            for path in outputs:
+                place = path.resolve()
+                if place in taken:
+                    raise HushError(f"would be written to {path}, as {taken[place]} is; rename one")
+                if place in inputs:
+                    raise HushError(f"would be written to {path}, which is an input, too")
+                if o.report and place == o.report.resolve():
+                    raise HushError(f"would be written to {path}, which is to be the report")
+                if path.exists() and o.existing is None:
+                    raise HushError(
+                        f"{path} exists already; --overwrite replaces it, --skip-existing leaves it"
+                    )
+            taken |= {path.resolve(): source for path in outputs}
+            skipped = all(_is_kept(o, path) for path in outputs)
+            jobs.append(Job(source, target, spread, skipped=skipped))
         except HushError as error:
             jobs.append(Job(source, error=error))
     return jobs
+
+
+def _outputs(o: Options, source: str) -> tuple[Path, Path | None]:
+    """Where the result for `source` goes, and where its spread."""
+    import numpy as np
+
+    from hush import io
+    from hush.record import Record
+
+    target = io.output_path(source, o.out, o.many)
+    if o.uncertainty is None:
+        return target, None
+    spread = io.output_path(source, o.uncertainty, o.many, io.REAL_SUFFIX_MAP)
+    if spread.resolve() == target.resolve():
+        raise HushError(f"{target} is to be the result; choose another place for the uncertainty")
+    io.check(Record(np.zeros((8, 8), np.float32), "YX"), spread)
+    return target, spread
+
+
+def _is_kept(o: Options, path: Path) -> bool:
+    """Whether there is such a file, to be left alone."""
+    return o.existing == "skip" and path.exists()
 
 
 def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
@@ -298,6 +331,7 @@ def _row(job: Job) -> dict[str, Any]:
     return dict.fromkeys(KEYS) | {
         "input": job.source,
         "output": str(job.target) if job.target else None,
+        "uncertainty": str(job.uncertainty) if job.uncertainty else None,
         "skipped": job.skipped,
     }
 
@@ -325,9 +359,12 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
         device=o.device,
         progress=lambda what, share: bar(f"{name}: {what}", share),
         was_adapted=key in adapted.denoisers,
+        uncertainty=job.uncertainty is not None,
     )
     written = time.perf_counter()
-    io.write(replace(result.record, axes=stored.axes), job.target)
+    for made, path in ((result.spread, job.uncertainty), (result.record, job.target)):
+        if made is not None and path is not None and not _is_kept(o, path):
+            io.write(replace(made, axes=stored.axes), path)
     result.timings["write"] = time.perf_counter() - written
     seconds = time.perf_counter() - start
     if key in adapted.denoisers:
@@ -357,15 +394,11 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
 
 def _section(o: Options, result: Result) -> list[Section]:
     """The result's part of the report, if there will be one; it holds none of the arrays."""
-    if o.report is None or _report_is_kept(o):
+    if o.report is None or _is_kept(o, o.report):
         return []
     from hush.report import picture_budget, section
 
     return [section(result, budget=picture_budget(len(o.files)))]
-
-
-def _report_is_kept(o: Options) -> bool:
-    return o.report is not None and o.report.exists() and o.existing == "skip"
 
 
 def _write_report(o: Options, sections: Sequence[Section]) -> None:
@@ -423,8 +456,14 @@ def _summary(o: Options, row: Mapping[str, Any], result: Result) -> list[tuple[s
         ("taken as", row["process"] + (", as given" if o.noise else "")),
         ("removed", f"σ {describe.number(row['removed_rms'])}{describe.units(scale)}"),
         ("method", ", ".join(method)),
-        ("time", describe.duration(row["seconds"])),
     ]
+    if result.spread is not None and row["uncertainty"]:
+        import numpy as np
+
+        mean = describe.number(float(np.nanmean(result.spread.data)))
+        of_range = describe.units(scale)
+        lines.append(("uncertainty", f"{mean}{of_range} on average → {row['uncertainty']}"))
+    lines.append(("time", describe.duration(row["seconds"])))
     if o.verbose:
         spent = ", ".join(f"{k} {describe.duration(v)}" for k, v in row["timings"].items())
         lines[-1] = ("time", f"{describe.duration(row['seconds'])} ({spent})")

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from hush.schedule import Schedule
 
 DEFAULT_BUDGET = 600.0  #: seconds, where neither a time nor a number of steps is given
-CHECKPOINT = "resume.safetensors"  #: in the training's folder while it is not finished
 BEGUN = "training.json"  #: what the training in the folder was begun with
 TRAINING = ("batch", "patch", "learning_rate", "weight_decay", "ema", "validate_every")
 CHANNELS = {"gray": 1, "rgb": 3}
@@ -183,10 +182,15 @@ def train(**options: Any) -> None:
         raise click.exceptions.Exit(1)
 
 
+def _checkpoints(o: Options) -> list[Path]:
+    """What a training that is not finished left in its folder, or in those of its stages."""
+    return list(o.folder.rglob("*.safetensors"))
+
+
 def _is_due(o: Options) -> bool:
     """Whether to train at all; refuses where something would be lost."""
-    checkpoint = o.folder / CHECKPOINT
-    if o.resume and o.out.exists() and not checkpoint.exists():
+    begun = bool(_checkpoints(o))
+    if o.resume and o.out.exists() and not begun:
         raise HushError(f"{o.out} is finished; there is nothing to resume")
     for path in (o.out, o.card):
         if path.is_dir():
@@ -196,9 +200,9 @@ def _is_due(o: Options) -> bool:
             return False
         if path.exists() and o.existing is None:
             raise HushError(f"{path}: exists already; --overwrite replaces it")
-    if o.resume and not checkpoint.exists():
+    if o.resume and not begun:
         raise HushError(f"there is nothing to resume: {o.folder} holds no interrupted training")
-    if checkpoint.exists() and not o.resume and o.existing is None:
+    if begun and not o.resume and o.existing is None:
         raise HushError(
             f"{o.folder} holds an interrupted training; --resume goes on with it, "
             "--overwrite starts anew"
@@ -385,7 +389,8 @@ def _prepare(o: Options, model: Denoiser, schedule: Schedule, images: Images) ->
         return
     with atomic(begun) as part:
         part.write_text(json.dumps(this, indent=1), encoding="utf-8")
-    (o.folder / CHECKPOINT).unlink(missing_ok=True)
+    for old in _checkpoints(o):
+        old.unlink()
 
 
 def _settings(begun: dict[str, Any]) -> dict[str, Any]:
@@ -427,7 +432,7 @@ def _fit(
             progress=not o.quiet and sys.stderr.isatty(),
         )
     except (HushError, KeyboardInterrupt) as stopped:
-        if not (o.folder / CHECKPOINT).exists():  # nothing came of it, so nothing stays of it
+        if not _checkpoints(o):  # nothing came of it, so nothing stays of it
             (o.folder / BEGUN).unlink(missing_ok=True)
             with suppress(OSError):  # it holds something from before
                 o.folder.rmdir()
@@ -460,7 +465,8 @@ def _save(o: Options, model: Denoiser, images: Images) -> None:
     model.save(o.out)
     with atomic(o.card) as part:
         part.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (o.folder / CHECKPOINT).unlink(missing_ok=True)
+    for passed in _checkpoints(o):
+        passed.unlink()
     if not o.quiet:
         shown = {k: v for k, v in figures.items() if k != "seconds"}
         spent = describe.duration(figures.get("seconds", 0))
@@ -477,7 +483,10 @@ def _command(o: Options, steps: int | None) -> str:
     if len(named) > MOST_NAMED:
         named = list(dict.fromkeys(f"{_folder_name(f)}/*{f.suffix}" for f in files))
     parts: Sequence[Any] = ["hush", "train", *folders, *named, "-o", o.out.name]
-    parts = [*parts, "--method", o.method, "--max-steps", steps or o.max_steps, "--seed", o.seed]
+    long: tuple[str, Any] = ("--max-steps", o.max_steps or steps)
+    if not long[1]:  # of stages, each has its own number
+        long = ("--budget", f"{o.budget or DEFAULT_BUDGET:g}s")
+    parts = [*parts, "--method", o.method, *long, "--seed", o.seed]
     parts += ["--corpus"] * o.corpus + (["--clean", o.clean.resolve().name] if o.clean else [])
     for option in ("noise", "start", "channels", "steps"):
         if (value := getattr(o, option)) is not None:

@@ -124,6 +124,11 @@ SUFFIX_MAP: Mapping[str, str] = {
     ".h5": ".tif",
     ".hdf5": ".tif",
 }
+#: The same for maps of real numbers, float32, which these formats hold.
+REAL = ("TIFF", "NumPy array", "NumPy archive")
+REAL_SUFFIX_MAP: Mapping[str, str] = {
+    s: ".tif" for f in FORMATS if f.name not in REAL for s in f.suffixes
+}
 
 
 def supported(writable: bool = False) -> tuple[str, ...]:

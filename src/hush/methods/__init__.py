@@ -16,6 +16,7 @@ METHODS = {
     "noise2void": ("hush.methods.noise2void", "Noise2Void"),
     "noise2self": ("hush.methods.noise2self", "Noise2Self"),
     "neighbor2neighbor": ("hush.methods.neighbor2neighbor", "Neighbor2Neighbor"),
+    "diffdenoise": ("hush.methods.diffdenoise", "DiffDenoise"),
     "puca": ("hush.methods.puca", "PUCA"),
     "lgbpn": ("hush.methods.lgbpn", "LGBPN"),
     "nafnet": ("hush.methods.nafnet", "NAFNet"),

@@ -81,6 +81,13 @@ class Noise2Self(Plain, Learned):
             out[:, j] = self.predict(seen, mean[..., None], deviation, share)[:, j]
         return Restoration(out, noise)
 
+    def one_pass(self) -> Network:
+        """There is none."""
+        raise HushError(
+            f"noise2self hides one part of the pixels after the other, in {self.grid**2} passes, "
+            "and cannot be exported; noise2void can"
+        )
+
 
 def phase(x: Tensor, grid: int, row: int, column: int) -> Tensor:
     """J: every `grid`-th pixel of every `grid`-th row from there, bool ``(H, W)``."""

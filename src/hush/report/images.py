@@ -14,6 +14,9 @@ from hush.record import Record, full_range
 
 Pixels = NDArray[np.uint8]
 
+#: Colours of a map from nothing to most, ever brighter; the style sheet's ``.heat`` has the same.
+HEAT = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
+
 
 @dataclass(frozen=True)
 class Plane:
@@ -103,6 +106,13 @@ def to_pixels(x: np.ndarray, low: float, high: float) -> Pixels:
     """`x` with low..high spread over 0..255; what is not finite becomes black."""
     scaled = (x - low) * (255 / (high - low))
     return np.clip(np.nan_to_num(scaled, posinf=255, neginf=0), 0, 255).round().astype(np.uint8)
+
+
+def to_heat(x: np.ndarray, top: float) -> Pixels:
+    """``(1, H, W)`` with 0..top in the colours of `HEAT`, ``(3, H, W)``; NaN becomes black."""
+    at = np.clip(np.nan_to_num(x[0] / top), 0, 1)
+    stops = np.linspace(0, 1, len(HEAT))
+    return np.stack([np.interp(at, stops, c).round().astype(np.uint8) for c in np.transpose(HEAT)])
 
 
 def busiest(x: np.ndarray, share: tuple[float, float]) -> tuple[float, float]:

@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from hush.api import Result
 
 CROP = 448  #: side of the 1:1 detail of images too large to be shown whole
-TIMES = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}"
 CLIPPED = 0.02  #: a share of clipped samples that is worth a word
 TIMES = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
 class View:
-    """Three pictures of the same place.
+    """Three pictures of the same place, and a map of the spread where there is one.
 
     caption, difference : words under the slider and under what was removed; limit : the
     difference that is black or white there, in the data's units; units : what those are called;
-    mark : where the detail is within this view, as fractions (top, left, height, width).
+    mark : where the detail is within this view, as fractions (top, left, height, width);
+    spread, most : that map, and what is brightest in it, in the data's units.
     """
 
     before: images.Picture
@@ -48,6 +48,8 @@ class View:
     limit: float
     units: str
     mark: tuple[float, ...] | None = None
+    spread: images.Picture | None = None
+    most: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,11 @@ def section(result: Result, *, budget: float = BUDGET) -> Section:
     scale = result.noisy.scale
     limit = max(3 * stats["rms"], stats["expected_rms"]) or 1 / scale
     units = describe.units(scale)
-    views, shown, icon = _views(before, after, limit, budget, scale)
+    spread = None
+    if result.spread is not None:  # one map for all colours
+        spread = result.spread.to_batch().data[plane.index][: plane.channels]
+        spread = np.sqrt(np.mean(spread**2, axis=0, keepdims=True))
+    views, shown, icon = _views(before, after, spread, limit, budget, scale)
 
     name, parent = names(result.noisy)
     seconds = sum(v for k, v in result.timings.items() if k != "total")
@@ -142,13 +148,18 @@ def section(result: Result, *, budget: float = BUDGET) -> Section:
 
 
 def _views(
-    before: np.ndarray, after: np.ndarray, limit: float, budget: float, scale: float
+    before: np.ndarray,
+    after: np.ndarray,
+    spread: np.ndarray | None,
+    limit: float,
+    budget: float,
+    scale: float,
 ) -> tuple[tuple[View, ...], str, images.Picture]:
     """The pictures, what their gray values mean, and the icon for the index.
 
     `limit` is the difference, of full range, shown as black or white. Means over blocks
     weaken white noise by the block's side: a smaller limit there keeps it as visible, and
-    shows coarse structure that single pixels would hide.
+    shows coarse structure that single pixels would hide. `spread` is ``(1, H, W)`` as stored.
     """
     c, h, w = before.shape
     factor = images.shrink_factor(h, w, budget / c)
@@ -173,7 +184,8 @@ def _views(
     shown = f"black is {plots.number(low * scale)} and white {plots.number(high * scale)}"
     icon = images.thumbnail(small_after, 96, low, high)
     if factor == 1:
-        return (view(small_before, small_after, f"{w}{TIMES}{h} pixels", 1),), shown, icon
+        only = view(small_before, small_after, f"{w}{TIMES}{h} pixels", 1)
+        return (_with_spread(only, spread, 1),), shown, icon
 
     side = max(128, min(CROP, int((budget / c / 2) ** 0.5)))
     rows, columns = images.detail(small_after, h, w, side)
@@ -181,7 +193,21 @@ def _views(
     whole = view(small_before, small_after, f"{w}{TIMES}{h} pixels, shown at 1 : {factor}", factor)
     cut_before, cut_after = (images.shrink(a[:, rows, columns], 1, scale) for a in (before, after))
     detail = view(cut_before, cut_after, f"Detail, every pixel of it: row {y}, column {x}", 1)
-    return (replace(whole, mark=images.mark(rows, columns, h, w)), detail), shown, icon
+    whole = replace(whole, mark=images.mark(rows, columns, h, w))
+    cut_spread = None if spread is None else spread[:, rows, columns]
+    views = (_with_spread(whole, spread, factor), _with_spread(detail, cut_spread, 1))
+    return views, shown, icon
+
+
+def _with_spread(view: View, spread: np.ndarray | None, factor: int) -> View:
+    """`view` with a map of the spread; what is brightest leaves half a per cent beyond it."""
+    if spread is None:
+        return view
+    small = images.shrink(spread, factor, 1.0)
+    seen = small[np.isfinite(small)]
+    top = float(np.percentile(seen, 99.5)) if seen.size else 0.0
+    picture = images.encode(images.to_heat(small, top or 1.0))
+    return replace(view, spread=picture, most=top)
 
 
 def _cards(result: Result, stats: Mapping[str, Any], seconds: float) -> tuple[Card, ...]:
