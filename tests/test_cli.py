@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,11 +24,14 @@ import pytest
 import tifffile
 from click.testing import CliRunner, Result
 
+from hush import io
 from hush.cli import main
 from hush.cli.console import Bar, preload
 from hush.cli.options import Duration
+from hush.record import Record
 
 if TYPE_CHECKING:
+    from hush.methods.diffdenoise import DiffDenoise
     from hush.methods.mid import MID
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "cli.json"
@@ -383,6 +387,86 @@ def test_nobody_is_sent_to_adapt_again(
         (row,) = lines(hush("denoise", path, "--json", "--overwrite", *options).stdout)
         assert [w.startswith("Less was removed") for w in row["warnings"]] == [True]
         assert ("--adapt" in row["warnings"][0]) is advised
+
+
+# -- uncertainty ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sampler(
+    tmp_path_factory: pytest.TempPathFactory, random_diffdenoise: Callable[..., DiffDenoise]
+) -> Path:
+    """A DiffDenoise with all its stages."""
+    path = tmp_path_factory.mktemp("sampler") / "all.safetensors"
+    random_diffdenoise(draws=2).save(path)
+    return path
+
+
+def test_uncertainty_is_a_file_like_the_input(
+    sampler: Path, tmp_path: Path, noisy: np.ndarray
+) -> None:
+    import hush as package
+
+    path, spread, page = (tmp_path / name for name in ("stack.tif", "spread.tif", "page.html"))
+    stack = np.stack([noisy[:24, :20], noisy[24:48, :20], noisy[48:72, :20]])
+    tifffile.imwrite(path, stack, metadata={"axes": "ZYX"}, photometric="minisblack")
+    run = hush("denoise", path, "--model", sampler, "--uncertainty", spread, "--report", page)
+    assert run.exit_code == 0
+    assert f"on average → {spread}" in " ".join(run.stdout.split())
+    assert ">Uncertainty<" in page.read_text(encoding="utf-8")
+    with tifffile.TiffFile(spread) as tif:
+        (series,) = tif.series
+        assert (series.axes, series.shape, series.dtype) == ("ZYX", stack.shape, np.float32)
+        found = series.asarray()
+    expected = package.load(sampler).restore(stack[1][None] / np.float32(255)).spread
+    assert expected is not None
+    assert np.allclose(found[1], 255 * expected[0], rtol=1e-4)
+
+    again = ("denoise", path, "--model", sampler, "--uncertainty", spread)
+    assert "--overwrite" in hush(*again).stderr
+    path.with_name("stack.denoised.tif").unlink()
+    spread.write_text("mine")
+    (row,) = lines(hush(*again, "--skip-existing", "--json").stdout)
+    assert (row["skipped"], row["uncertainty"]) == (False, str(spread))
+    assert path.with_name("stack.denoised.tif").exists()
+    assert spread.read_text() == "mine"
+    assert "skipped" in hush(*again, "--skip-existing").stdout
+
+
+def test_uncertainties_of_several_files_go_into_a_folder(
+    sampler: Path, tmp_path: Path, noisy: np.ndarray
+) -> None:
+    for name in ("a.png", "b.npy"):
+        io.write(Record(noisy[:16, :16], "YX"), tmp_path / name)
+    files = ("denoise", tmp_path / "a.png", tmp_path / "b.npy", "--model", sampler)
+    places = ("-o", tmp_path / "out", "--uncertainty", tmp_path / "spread")
+    assert hush(*files, *places).exit_code == 0
+    assert sorted(p.name for p in (tmp_path / "spread").iterdir()) == ["a.tif", "b.npy"]
+    assert np.load(tmp_path / "spread" / "b.npy").dtype == np.float32
+    assert hush(*files, "--uncertainty", tmp_path / "one.tif").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--uncertainty", "{folder}/u.tif"], "mid draws nothing .* --set keep=true"),
+        (["--uncertainty", "{folder}/u.png", "--model", "{sampler}"], r"write a \.tif file"),
+        (["--uncertainty", "{file}", "--model", "{sampler}"], "would replace the input"),
+        (
+            ["--uncertainty", "{folder}/u.tif", "-o", "{folder}/u.tif", "--model", "{sampler}"],
+            "choose another place for the uncertainty",
+        ),
+    ],
+)
+def test_an_uncertainty_that_cannot_be_is_one_sentence(
+    options: list[str], said: str, file: Path, sampler: Path
+) -> None:
+    given = [o.format(file=file, folder=file.parent, sampler=sampler) for o in options]
+    run = hush("denoise", file, *given)
+    assert run.exit_code == 1
+    (sentence,) = run.stderr.splitlines()
+    assert re.search(said, sentence)
+    assert list(file.parent.iterdir()) == [file]
 
 
 # -- inspect, models, methods, compare, study -------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 
 SLOW = {
     *("bm3d", "h5py", "jinja2", "lightning", "matplotlib", "pydicom", "pytorch_lightning"),
-    *("skimage", "torch"),
+    *("onnx", "onnxruntime", "onnxscript", "skimage", "torch"),
 }
 
 REPORT = """
@@ -34,7 +34,9 @@ def test_import_hush_loads_nothing_slow() -> None:
     assert not loaded("import hush") & SLOW
 
 
-@pytest.mark.parametrize("command", ["", "denoise", "train", "inspect", "compare", "study"])
+@pytest.mark.parametrize(
+    "command", ["", "denoise", "train", "export", "inspect", "compare", "study"]
+)
 def test_help_loads_nothing_slow(command: str) -> None:
     argv = ["hush", *command.split(), "--help"]
     assert not loaded(f"sys.argv = {argv}; from hush.cli import main; main()") & SLOW

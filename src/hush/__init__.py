@@ -21,6 +21,7 @@ _LAZY = {
     "Record": "hush.record",
     "Schedule": "hush.schedule",
     "denoise": "hush.api",
+    "export": "hush.onnx",
     "inspect": "hush.api",
     "load": "hush.methods",
     "psnr": "hush.metrics",

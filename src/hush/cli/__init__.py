@@ -17,6 +17,7 @@ import click
 
 from hush.cli.console import explain, is_verbose, say, show_traceback
 from hush.cli.denoise import denoise
+from hush.cli.export import export
 from hush.cli.figures import compare, study
 from hush.cli.look import inspect, methods, models
 from hush.cli.train import train
@@ -62,5 +63,5 @@ def main() -> None:
     """
 
 
-for command in (denoise, inspect, train, compare, models, methods, study):
+for command in (denoise, inspect, train, export, compare, models, methods, study):
     main.add_command(command)

@@ -1,0 +1,58 @@
+"""``hush export``: a trained model for programs that have no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hush.cli import words
+from hush.cli.console import preload, say
+from hush.cli.options import existing, talk
+from hush.errors import HushError
+
+
+@click.command(short_help="Write a trained model as an ONNX file.")
+@click.argument("model")
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The ONNX file.",
+)
+@existing
+@talk
+def export(model: str, out: Path, existing: str | None, verbose: bool, quiet: bool) -> None:
+    """Write a trained model as an ONNX file, for programs that have no torch.
+
+    MODEL is a file that hush train made with a method that is one pass of one network: nafnet,
+    diffdenoise, puca, lgbpn, noise2noise, noise2void or neighbor2neighbor. The file's input
+    "noisy" and output "denoised" are float32 (N, C, H, W), of any size and in any units; it is
+    run and compared with hush's own results before it is kept.
+
+    Needs pip install 'hush-denoise[onnx]'.
+    """
+    if out.exists() and existing == "skip":
+        say(f"{out} exists already; nothing was exported")
+        return
+    if out.exists() and existing is None:
+        raise HushError(f"{out}: exists already; --overwrite replaces it")
+    preload("hush.onnx")
+    from hush import onnx
+    from hush.api import model_path
+    from hush.methods import load
+
+    source = model_path(model)
+    if out.resolve() == source.resolve():
+        raise HushError(f"{out}: is the model itself; choose another name")
+    denoiser = load(source)
+    onnx.export(denoiser, out)
+    if not quiet:
+        lines = [
+            ("method", denoiser.name),
+            ("input", f"noisy, float32 (N, {denoiser.config()['channels']}, H, W), any units"),
+            ("output", "denoised, the same shape and units"),
+        ]
+        words.print_block(f"{out}, {out.stat().st_size / 1e6:.2g} MB", lines)
