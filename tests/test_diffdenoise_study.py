@@ -412,7 +412,7 @@ def test_the_ablation_draws_how_samples_scatter(data: Path, tmp_path: Path) -> N
     before = (tmp_path / "r.draws.png").stat().st_mtime_ns
     quick("ablation", data, json_path=path)
     assert (tmp_path / "r.draws.png").stat().st_mtime_ns == before
-    assert len(trained) == 2
+    assert len(trained) == 3
 
 
 def test_every_row_has_a_recipe_and_blind_spots_cover_the_noise() -> None:

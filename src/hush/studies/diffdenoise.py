@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,10 @@ def recipes(blind: int = 1, rounds: int = 1) -> dict[str, Recipe]:
     ours = Recipe("diffdenoise", {"blind": blind, "keep": True, "oracle": True})
     for n in range(2, rounds + 1):  # each round goes on where the one before has ended
         ours = replace(ours, fields={**ours.fields, "rounds": n}, start=ours, budgets=n)
-    unstable = replace(ours, fields={**ours.fields, "teacher": "single"}, start=ours)
+    unstable, paper = (
+        replace(ours, fields={**ours.fields, "teacher": teacher}, start=ours)
+        for teacher in ("single", "pair")
+    )
     return {
         "condition": ours.read(output="condition"),
         "oracle": ours.read(output="oracle"),
@@ -65,6 +69,7 @@ def recipes(blind: int = 1, rounds: int = 1) -> dict[str, Recipe]:
         "pair": ours.read(output="pair"),
         "student": ours.read(output="student"),
         "kd-only": unstable.read(output="student"),
+        "kd-pair": paper.read(output="student"),  # the paper's own student
         "nafnet": Recipe("nafnet", supervised=True),
         "noise2self": Recipe("noise2self"),
         "noise2void": Recipe("noise2void"),
@@ -77,7 +82,7 @@ def recipes(blind: int = 1, rounds: int = 1) -> dict[str, Recipe]:
 
 SELF_SUPERVISED = ("noise2self", "noise2void", "neighbor2neighbor", "lgbpn", "puca")
 STAGES = ("condition", "oracle", "single", "two-random", "pair", "student")
-ROWS = ("none", "nafnet", *SELF_SUPERVISED, *STAGES, "kd-only")
+ROWS = ("none", "nafnet", *SELF_SUPERVISED, *STAGES, "kd-only", "kd-pair")
 
 # -- what was published ----------------------------------------------------------------------
 
@@ -247,10 +252,16 @@ def iid_cases(data: Path, *, quick: bool, only: str | None) -> list[Case]:
 
 
 def correlated_cases(data: Path, *, quick: bool, only: str | None) -> list[Case]:
-    """Table 2: the knee under correlated noise."""
+    """Table 2: the knee under correlated noise, and the chest."""
     every = [
-        _synthetic(images, noise, quick, {} if quick else TABLE_2[noise, width], width)
-        for images in _sets(data, only, "knee")
+        _synthetic(
+            images,
+            noise,
+            quick,
+            TABLE_2[noise, width] if images.kind == "knee" and not quick else {},
+            width,
+        )
+        for images in _sets(data, only, "knee", "chest")
         for noise, width in _MIXED
     ]
     return every[:1] if quick else every
@@ -268,27 +279,30 @@ def real_cases(data: Path, *, quick: bool, only: str | None) -> list[Case]:
 
 
 def round_cases(data: Path, *, quick: bool, only: str | None) -> list[Case]:
-    """Table 4: the student's output as the condition of the next round; one budget a round."""
+    """Table 4: the student's output as the condition of the next round; one budget a round.
+
+    The paper has the knee; the chest, smoother, is added.
+    """
     cases = []
-    for images in _sets(data, only, "knee"):
-        for (width,), figures in TABLE_4.items():
-            first = _synthetic(images, "gaussian", quick, {}, width)
-            assert first.training is not None
-            noisy = {key: figure for key, figure in figures.items() if key[0] == "none"}
-            bare = replace(first.training, recipes={})
-            cases.append(replace(first, training=bare, paper={} if quick else noisy))
-            for n in ROUNDS:
-                rows = {"student": recipes(BLIND[width], n)["student"]}
-                paper = {("student", m): f for (row, m), f in figures.items() if row == str(n)}
-                cases.append(
-                    replace(
-                        first,
-                        settings={**first.settings, "round": str(n)},
-                        options={"round": n},  # which `none` has not: it is there once
-                        training=replace(first.training, recipes=rows),
-                        paper={} if quick else paper,
-                    )
+    for images, ((width,), table) in product(_sets(data, only, "knee", "chest"), TABLE_4.items()):
+        figures = table if images.kind == "knee" and not quick else {}
+        first = _synthetic(images, "gaussian", quick, {}, width)
+        assert first.training is not None
+        noisy = {key: figure for key, figure in figures.items() if key[0] == "none"}
+        bare = replace(first.training, recipes={})
+        cases.append(replace(first, training=bare, paper=noisy))
+        for n in ROUNDS:
+            rows = {"student": recipes(BLIND[width], n)["student"]}
+            paper = {("student", m): f for (row, m), f in figures.items() if row == str(n)}
+            cases.append(
+                replace(
+                    first,
+                    settings={**first.settings, "round": str(n)},
+                    options={"round": n},  # which `none` has not: it is there once
+                    training=replace(first.training, recipes=rows),
+                    paper=paper,
                 )
+            )
     return cases[: 1 + len(ROUNDS)] if quick else cases
 
 
@@ -329,7 +343,7 @@ DIFFDENOISE = (
     ),
     _study(
         "ablation", "DiffDenoise, table 5: symmetric pairs and distillation", ablation_cases,
-        ("none", "single", "pair", "kd-only", "student"), picture=draw_samples,
+        ("none", "single", "pair", "kd-only", "kd-pair", "student"), picture=draw_samples,
     ),
     _study(
         "sweep", "DiffDenoise and MID under stronger noise", sweep_cases,

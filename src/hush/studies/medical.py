@@ -85,11 +85,6 @@ def read_planes(path: Path) -> Sequence[np.ndarray]:
     """Every plane ``(H, W)`` of a file, or of the files in a folder, in any units."""
     if path.is_dir():
         return [plane for file in image_files(path) for plane in read_planes(file)]
-    if path.suffix.lower() == ".dcm":  # until hush.io reads DICOM: then read_images does it
-        from pydicom import dcmread
-
-        pixels = np.asarray(dcmread(path).pixel_array, np.float32)
-        return list(pixels.reshape(-1, *pixels.shape[-2:]))
     return [image[0] for image in read_images(path)]
 
 
