@@ -15,7 +15,11 @@ from hush.cli import main
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SMALL = "--set widths=8,8 --set blocks=1,1 --set batch=2"
-SHORTER = {"--adapt 60s": "--adapt 1s", "--budget 20m": f"--budget 2s {SMALL}"}
+SHORTER = {
+    "--adapt 60s": "--adapt 1s",
+    "--budget 20m": f"--budget 2s {SMALL}",
+    "--budget 1h": "--max-steps 6 --set patch=16 --set batch=2 --set steps=1",
+}
 PYTHON_SHORTER = {
     "hush.MID()": "hush.MID(widths=(8, 8), blocks=(1, 1))",
     ".fit(noisy_images)": ".fit(noisy_images, schedule=hush.Schedule(max_steps=2, batch=2))",
