@@ -318,3 +318,23 @@ def test_the_same_answer_twice_and_the_input_untouched(noisy: np.ndarray) -> Non
     # kernel_width is nan, and nan is not itself
     assert repr(first) == repr(estimate(noisy))
     np.testing.assert_array_equal(noisy, before)
+
+
+def test_variance_follows_what_the_curve_shows_where_no_law_holds() -> None:
+    """Noise that is strong in the middle of the range alone, which no family has."""
+    rng = np.random.default_rng(0)
+    x = np.tile(np.linspace(0, 1, 512, dtype=np.float32), (512, 1))[None]
+    true = 0.02 * (1 + np.exp(-(((x - 0.5) / 0.15) ** 2)))
+    found = estimate(x + true * rng.standard_normal(x.shape).astype(np.float32))
+    at = np.array([0.1, 0.5, 0.9])
+    expected = np.interp(at, x[0, 0], true[0, 0]) ** 2
+    np.testing.assert_allclose(found.variance(at), expected, rtol=0.15)
+    assert not np.allclose(found.process.variance(at), expected, rtol=0.15)
+
+
+def test_a_law_that_holds_is_what_the_curve_says() -> None:
+    x = np.tile(np.linspace(0, 1, 512, dtype=np.float32), (512, 1))[None]
+    noise = np.random.default_rng(0).standard_normal(x.shape).astype(np.float32)
+    found = estimate(x + 0.05 * noise)
+    np.testing.assert_allclose(found.variance(np.linspace(0, 1, 11)), 0.05**2, rtol=0.08)
+    assert estimate(0 * x).variance(x).max() == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,13 +19,14 @@ class Schedule:
 
     Give `max_steps` for a repeatable run, or `budget` in seconds of training time.
     `learning_rate` is the peak, after a warm-up over the first 2 % and before a cosine to 0.
+    Where it or `batch` is None, the method chooses what its networks learn well with.
     """
 
     max_steps: int | None = None
     budget: float | None = None
-    batch: int = 16
+    batch: int | None = None
     patch: int = 64
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
     weight_decay: float = 0.01
     ema: float = 0.999
     validate_every: int = 2000
@@ -36,15 +37,25 @@ class Schedule:
             raise HushError("give training either a number of steps or a time budget")
         if (self.max_steps or self.budget or 0) <= 0:
             raise HushError("training needs a positive number of steps or seconds")
-        if self.batch < 1 or self.patch < 1:
+        if (self.batch is not None and self.batch < 1) or self.patch < 1:
             raise HushError("training needs a batch and patches of at least 1")
-        if not 0 <= self.ema < 1 or self.learning_rate <= 0:
+        rate = 1.0 if self.learning_rate is None else self.learning_rate
+        if not 0 <= self.ema < 1 or rate <= 0:
             raise HushError("training needs 0 ≤ ema < 1 and a learning rate above 0")
+
+    def settled(self, batch: int = 16, learning_rate: float = 1e-3) -> Schedule:
+        """This schedule, with these in the place of what it leaves open."""
+        return replace(
+            self,
+            batch=batch if self.batch is None else self.batch,
+            learning_rate=learning_rate if self.learning_rate is None else self.learning_rate,
+        )
 
     def rate(self, progress: float) -> float:
         """Learning rate at `progress` in [0, 1]."""
+        peak = self.settled().learning_rate or 0.0
         warm = min(1.0, progress / 0.02 + 0.01)
-        return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+        return peak * warm * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
 @dataclass

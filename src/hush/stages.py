@@ -63,12 +63,12 @@ class Stages:
         network: nn.Module,
         images: Sequence[np.ndarray],
         loss: Callable[[Tensor, torch.Generator], Mapping[str, Tensor]],
-        **changes: Any,
+        pace: Mapping[str, Any] | None = None,
     ) -> dict[str, float]:
         """Train a network in place for a `share` of the schedule; its loss on parts held out.
 
-        `images` are ``(C, H, W)``, `loss` is of patches ``(B, C, h, w)``; `changes` are of the
-        schedule, for this stage.
+        `images` are ``(C, H, W)``, `loss` is of patches ``(B, C, h, w)``; `pace`, the batch and
+        learning rate where the schedule leaves them open.
         """
         from hush.training import train
 
@@ -77,8 +77,7 @@ class Stages:
             whole,
             budget=whole.budget and whole.budget * share,
             max_steps=whole.max_steps and max(1, round(whole.max_steps * share)),
-            **changes,
-        )
+        ).settled(**(pace or {}))
         training, held_out = hold_out(images, part.patch)
 
         def validate() -> Mapping[str, float]:

@@ -69,6 +69,7 @@ def train(
     losses that change on the way. Returns steps, seconds and the last validation figures. Ctrl-C
     saves and raises ``KeyboardInterrupt``.
     """
+    schedule = schedule.settled()
     saved = folder / "resume.safetensors" if folder else None
     pace = _Pace(schedule, saved, label if progress else None, advance, before_step)
     module = _Module(networks, patches, loss, schedule, validate, preview, folder)
@@ -161,7 +162,7 @@ class _Module(LightningModule):
         given = self._given
         rng = np.random.default_rng((given.schedule.seed, self.global_step))
         generator = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
-        x, indices = given.patches.draw(given.schedule.batch, rng)
+        x, indices = given.patches.draw(given.schedule.batch or 1, rng)
         x = x.to(self.device).contiguous(memory_format=torch.channels_last)
         parts = given.loss(x, indices, generator)
         total = torch.stack(list(parts.values())).sum()

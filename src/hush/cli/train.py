@@ -223,7 +223,8 @@ def _configured(o: Options) -> tuple[Denoiser, Schedule]:
     from hush.schedule import Schedule
 
     own = {f.name: f.default for f in fields(cls) if f.init}
-    training = {f.name: f.default for f in fields(Schedule) if f.name in TRAINING}
+    usual = Schedule(max_steps=1).settled()
+    training = {name: getattr(usual, name) for name in TRAINING}
     given: dict[str, Any] = {}
     for text in [*([] if o.steps is None else [f"steps={o.steps}"]), *o.set]:
         name, _, value = text.partition("=")

@@ -18,12 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from hush.learned import Learned, Network
+from hush.learned import BLIND_PACE, Learned, Network
 from hush.nets.lgbpn import LGBPN as Net
 
 
@@ -47,6 +47,7 @@ class LGBPN(Learned):
     name: ClassVar[str] = "lgbpn"
     summary: ClassVar[str] = "a network blind to a patch, for correlated noise too"
     citation: ClassVar[str] = "Wang et al., LG-BPN, CVPR 2023"
+    pace: ClassVar[Mapping[str, Any]] = BLIND_PACE
 
     def build(self, channels: int) -> Net:
         """See `Learned.build`."""

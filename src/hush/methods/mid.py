@@ -190,7 +190,8 @@ class MID(Denoiser):
         from hush.training import train
 
         if not corpus:  # a collected patch makes two states
-            schedule = dataclasses.replace(schedule, batch=-(-schedule.batch // 2))
+            schedule = schedule.settled()
+            schedule = dataclasses.replace(schedule, batch=-(-(schedule.batch or 1) // 2))
         self.networks_ = networks
         self.figures_ = train(
             networks,

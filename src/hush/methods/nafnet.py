@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from hush.collection import takes
 from hush.errors import HushError
-from hush.learned import Learned, Network
+from hush.learned import NAFNET_PACE, Learned, Network
 from hush.nets.nafnet import NAFNet as Net
 
 
@@ -43,6 +43,7 @@ class NAFNet(Learned):
     name: ClassVar[str] = "nafnet"
     summary: ClassVar[str] = "a network that learned clean images from noisy ones"
     citation: ClassVar[str] = "Chen et al., Simple Baselines for Image Restoration, ECCV 2022"
+    pace: ClassVar[Mapping[str, Any]] = NAFNET_PACE
     repeats: ClassVar[bool] = True
     pairs: ClassVar[bool] = True
 

@@ -19,12 +19,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from hush.learned import Learned, Network
+from hush.learned import BLIND_PACE, Learned, Network
 from hush.nets.puca import PUCA as Net
 
 
@@ -46,6 +46,7 @@ class PUCA(Learned):
     name: ClassVar[str] = "puca"
     summary: ClassVar[str] = "a U-shaped blind-spot network with channel attention"
     citation: ClassVar[str] = "Jang et al., PUCA, NeurIPS 2023"
+    pace: ClassVar[Mapping[str, Any]] = BLIND_PACE
 
     def build(self, channels: int) -> Net:
         """See `Learned.build`."""

@@ -61,6 +61,7 @@ from hush.noise.transfer import (
 )
 
 IMPULSES = 0.015  #: share of pixels from which on they are called noise
+BEYOND = 4.0  #: times a law's variance that a measured one is believed to differ, either way
 DARK = 3.0  #: signal, in units of σ, below which Rician noise differs enough from Gaussian
 
 
@@ -117,6 +118,17 @@ class Estimate:
         lags = 2 * share * half
         lags[radius, radius] = 1
         return lags
+
+    def variance(self, x: np.ndarray) -> np.ndarray:
+        """Variance of the noise at clean signal `x`: the family's law, and what the photon
+        transfer curve shows beyond it. Magnitudes of several MR coils, say, follow no law here.
+        """
+        law: np.ndarray = np.asarray(self.process.variance(x))
+        points = sorted((x, seen / law) for x, seen, law in self.curve if law > 0)
+        if not points:
+            return law
+        at, ratio = np.array(points).T
+        return law * np.interp(x, at, np.clip(ratio, 1 / BEYOND, BEYOND))
 
     @property
     def undecided(self) -> bool:

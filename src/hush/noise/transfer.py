@@ -112,7 +112,7 @@ class Bent:
         spread = math.sqrt(max(float(curve.at(last)), float(curve.law[0]), 0.0)) + 1e-15
         margin = 0.1 * (last - first) + spread
         self.x = x = np.linspace(first - margin, last + margin, 512)
-        variance = curve.at(x)
+        variance = np.maximum(curve.at(x), 0)  # a parabola may cross zero, and by far
         self.law = np.maximum(variance, SYSTEMATIC * max(variance.mean(), spread**2))
         self.mean, variance = bend(x, self.law)
         self.variance = np.maximum(variance, 1e-3 * self.law)

@@ -1,0 +1,85 @@
+"""Zero-filled Fourier space: found where it is, not found where it is not, and undone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+from skimage import data
+
+from hush.methods.diffdenoise import DiffDenoise
+from hush.metrics import psnr
+from hush.zerofill import FEWEST, acquired, resized
+
+
+def scan(size: tuple[int, int], sigma: float = 0.02, seed: int = 0) -> np.ndarray:
+    """The magnitude of a smooth object under complex noise, ``(1, H, W)``."""
+    rng = np.random.default_rng(seed)
+    rows, columns = (np.linspace(-1, 1, n) for n in size)
+    radius = np.hypot(rows[:, None], columns)
+    body = gaussian_filter((radius < 0.7) * (0.6 + 0.3 * np.cos(9 * radius)), 1.0)
+    noise = sigma * (rng.standard_normal(size) + 1j * rng.standard_normal(size))
+    return (body + noise).astype(np.complex64)[None]
+
+
+def filled(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Its Fourier components in the middle of a larger k-space of zeros, and the magnitude."""
+    k = np.fft.fftshift(np.fft.fft2(x[0]))
+    pad = [((m - n + 1) // 2, (m - n) // 2) for n, m in zip(k.shape, size, strict=True)]
+    gain = np.prod(size) / k.size
+    return np.abs(np.fft.ifft2(np.fft.ifftshift(np.pad(k, pad))))[None].astype(np.float32) * gain
+
+
+@pytest.mark.parametrize("own", [(256, 195), (181, 256), (199, 221), (160, 160)])
+def test_a_scan_tells_how_far_it_was_filled_up(own: tuple[int, int]) -> None:
+    found = acquired(filled(scan(own), (256, 256)))
+    for n, m in zip(own, found, strict=True):
+        assert n - 2 <= m <= n + 8 if n < 256 else m == 256
+
+
+@pytest.mark.parametrize("name", ["camera", "brick", "grass", "coins", "moon", "page", "text"])
+@pytest.mark.parametrize("sigma", [0.0, 0.05])
+def test_photographs_and_white_noise_were_not_filled_up(name: str, sigma: float) -> None:
+    x = getattr(data, name)()[None].astype(np.float32) / 255
+    x = x + sigma * np.random.default_rng(0).standard_normal(x.shape).astype(np.float32)
+    assert acquired(x) == x.shape[1:]
+    assert acquired(gaussian_filter(x, (0, 1.5, 1.5))) == x.shape[1:]  # falls, but has no step
+
+
+def test_what_cannot_be_told_stays_as_it_is() -> None:
+    for shape in ((1, FEWEST - 1, 40), (1, 1, 1), (1, 1, 300), (3, 128, 128)):
+        assert acquired(np.full(shape, 0.5, np.float32)) == shape[1:]
+    gone = np.full((1, 128, 128), np.nan, np.float32)
+    assert acquired(gone) == (128, 128)
+    assert resized(gone, (128, 128)) is gone
+
+
+def test_there_and_back_loses_only_what_was_filled() -> None:
+    small = np.abs(scan((200, 150), sigma=0)).astype(np.float32)
+    large = resized(small, (256, 256))
+    assert large.shape == (1, 256, 256)
+    assert large.dtype == np.float32
+    assert large.mean() == pytest.approx(small.mean(), rel=1e-3)
+    np.testing.assert_allclose(resized(large, (200, 150)), small, atol=2e-3)
+
+
+def test_diffdenoise_works_on_the_acquired_grid(
+    random_diffdenoise: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its networks see has as many pixels as were acquired; its answer, as the file has."""
+    model: DiffDenoise = random_diffdenoise(channels=1)  # type: ignore[operator]
+    shapes = []
+
+    def seen(self: DiffDenoise, x: np.ndarray) -> np.ndarray:
+        shapes.append(x.shape)
+        return 0.5 * x
+
+    monkeypatch.setattr(DiffDenoise, "_student", seen)
+    x = filled(scan((256, 195)), (256, 256))
+    y = model.restore(x).data
+    assert y.shape == x.shape
+    ((_, rows, columns),) = shapes
+    assert rows == 256
+    assert 193 <= columns <= 203
+    mean = x.mean()
+    assert psnr(y, mean + 0.5 * (x - mean)) > 40  # all but the noise that was spread beyond
