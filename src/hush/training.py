@@ -196,7 +196,10 @@ class _Module(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         s = self._given.schedule
         return torch.optim.AdamW(
-            self.parameters(), s.learning_rate, betas=(0.9, 0.999), weight_decay=s.weight_decay
+            self.parameters(),
+            s.learning_rate or 0.0,
+            betas=(0.9, 0.999),
+            weight_decay=s.weight_decay,
         )
 
 

@@ -410,8 +410,8 @@ class DiffDenoise(Denoiser):
         mirrorings, which err apart; of a student, on one grid of hidden pixels after the other."""
         if self.rounds == 1:
             mirrors: list[tuple[int, ...]] = [(), (1,), (2,), (1, 2)]
-            every = (np.flip(self._whole("blind-spot", np.flip(seen, m)), m) for m in mirrors)
-            mean: np.ndarray = sum(every) / np.float32(4)
+            every = [np.flip(self._whole("blind-spot", np.flip(seen, m)), m) for m in mirrors]
+            mean: np.ndarray = np.mean(every, axis=0)
             return mean
         out, x = np.empty_like(seen), torch.from_numpy(seen)[None]
         for row, column in itertools.product(range(_grid(self.blind)), repeat=2):
