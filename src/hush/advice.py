@@ -11,6 +11,7 @@ from hush.noise.estimation import Estimate
 from hush.noise.process import Process
 from hush.record import Record
 from hush.report import describe
+from hush.zerofill import acquired
 
 #: a given level this far from the estimated one is worth a warning
 MISMATCH = 1.3
@@ -54,6 +55,14 @@ def input_warnings(record: Record, given: Process | None, found: Estimate) -> li
         )
     elif found.sigma == 0 and not found.impulses:
         notes.append("No noise was found; denoising returns the image nearly unchanged.")
+    batch = record.to_batch()
+    plane = batch.floats(len(batch) // 2)
+    if (size := acquired(plane)) != plane.shape[1:]:
+        own, all_ = (" × ".join(map(str, s)) for s in (size, plane.shape[1:]))
+        notes.append(
+            f"Fourier space was filled up with zeros, as MR scanners do: {own} of {all_} pixels "
+            "were acquired. The noise is measured, and by MID and DiffDenoise taken off, there."
+        )
     if found.impulses:
         notes.append(
             f"{describe.share(found.impulses)} of the pixels hold replaced values (impulses). MID "

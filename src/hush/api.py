@@ -25,6 +25,7 @@ from hush.noise.small import estimate_any
 from hush.record import Batch, Record
 from hush.report import describe, residual_statistics
 from hush.report import warnings as residual_warnings
+from hush.zerofill import reduced
 
 #: told (what is being done, share of it that is done)
 Progress = Callable[[str, float], None]
@@ -342,7 +343,7 @@ def estimate_record(record: Record, most: int = 8) -> Estimate:
     """The noise of a record, from at most `most` planes spread evenly over it."""
     batch = record.to_batch()
     chosen = np.unique(np.linspace(0, len(batch) - 1, most).astype(int))
-    return estimate_any([batch.floats(int(i)) for i in chosen])
+    return estimate_any([reduced(batch.floats(int(i))) for i in chosen])
 
 
 def resolve_device(device: str) -> str:

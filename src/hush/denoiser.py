@@ -22,6 +22,7 @@ from hush.errors import HushError
 from hush.io.array import array_axes
 from hush.noise.processes import Process, parse
 from hush.record import Batch, Record
+from hush.zerofill import reduced, resized
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -227,6 +228,25 @@ def by_channels(
         noisiest,
         data=np.concatenate([p.data for p in parts]),
         spread=np.concatenate(spreads) if spreads else None,
+    )
+
+
+def as_acquired(
+    restore: Callable[[np.ndarray, Process | None, Advance | None], Restoration],
+    x: np.ndarray,
+    noise: Process | None,
+    advance: Advance | None,
+) -> Restoration:
+    """`restore` of what a scanner acquired of an image, and filled up as it was."""
+    smaller = reduced(x)
+    made = restore(smaller, noise, advance)
+    if smaller is x:
+        return made
+    untouched = np.array_equal(made.data, smaller)
+    return dataclasses.replace(
+        made,
+        data=x.copy() if untouched else resized(made.data, x.shape[1:]),
+        spread=None if made.spread is None else np.abs(resized(made.spread, x.shape[1:])),
     )
 
 

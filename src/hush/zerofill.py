@@ -34,6 +34,11 @@ def acquired(x: np.ndarray) -> tuple[int, int]:
     return _extent(power), _extent(power.T)
 
 
+def reduced(x: np.ndarray) -> np.ndarray:
+    """An image ``(C, H, W)`` on the grid that was acquired; mostly itself."""
+    return resized(x, acquired(x))
+
+
 def resized(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """``(C, H, W)`` on a grid of `size`, Fourier's components being cropped or zero-filled.
 

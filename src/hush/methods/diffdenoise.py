@@ -36,7 +36,6 @@ white noise is correlated.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +50,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hush.collection import check_channels, float_images, moments
-from hush.denoiser import Advance, Denoiser, Restoration, by_channels
+from hush.denoiser import Advance, Denoiser, Restoration, as_acquired, by_channels
 from hush.errors import HushError
 from hush.learned import BLIND_PACE, NAFNET_PACE, through
 from hush.nets.diffusion import DiffusionUNet
@@ -66,7 +65,7 @@ from hush.sampling import cosine_signal, ddim, symmetric_pair
 from hush.schedule import Schedule
 from hush.stages import Stages
 from hush.tiling import tiled
-from hush.zerofill import acquired, resized
+from hush.zerofill import reduced
 
 FEWEST = 4  #: images, or as many patches of one
 DRAWS = 8  #: pairs that a spread is taken over, where their number is not said
@@ -159,7 +158,7 @@ class DiffDenoise(Denoiser):
         """
         if given := [name for name, value in options.items() if value]:
             raise HushError(f"diffdenoise learns from noisy images alone, without {given[0]}")
-        images = [resized(x, acquired(x)) for x in float_images(data)]
+        images = [reduced(x) for x in float_images(data)]
         self.channels = self.channels or len(images[0])
         check_channels(images, self.channels)
         schedule = schedule or Schedule(budget=7200.0)
@@ -345,13 +344,8 @@ class DiffDenoise(Denoiser):
         if not moments(x)[1] or (noise is not None and not np.any(noise.variance(x))):
             # nothing but a constant, or no noise
             return Restoration(x.copy(), noise, spread=np.zeros_like(x) if self.draws else None)
-        size = acquired(x)
-        smaller = resized(x, size)
-        made = by_channels(self._restore, self.channels, smaller, noise, advance)
-        if smaller is x:
-            return made
-        spread = None if made.spread is None else np.abs(resized(made.spread, x.shape[1:]))
-        return dataclasses.replace(made, data=resized(made.data, x.shape[1:]), spread=spread)
+        ways = partial(by_channels, self._restore, self.channels)
+        return as_acquired(ways, x, noise, advance)
 
     def _restore(
         self, x: np.ndarray, noise: Process | None, advance: Advance | None

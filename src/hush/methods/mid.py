@@ -36,6 +36,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -45,7 +46,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hush.collection import check_channels, contact_sheet, float_images, hold_out, split, splits
-from hush.denoiser import Advance, Denoiser, Restoration, by_channels
+from hush.denoiser import Advance, Denoiser, Restoration, as_acquired, by_channels
 from hush.errors import HushError
 from hush.metrics import psnr
 from hush.nets.step import StepNet
@@ -60,6 +61,7 @@ from hush.record import full_range
 from hush.sampling import enlarged, halved, walk_down
 from hush.schedule import Patches, Schedule
 from hush.tiling import tiled, tiles
+from hush.zerofill import reduced
 
 _LEAST = 0.5  #: smallest noise added in noisy-only training, relative to the most
 _FLOOR = 0.5 / 255  # levels below half an 8-bit step are not told apart
@@ -146,6 +148,8 @@ class MID(Denoiser):
         if options:
             raise TypeError(f"MID.fit has no option {', '.join(options)}")
         images = float_images(data)
+        if not corpus:
+            images = [reduced(x) for x in images]
         self.channels = self.channels or images[0].shape[0]
         check_channels(images, self.channels)
         schedule = schedule or Schedule(budget=600.0)
@@ -223,6 +227,7 @@ class MID(Denoiser):
         error, the model comes back as it was. Images with correlated noise are left out.
         """
         assert self.networks_ is not None
+        images = [reduced(x) for x in images]
         images = [x for x in images if splits(x)]  # a judge needs a part of its own
         # Added noise of independent pixels has not the law of noise that spans pixels: there the
         # identity fails, and with it the score that is to judge.
@@ -336,7 +341,8 @@ class MID(Denoiser):
         """Walk down from the estimated (or given) level; see `Denoiser.restore`."""
         if self.networks_ is None:
             raise HushError("this MID has not been trained; call fit, or hush.load a model")
-        return by_channels(self._restore, self.channels, x, noise, advance)
+        ways = partial(by_channels, self._restore, self.channels)
+        return as_acquired(ways, x, noise, advance)
 
     def _restore(
         self, x: np.ndarray, noise: Process | None, advance: Advance | None
