@@ -38,6 +38,29 @@ class BlindConv(nn.Conv2d):
         return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding)
 
 
+class BlindMean(nn.Module):
+    """What lies around each pixel's blind spot, weighted by a Gaussian: ``(B, C, H, W)`` to the same.
+
+    Beyond the border there is nothing. blind : side of the square that is not seen; odd.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, blind: int) -> None:
+        super().__init__()
+        at = torch.arange(-blind, blind + 1)
+        line = torch.exp(-0.5 * (at / max(1.0, blind / 3)) ** 2)
+        hidden = (at.abs() <= blind // 2).float()
+        kernel = torch.outer(line, line) * (1 - torch.outer(hidden, hidden))
+        self.register_buffer("kernel", kernel[None, None], persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        reach, channels = self.kernel.shape[-1] // 2, x.shape[1]
+        seen = F.conv2d(torch.ones_like(x[:1, :1]), self.kernel.to(x), padding=reach)
+        kernel = self.kernel.to(x).expand(channels, -1, -1, -1)
+        return F.conv2d(x, kernel, padding=reach, groups=channels) / seen.clamp(min=1e-6)
+
+
 def to_phases(x: Tensor, step: int) -> Tensor:
     """``(B, C, H, W)`` to ``(B·step², C, ⌈H/step⌉, ⌈W/step⌉)``, zeros where rows are missing."""
     height, width = x.shape[-2:]

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hush.errors import HushError
-from hush.nets.blindspot import BlindConv, from_phases, to_phases
+from hush.nets.blindspot import BlindConv, BlindMean, from_phases, to_phases
 from hush.nets.nafnet import LayerNorm2d
 from hush.nets.pooled import Pool, PooledNet
 
@@ -120,9 +120,12 @@ class LGBPN(PooledNet):
         self.distant = nn.ModuleList(
             DilatedTransformerBlock(width, heads) for _ in range(blocks[1])
         )
+        self.around = BlindMean(blind)
         self.fuse = nn.Sequential(
             nn.Conv2d(2 * width, width, 1), nn.GELU(), nn.Conv2d(width, channels, 1)
         )
+        for last in self.fuse[-1].parameters():
+            nn.init.zeros_(last)
 
     @property
     def multiple(self) -> int:
@@ -152,7 +155,7 @@ class LGBPN(PooledNet):
             far = block(far, pool)
         branches = zip((near, far), self.steps, strict=True)
         h = torch.cat([from_phases(b, step, x.shape[-2:]) for b, step in branches], 1)
-        return self.fuse(h), pool.seen
+        return self.around(x) + self.fuse(h), pool.seen
 
 
 def _spreading(inputs: int, outputs: int) -> nn.Sequential:
