@@ -64,24 +64,36 @@ def _noise_spectrum(autocorrelation: np.ndarray) -> np.ndarray:
 
 
 def _wiener(residual: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """What is not noise in a residual ``(H, W)`` whose noise has variance 1."""
-    height, width = residual.shape
-    step = SIDE // 2
-    pad = [(SIDE, SIDE + -n % step) for n in residual.shape]
-    x = np.pad(residual, pad, mode="symmetric")
-    shape = np.outer(_window(), _window())
-    windows = np.lib.stride_tricks.sliding_window_view(x, (SIDE, SIDE))[::step, ::step] * shape
-    spectra = fft2(windows)
-    power = np.abs(spectra) ** 2
-    power = uniform_filter(power, (_SPACE, _SPACE, 1, 1), mode="nearest")
+    """What is not noise in a residual ``(H, W)`` whose noise has variance 1.
+
+    Twice, as in BM3D: what the first pass finds tells S_{x−μ} of the second, window by window.
+    """
+    spectra = _spectra(residual)
+    power = uniform_filter(np.abs(spectra) ** 2, (_SPACE, _SPACE, 1, 1), mode="nearest")
     power = uniform_filter(power, (1, 1, _FREQUENCY, _FREQUENCY), mode="wrap")
     gain = np.clip(1 - _CHANCE * noise / np.maximum(power, 1e-20), 0, 1)
-    kept = ifft2(spectra * gain).real * shape
-    out = np.zeros_like(x)
+    first = np.abs(_spectra(_overlaid(spectra * gain, residual.shape))) ** 2
+    return _overlaid(spectra * (first / np.maximum(first + noise, 1e-20)), residual.shape)
+
+
+def _spectra(x: np.ndarray) -> np.ndarray:
+    """Of all windows of ``(H, W)``, beyond whose border it is mirrored: ``(m, n, SIDE, SIDE)``."""
+    step = SIDE // 2
+    x = np.pad(x, [(SIDE, SIDE + -n % step) for n in x.shape], mode="symmetric")
+    windows = np.lib.stride_tricks.sliding_window_view(x, (SIDE, SIDE))[::step, ::step]
+    result: np.ndarray = fft2(windows * np.outer(_window(), _window()))
+    return result
+
+
+def _overlaid(spectra: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """The image ``(H, W)`` of that size that such spectra are of."""
+    step = SIDE // 2
+    parts = ifft2(spectra).real * np.outer(_window(), _window())
+    out = np.zeros([(n + 1) * step for n in parts.shape[:2]], np.float32)
     for i in (0, 1):
         for j in (0, 1):  # every second window, each way: they do not overlap
-            part = kept[i::2, j::2]
+            part = parts[i::2, j::2]
             rows, columns = part.shape[0] * SIDE, part.shape[1] * SIDE
             whole = part.transpose(0, 2, 1, 3).reshape(rows, columns)
             out[i * step : i * step + rows, j * step : j * step + columns] += whole
-    return out[SIDE : SIDE + height, SIDE : SIDE + width]
+    return out[SIDE : SIDE + size[0], SIDE : SIDE + size[1]]

@@ -39,7 +39,7 @@ class BlindConv(nn.Conv2d):
 
 
 class BlindMean(nn.Module):
-    """What lies around each pixel's blind spot, weighted by a Gaussian: ``(B, C, H, W)`` to the same.
+    """Means around each pixel's blind spot, weighted by a Gaussian: ``(B, C, H, W)`` to the same.
 
     Beyond the border there is nothing. blind : side of the square that is not seen; odd.
     """
