@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from skimage.data import camera
 from torch import Tensor, nn
 
 import hush
@@ -25,6 +26,7 @@ from hush.errors import HushError
 from hush.methods.diffdenoise import DiffDenoise
 from hush.nets.lgbpn import LGBPN
 from hush.nets.puca import PUCA
+from hush.noise.processes import parse
 from hush.record import Batch
 from hush.schedule import Schedule
 from hush.stages import Stages
@@ -395,3 +397,15 @@ def test_killed_at_any_point_it_resumes_to_the_same_model(tmp_path: Path) -> Non
     whole, killed = (load_file(tmp_path / f"{n}.safetensors") for n in ("whole", "killed"))
     assert all(torch.equal(whole[name], killed[name]) for name in whole), points
     assert not list(left.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("noise", "blind"),
+    [("gaussian:12/255", 1), ("poisson:60", 1)]
+    + [(f"correlated:gaussian:12/255,{width}", side) for width, side in ((0.6, 5), (1.2, 9))],
+)
+def test_the_blind_spot_is_as_wide_as_the_noise(noise: str, blind: int) -> None:
+    scene = camera()[:, :384].astype(np.float32).reshape(2, 1, 256, 384) / 255
+    clean = torch.from_numpy(scene)
+    noisy = parse(noise).sample(clean, torch.Generator().manual_seed(0)).numpy()
+    assert module._blind(module.estimate_any(list(noisy))) == blind

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hush.nets.blindspot import BlindConv, from_phases, to_phases
+from hush.nets.blindspot import BlindConv, BlindMean, from_phases, to_phases
 from hush.nets.lgbpn import LGBPN
 from hush.nets.pooled import PooledNet
 from hush.nets.puca import PUCA
@@ -219,3 +219,25 @@ def test_it_learns_to_predict_the_pixel_it_does_not_see(
     with torch.inference_mode():
         error = float(F.mse_loss(net(x), x))
     assert 0.2**2 < error < 0.8 * float(x.var())
+
+
+@pytest.mark.parametrize("blind", [1, 5, 9])
+def test_the_mean_around_a_blind_spot(blind: int) -> None:
+    """Constants stay, to the border; slopes do inside; nothing of the blind spot is seen."""
+    mean = BlindMean(blind)
+    flat = torch.full((2, 3, 40, 37), 0.7)
+    torch.testing.assert_close(mean(flat), flat)
+    slope = torch.arange(40.0).expand(1, 1, 40, 40)
+    inner = slice(blind, -blind)
+    torch.testing.assert_close(mean(slope)[..., inner, inner], slope[..., inner, inner])
+    impulse = torch.zeros(1, 1, 41, 41)
+    impulse[..., 20, 20] = 1
+    seen = mean(impulse)[0, 0]
+    near = slice(20 - blind // 2, 21 + blind // 2)
+    assert seen[near, near].abs().max() == 0
+    assert seen.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_lgbpn_begins_as_that_mean() -> None:
+    x = torch.rand(1, 2, 30, 33)
+    torch.testing.assert_close(LGBPN(2, 5)(x), BlindMean(5)(x))

@@ -73,6 +73,7 @@ LEAKS = 0.5  #: correlation from which on the samples are said to carry the inpu
 OUTPUTS = ("student", "pair", "single", "two-random", "condition", "oracle", "posterior")
 TEACHERS = ("posterior", "pair", "single")
 _SIGNAL = cosine_signal()
+_WIDE = 0.8  #: of a kernel's width in pixels, from which on a blind spot of 5 is too small
 _POOLED = 64  #: images whose noise is measured together
 #: what each stage gets of the schedule; what follows the first one, of a round's share
 _BLIND, _DIFFUSION, _SAMPLING, _STUDENT = 0.4, 0.15, 0.15, 0.3
@@ -84,7 +85,7 @@ class DiffDenoise(Denoiser):
 
     channels : image channels the networks see; taken from the data when fitting.
     blind : side of the blind spot: 1 for independent noise (PUCA), 5 or 9 for noise correlated
-        by a kernel of σ 0.5 or 1.2 (LG-BPN).
+        by a kernel of σ 0.5 or 1.2 (LG-BPN); measured in the data when fitting.
     steps : DDIM steps of each sample.
     rounds : times that the diffusion is learned, from the second on with the student for its
         condition; when denoising, the round whose networks are used.
@@ -102,7 +103,7 @@ class DiffDenoise(Denoiser):
     """
 
     channels: int | None = None
-    blind: int = 1
+    blind: int | None = None
     steps: int = 20
     rounds: int = 1
     teacher: str = "posterior"
@@ -128,7 +129,7 @@ class DiffDenoise(Denoiser):
             raise HushError(f"the output is one of {', '.join(OUTPUTS)}, not '{self.output}'")
         if self.teacher not in TEACHERS:
             raise HushError(f"the teacher is one of {', '.join(TEACHERS)}, not '{self.teacher}'")
-        if self.blind not in (1, 5, 9):
+        if self.blind not in (None, 1, 5, 9):
             raise HushError(f"the blind spot is 1, 5 or 9 pixels wide, not {self.blind}")
         if not 1 <= self.rounds <= 9:
             raise HushError(f"there can be 1 to 9 rounds, not {self.rounds}")
@@ -168,6 +169,7 @@ class DiffDenoise(Denoiser):
                 f"{len(images)} images of {area} pixels are too few to learn from; give at least "
                 f"{FEWEST}, or one of {least} pixels"
             )
+        self.blind = self.blind or _blind(estimate_any(images[:_POOLED]))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(schedule.seed)
             networks = self.networks_ = self._build(range(1, self.rounds + 1))
@@ -257,9 +259,8 @@ class DiffDenoise(Denoiser):
 
     def _build(self, rounds: Sequence[int]) -> nn.ModuleDict:
         assert self.channels is not None
-        spot = (
-            PUCA(self.channels, width=24) if self.blind == 1 else LGBPN(self.channels, self.blind)
-        )
+        wide = self.blind or 1
+        spot = PUCA(self.channels, width=24) if wide == 1 else LGBPN(self.channels, wide)
         networks: dict[str, nn.Module] = {"blind-spot": spot}
         for number in rounds:
             networks[f"diffusion-{number}"] = DiffusionUNet(self.channels)
@@ -276,9 +277,11 @@ class DiffDenoise(Denoiser):
         if self.naive:
             scored, filled = torch.ones_like(x[:1, :1]), x
         else:
-            corner = torch.randint(_grid(self.blind), (2,), generator=generator, device=x.device)
+            corner = torch.randint(
+                _grid(self.blind or 1), (2,), generator=generator, device=x.device
+            )
             row, column = corner.tolist()
-            scored, filled = _hidden(x, self.blind, row, column)
+            scored, filled = _hidden(x, self.blind or 1, row, column)
         with torch.no_grad():
             condition = guide.to(x.device)(filled).float()
         return scored.expand_as(x), condition, (x - condition) / scale
@@ -408,8 +411,8 @@ class DiffDenoise(Denoiser):
             mean: np.ndarray = np.mean(every, axis=0)
             return mean
         out, x = np.empty_like(seen), torch.from_numpy(seen)[None]
-        for row, column in itertools.product(range(_grid(self.blind)), repeat=2):
-            scored, filled = _hidden(x, self.blind, row, column)
+        for row, column in itertools.product(range(_grid(self.blind or 1)), repeat=2):
+            scored, filled = _hidden(x, self.blind or 1, row, column)
             at = scored[0, 0].numpy() > 0
             out[:, at] = self._whole(f"student-{self.rounds - 1}", filled[0].numpy())[:, at]
         return out
@@ -562,6 +565,11 @@ def _standard(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
 def _deviation(residual: np.ndarray) -> float:
     """s: the residual's root mean square, never zero."""
     return float(np.sqrt(np.mean(residual**2, dtype=np.float64))) or 1.0
+
+
+def _blind(found: Estimate) -> int:
+    """The side of a blind spot that covers such noise."""
+    return 1 if not found.correlated else 5 if found.kernel_width < _WIDE else 9
 
 
 def _laws(images: Sequence[np.ndarray]) -> list[Estimate]:
