@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage import data
 
@@ -114,3 +117,11 @@ def test_what_needs_no_denoising_comes_back_as_it_was() -> None:
     np.testing.assert_array_equal(
         hush.load(WEIGHTS / "mid-gray.safetensors").restore(x, Gaussian(sigma=0.0)).data, x
     )
+
+
+@pytest.mark.parametrize("quality", [20, 50, 90])
+def test_jpeg_is_not_taken_for_zero_filling(quality: int) -> None:
+    file = io.BytesIO()
+    Image.fromarray(data.camera()).save(file, "JPEG", quality=quality)
+    x = np.asarray(Image.open(file), np.float32)[None] / 255
+    assert acquired(x) == x.shape[1:]
