@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 import hush.training
 from hush.errors import HushError
+from hush.methods import get
 from hush.methods.mid import MID
 from hush.schedule import Patches, Schedule
 from hush.training import train
@@ -289,6 +290,26 @@ def test_progress_is_told_as_a_share() -> None:
 def test_a_schedule_needs_one_positive_length(options: dict[str, Any]) -> None:
     with pytest.raises(HushError, match="training"):
         Schedule(**options)
+
+
+def test_what_a_schedule_leaves_open_is_the_methods_to_choose(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By default each its own; what is given is kept."""
+    seen = []
+
+    def stop(networks: nn.Module, patches: Patches, loss: Any, schedule: Schedule, **_: Any) -> Any:
+        seen.append((schedule.batch, schedule.learning_rate))
+        return {}
+
+    monkeypatch.setattr("hush.training.train", stop)
+    image = np.random.default_rng(0).random((64, 64), dtype=np.float32)
+    for method in ("puca", "noise2self"):
+        for given in ({}, {"batch": 3}, {"learning_rate": 1e-4}):
+            schedule = Schedule(max_steps=1, patch=16, **given)
+            get(method)().fit([image] * 4, schedule=schedule, device="cpu")
+    puca = [(8, 2e-3), (3, 2e-3), (8, 1e-4)]
+    assert seen == [*puca, (16, 1e-3), (3, 1e-3), (16, 1e-4)]
 
 
 # -- patches ------------------------------------------------------------------------------
