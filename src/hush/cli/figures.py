@@ -134,7 +134,7 @@ def compare(
     "--where",
     multiple=True,
     metavar="KEY=PATTERN",
-    help="Only cases with this setting, such as noise=gaussian; may be repeated.",
+    help="Only cases with this setting, as noise=gaussian, or with KEY= none; may be repeated.",
 )
 @click.option("--model", type=click.Path(path_type=Path), help="A model instead of those shipped.")
 @click.option(
@@ -175,7 +175,7 @@ def study(
 
     use_threads(threads)
     settings = dict(w.partition("=")[::2] for w in where)
-    if not all(settings.values()):
+    if not all(w.find("=") > 0 for w in where):
         raise click.BadParameter("write KEY=PATTERN, such as noise=gaussian", param_hint="--where")
     if budget == 0:
         raise click.BadParameter("some time is needed", param_hint="--budget")
