@@ -55,8 +55,8 @@ def input_warnings(record: Record, given: Process | None, found: Estimate) -> li
         )
     elif found.sigma == 0 and not found.impulses:
         notes.append("No noise was found; denoising returns the image nearly unchanged.")
-    batch = record.to_batch()
-    plane = batch.floats(len(batch) // 2)
+    planes = record.to_batch().data
+    plane = planes[len(planes) // 2]
     if (size := acquired(plane)) != plane.shape[1:]:
         own, all_ = (" × ".join(map(str, s)) for s in (size, plane.shape[1:]))
         notes.append(

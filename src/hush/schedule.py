@@ -53,7 +53,8 @@ class Schedule:
 
     def rate(self, progress: float) -> float:
         """Learning rate at `progress` in [0, 1]."""
-        peak = self.settled().learning_rate or 0.0
+        peak = self.settled().learning_rate
+        assert peak is not None
         warm = min(1.0, progress / 0.02 + 0.01)
         return peak * warm * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 

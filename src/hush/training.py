@@ -197,7 +197,7 @@ class _Module(LightningModule):
         s = self._given.schedule
         return torch.optim.AdamW(
             self.parameters(),
-            s.learning_rate or 0.0,
+            s.rate(0),
             betas=(0.9, 0.999),
             weight_decay=s.weight_decay,
         )

@@ -32,7 +32,6 @@ data, comes from `hush.noise.estimation`; so does the level to start from, by de
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -194,8 +193,7 @@ class MID(Denoiser):
         from hush.training import train
 
         if not corpus:  # a collected patch makes two states
-            schedule = schedule.settled()
-            schedule = dataclasses.replace(schedule, batch=-(-(schedule.batch or 1) // 2))
+            schedule = schedule.settled(batch=8)
         self.networks_ = networks
         self.figures_ = train(
             networks,
@@ -341,8 +339,8 @@ class MID(Denoiser):
         """Walk down from the estimated (or given) level; see `Denoiser.restore`."""
         if self.networks_ is None:
             raise HushError("this MID has not been trained; call fit, or hush.load a model")
-        ways = partial(by_channels, self._restore, self.channels)
-        return as_acquired(ways, x, noise, advance)
+        restore = partial(by_channels, self._restore, self.channels)
+        return as_acquired(restore, x, noise, advance)
 
     def _restore(
         self, x: np.ndarray, noise: Process | None, advance: Advance | None

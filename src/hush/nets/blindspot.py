@@ -38,6 +38,13 @@ class BlindConv(nn.Conv2d):
         return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding)
 
 
+def bell(blind: int) -> Tensor:
+    """Gaussian weights of pixels up to `blind` away, ``(2·blind + 1,)``: from the corner of a blind
+    spot of that side, as far as out of it."""
+    at = torch.arange(-blind, blind + 1)
+    return torch.exp(-0.5 * (at / max(1.0, blind / 3)) ** 2)
+
+
 class BlindMean(nn.Module):
     """Means around each pixel's blind spot, weighted by a Gaussian: ``(B, C, H, W)`` to the same.
 
@@ -49,9 +56,8 @@ class BlindMean(nn.Module):
     def __init__(self, blind: int) -> None:
         super().__init__()
         at = torch.arange(-blind, blind + 1)
-        line = torch.exp(-0.5 * (at / max(1.0, blind / 3)) ** 2)
         hidden = (at.abs() <= blind // 2).float()
-        kernel = torch.outer(line, line) * (1 - torch.outer(hidden, hidden))
+        kernel = torch.outer(bell(blind), bell(blind)) * (1 - torch.outer(hidden, hidden))
         self.register_buffer("kernel", kernel[None, None], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
