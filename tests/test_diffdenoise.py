@@ -26,7 +26,8 @@ from hush.errors import HushError
 from hush.methods.diffdenoise import DiffDenoise
 from hush.nets.lgbpn import LGBPN
 from hush.nets.puca import PUCA
-from hush.noise.processes import parse
+from hush.noise.correlated import Correlated
+from hush.noise.processes import Gaussian, parse
 from hush.record import Batch
 from hush.schedule import Schedule
 from hush.stages import Stages
@@ -254,7 +255,7 @@ def test_interrupted_in_any_stage_it_ends_the_same(tmp_path: Path, monkeypatch: 
 
     whole = weights(fit(None))
     assert {name.split(".")[0] for name in whole} == {"student-1"}
-    for at in ("_blind_loss", "_posterior", "_student_loss"):
+    for at in ("_blind_loss", "_posterior", "_student_loss", "_refined_loss"):
         holder: Any = DiffDenoise if at == "_posterior" else module
         original, calls = getattr(holder, at), [0]
 
@@ -365,6 +366,50 @@ def test_the_loss_is_a_mean_over_what_is_scored(model: DiffDenoise) -> None:
         assert float(loss["diffusion_loss"]) == pytest.approx(np.sqrt(2 / np.pi), abs=0.06)
 
 
+@pytest.mark.parametrize("width", [None, 0.8])
+def test_noisy_images_teach_what_clean_ones_would(width: float | None) -> None:
+    """Of signal s and noise n, both white or both of one colour, the gain that is best for
+    s + n + z is Var s / Var(s + n + z), though no network ever sees s."""
+    lags = torch.zeros(7, 7)
+    lags[3, 3] = 1
+    if width:
+        lags = torch.from_numpy(Correlated(Gaussian(sigma=1), width).autocorrelation(7)).float()
+    generator = torch.Generator().manual_seed(0)
+    signal, noise = (
+        level * module._coloured(torch.randn(8, 1, 96, 96, generator=generator), lags)
+        for level in (2, 0.7)
+    )
+    both = torch.cat([signal + noise, torch.full_like(noise, 0.7)], 1)
+
+    class Gain(nn.Module):
+        def __init__(self, gain: float) -> None:
+            super().__init__()
+            self.gain = gain
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.gain * x
+
+    def loss(gain: float) -> float:
+        draws = torch.Generator().manual_seed(1)
+        return float(module._refined_loss(Gain(gain), lags, both, draws)["refined_loss"])
+
+    below, at, above = map(loss, (0.0, 0.5, 1.0))
+    best = 0.25 * (3 * below - 4 * at + above) / (below - 2 * at + above)  # of the parabola
+    assert best == pytest.approx(4 / (4 + 2 * 0.49), abs=0.01)
+
+
+def test_noise_of_a_given_colour() -> None:
+    lags = Correlated(Gaussian(sigma=1), 1.0).autocorrelation(7)
+    white = torch.randn(400, 1, 32, 40, generator=torch.Generator().manual_seed(0))
+    x = module._coloured(white, torch.from_numpy(lags).float())
+    for row, column in ((0, 0), (0, 1), (2, 0), (1, -3), (5, 6)):
+        found = float((x * x.roll((row, column), (2, 3))).mean())
+        assert found == pytest.approx(lags[7 + row, 7 + column], abs=0.01)
+    alone = torch.zeros(3, 3)
+    alone[1, 1] = 1
+    assert torch.allclose(module._coloured(white, alone), white, atol=1e-5)
+
+
 def test_killed_at_any_point_it_resumes_to_the_same_model(tmp_path: Path) -> None:
     """`hush train`, killed as soon as some file of a stage is there, and once more."""
     folder, places = tmp_path / "noisy", [p for p in sys.path if p]
@@ -381,7 +426,7 @@ def test_killed_at_any_point_it_resumes_to_the_same_model(tmp_path: Path) -> Non
 
     assert train("whole.safetensors").wait() == 0
     left = tmp_path / "killed.safetensors.training"
-    stages = "blind-spot", "diffusion-1", "pairs-1-0001", "student-1"
+    stages = "blind-spot", "diffusion-1", "pairs-1-0001", "student-1", "refined-1"
     points = random.sample(stages, 2)
     for number, point in enumerate(sorted(points, key=stages.index)):
         run = train("killed.safetensors", *["--resume"] * number)

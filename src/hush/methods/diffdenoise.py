@@ -27,7 +27,10 @@ schedule falls to 5e-5. Eq. 2 is taken of v, that is, at each time weighed by 1/
 
 *The centre pixel.* No blind spot uses the pixel it answers for. With the noise's law measured
 (`hush.noise.estimation`), what the pair missed is filtered out of x' − x̂ (`hush.posterior`): an
-estimate of E[x | x'] that the student learns in the pair's place.
+estimate of E[x | x'] that the student learns in the pair's place. What is wrong with that, the
+student learns, too. So in the end it learns from the noisy images alone: with further noise z of
+the law that was measured, x' + z and x' − z err independently (Pang et al., Recorrupted-to-
+Recorrupted, CVPR 2021), and one is as good as a clean target for the other.
 
 *Units.* Networks see images of mean 0 and deviation 1, on the grid that was acquired: where a
 scanner filled k-space up with zeros, this is taken back (`hush.zerofill`), as on the larger grid
@@ -47,12 +50,14 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import uniform_filter
 from torch import Tensor, nn
 
 from hush.collection import check_channels, float_images, moments
 from hush.denoiser import Advance, Denoiser, Restoration, as_acquired, by_channels
 from hush.errors import HushError
 from hush.learned import BLIND_PACE, NAFNET_PACE, through
+from hush.nets.blindspot import bell
 from hush.nets.diffusion import DiffusionUNet
 from hush.nets.lgbpn import LGBPN
 from hush.nets.nafnet import NAFNet
@@ -76,7 +81,7 @@ _SIGNAL = cosine_signal()
 _WIDE = 0.8  #: of a kernel's width in pixels, from which on a blind spot of 5 is too small
 _POOLED = 64  #: images whose noise is measured together
 #: what each stage gets of the schedule; what follows the first one, of a round's share
-_BLIND, _DIFFUSION, _SAMPLING, _STUDENT = 0.4, 0.15, 0.15, 0.3
+_BLIND, _DIFFUSION, _SAMPLING, _STUDENT, _REFINED = 0.35, 0.12, 0.13, 0.12, 0.28
 
 
 @dataclass
@@ -169,7 +174,8 @@ class DiffDenoise(Denoiser):
                 f"{len(images)} images of {area} pixels are too few to learn from; give at least "
                 f"{FEWEST}, or one of {least} pixels"
             )
-        self.blind = self.blind or _blind(estimate_any(images[:_POOLED]))
+        found = estimate_any(images[:_POOLED])
+        self.blind = self.blind or _blind(found)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(schedule.seed)
             networks = self.networks_ = self._build(range(1, self.rounds + 1))
@@ -182,7 +188,7 @@ class DiffDenoise(Denoiser):
         loss = partial(_blind_loss, spot)
         stages.train("blind-spot", _BLIND, spot, seen, loss, BLIND_PACE)
         for number in range(1, self.rounds + 1):
-            last = self._round(number, stages, images, seen, place)
+            last = self._round(number, stages, images, seen, found, place)
         self.figures_ = {**stages.spent, **last, "leak": round(self.leak_, 3)}
         if not self.keep:
             student = f"student-{self.rounds}"
@@ -195,6 +201,7 @@ class DiffDenoise(Denoiser):
         stages: Stages,
         images: Sequence[np.ndarray],
         seen: Sequence[np.ndarray],
+        found: Estimate,
         place: str,
     ) -> dict[str, float]:
         """Diffusion, pairs and student of one round, and the student's figures."""
@@ -229,7 +236,7 @@ class DiffDenoise(Denoiser):
             )
 
         self.to(place)
-        levels = _laws([_crop(x, side, np.random.default_rng(seed)) for x in images])
+        levels = _laws(images, found)
         self.leak_ = self._leaks(now, images, seen, levels)
         ways = {"posterior": now._posterior, "pair": now._pair_of, "single": now._single_of}
         teach = ways[self.teacher]
@@ -248,13 +255,24 @@ class DiffDenoise(Denoiser):
         student = networks[f"student-{number}"]
         if number > 1:
             student.load_state_dict(guide.state_dict())
-        return stages.train(
+        refined = self.teacher == "posterior"  # the paper's teachers teach all the time
+        figures = stages.train(
             f"student-{tag}",
-            _STUDENT / self.rounds,
+            (_STUDENT if refined else _STUDENT + _REFINED) / self.rounds,
             student,
             lessons,
             partial(_student_loss, student),
             NAFNET_PACE,
+        )
+        if not refined:
+            return figures
+        noisy = [
+            np.concatenate([x, _noise_of(y, law) / _moments(y)[1]])
+            for x, y, law in zip(seen, images, levels, strict=True)
+        ]
+        loss = partial(_refined_loss, student, torch.from_numpy(found.lags(15)).float())
+        return stages.train(
+            f"refined-{number}", _REFINED / self.rounds, student, noisy, loss, NAFNET_PACE
         )
 
     def _build(self, rounds: Sequence[int]) -> nn.ModuleDict:
@@ -347,8 +365,8 @@ class DiffDenoise(Denoiser):
         if not moments(x)[1] or (noise is not None and not np.any(noise.variance(x))):
             # nothing but a constant, or no noise
             return Restoration(x.copy(), noise, spread=np.zeros_like(x) if self.draws else None)
-        ways = partial(by_channels, self._restore, self.channels)
-        return as_acquired(ways, x, noise, advance)
+        restore = partial(by_channels, self._restore, self.channels)
+        return as_acquired(restore, x, noise, advance)
 
     def _restore(
         self, x: np.ndarray, noise: Process | None, advance: Advance | None
@@ -572,15 +590,20 @@ def _blind(found: Estimate) -> int:
     return 1 if not found.correlated else 5 if found.kernel_width < _WIDE else 9
 
 
-def _laws(images: Sequence[np.ndarray]) -> list[Estimate]:
+def _laws(images: Sequence[np.ndarray], pooled: Estimate) -> list[Estimate]:
     """The noise of each image: that of all together, which one alone tells less surely, but for
     images whose own level is more than twice or less than half of what it says of them."""
-    pooled = estimate_any(images[:_POOLED])
     laws = []
     for x in images:
         own, expected = estimate_any(x), math.sqrt(float(np.mean(pooled.variance(x))))
         laws.append(pooled if expected / 2 <= own.sigma <= 2 * expected else own)
     return laws
+
+
+def _noise_of(x: np.ndarray, law: Estimate) -> np.ndarray:
+    """The noise's deviation in each pixel of ``(C, H, W)``, of local means for the signal."""
+    variance = np.asarray(law.variance(uniform_filter(x, (0, 5, 5))))
+    return np.sqrt(variance, dtype=np.float32)
 
 
 def _crop(x: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
@@ -603,6 +626,27 @@ def _student_loss(network: nn.Module, both: Tensor, _: torch.Generator) -> Mappi
     return {"student_loss": (network(x).float() - target).abs().mean()}
 
 
+def _refined_loss(
+    network: nn.Module, lags: Tensor, both: Tensor, generator: torch.Generator
+) -> Mapping[str, Tensor]:
+    """Of x' + z, what x' − z says. The square is least at E[x | x' + z]."""
+    x, deviation = both.chunk(2, 1)
+    z = torch.randn(x.shape, generator=generator, device=x.device)
+    z = deviation * _coloured(z, lags.to(x.device))
+    error = network(x + z).float() - (x - z)
+    return {"refined_loss": error.square().mean()}
+
+
+def _coloured(white: Tensor, lags: Tensor) -> Tensor:
+    """White noise ``(B, C, H, W)`` given this autocorrelation ``(2R + 1, 2R + 1)``, on a torus."""
+    size, radius = white.shape[-2:], len(lags) // 2
+    at = torch.arange(-radius, radius + 1, device=lags.device)
+    where = (at[:, None] % size[0]) * size[1] + at % size[1]
+    around = lags.new_zeros(size.numel()).index_add(0, where.flatten(), lags.flatten())
+    power = torch.fft.rfft2(around.view(size)).real.clamp(min=0)
+    return torch.fft.irfft2(torch.fft.rfft2(white) * power.sqrt(), s=size)
+
+
 def _grid(blind: int) -> int:
     """Pixels from one scored pixel to the next: wider than the blind spot."""
     return 4 if blind == 1 else blind + 3
@@ -620,17 +664,12 @@ def _hidden(x: Tensor, blind: int, row: int, column: int) -> tuple[Tensor, Tenso
     return scored, torch.where(there > 0, x, total / weight.clamp(min=1e-6))
 
 
-def _blurred(x: Tensor, reach: int) -> Tensor:
+def _blurred(x: Tensor, blind: int) -> Tensor:
     """Sums weighted by a Gaussian, as far as from an image's corner out of a blind spot there."""
     channels = x.shape[1]
-    at = torch.arange(-reach, reach + 1, device=x.device, dtype=x.dtype)
-    line = torch.exp(-0.5 * (at / max(1.0, reach / 3)) ** 2)
-    rows = F.conv2d(
-        x, line.view(1, 1, -1, 1).expand(channels, 1, -1, 1), padding=(reach, 0), groups=channels
-    )
-    return F.conv2d(
-        rows, line.view(1, 1, 1, -1).expand(channels, 1, 1, -1), padding=(0, reach), groups=channels
-    )
+    line = bell(blind).to(x).expand(channels, 1, -1)
+    rows = F.conv2d(x, line[..., None], padding=(blind, 0), groups=channels)
+    return F.conv2d(rows, line[..., None, :], padding=(0, blind), groups=channels)
 
 
 def _high(x: np.ndarray) -> np.ndarray:
