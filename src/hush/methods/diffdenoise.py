@@ -81,7 +81,7 @@ _SIGNAL = cosine_signal()
 _WIDE = 0.8  #: of a kernel's width in pixels, from which on a blind spot of 5 is too small
 _POOLED = 64  #: images whose noise is measured together
 #: what each stage gets of the schedule; what follows the first one, of a round's share
-_BLIND, _DIFFUSION, _SAMPLING, _STUDENT, _REFINED = 0.35, 0.12, 0.13, 0.12, 0.28
+_BLIND, _DIFFUSION, _SAMPLING, _STUDENT, _REFINED = 0.35, 0.18, 0.12, 0.1, 0.25
 
 
 @dataclass
