@@ -27,6 +27,7 @@ from hush.methods.diffdenoise import DiffDenoise
 from hush.nets.lgbpn import LGBPN
 from hush.nets.puca import PUCA
 from hush.noise.correlated import Correlated
+from hush.noise.estimation import Estimate
 from hush.noise.processes import Gaussian, parse
 from hush.record import Batch
 from hush.schedule import Schedule
@@ -251,7 +252,7 @@ def test_interrupted_in_any_stage_it_ends_the_same(tmp_path: Path, monkeypatch: 
 
     def fit(folder: Path | None, resume: bool = False) -> DiffDenoise:
         model = DiffDenoise(steps=1)
-        return model.fit(images, schedule=short(), folder=folder, resume=resume, device="cpu")
+        return model.fit(images, schedule=short(20), folder=folder, resume=resume, device="cpu")
 
     whole = weights(fit(None))
     assert {name.split(".")[0] for name in whole} == {"student-1"}
@@ -366,36 +367,63 @@ def test_the_loss_is_a_mean_over_what_is_scored(model: DiffDenoise) -> None:
         assert float(loss["diffusion_loss"]) == pytest.approx(np.sqrt(2 / np.pi), abs=0.06)
 
 
-@pytest.mark.parametrize("width", [None, 0.8])
-def test_noisy_images_teach_what_clean_ones_would(width: float | None) -> None:
-    """Of signal s and noise n, both white or both of one colour, the gain that is best for
-    s + n + z is Var s / Var(s + n + z), though no network ever sees s."""
-    lags = torch.zeros(7, 7)
-    lags[3, 3] = 1
-    if width:
-        lags = torch.from_numpy(Correlated(Gaussian(sigma=1), width).autocorrelation(7)).float()
+class Scaled(nn.Module):
+    """Each pixel's answer is a multiple of one so many columns to the left."""
+
+    def __init__(self, gain: float, away: int) -> None:
+        super().__init__()
+        self.gain, self.away = gain, away
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gain * x.roll(self.away, 3)
+
+
+@pytest.mark.parametrize(("away", "gain"), [(0, 4 / (4 + 2 * 0.49)), (1, 0.0)])
+def test_noisy_images_teach_what_clean_ones_would(away: int, gain: float) -> None:
+    """Of s + n + z, though no network ever sees s: the pixel itself Var s / Var(s + n + z), its
+    neighbour, white s being as it is, nothing; were z not of the noise's colour, it would."""
+    correlation = Correlated(Gaussian(sigma=1), 0.8).autocorrelation(7)
+    lags = torch.from_numpy(correlation).float()
     generator = torch.Generator().manual_seed(0)
-    signal, noise = (
-        level * module._coloured(torch.randn(8, 1, 96, 96, generator=generator), lags)
-        for level in (2, 0.7)
-    )
-    both = torch.cat([signal + noise, torch.full_like(noise, 0.7)], 1)
-
-    class Gain(nn.Module):
-        def __init__(self, gain: float) -> None:
-            super().__init__()
-            self.gain = gain
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.gain * x
+    white, noise = (torch.randn(8, 1, 96, 96, generator=generator) for _ in range(2))
+    x = 2 * white + 0.7 * module._coloured(noise, lags)
+    both = torch.cat([x, torch.full_like(x, 0.7)], 1)
 
     def loss(gain: float) -> float:
         draws = torch.Generator().manual_seed(1)
-        return float(module._refined_loss(Gain(gain), lags, both, draws)["refined_loss"])
+        return float(module._refined_loss(Scaled(gain, away), lags, both, draws)["refined_loss"])
 
     below, at, above = map(loss, (0.0, 0.5, 1.0))
     best = 0.25 * (3 * below - 4 * at + above) / (below - 2 * at + above)  # of the parabola
-    assert best == pytest.approx(4 / (4 + 2 * 0.49), abs=0.01)
+    assert best == pytest.approx(gain, abs=0.015)
+
+
+def test_the_noise_of_counts_grows_with_the_signal() -> None:
+    flat = np.full((1, 20, 20), 0.4, np.float32)
+    flat[:, :, 10:] = 0.1
+    found = module._noise_of(flat, Estimate("poisson", 0.1, gain=1 / 60))
+    assert found.dtype == np.float32
+    assert found[0, 10, [3, 16]] == pytest.approx(np.sqrt(np.array([0.4, 0.1]) / 60))
+
+
+@pytest.mark.parametrize("teacher", module.TEACHERS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_papers_teachers_teach_to_the_end(teacher: str, channels: int, tmp_path: Path) -> None:
+    """And so does any where colours may share their noise, which further noise would not."""
+    planes = [[image(24, seed=3 * i + c) for c in range(channels)] for i in range(4)]
+    images = [np.squeeze(np.stack(x, -1)) for x in planes]
+    model = DiffDenoise(steps=1, teacher=teacher)
+    model.fit(images, schedule=short(20), folder=tmp_path, device="cpu")
+    refined = teacher == "posterior" and channels == 1
+    ends = list(tmp_path.glob("refined-*.safetensors"))
+    assert bool(ends) == refined
+    last = ends or list(tmp_path.glob("student-*.safetensors"))
+    kept = {k.removeprefix("student-1."): v for k, v in weights(model).items()}
+    ended = load_file(last[0])
+    assert all(torch.equal(kept[name], ended[name]) for name in kept)
+    if refined:
+        taught = load_file(tmp_path / "student-1.safetensors")
+        assert not all(torch.equal(taught[name], ended[name]) for name in taught)
 
 
 def test_noise_of_a_given_colour() -> None:

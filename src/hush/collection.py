@@ -80,6 +80,13 @@ def hold_out(images: Sequence[np.ndarray], patch: int) -> tuple[list[np.ndarray]
     ]
 
 
+def within(images: Sequence[np.ndarray], patch: int, unit: int = 1) -> int:
+    """A side of patches, `patch` or the most multiples of `unit` that fit in an image: one that
+    reflections fill up would show what is hidden elsewhere."""
+    side = max(min(x.shape[1:]) for x in images) // unit * unit
+    return min(patch, max(side, unit))
+
+
 def contact_sheet(above: Sequence[np.ndarray], below: Sequence[np.ndarray], path: Path) -> None:
     """Write a gray PNG of images ``(C, h, w)``, side by side, over others of the same sizes.
 

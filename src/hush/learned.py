@@ -12,7 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hush.collection import check_channels, contact_sheet, float_images, hold_out, moments
+from hush.collection import (
+    check_channels,
+    contact_sheet,
+    float_images,
+    hold_out,
+    moments,
+    within,
+)
 from hush.denoiser import Advance, Denoiser, Restoration, by_channels
 from hush.errors import HushError
 from hush.nets.plain import PlainUNet
@@ -109,9 +116,7 @@ class Learned(Denoiser):
         if schedule.patch % unit:
             raise HushError(f"this network needs patches of a multiple of {unit} pixels")
         training, held_out = hold_out(images, schedule.patch)
-        # A patch that reflections fill up would show what is masked: none larger than the images.
-        side = max(min(x.shape[1:]) for x in training) // unit * unit
-        schedule = dataclasses.replace(schedule, patch=min(schedule.patch, max(side, unit)))
+        schedule = dataclasses.replace(schedule, patch=within(training, schedule.patch, unit))
         done = 0.0
 
         def before_step(share: float) -> None:

@@ -14,9 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hush.collection import hold_out
+from hush.collection import hold_out, within
 from hush.errors import HushError
 from hush.schedule import Patches, Schedule
+
+_UNIT = 16  #: pixels; patches smaller than asked for are multiples of it, as networks halve them
 
 
 @dataclass
@@ -97,7 +99,7 @@ class Stages:
             begun = bool(folder and (folder / "resume.safetensors").exists())
             figures = train(
                 network,
-                Patches(training, part.patch),
+                Patches(training, within(training, part.patch, _UNIT)),
                 lambda x, _, generator: loss(x, generator),
                 part,
                 folder=folder,

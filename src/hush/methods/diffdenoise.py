@@ -27,10 +27,12 @@ schedule falls to 5e-5. Eq. 2 is taken of v, that is, at each time weighed by 1/
 
 *The centre pixel.* No blind spot uses the pixel it answers for. With the noise's law measured
 (`hush.noise.estimation`), what the pair missed is filtered out of x' − x̂ (`hush.posterior`): an
-estimate of E[x | x'] that the student learns in the pair's place. What is wrong with that, the
-student learns, too. So in the end it learns from the noisy images alone: with further noise z of
-the law that was measured, x' + z and x' − z err independently (Pang et al., Recorrupted-to-
-Recorrupted, CVPR 2021), and one is as good as a clean target for the other.
+estimate of E[x | x'] that the student learns in the pair's place.
+
+*No teacher in the end.* What is wrong with a teacher's answer, its student learns, too. So the
+student goes on without one: with further noise z of the measured law, x' + z and x' − z err
+independently where noise is Gaussian, and one is as good as a clean target for the other (Pang
+et al., Recorrupted-to-Recorrupted, CVPR 2021).
 
 *Units.* Networks see images of mean 0 and deviation 1, on the grid that was acquired: where a
 scanner filled k-space up with zeros, this is taken back (`hush.zerofill`), as on the larger grid
@@ -80,6 +82,7 @@ TEACHERS = ("posterior", "pair", "single")
 _SIGNAL = cosine_signal()
 _WIDE = 0.8  #: of a kernel's width in pixels, from which on a blind spot of 5 is too small
 _POOLED = 64  #: images whose noise is measured together
+_LAGS = 15  #: pixels to which the noise's correlation is followed
 #: what each stage gets of the schedule; what follows the first one, of a round's share
 _BLIND, _DIFFUSION, _SAMPLING, _STUDENT, _REFINED = 0.35, 0.18, 0.12, 0.1, 0.25
 
@@ -95,12 +98,14 @@ class DiffDenoise(Denoiser):
     rounds : times that the diffusion is learned, from the second on with the student for its
         condition; when denoising, the round whose networks are used.
     teacher : what the student learns: ``"posterior"``, the pair with the centre pixel put to
-        use; or, as in the paper, the ``"pair"``; or a ``"single"`` sample (table 5).
+        use, and of gray images in the end no teacher at all; or, as in the paper and to the
+        end, the ``"pair"`` or a ``"single"`` sample (table 5).
     output : what `restore` gives: ``"student"``; or, of a model with all its stages, any of
         `OUTPUTS`.
     naive : condition and loss as in the paper, on all pixels at once: the leak to be seen.
     keep : all stages stay in the model; by default the student alone does.
-    oracle : learns E[x' | x_c] by regression, too, for comparison.
+    oracle : learns E[x' | x_c] by regression, too, for comparison; this takes the diffusion's
+        share of the schedule once more.
     seed : of the noise that samples begin with.
     draws : pairs drawn for `Restoration.spread`, of a model with all its stages: 2 or more, or
         0 for none.
@@ -174,106 +179,106 @@ class DiffDenoise(Denoiser):
                 f"{len(images)} images of {area} pixels are too few to learn from; give at least "
                 f"{FEWEST}, or one of {least} pixels"
             )
-        found = estimate_any(images[:_POOLED])
-        self.blind = self.blind or _blind(found)
+        pooled = estimate_any(images[:_POOLED])
+        self.blind = self.blind or _blind(pooled)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(schedule.seed)
             networks = self.networks_ = self._build(range(1, self.rounds + 1))
-        seen = [_standard(x)[0] for x in images]
+        noisy = _Noisy(images, [_standard(x)[0] for x in images], pooled, _laws(images, pooled))
         settings = {k: getattr(self, k) for k in ("channels", "blind", "steps", "naive")}
         stages = Stages(schedule, folder, resume, device, progress, settings)
         place = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
         spot: Any = networks["blind-spot"]
         loss = partial(_blind_loss, spot)
-        stages.train("blind-spot", _BLIND, spot, seen, loss, BLIND_PACE)
+        stages.train("blind-spot", _BLIND, spot, noisy.seen, loss, BLIND_PACE)
         for number in range(1, self.rounds + 1):
-            last = self._round(number, stages, images, seen, found, place)
+            last = self._round(number, stages, noisy, place)
         self.figures_ = {**stages.spent, **last, "leak": round(self.leak_, 3)}
         if not self.keep:
             student = f"student-{self.rounds}"
             self.networks_ = nn.ModuleDict({student: networks[student]})
         return self
 
-    def _round(
-        self,
-        number: int,
-        stages: Stages,
-        images: Sequence[np.ndarray],
-        seen: Sequence[np.ndarray],
-        found: Estimate,
-        place: str,
-    ) -> dict[str, float]:
+    def _round(self, number: int, stages: Stages, noisy: _Noisy, place: str) -> dict[str, float]:
         """Diffusion, pairs and student of one round, and the student's figures."""
         now = self.replace(rounds=number, output="pair")
         networks: Any = self.networks_
         guide = networks["blind-spot" if number == 1 else f"student-{number - 1}"]
-        self.to(place)
         side, seed = 3 * stages.schedule.patch, stages.schedule.seed
-        crops = [_crop(x, side, np.random.default_rng(seed)) for x in seen]
+        tag = f"{number}" if self.teacher == "posterior" else f"{number}-{self.teacher}"
+
+        self.to(place)
+        crops = [_crop(x, side, np.random.default_rng(seed)) for x in noisy.seen]
         scales = [_deviation(x - now._condition(x)) for x in crops]
         self.to("cpu")
-        scaled = [
-            np.concatenate([x, np.full_like(x[:1], s)]) for x, s in zip(seen, scales, strict=True)
-        ]
-
-        diffusion = networks[f"diffusion-{number}"]
-        stages.train(
-            f"diffusion-{number}",
-            _DIFFUSION / self.rounds,
-            diffusion,
-            scaled,
-            lambda x, g: self._diffusion_loss(diffusion, guide, x, g),
-        )
-        if self.oracle:
-            oracle = networks[f"oracle-{number}"]
-            stages.train(
-                f"oracle-{number}",
-                _DIFFUSION / self.rounds,
-                oracle,
-                scaled,
-                lambda x, g: self._oracle_loss(oracle, guide, x, g),
-            )
+        self._diffuse(number, tag if number > 1 else "1", stages, guide, noisy.seen, scales)
 
         self.to(place)
-        levels = _laws(images, found)
-        self.leak_ = self._leaks(now, images, seen, levels)
+        self.leak_ = self._leaks(now, noisy)
         ways = {"posterior": now._posterior, "pair": now._pair_of, "single": now._single_of}
         teach = ways[self.teacher]
 
         def lesson(i: int) -> np.ndarray:
             """A crop of an image and what it should become."""
-            x, level = images[i % len(images)], levels[i % len(images)]
+            x, law = noisy.images[i % len(scales)], noisy.laws[i % len(scales)]
             crop = _crop(x, side, np.random.default_rng((seed, i)))
             mean, scale = _moments(x)
-            both = [crop, teach(crop, level, mean, scale, seed=i)]
+            both = [crop, teach(crop, law, mean, scale, seed=i)]
             return np.concatenate([(y - mean) / scale for y in both])
 
-        tag = f"{number}" if self.teacher == "posterior" else f"{number}-{self.teacher}"
-        lessons = stages.collect(f"pairs-{tag}", _SAMPLING / self.rounds, len(images), lesson)
+        lessons = stages.collect(f"pairs-{tag}", _SAMPLING / self.rounds, len(scales), lesson)
         self.to("cpu")
         student = networks[f"student-{number}"]
         if number > 1:
             student.load_state_dict(guide.state_dict())
-        refined = self.teacher == "posterior"  # the paper's teachers teach all the time
+        share = _STUDENT if self._refines(noisy) else _STUDENT + _REFINED
+        loss = partial(_student_loss, student)
         figures = stages.train(
-            f"student-{tag}",
-            (_STUDENT if refined else _STUDENT + _REFINED) / self.rounds,
-            student,
-            lessons,
-            partial(_student_loss, student),
-            NAFNET_PACE,
+            f"student-{tag}", share / self.rounds, student, lessons, loss, NAFNET_PACE
         )
-        if not refined:
-            return figures
-        noisy = [
-            np.concatenate([x, _noise_of(y, law) / _moments(y)[1]])
-            for x, y, law in zip(seen, images, levels, strict=True)
+        return self._refine(number, stages, student, noisy) if self._refines(noisy) else figures
+
+    def _diffuse(
+        self,
+        number: int,
+        tag: str,
+        stages: Stages,
+        guide: nn.Module,
+        seen: Sequence[np.ndarray],
+        scales: Sequence[float],
+    ) -> None:
+        """Diffusion, and where asked for its oracle, of residuals of these deviations; `tag` says
+        what the guide was taught."""
+        scaled = [
+            np.concatenate([x, np.full_like(x[:1], s)]) for x, s in zip(seen, scales, strict=True)
         ]
-        loss = partial(_refined_loss, student, torch.from_numpy(found.lags(15)).float())
-        return stages.train(
-            f"refined-{number}", _REFINED / self.rounds, student, noisy, loss, NAFNET_PACE
-        )
+        networks: Any = self.networks_
+        losses = {"diffusion": self._diffusion_loss, "oracle": self._oracle_loss}
+        for name in ("diffusion", "oracle") if self.oracle else ("diffusion",):
+            network = networks[f"{name}-{number}"]
+            loss = partial(losses[name], network, guide)
+            stages.train(f"{name}-{tag}", _DIFFUSION / self.rounds, network, scaled, loss)
+
+    def _refines(self, noisy: _Noisy) -> bool:
+        """Whether the student ends without a teacher. The paper's teach to the end; and so do
+        others where z would lack what the noise has: colours in common, or all correlation."""
+        told = self.blind == 1 or noisy.pooled.correlated
+        return self.teacher == "posterior" and self.channels == 1 and told
+
+    def _refine(
+        self, number: int, stages: Stages, student: nn.Module, noisy: _Noisy
+    ) -> dict[str, float]:
+        """The student, by further noise of the law that was measured."""
+        both = [
+            np.concatenate([x, _noise_of(y, law) / _moments(y)[1]])
+            for x, y, law in zip(noisy.seen, noisy.images, noisy.laws, strict=True)
+        ]
+        # One correlation for all: a patch does not say which image it is of.
+        lags = torch.from_numpy(noisy.pooled.lags(_LAGS)).float()
+        loss = partial(_refined_loss, student, lags)
+        share = _REFINED / self.rounds
+        return stages.train(f"refined-{number}", share, student, both, loss, NAFNET_PACE)
 
     def _build(self, rounds: Sequence[int]) -> nn.ModuleDict:
         assert self.channels is not None
@@ -305,7 +310,7 @@ class DiffDenoise(Denoiser):
         return scored.expand_as(x), condition, (x - condition) / scale
 
     def _diffusion_loss(
-        self, network: DiffusionUNet, guide: nn.Module, x: Tensor, generator: torch.Generator
+        self, network: nn.Module, guide: nn.Module, x: Tensor, generator: torch.Generator
     ) -> Mapping[str, Tensor]:
         """Eq. 2, at pixels that the condition knows nothing of, of v in ε's place."""
         scored, condition, residual = self._residual(guide, x, generator)
@@ -318,24 +323,18 @@ class DiffDenoise(Denoiser):
         return {"diffusion_loss": (error * scored).sum() / scored.sum()}
 
     def _oracle_loss(
-        self, network: DiffusionUNet, guide: nn.Module, x: Tensor, generator: torch.Generator
+        self, network: nn.Module, guide: nn.Module, x: Tensor, generator: torch.Generator
     ) -> Mapping[str, Tensor]:
         scored, condition, residual = self._residual(guide, x, generator)
         answer = network(torch.zeros_like(condition), condition, _never(condition)).float()
         return {"oracle_loss": ((answer - residual).square() * scored).sum() / scored.sum()}
 
-    def _leaks(
-        self,
-        now: DiffDenoise,
-        images: Sequence[np.ndarray],
-        seen: Sequence[np.ndarray],
-        levels: Sequence[Estimate],
-    ) -> float:
+    def _leaks(self, now: DiffDenoise, noisy: _Noisy) -> float:
         """The mean `leak` of some crops; `HushError` where it is much."""
         leaks = []
-        for i in range(min(4, len(images))):
-            sigma = levels[i].sigma / _moments(images[i])[1]
-            leaks.append(now.leak(seen[i][:, :96, :96], sigma))
+        for i in range(min(4, len(noisy.images))):
+            sigma = noisy.laws[i].sigma / _moments(noisy.images[i])[1]
+            leaks.append(now.leak(noisy.seen[i][:, :96, :96], sigma))
         leak = float(np.mean(leaks))
         if leak > LEAKS:
             raise HushError(
@@ -493,7 +492,7 @@ class DiffDenoise(Denoiser):
     ) -> np.ndarray:
         """The pair with the centre pixel put to use; see the top of this file."""
         pair = self._pair_of(x, noise, mean, scale, seed)
-        lags = (noise.autocorrelation if isinstance(noise, Process) else noise.lags)(15)
+        lags = (noise.autocorrelation if isinstance(noise, Process) else noise.lags)(_LAGS)
         return posterior_mean(x, pair, np.asarray(noise.variance(pair)), lags)
 
     def _pair_of(
@@ -568,6 +567,17 @@ class DiffDenoise(Denoiser):
         self.networks_.eval()
 
 
+@dataclass(frozen=True)
+class _Noisy:
+    """Training images ``(C, H, W)``, the same of mean 0 and deviation 1, and their noise: of all
+    together, and of each."""
+
+    images: Sequence[np.ndarray]
+    seen: Sequence[np.ndarray]
+    pooled: Estimate
+    laws: Sequence[Estimate]
+
+
 def _moments(x: np.ndarray) -> tuple[np.ndarray, float]:
     """An image's means and its deviation, 1 where it has none."""
     mean, deviation = moments(x)
@@ -601,8 +611,8 @@ def _laws(images: Sequence[np.ndarray], pooled: Estimate) -> list[Estimate]:
 
 
 def _noise_of(x: np.ndarray, law: Estimate) -> np.ndarray:
-    """The noise's deviation in each pixel of ``(C, H, W)``, of local means for the signal."""
-    variance = np.asarray(law.variance(uniform_filter(x, (0, 5, 5))))
+    """The noise's deviation in each pixel of ``(C, H, W)``, its signal being the 5×5 mean."""
+    variance = np.asarray(law.variance(uniform_filter(x, (1, 5, 5))))
     return np.sqrt(variance, dtype=np.float32)
 
 
@@ -629,7 +639,11 @@ def _student_loss(network: nn.Module, both: Tensor, _: torch.Generator) -> Mappi
 def _refined_loss(
     network: nn.Module, lags: Tensor, both: Tensor, generator: torch.Generator
 ) -> Mapping[str, Tensor]:
-    """Of x' + z, what x' − z says. The square is least at E[x | x' + z]."""
+    """Of x' + z, what x' − z says; `both` is x' and the noise's deviation, ``(B, 2C, H, W)``.
+
+    The errors n + z and n − z are uncorrelated, those of Gaussian noise independent: there the
+    square is least at E[x | x' + z].
+    """
     x, deviation = both.chunk(2, 1)
     z = torch.randn(x.shape, generator=generator, device=x.device)
     z = deviation * _coloured(z, lags.to(x.device))
@@ -638,7 +652,8 @@ def _refined_loss(
 
 
 def _coloured(white: Tensor, lags: Tensor) -> Tensor:
-    """White noise ``(B, C, H, W)`` given this autocorrelation ``(2R + 1, 2R + 1)``, on a torus."""
+    """White noise ``(B, C, H, W)`` given this autocorrelation ``(2R + 1, 2R + 1)``, on a torus
+    of sides larger than R."""
     size, radius = white.shape[-2:], len(lags) // 2
     at = torch.arange(-radius, radius + 1, device=lags.device)
     where = (at[:, None] % size[0]) * size[1] + at % size[1]
