@@ -261,10 +261,15 @@ class DiffDenoise(Denoiser):
             stages.train(f"{name}-{tag}", _DIFFUSION / self.rounds, network, scaled, loss)
 
     def _refines(self, noisy: _Noisy) -> bool:
-        """Whether the student ends without a teacher. The paper's teach to the end; and so do
-        others where z would lack what the noise has: colours in common, or all correlation."""
-        told = self.blind == 1 or noisy.pooled.correlated
-        return self.teacher == "posterior" and self.channels == 1 and told
+        """Whether the student ends without a teacher: where z is sure to be as the noise is.
+
+        Colours may share noise; a wide blind spot may be asked for because of a correlation that
+        was not measured; and correlated noise that seems to grow with the signal may be texture.
+        The paper's teachers teach to the end.
+        """
+        found = noisy.pooled
+        sure = found.family == "gaussian" if found.correlated else self.blind == 1
+        return self.teacher == "posterior" and self.channels == 1 and sure
 
     def _refine(
         self, number: int, stages: Stages, student: nn.Module, noisy: _Noisy
