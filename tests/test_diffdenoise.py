@@ -426,6 +426,25 @@ def test_the_papers_teachers_teach_to_the_end(teacher: str, channels: int, tmp_p
         assert not all(torch.equal(taught[name], ended[name]) for name in taught)
 
 
+@pytest.mark.parametrize(
+    ("blind", "family", "correlated", "sure"),
+    [
+        (1, "gaussian", False, True),
+        (1, "poisson", False, True),
+        (9, "gaussian", True, True),
+        (9, "gaussian", False, False),  # who asked for 9 knows of a correlation
+        (9, "poisson-gaussian", True, False),  # texture, where it is bright
+    ],
+)
+def test_further_noise_is_drawn_where_its_law_is_sure(
+    blind: int, family: str, correlated: bool, sure: bool
+) -> None:
+    found = Estimate(family, 0.1, correlated=correlated)
+    noisy = module._Noisy([], [], found, [])
+    assert DiffDenoise(channels=1, blind=blind)._refines(noisy) == sure
+    assert not DiffDenoise(channels=3, blind=blind)._refines(noisy)
+
+
 def test_noise_of_a_given_colour() -> None:
     lags = Correlated(Gaussian(sigma=1), 1.0).autocorrelation(7)
     white = torch.randn(400, 1, 32, 40, generator=torch.Generator().manual_seed(0))

@@ -98,8 +98,8 @@ class DiffDenoise(Denoiser):
     rounds : times that the diffusion is learned, from the second on with the student for its
         condition; when denoising, the round whose networks are used.
     teacher : what the student learns: ``"posterior"``, the pair with the centre pixel put to
-        use, and of gray images in the end no teacher at all; or, as in the paper and to the
-        end, the ``"pair"`` or a ``"single"`` sample (table 5).
+        use, and where the noise's law is sure in the end no teacher at all; or, as in the paper
+        and to the end, the ``"pair"`` or a ``"single"`` sample (table 5).
     output : what `restore` gives: ``"student"``; or, of a model with all its stages, any of
         `OUTPUTS`.
     naive : condition and loss as in the paper, on all pixels at once: the leak to be seen.
