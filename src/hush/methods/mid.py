@@ -32,6 +32,7 @@ data, comes from `hush.noise.estimation`; so does the level to start from, by de
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -193,7 +194,9 @@ class MID(Denoiser):
         from hush.training import train
 
         if not corpus:  # a collected patch makes two states
-            schedule = schedule.settled(batch=8)
+            schedule = schedule.settled()
+            assert schedule.batch is not None
+            schedule = dataclasses.replace(schedule, batch=-(-schedule.batch // 2))
         self.networks_ = networks
         self.figures_ = train(
             networks,
