@@ -441,8 +441,8 @@ def test_further_noise_is_drawn_where_its_law_is_sure(
 ) -> None:
     found = Estimate(family, 0.1, correlated=correlated)
     noisy = module._Noisy([], [], found, [])
-    assert DiffDenoise(channels=1, blind=blind)._refines(noisy) == sure
-    assert not DiffDenoise(channels=3, blind=blind)._refines(noisy)
+    assert DiffDenoise(channels=1, blind=blind)._ends_alone(noisy) == sure
+    assert not DiffDenoise(channels=3, blind=blind)._ends_alone(noisy)
 
 
 def test_noise_of_a_given_colour() -> None:

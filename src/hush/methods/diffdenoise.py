@@ -232,12 +232,13 @@ class DiffDenoise(Denoiser):
         student = networks[f"student-{number}"]
         if number > 1:
             student.load_state_dict(guide.state_dict())
-        share = _STUDENT if self._refines(noisy) else _STUDENT + _REFINED
+        ends_alone = self._ends_alone(noisy)
+        share = _STUDENT if ends_alone else _STUDENT + _REFINED
         loss = partial(_student_loss, student)
         figures = stages.train(
             f"student-{tag}", share / self.rounds, student, lessons, loss, NAFNET_PACE
         )
-        return self._refine(number, stages, student, noisy) if self._refines(noisy) else figures
+        return self._refine(number, stages, student, noisy) if ends_alone else figures
 
     def _diffuse(
         self,
@@ -260,7 +261,7 @@ class DiffDenoise(Denoiser):
             loss = partial(losses[name], network, guide)
             stages.train(f"{name}-{tag}", _DIFFUSION / self.rounds, network, scaled, loss)
 
-    def _refines(self, noisy: _Noisy) -> bool:
+    def _ends_alone(self, noisy: _Noisy) -> bool:
         """Whether the student ends without a teacher: where z is sure to be as the noise is.
 
         Colours may share noise; a wide blind spot may be asked for because of a correlation that
@@ -694,6 +695,5 @@ def _blurred(x: Tensor, blind: int) -> Tensor:
 
 def _high(x: np.ndarray) -> np.ndarray:
     """What a 3×3 mean takes off, ``(C, H, W)``."""
-    t = torch.from_numpy(np.ascontiguousarray(x))[None]
-    result: np.ndarray = (t - F.avg_pool2d(F.pad(t, [1] * 4, "replicate"), 3, 1))[0].numpy()
+    result: np.ndarray = x - uniform_filter(x, (1, 3, 3), mode="nearest")
     return result
