@@ -6,14 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import nnls
 from skimage import data
 
 from hush.errors import HushError
 from hush.noise import spectrum, transfer
+from hush.noise.correlated import Correlated
 from hush.noise.estimation import Estimate, estimate
 from hush.noise.impulses import without_impulses
+from hush.noise.process import Process
 from hush.noise.processes import Gamma, Gaussian, Poisson, PoissonGaussian, Rician
 
 PICTURES = {"camera": data.camera, "coins": data.coins, "page": data.page, "moon": data.moon}
@@ -207,6 +210,36 @@ def test_correlated_noise(width: float, level: int) -> None:
     assert found.correlation == pytest.approx(lag, abs=0.05)
     assert found.kernel_width == pytest.approx(width, rel=0.25)
     assert found.sigma == pytest.approx(level / 255, rel=0.1)
+
+
+@pytest.mark.parametrize("width", [0.5, 1.2])
+@pytest.mark.parametrize(
+    ("white_noise", "family"), [(Poisson(200), "poisson"), (Gamma(100), "gamma")]
+)
+def test_correlated_noise_that_follows_the_signal(
+    white_noise: Process, family: str, width: float
+) -> None:
+    """Half of the image is nearly dark, and has no noise to tell a correlation by."""
+    x = picture("camera")
+    x[..., :256] *= 0.01
+    process = Correlated(white_noise, width)
+    y = process.sample(torch.from_numpy(x), torch.Generator().manual_seed(0)).numpy()
+    found = estimate(y)
+    assert found.correlated
+    assert found.family == family
+    assert found.kernel_width == pytest.approx(width, rel=0.25)
+    assert found.sigma == pytest.approx((y - x).std(), rel=0.1)
+
+
+def test_texture_where_it_is_bright_is_no_correlated_noise() -> None:
+    x = np.tile(np.linspace(0, 1, 512, dtype=np.float32), (1, 512, 1))
+    texture = gaussian_filter(white(x.shape, 5), (0, 1.5, 1.5))
+    x = x + 0.02 * x * texture / texture.std()
+    noise = 6 / 255 * correlated(x.shape[1:], 0.5)
+    found = estimate((x + noise).astype(np.float32))
+    assert found.correlated
+    assert found.family == "gaussian"
+    assert found.sigma == pytest.approx(noise.std(), rel=0.05)
 
 
 @pytest.fixture(scope="module")

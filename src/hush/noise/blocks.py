@@ -23,7 +23,8 @@ HIGH = ROWS + COLS >= 10
 LOW = (ROWS + COLS >= 1) & ~HIGH
 EVEN = LOW & (ROWS % 2 == COLS % 2)  # the low ones in two halves, each the other's judge
 ODD = LOW & ~EVEN
-BAND = EVEN & (ROWS + COLS >= 4)  # where correlated noise is measured
+BAND = EVEN & (ROWS + COLS >= 4)  # where blurred noise is measured
+ENOUGH_HIGH = 0.3  #: of the noise's mean spectrum, at the high frequencies, to measure it there
 DCT = np.cos(np.pi / SIZE * np.outer(np.arange(SIZE), np.arange(SIZE) + 0.5))  # type II
 DCT /= np.linalg.norm(DCT, axis=1, keepdims=True)
 
@@ -42,9 +43,16 @@ class Blocks:
         return Blocks(*(values[which] for values in vars(self).values()))
 
     def seen_through(self, shape: np.ndarray) -> Blocks:
-        """Chosen and measured where noise of this spectrum is, in units of its variance."""
+        """Chosen and measured where noise of this spectrum is, in units of its variance: at the
+        high frequencies, where structure is least, unless there is too little of the noise."""
         energy = self.energy / shape.astype(np.float32)
-        return replace(self, low=energy[:, ODD].mean(axis=1), high=energy[:, BAND].mean(axis=1))
+        judge, judged = (LOW, HIGH) if sharp(shape) else (ODD, BAND)
+        return replace(self, low=energy[:, judge].mean(axis=1), high=energy[:, judged].mean(axis=1))
+
+
+def sharp(shape: np.ndarray) -> bool:
+    """Whether noise of this spectrum can be measured at the high frequencies."""
+    return float(shape[HIGH].mean()) >= ENOUGH_HIGH
 
 
 def gather(images: Sequence[np.ndarray]) -> tuple[Blocks, np.ndarray, float, float]:

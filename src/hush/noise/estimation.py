@@ -13,12 +13,13 @@ it into (Foi 2009). The family is the simplest of constant, proportional and aff
 is within `REJECT` of the affine one's, χ² being scaled to the affine misfit; where constant
 and proportional both are, the data do not decide.
 
-**Correlation.** The mean spectrum of the flattest blocks is fitted, all amplitudes
-non-negative, by white noise, noise blurred with a Gaussian kernel, and structure falling as
-:math:`1/f^2` and :math:`1/f^4`. To call noise correlated the blurred part must matter, must
-explain what the rest cannot, and must be the same in flat and in less flat blocks: noise is
-everywhere, structure is not. The level is then measured, and the blocks chosen, where that
-noise is: by two interleaved halves of the low frequencies.
+**Correlation.** The mean spectrum of the flattest blocks that hold noise is fitted, all
+amplitudes non-negative, by white noise, noise blurred with a Gaussian kernel, and structure
+falling as :math:`1/f^2` and :math:`1/f^4`. To call noise correlated the blurred part must
+matter, must explain what the rest cannot, and must be the same in flat and in less flat blocks:
+noise is everywhere, structure is not. The level is then measured, and the blocks chosen, through
+that spectrum: at the high frequencies where enough of the noise is white, or else where blurred
+noise is, by two interleaved halves of the low frequencies. The family is found anew.
 
 What cannot be told apart: a picture that is one fine, even texture all over (a lawn) is noise
 to this method, and more so the weaker its noise.
@@ -44,7 +45,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hush.errors import HushError
-from hush.noise.blocks import Blocks, gather
+from hush.noise.blocks import Blocks, gather, sharp
 from hush.noise.correlated import Correlated
 from hush.noise.impulses import impulse_share, without_impulses
 from hush.noise.processes import Gamma, Gaussian, Poisson, PoissonGaussian, Process, Rician
@@ -180,17 +181,19 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
             return Estimate("impulse", 0.0, impulses=impulses, clipped=clipped, channels=none)
         return Estimate("gaussian", 0.0, clipped=clipped, channels=none)
 
+    magnitudes = bool(np.nanmin(sample) >= 0) and not math.isfinite(low)
+    family, possible = _recognise(blocks, bend, magnitudes, REJECT)
     # One channel, one vote: channels may differ in level, and one may be empty.
-    spectra = [spectrum_of(p, fit_curve(p, bend), bend) for p in live]
+    law = "gamma" if family == "gamma" else "poisson-gaussian"
+    spectra = [spectrum_of(p, fit_curve(p, bend, law), bend) for p in live]
     votes = [s for s in spectra if s.correlated]
     correlated = 2 * len(votes) > len(spectra) and not replaced  # medians are smooth
     if correlated:
         shape = np.mean([s.shape for s in votes], axis=0)
         blocks, spectra = blocks.seen_through(shape), votes
         parts = [p.seen_through(shape) for p in parts]
-    reject = REJECT_CORRELATED if correlated else REJECT
-    magnitudes = bool(np.nanmin(sample) >= 0) and not math.isfinite(low)
-    family, possible = _recognise(blocks, bend, magnitudes, reject)
+        reject = REJECT if sharp(shape) else REJECT_CORRELATED
+        family, possible = _recognise(blocks, bend, magnitudes, reject)
     bend = magnitude if family == "rician" else bend
     curve = fit_curve(blocks, bend, family)
     if family in ("poisson", "poisson-gaussian") and curve.law[1] <= 0:

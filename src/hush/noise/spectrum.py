@@ -8,11 +8,12 @@ from itertools import combinations
 
 import numpy as np
 
-from hush.noise.blocks import BAND, COLS, DCT, EVEN, HIGH, LOW, ODD, ROWS, SIZE, Blocks
+from hush.noise.blocks import BAND, COLS, DCT, EVEN, HIGH, LOW, ODD, ROWS, SIZE, Blocks, sharp
 from hush.noise.transfer import Bend, Bent, Curve
 
 ENOUGH = 1000  #: blocks (overlapping) that it takes to tell correlated noise from white
 FLATTEST = (0.01, 0.03, 0.1)  #: shares of the blocks whose spectra are compared
+QUIET = 0.25  #: of the mean variance of the noise, below which a block tells nothing of it
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ def _kernels() -> list[tuple[float, np.ndarray, np.ndarray]]:
 def spectrum_of(blocks: Blocks, curve: Curve, bend: Bend) -> Spectrum:
     """Split the spectrum of the flattest blocks into noise, white or blurred, and structure."""
     seen = Bent(curve, bend, blocks.mean).variance_at(blocks.mean)
+    # Where the signal is dark there may be no noise to speak of: the flattest blocks, of nothing.
+    loud = seen >= QUIET * seen.mean()
+    blocks, seen = blocks.take(loud), seen[loud]
     even, odd = (blocks.energy[:, half].mean(axis=1) / seen for half in (EVEN, ODD))
 
     def measure(share: float) -> np.ndarray:
@@ -75,9 +79,10 @@ def spectrum_of(blocks: Blocks, curve: Curve, bend: Bend) -> Spectrum:
     importance = np.where(LOW, np.minimum(1.0, (ROWS + COLS) / 4), 0.0)[1:]
     excess = np.average(outer, weights=importance) - outer[HIGH[1:]].mean()
     growth = np.average(outer - inner, weights=importance)
-    correlated = correlation[0] > 0.1 and white - misfit > 0.3 and growth < 0.4 * excess
+    correlated = correlation[0] > 0.1 and white - misfit > 0.3 and misfit < 0.75 * white
+    correlated &= growth < 0.4 * excess
     correlated &= len(seen) >= ENOUGH
-    measured = (BAND if correlated else HIGH)[1:]
+    measured = (BAND if correlated and not sharp(noise) else HIGH)[1:]
     error = 0.5 * float((structure / (noise[1:] * variance))[measured].mean())
     return Spectrum(bool(correlated), correlation, kernel, variance, noise, error)
 
