@@ -2,10 +2,11 @@
 
     python benchmarks/estimation.py [--data DIR] [--quick]
 
-DIR (HUSH_DATA, or ../shared/data beside the repository) holds images/bsd68, images/kodak24 and
-the real pairs; what is absent is left out. Noise is drawn with fixed seeds, neither clipped nor
-rounded unless said. scikit-image's `estimate_sigma` stands beside ours. Real pairs: the level
-measured is that of noisy minus reference, gain and offset between the two fitted.
+DIR (HUSH_DATA, or ../shared/data beside the repository) holds images/bsd68, images/kodak24, the
+real pairs and the images of DiffDenoise's studies; what is absent is left out. Noise is drawn with
+fixed seeds, neither clipped nor rounded unless said. scikit-image's `estimate_sigma` stands beside
+ours. Real pairs: the level measured is that of noisy minus reference, gain and offset between the
+two fitted.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from skimage.restoration import estimate_sigma
 
 from hush.noise.estimation import Estimate, estimate
 from hush.noise.transfer import BINS
+from hush.studies import diffdenoise
+from hush.studies.medical import find_images, noisy_planes
 
 ROOT = Path(__file__).parents[1]
 PAIRS = (("raw", "gt"), ("images_avg1_8bit", "images_avg400_8bit"), ("Nam_patches", "Nam_patch_GT"))
@@ -198,6 +201,22 @@ def real(folder: Path, every: int) -> None:
         print(f"  {'all':18} {percent(errors)}", flush=True)
 
 
+def medical(data: Path) -> None:
+    """All training images of a kind together, under the noise of DiffDenoise's tables."""
+    print("\nMedical images: σ over the noise's own; white noise, kernel 0.5, kernel 1.2")
+    for kind in find_images(data):
+        for family in ("gaussian", "poisson", "gamma"):
+            row = []
+            for width in ("", "0.5", "1.2"):
+                noise = diffdenoise.spec(family, kind.kind, width)
+                samples = list(noisy_planes(kind.train[:64], noise, 600, 0))
+                found = estimate([s.noisy for s in samples])
+                own = np.concatenate([(s.noisy - s.reference).ravel() for s in samples]).std()
+                flag = "correlated" if found.correlated else "white"
+                row.append(f"{found.sigma / own:.2f} {found.family} {flag}")
+            print(f"  {kind.kind:6} {family:9} {', '.join(row)}", flush=True)
+
+
 def clock(side: int = 2048) -> None:
     rng = np.random.default_rng(0)
     y = rng.random((1, side, side), dtype=np.float32)
@@ -222,6 +241,7 @@ def main() -> None:
         gains(kodak)
         crops(kodak, 50 // every)
     real(folder, every)
+    medical(options.data)
     clock()
 
 
