@@ -16,6 +16,7 @@ from hush.methods import WEIGHTS
 from hush.methods.diffdenoise import DiffDenoise
 from hush.metrics import psnr
 from hush.noise.processes import Gaussian
+from hush.schedule import Schedule
 from hush.zerofill import FEWEST, acquired, resized
 
 
@@ -91,6 +92,25 @@ def test_diffdenoise_works_on_the_acquired_grid(
     assert 193 <= columns <= 203
     mean = x.mean()
     assert psnr(y, mean + 0.5 * (x - mean)) > 40  # all but the noise that was spread beyond
+
+
+@pytest.mark.parametrize(("scans", "most"), [(1, False), (3, True)])
+def test_what_most_training_images_are_is_done_to_all(scans: int, most: bool) -> None:
+    """And later on: one crop that seems zero-filled is not seen on another grid than the rest."""
+    rng = np.random.default_rng(0)
+    mri = filled(scan((96, 73)), (96, 96))
+    others = [
+        0.5 + 0.1 * rng.standard_normal((96, 96)).astype(np.float32) for _ in range(4 - scans)
+    ]
+    assert acquired(mri) != (96, 96)
+    model = DiffDenoise().fit(
+        [mri[0]] * scans + others, schedule=Schedule(max_steps=8, batch=2, patch=16), device="cpu"
+    )
+    assert model.zero_filled is most
+    shapes = []
+    model._student = lambda x: shapes.append(x.shape) or x  # type: ignore[method-assign]
+    model.restore(mri)
+    assert (shapes[0] == mri.shape) is not most
 
 
 def test_mid_works_on_the_acquired_grid_too() -> None:

@@ -36,7 +36,7 @@ et al., Recorrupted-to-Recorrupted, CVPR 2021).
 
 *Units.* Networks see images of mean 0 and deviation 1, on the grid that was acquired: where a
 scanner filled k-space up with zeros, this is taken back (`hush.zerofill`), as on the larger grid
-white noise is correlated.
+white noise is correlated. What is done to most training images is done to all, and later on.
 """
 
 from __future__ import annotations
@@ -94,6 +94,8 @@ class DiffDenoise(Denoiser):
     channels : image channels the networks see; taken from the data when fitting.
     blind : side of the blind spot: 1 for independent noise (PUCA), 5 or 9 for noise correlated
         by a kernel of σ 0.5 or 1.2 (LG-BPN); measured in the data when fitting.
+    zero_filled : images whose k-space a scanner filled up with zeros are denoised on the grid that
+        was acquired; found in the data when fitting: where most images are such.
     steps : DDIM steps of each sample.
     rounds : times that the diffusion is learned, from the second on with the student for its
         condition; when denoising, the round whose networks are used.
@@ -114,6 +116,7 @@ class DiffDenoise(Denoiser):
 
     channels: int | None = None
     blind: int | None = None
+    zero_filled: bool | None = None
     steps: int = 20
     rounds: int = 1
     teacher: str = "posterior"
@@ -169,7 +172,13 @@ class DiffDenoise(Denoiser):
         """
         if given := [name for name, value in options.items() if value]:
             raise HushError(f"diffdenoise learns from noisy images alone, without {given[0]}")
-        images = [reduced(x) for x in float_images(data)]
+        images = float_images(data)
+        if self.zero_filled is not False:
+            smaller = [reduced(x) for x in images]
+            found = [a is not b for a, b in zip(images, smaller, strict=True)]
+            # One alone is more likely taken for it, and networks see one kind of noise.
+            self.zero_filled = self.zero_filled or 2 * sum(found) > len(found)
+            images = smaller if self.zero_filled else images
         self.channels = self.channels or len(images[0])
         check_channels(images, self.channels)
         schedule = schedule or Schedule(budget=7200.0)
@@ -185,7 +194,9 @@ class DiffDenoise(Denoiser):
             torch.manual_seed(schedule.seed)
             networks = self.networks_ = self._build(range(1, self.rounds + 1))
         noisy = _Noisy(images, [_standard(x)[0] for x in images], pooled, _laws(images, pooled))
-        settings = {k: getattr(self, k) for k in ("channels", "blind", "steps", "naive")}
+        settings = {
+            k: getattr(self, k) for k in ("channels", "blind", "zero_filled", "steps", "naive")
+        }
         stages = Stages(schedule, folder, resume, device, progress, settings)
         place = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
@@ -371,6 +382,8 @@ class DiffDenoise(Denoiser):
             # nothing but a constant, or no noise
             return Restoration(x.copy(), noise, spread=np.zeros_like(x) if self.draws else None)
         restore = partial(by_channels, self._restore, self.channels)
+        if self.zero_filled is False:
+            return restore(x, noise, advance)
         return as_acquired(restore, x, noise, advance)
 
     def _restore(
