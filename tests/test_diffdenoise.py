@@ -378,9 +378,10 @@ class Scaled(nn.Module):
         return self.gain * x.roll(self.away, 3)
 
 
-@pytest.mark.parametrize(("away", "gain"), [(0, 4 / (4 + 2 * 0.49)), (1, 0.0)])
-def test_noisy_images_teach_what_clean_ones_would(away: int, gain: float) -> None:
-    """Of s + n + z, though no network ever sees s: the pixel itself Var s / Var(s + n + z), its
+@pytest.mark.parametrize("a", [1.0, 0.4])
+@pytest.mark.parametrize(("away", "signal"), [(0, 4.0), (1, 0.0)])
+def test_noisy_images_teach_what_clean_ones_would(away: int, signal: float, a: float) -> None:
+    """Of s + n + az, though no network ever sees s: the pixel itself Var s / Var(s + n + az), its
     neighbour, white s being as it is, nothing; were z not of the noise's colour, it would."""
     correlation = Correlated(Gaussian(sigma=1), 0.8).autocorrelation(7)
     lags = torch.from_numpy(correlation).float()
@@ -391,11 +392,28 @@ def test_noisy_images_teach_what_clean_ones_would(away: int, gain: float) -> Non
 
     def loss(gain: float) -> float:
         draws = torch.Generator().manual_seed(1)
-        return float(module._refined_loss(Scaled(gain, away), lags, both, draws)["refined_loss"])
+        network = Scaled(gain, away)
+        return float(module._refined_loss(network, lags, a, both, draws)["refined_loss"])
 
     below, at, above = map(loss, (0.0, 0.5, 1.0))
     best = 0.25 * (3 * below - 4 * at + above) / (below - 2 * at + above)  # of the parabola
-    assert best == pytest.approx(gain, abs=0.015)
+    assert best == pytest.approx(signal / (4 + (1 + a**2) * 0.49), abs=0.015)
+
+
+def test_the_last_stage_ends_with_little_further_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    original = module._refined_loss
+
+    def watched(*args: Any) -> Any:
+        seen.append(args[2])
+        return original(*args)
+
+    monkeypatch.setattr(module, "_refined_loss", watched)
+    images = [image(24, seed=i) for i in range(4)]
+    DiffDenoise(steps=1).fit(images, schedule=short(40), device="cpu")
+    assert seen[0] == module._FURTHER[0]
+    assert seen == sorted(seen, reverse=True)
+    assert seen[-1] == pytest.approx(module._FURTHER[1], abs=0.1)
 
 
 def test_the_noise_of_counts_grows_with_the_signal() -> None:

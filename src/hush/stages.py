@@ -66,11 +66,13 @@ class Stages:
         images: Sequence[np.ndarray],
         loss: Callable[[Tensor, torch.Generator], Mapping[str, Tensor]],
         pace: Mapping[str, Any] | None = None,
+        before_step: Callable[[float], None] | None = None,
     ) -> dict[str, float]:
         """Train a network in place for a `share` of the schedule; its loss on parts held out.
 
         `images` are ``(C, H, W)``, `loss` is of patches ``(B, C, h, w)``; `pace`, the batch and
-        learning rate where the schedule leaves them open.
+        learning rate where the schedule leaves them open. `before_step` is told the share done, for
+        a loss that changes on the way.
         """
         from hush.training import train
 
@@ -107,6 +109,7 @@ class Stages:
                 validate=validate,
                 device=self.device,
                 progress=self.progress,
+                before_step=before_step,
                 label=name,
             )
             self.spent["seconds"] = round(self.spent["seconds"] + figures["seconds"], 1)

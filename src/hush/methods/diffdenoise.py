@@ -30,9 +30,9 @@ schedule falls to 5e-5. Eq. 2 is taken of v, that is, at each time weighed by 1/
 estimate of E[x | x'] that the student learns in the pair's place.
 
 *No teacher in the end.* What is wrong with a teacher's answer, its student learns, too. So the
-student goes on without one: with further noise z of the measured law, x' + z and x' − z err
+student goes on without one: with further noise z of the measured law, x' + a z and x' − z/a err
 independently where noise is Gaussian, and one is as good as a clean target for the other (Pang
-et al., Recorrupted-to-Recorrupted, CVPR 2021).
+et al., Recorrupted-to-Recorrupted, CVPR 2021). a falls on the way.
 
 *Units.* Networks see images of mean 0 and deviation 1, on the grid that was acquired: where a
 scanner filled k-space up with zeros, this is taken back (`hush.zerofill`), as on the larger grid
@@ -85,6 +85,8 @@ _POOLED = 64  #: images whose noise is measured together
 _LAGS = 15  #: pixels to which the noise's correlation is followed
 #: what each stage gets of the schedule; what follows the first one, of a round's share
 _BLIND, _DIFFUSION, _SAMPLING, _STUDENT, _REFINED = 0.35, 0.18, 0.12, 0.1, 0.25
+#: further noise, in units of the noise's own deviation, as the last stage begins and as it ends
+_FURTHER = 1.0, 0.4
 
 
 @dataclass
@@ -293,9 +295,18 @@ class DiffDenoise(Denoiser):
         ]
         # One correlation for all: a patch does not say which image it is of.
         lags = torch.from_numpy(noisy.pooled.lags(_LAGS)).float()
-        loss = partial(_refined_loss, student, lags)
-        share = _REFINED / self.rounds
-        return stages.train(f"refined-{number}", share, student, both, loss, NAFNET_PACE)
+        share, a = _REFINED / self.rounds, _FURTHER[0]
+
+        def before_step(done: float) -> None:
+            nonlocal a
+            a = _FURTHER[0] + done * (_FURTHER[1] - _FURTHER[0])
+
+        def loss(x: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
+            return _refined_loss(student, lags, a, x, generator)
+
+        return stages.train(
+            f"refined-{number}", share, student, both, loss, NAFNET_PACE, before_step
+        )
 
     def _build(self, rounds: Sequence[int]) -> nn.ModuleDict:
         assert self.channels is not None
@@ -656,17 +667,18 @@ def _student_loss(network: nn.Module, both: Tensor, _: torch.Generator) -> Mappi
 
 
 def _refined_loss(
-    network: nn.Module, lags: Tensor, both: Tensor, generator: torch.Generator
+    network: nn.Module, lags: Tensor, a: float, both: Tensor, generator: torch.Generator
 ) -> Mapping[str, Tensor]:
-    """Of x' + z, what x' − z says; `both` is x' and the noise's deviation, ``(B, 2C, H, W)``.
+    """Of x' + a z, what x' − z/a says; `both` is x' and the noise's deviation, ``(B, 2C, H, W)``.
 
-    The errors n + z and n − z are uncorrelated, those of Gaussian noise independent: there the
-    square is least at E[x | x' + z].
+    The errors n + a z and n − z/a are uncorrelated, those of Gaussian noise independent: there the
+    square is least at E[x | x' + a z]. A large a has targets of less noise, to learn from at
+    first, a small one inputs that have hardly more of it than x'.
     """
     x, deviation = both.chunk(2, 1)
     z = torch.randn(x.shape, generator=generator, device=x.device)
     z = deviation * _coloured(z, lags.to(x.device))
-    error = network(x + z).float() - (x - z)
+    error = network(x + a * z).float() - (x - z / a)
     return {"refined_loss": error.square().mean()}
 
 
