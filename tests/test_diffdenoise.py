@@ -451,7 +451,7 @@ def test_the_papers_teachers_teach_to_the_end(teacher: str, channels: int, tmp_p
         (1, "poisson", False, True),
         (9, "gaussian", True, True),
         (9, "gaussian", False, False),  # who asked for 9 knows of a correlation
-        (9, "poisson-gaussian", True, False),  # texture, where it is bright
+        (9, "poisson", True, False),  # measured where it is bright, in texture
     ],
 )
 def test_further_noise_is_drawn_where_its_law_is_sure(

@@ -278,7 +278,7 @@ class DiffDenoise(Denoiser):
         """Whether the student ends without a teacher: where z is sure to be as the noise is.
 
         Colours may share noise; a wide blind spot may be asked for because of a correlation that
-        was not measured; and correlated noise that seems to grow with the signal may be texture.
+        was not measured; and correlated noise that grows with the signal is measured in texture.
         The paper's teachers teach to the end.
         """
         found = noisy.pooled
