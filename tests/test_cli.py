@@ -686,6 +686,7 @@ def test_gray_is_pillows_gray() -> None:
     [
         (1, ["--set", "nothing=3"]),
         (1, ["--set", "widths=wide"]),
+        (1, ["--method", "diffdenoise", "--set", "zero_filled=maybe"]),
         (1, ["--method", "bm3d"]),
         (1, ["--resume"]),
         (1, ["--noise", "gaussian:5-50"]),

@@ -485,7 +485,7 @@ def test_killed_at_any_point_it_resumes_to_the_same_model(tmp_path: Path) -> Non
 
     def train(name: str, *more: str) -> subprocess.Popen[bytes]:
         options = "--method diffdenoise --max-steps 12 --device cpu --quiet"
-        sets = [f"--set={text}" for text in ("batch=2", "patch=16", "steps=1")]
+        sets = [f"--set={text}" for text in ("batch=2", "patch=16", "steps=1", "zero_filled=false")]
         command = [sys.executable, "-m", "hush", "train", str(folder), "-o", str(tmp_path / name)]
         return subprocess.Popen([*command, *options.split(), *sets, *more], env=environment)
 

@@ -118,6 +118,8 @@ class Stages:
         state = self.once(name, trained)
         network.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
         network.to("cpu").eval()
+        if before_step:
+            before_step(1.0)  # as it ends, also where it was finished before
         return dict(validate())
 
     def collect(

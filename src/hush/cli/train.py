@@ -222,7 +222,8 @@ def _configured(o: Options) -> tuple[Denoiser, Schedule]:
 
     from hush.schedule import Schedule
 
-    own = {f.name: f.default for f in fields(cls) if f.init}
+    # A default tells the kind of value; of None, which the data replace, the annotation does.
+    own = {f.name: False if f.type == "bool | None" else f.default for f in fields(cls) if f.init}
     usual = Schedule(max_steps=1).settled()
     training = {name: getattr(usual, name) for name in TRAINING}
     given: dict[str, Any] = {}
