@@ -401,11 +401,12 @@ def test_noisy_images_teach_what_clean_ones_would(away: int, signal: float, a: f
 
 
 def test_the_last_stage_ends_with_little_further_noise(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
+    seen: list[float] = []
+    judged: list[float] = []
     original = module._refined_loss
 
     def watched(*args: Any) -> Any:
-        seen.append(args[2])
+        (seen if torch.is_grad_enabled() else judged).append(args[2])
         return original(*args)
 
     monkeypatch.setattr(module, "_refined_loss", watched)
@@ -414,6 +415,7 @@ def test_the_last_stage_ends_with_little_further_noise(monkeypatch: pytest.Monke
     assert seen[0] == module._FURTHER[0]
     assert seen == sorted(seen, reverse=True)
     assert seen[-1] == pytest.approx(module._FURTHER[1], abs=0.1)
+    assert set(judged) == {module._FURTHER[1]}
 
 
 def test_the_noise_of_counts_grows_with_the_signal() -> None:
@@ -451,7 +453,8 @@ def test_the_papers_teachers_teach_to_the_end(teacher: str, channels: int, tmp_p
         (1, "poisson", False, True),
         (9, "gaussian", True, True),
         (9, "gaussian", False, False),  # who asked for 9 knows of a correlation
-        (9, "poisson", True, False),  # measured where it is bright, in texture
+        (9, "poisson", True, False),  # its spectrum is read where it is bright, in texture
+        (1, "impulse", False, False),  # z has none: both have the same, to be kept
     ],
 )
 def test_further_noise_is_drawn_where_its_law_is_sure(

@@ -85,7 +85,9 @@ class Stages:
         training, held_out = hold_out(images, part.patch)
 
         def validate() -> Mapping[str, float]:
-            """The same under the same draws, four of each crop."""
+            """The same under the same draws, four of each crop, and as the stage ends."""
+            if before_step:
+                before_step(1.0)
             place = next(network.parameters()).device
             generator = torch.Generator(place).manual_seed(0)
             with torch.inference_mode():
@@ -118,8 +120,6 @@ class Stages:
         state = self.once(name, trained)
         network.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
         network.to("cpu").eval()
-        if before_step:
-            before_step(1.0)  # as it ends, also where it was finished before
         return dict(validate())
 
     def collect(

@@ -36,7 +36,7 @@ et al., Recorrupted-to-Recorrupted, CVPR 2021). a falls on the way.
 
 *Units.* Networks see images of mean 0 and deviation 1, on the grid that was acquired: where a
 scanner filled k-space up with zeros, this is taken back (`hush.zerofill`), as on the larger grid
-white noise is correlated. What is done to most training images is done to all, and later on.
+white noise is correlated. Where most training images were not, it is not looked for, nor later on.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ class DiffDenoise(Denoiser):
     channels : image channels the networks see; taken from the data when fitting.
     blind : side of the blind spot: 1 for independent noise (PUCA), 5 or 9 for noise correlated
         by a kernel of σ 0.5 or 1.2 (LG-BPN); measured in the data when fitting.
-    zero_filled : images whose k-space a scanner filled up with zeros are denoised on the grid that
-        was acquired; found in the data when fitting: where most images are such.
+    zero_filled : whether to look for images whose k-space a scanner filled up with zeros, which
+        are denoised on the grid that was acquired; when fitting, whether most images are such.
     steps : DDIM steps of each sample.
     rounds : times that the diffusion is learned, from the second on with the student for its
         condition; when denoising, the round whose networks are used.
@@ -178,7 +178,7 @@ class DiffDenoise(Denoiser):
         if self.zero_filled is not False:
             smaller = [reduced(x) for x in images]
             found = [a is not b for a, b in zip(images, smaller, strict=True)]
-            # One alone is more likely taken for it, and networks see one kind of noise.
+            # A few are more likely mistaken for it, and would show the networks other noise.
             self.zero_filled = self.zero_filled or 2 * sum(found) > len(found)
             images = smaller if self.zero_filled else images
         self.channels = self.channels or len(images[0])
@@ -278,11 +278,13 @@ class DiffDenoise(Denoiser):
         """Whether the student ends without a teacher: where z is sure to be as the noise is.
 
         Colours may share noise; a wide blind spot may be asked for because of a correlation that
-        was not measured; and correlated noise that grows with the signal is measured in texture.
-        The paper's teachers teach to the end.
+        was not measured; the spectrum of noise that grows with the signal is read where it is
+        bright, in texture; and impulses would stay, as z has none. The paper's teachers teach to
+        the end.
         """
         found = noisy.pooled
-        sure = found.family == "gaussian" if found.correlated else self.blind == 1
+        white = self.blind == 1 and found.family != "impulse"
+        sure = found.family == "gaussian" if found.correlated else white
         return self.teacher == "posterior" and self.channels == 1 and sure
 
     def _refine(

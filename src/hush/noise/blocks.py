@@ -43,8 +43,8 @@ class Blocks:
         return Blocks(*(values[which] for values in vars(self).values()))
 
     def seen_through(self, shape: np.ndarray) -> Blocks:
-        """Chosen and measured where noise of this spectrum is, in units of its variance: at the
-        high frequencies, where structure is least, unless there is too little of the noise."""
+        """Chosen and measured where noise of this spectrum is, in units of its variance: by the
+        high frequencies, where structure is least, unless they have too little of the noise."""
         energy = self.energy / shape.astype(np.float32)
         judge, judged = (LOW, HIGH) if sharp(shape) else (ODD, BAND)
         return replace(self, low=energy[:, judge].mean(axis=1), high=energy[:, judged].mean(axis=1))

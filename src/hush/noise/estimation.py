@@ -17,9 +17,10 @@ and proportional both are, the data do not decide.
 amplitudes non-negative, by white noise, noise blurred with a Gaussian kernel, and structure
 falling as :math:`1/f^2` and :math:`1/f^4`. To call noise correlated the blurred part must
 matter, must explain what the rest cannot, and must be the same in flat and in less flat blocks:
-noise is everywhere, structure is not. The level is then measured, and the blocks chosen, through
-that spectrum: at the high frequencies where enough of the noise is white, or else where blurred
-noise is, by two interleaved halves of the low frequencies. The family is found anew.
+noise is everywhere, structure is not. Blocks are then chosen, and how the variance goes with the
+signal is measured, through that spectrum: at the high frequencies where enough of the noise is
+white, or else where blurred noise is, by two interleaved halves of the low frequencies. The
+family is found anew; the level is that of the spectrum's fit.
 
 What cannot be told apart: a picture that is one fine, even texture all over (a lawn) is noise
 to this method, and more so the weaker its noise.
@@ -184,7 +185,7 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
     magnitudes = bool(np.nanmin(sample) >= 0) and not math.isfinite(low)
     family, possible = _recognise(blocks, bend, magnitudes, REJECT)
     # One channel, one vote: channels may differ in level, and one may be empty.
-    law = "gamma" if family == "gamma" else "poisson-gaussian"
+    law = "gamma" if family == "gamma" else "poisson-gaussian"  # a line cannot follow x²
     spectra = [spectrum_of(p, fit_curve(p, bend, law), bend) for p in live]
     votes = [s for s in spectra if s.correlated]
     correlated = 2 * len(votes) > len(spectra) and not replaced  # medians are smooth

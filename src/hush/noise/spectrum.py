@@ -79,9 +79,10 @@ def spectrum_of(blocks: Blocks, curve: Curve, bend: Bend) -> Spectrum:
     importance = np.where(LOW, np.minimum(1.0, (ROWS + COLS) / 4), 0.0)[1:]
     excess = np.average(outer, weights=importance) - outer[HIGH[1:]].mean()
     growth = np.average(outer - inner, weights=importance)
-    correlated = correlation[0] > 0.1 and white - misfit > 0.3 and misfit < 0.75 * white
-    correlated &= growth < 0.4 * excess
-    correlated &= len(seen) >= ENOUGH
+    # Where nothing fits well, as in texture, the blurred part must explain a share of the misfit.
+    explained = white - misfit > max(0.3, 0.25 * white)
+    matters, everywhere = correlation[0] > 0.1, growth < 0.4 * excess
+    correlated = matters and explained and everywhere and len(seen) >= ENOUGH
     measured = (BAND if correlated and not sharp(noise) else HIGH)[1:]
     error = 0.5 * float((structure / (noise[1:] * variance))[measured].mean())
     return Spectrum(bool(correlated), correlation, kernel, variance, noise, error)
