@@ -42,11 +42,11 @@ class Blocks:
     def take(self, which: np.ndarray) -> Blocks:
         return Blocks(*(values[which] for values in vars(self).values()))
 
-    def seen_through(self, shape: np.ndarray) -> Blocks:
-        """Chosen and measured where noise of this spectrum is, in units of its variance: by the
-        high frequencies, where structure is least, unless they have too little of the noise."""
+    def seen_through(self, shape: np.ndarray, high: bool) -> Blocks:
+        """Chosen and measured where noise of this spectrum is, in units of its variance: if `high`
+        by the high frequencies, where structure is least, or else by the low ones."""
         energy = self.energy / shape.astype(np.float32)
-        judge, judged = (LOW, HIGH) if sharp(shape) else (ODD, BAND)
+        judge, judged = (LOW, HIGH) if high else (ODD, BAND)
         return replace(self, low=energy[:, judge].mean(axis=1), high=energy[:, judged].mean(axis=1))
 
 

@@ -18,9 +18,9 @@ amplitudes non-negative, by white noise, noise blurred with a Gaussian kernel, a
 falling as :math:`1/f^2` and :math:`1/f^4`. To call noise correlated the blurred part must
 matter, must explain what the rest cannot, and must be the same in flat and in less flat blocks:
 noise is everywhere, structure is not. Blocks are then chosen, and how the variance goes with the
-signal is measured, through that spectrum: at the high frequencies where enough of the noise is
-white, or else where blurred noise is, by two interleaved halves of the low frequencies. The
-family is found anew; the level is that of the spectrum's fit.
+signal is measured, through that spectrum: at the high frequencies, where enough of the noise is
+white and none was taken off by compression; or else where blurred noise is, by two interleaved
+halves of the low frequencies. The family is found anew; the level is that of the spectrum's fit.
 
 What cannot be told apart: a picture that is one fine, even texture all over (a lawn) is noise
 to this method, and more so the weaker its noise.
@@ -191,9 +191,11 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
     correlated = 2 * len(votes) > len(spectra) and not replaced  # medians are smooth
     if correlated:
         shape = np.mean([s.shape for s in votes], axis=0)
-        blocks, spectra = blocks.seen_through(shape), votes
-        parts = [p.seen_through(shape) for p in parts]
-        reject = REJECT if sharp(shape) else REJECT_CORRELATED
+        # JPEG takes high frequencies off, and most where it is bright: no noise does.
+        high = sharp(shape) and not fit_curve(blocks.seen_through(shape, True), bend, "any").falls
+        blocks, spectra = blocks.seen_through(shape, high), votes
+        parts = [p.seen_through(shape, high) for p in parts]
+        reject = REJECT if high else REJECT_CORRELATED
         family, possible = _recognise(blocks, bend, magnitudes, reject)
     bend = magnitude if family == "rician" else bend
     curve = fit_curve(blocks, bend, family)

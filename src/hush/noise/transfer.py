@@ -17,6 +17,7 @@ FLAT = 1.3  #: low-frequency energy, relative to the noise's, up to which a bloc
 FEWEST = 12  #: blocks used for a point even where none is flat
 SYSTEMATIC = 0.02  #: relative error of a point beyond its statistical one
 REJECT = 15.0  #: rise of χ² at which the simpler family is rejected
+FALLING = 0.7  #: variance where it is bright over that where it is dark, from which on it falls
 REJECT_CORRELATED = 30.0  #: the same where noise is measured among structure
 
 
@@ -53,6 +54,13 @@ class Curve:
         if family in ("poisson", "poisson-gaussian") and law[1] < 0:
             return self.fitted("gaussian")
         return replace(self, law=law, covariance=covariance)
+
+    @property
+    def falls(self) -> bool:
+        """Whether there is less noise where it is bright, as compression leaves it."""
+        some = -(-len(self.x) // 4)
+        dark, bright = np.median(self.variance[:some]), np.median(self.variance[-some:])
+        return bool(bright < FALLING * dark)
 
     def at(self, x: np.ndarray | float) -> np.ndarray:
         """The law's variance at signal `x`."""
