@@ -23,8 +23,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from skimage.restoration import estimate_sigma
 
-from hush.noise.estimation import Estimate, estimate
-from hush.noise.transfer import BINS
+from hush.kinds.image.measure.estimation import estimate
+from hush.kinds.image.measure.transfer import BINS
+from hush.results import Estimate
 from hush.studies import diffdenoise
 from hush.studies.medical import find_images, noisy_planes
 

@@ -19,10 +19,10 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from hush.api import model_path
+from hush.kinds.image.measure.small import estimate_any
 from hush.methods import load
 from hush.metrics import psnr, ssim
 from hush.noise.processes import parse
-from hush.noise.small import estimate_any
 from hush.studies.folders import image_files
 
 Scores = dict[str, list[tuple[float, float]]]

@@ -24,10 +24,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import hush
+from hush.kinds.image.measure.small import estimate_any
 from hush.methods import diffdenoise
 from hush.metrics import psnr, ssim
 from hush.nets.diffusion import DiffusionUNet
-from hush.noise.small import estimate_any
 from hush.schedule import Patches, Schedule
 from hush.stages import Stages
 from hush.studies.diffdenoise import SIDE, spec

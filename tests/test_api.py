@@ -11,12 +11,12 @@ import pytest
 import torch
 
 import hush
-from hush import advice
 from hush.api import Planes, denoise_record
 from hush.errors import HushError
+from hush.kinds.image import advice
 from hush.methods import get
-from hush.noise.estimation import Estimate
 from hush.noise.processes import parse
+from hush.results import Estimate
 
 
 @pytest.mark.parametrize(

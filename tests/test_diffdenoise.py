@@ -27,9 +27,9 @@ from hush.methods.diffdenoise import DiffDenoise
 from hush.nets.lgbpn import LGBPN
 from hush.nets.puca import PUCA
 from hush.noise.correlated import Correlated
-from hush.noise.estimation import Estimate
 from hush.noise.processes import Gaussian, parse
 from hush.record import Batch
+from hush.results import Estimate
 from hush.schedule import Schedule
 from hush.stages import Stages
 

@@ -15,10 +15,11 @@ import pytest
 import torch
 from PIL import Image
 
-from hush.denoiser import Advance, Denoiser, Restoration
+from hush.denoiser import Advance, Denoiser
 from hush.errors import HushError
 from hush.methods import METHODS
 from hush.noise.process import Process
+from hush.results import Restoration
 from hush.schedule import Schedule
 from hush.studies import STUDIES, run
 from hush.studies import medical as module

@@ -14,12 +14,13 @@ from scipy.optimize import nnls
 from skimage import data
 
 from hush.errors import HushError
-from hush.noise import spectrum, transfer
+from hush.kinds.image.measure import spectrum, transfer
+from hush.kinds.image.measure.estimation import estimate
+from hush.kinds.image.measure.impulses import without_impulses
 from hush.noise.correlated import Correlated
-from hush.noise.estimation import Estimate, estimate
-from hush.noise.impulses import without_impulses
 from hush.noise.process import Process
 from hush.noise.processes import Gamma, Gaussian, Poisson, PoissonGaussian, Rician
+from hush.results import Estimate
 
 PICTURES = {"camera": data.camera, "coins": data.coins, "page": data.page, "moon": data.moon}
 

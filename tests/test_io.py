@@ -26,10 +26,10 @@ import tifffile
 from PIL import Image
 
 from hush import io
-from hush.denoiser import to_stored
 from hush.errors import HushError
 from hush.io import array
 from hush.io.exif import Exif
+from hush.kinds.layout import to_stored
 from hush.record import Record
 from hush.studies.folders import image_files
 

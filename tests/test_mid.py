@@ -15,8 +15,8 @@ from skimage import data as pictures
 
 import hush
 import hush.methods.mid as mid
-from hush.collection import split
 from hush.errors import HushError
+from hush.kinds.image.cut import split
 from hush.methods.mid import MID
 from hush.metrics import psnr
 from hush.noise.processes import Gaussian, Poisson, Process, parse

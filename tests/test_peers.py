@@ -16,8 +16,8 @@ from torch import Tensor, nn
 import hush
 from hush import learned
 from hush.cli import main
-from hush.collection import moments
 from hush.errors import HushError
+from hush.kinds.image.cut import moments
 from hush.learned import Learned
 from hush.methods import get
 from hush.methods.neighbor2neighbor import Neighbor2Neighbor, drawn_pairs, sub_images

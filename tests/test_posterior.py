@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from hush.noise.estimation import estimate
+from hush.kinds.image.measure.estimation import estimate
+from hush.kinds.image.posterior import posterior_mean
 from hush.noise.processes import Correlated, Gaussian
-from hush.posterior import posterior_mean
 
 SHAPE = (1, 256, 256)
 

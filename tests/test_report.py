@@ -22,14 +22,16 @@ import pytest
 from PIL import Image
 from scipy.ndimage import convolve1d, gaussian_filter
 
-from hush.api import Inspection
-from hush.noise.estimation import Estimate
+from hush.kinds.image.inspection import inspected
+from hush.kinds.image.page import section, write_report
+from hush.kinds.image.pictures import busiest, choose_plane, display_window, shrink
+from hush.kinds.image.residual import LAGS, SIDE, WINDOWS, residual_statistics, warnings
 from hush.noise.processes import Gaussian, Poisson, PoissonGaussian, Process
 from hush.record import Record
-from hush.report import describe, inspected, residual_statistics, section, warnings, write_report
-from hush.report.images import HEAT, busiest, choose_plane, display_window, shrink, to_pixels
+from hush.report import describe
+from hush.report.pictures import HEAT, to_pixels
 from hush.report.plots import number, ticks
-from hush.report.residual import LAGS, SIDE, WINDOWS
+from hush.results import Estimate, Inspection
 
 SIGMA = 0.1
 
@@ -575,7 +577,7 @@ def test_the_uncertainty_has_a_panel(tmp_path: Path) -> None:
 
 def test_importing_the_report_is_cheap() -> None:
     code = (
-        "import sys, hush.report; "
+        "import sys, hush.kinds.image.page; "
         "print(*sorted({'torch', 'jinja2', 'PIL', 'matplotlib', 'skimage'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

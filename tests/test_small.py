@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hush.noise.estimation import estimate
-from hush.noise.small import estimate_any
+from hush.kinds.image.measure.estimation import estimate
+from hush.kinds.image.measure.small import estimate_any
 
 
 def ramp_with_noise(*shape: int) -> np.ndarray:

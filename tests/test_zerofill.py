@@ -12,12 +12,12 @@ from skimage import data
 
 import hush
 from hush.api import inspect_record
+from hush.kinds.image.zerofill import FEWEST, acquired, resized
 from hush.methods import WEIGHTS
 from hush.methods.diffdenoise import DiffDenoise
 from hush.metrics import psnr
 from hush.noise.processes import Gaussian
 from hush.schedule import Schedule
-from hush.zerofill import FEWEST, acquired, resized
 
 
 def scan(size: tuple[int, int], sigma: float = 0.02, seed: int = 0) -> np.ndarray:

@@ -28,7 +28,7 @@ _LAZY = {
     "read": "hush.io",
     "ssim": "hush.metrics",
     "write": "hush.io",
-    "write_report": "hush.report",
+    "write_report": "hush.kinds.image.page",
 }
 
 __all__ = ["HushError", *_LAZY]

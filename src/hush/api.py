@@ -14,18 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from hush.advice import check_level, input_warnings
-from hush.denoiser import Denoiser, default_axes, finite, process_of
-from hush.denoiser import check_dtype as check_dtype
+from hush.denoiser import Denoiser, process_of
 from hush.errors import HushError
+from hush.kinds.image.advice import check_level, input_warnings
+from hush.kinds.image.measure.small import estimate_any
+from hush.kinds.image.residual import residual_statistics
+from hush.kinds.image.residual import warnings as residual_warnings
+from hush.kinds.image.zerofill import reduced
+from hush.kinds.layout import check_dtype as check_dtype
+from hush.kinds.layout import default_axes, finite
 from hush.methods import WEIGHTS, get, load, shipped
-from hush.noise.estimation import Estimate
 from hush.noise.processes import Process
-from hush.noise.small import estimate_any
 from hush.record import Batch, Record
-from hush.report import describe, residual_statistics
-from hush.report import warnings as residual_warnings
-from hush.zerofill import reduced
+from hush.report import describe
+from hush.results import Estimate, Inspection, Result
 
 #: told (what is being done, share of it that is done)
 Progress = Callable[[str, float], None]
@@ -34,77 +36,6 @@ Progress = Callable[[str, float], None]
 MOST_INSPECTED = 2**20
 #: samples that a model adapts to at most, 256 MB of them
 MOST_ADAPTED = 64 * 2**20
-
-
-@dataclass
-class Result:
-    """A denoised record and how it came about.
-
-    Levels are in units of full range 1. `step` is MID's estimate t/T; `trace` has, for each
-    step of the first plane, the level before it and the rms removed. `spread`, if it was asked
-    for, is a float32 record laid out like the noisy one, in its units.
-    """
-
-    record: Record
-    noisy: Record
-    estimate: Estimate
-    process: Process
-    method: str
-    model: str
-    steps: int
-    step: float | None = None
-    trace: list[dict[str, Any]] = field(default_factory=list)
-    timings: dict[str, float] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    residual: dict[str, Any] = field(default_factory=dict)
-    spread: Record | None = None
-
-
-@dataclass
-class Inspection:
-    """The noise in a record, and what denoising it would do; levels in units of full range 1.
-
-    `step` is Ψ's estimate t/T, in [0, 1].
-    """
-
-    record: Record
-    estimate: Estimate
-    method: str
-    model: str
-    steps: int
-    step: float
-    warnings: list[str] = field(default_factory=list)
-
-    def row(self) -> dict[str, Any]:
-        """All of it as plain values, levels in the data's own units."""
-        found, scale = self.estimate, self.record.to_batch().scale
-        return {
-            "family": found.family,
-            "sigma": found.sigma * scale,
-            "gain": found.gain * scale,
-            "read_sigma": found.read_sigma * scale,
-            "gamma_shape": found.shape if math.isfinite(found.shape) else None,
-            "impulses": found.impulses,
-            "correlated": found.correlated,
-            "correlation": found.correlation,
-            "autocorrelation": list(found.autocorrelation),
-            "kernel_width": None if math.isnan(found.kernel_width) else found.kernel_width,
-            "clipped": found.clipped,
-            "undecided": found.undecided,
-            "alternatives": list(found.alternatives),
-            "uncertainty": found.uncertainty,
-            "channels": [s * scale for s in found.channels],
-            "step": self.step,
-            "spec": found.process.spec(scale),
-            "method": self.method,
-            "model": self.model,
-            "steps": self.steps,
-            "shape": list(self.record.data.shape),
-            "axes": self.record.axes,
-            "dtype": self.record.data.dtype.name,
-            "nonfinite": describe.missing(self.record),
-            "warnings": self.warnings,
-        }
 
 
 def denoise(
@@ -240,7 +171,7 @@ def inspect(x: np.ndarray | Record, axes: str | None = None, device: str = "cpu"
     spec (for ``--noise``), method and model.
     """
     record = x if isinstance(x, Record) else Record(np.asarray(x), axes or default_axes(x.shape))
-    return inspect_record(record, device).row()
+    return inspection_row(inspect_record(record, device))
 
 
 def inspect_record(record: Record, device: str = "cpu") -> Inspection:
@@ -259,6 +190,38 @@ def inspect_record(record: Record, device: str = "cpu") -> Inspection:
         step=max(float(denoiser.estimate(x, None, found)[1]) for x in planes),
         warnings=input_warnings(record, None, found),
     )
+
+
+def inspection_row(seen: Inspection) -> dict[str, Any]:
+    """All of it as plain values, levels in the data's own units."""
+    found, scale = seen.estimate, seen.record.to_batch().scale
+    return {
+        "family": found.family,
+        "sigma": found.sigma * scale,
+        "gain": found.gain * scale,
+        "read_sigma": found.read_sigma * scale,
+        "gamma_shape": found.shape if math.isfinite(found.shape) else None,
+        "impulses": found.impulses,
+        "correlated": found.correlated,
+        "correlation": found.correlation,
+        "autocorrelation": list(found.autocorrelation),
+        "kernel_width": None if math.isnan(found.kernel_width) else found.kernel_width,
+        "clipped": found.clipped,
+        "undecided": found.undecided,
+        "alternatives": list(found.alternatives),
+        "uncertainty": found.uncertainty,
+        "channels": [s * scale for s in found.channels],
+        "step": seen.step,
+        "spec": found.process.spec(scale),
+        "method": seen.method,
+        "model": seen.model,
+        "steps": seen.steps,
+        "shape": list(seen.record.data.shape),
+        "axes": seen.record.axes,
+        "dtype": seen.record.data.dtype.name,
+        "nonfinite": describe.missing(seen.record),
+        "warnings": seen.warnings,
+    }
 
 
 def models() -> list[dict[str, Any]]:

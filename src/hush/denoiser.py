@@ -12,44 +12,24 @@ import copy
 import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
 from hush.errors import HushError
-from hush.io.array import array_axes
+from hush.kinds.layout import check_dtype, default_axes, fill_nearest, to_stored
 from hush.noise.processes import Process, parse
 from hush.record import Batch, Record
-from hush.zerofill import reduced, resized
+from hush.results import Restoration
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from hush.noise.estimation import Estimate
 
 D = TypeVar("D", bound="Denoiser")
 Advance = Callable[[float], None]
-
-
-@dataclass
-class Restoration:
-    """What a method gives back for one image ``(C, H, W)``, in units of full range.
-
-    data : the denoised image; process : the noise it was taken to have; step : MID's relative
-    step in [0, 1], where a method has one; trace : one entry per step of an iteration; found : what
-    was estimated of the noise, if that was asked for; spread : of a method that draws at random,
-    the standard deviation from draw to draw at each pixel, float32 ``(C, H, W)``, if it was asked
-    for (`Denoiser.with_spread`).
-    """
-
-    data: np.ndarray
-    process: Process | None = None
-    step: float | None = None
-    trace: list[dict[str, Any]] = field(default_factory=list)
-    found: Estimate | None = None
-    spread: np.ndarray | None = None
 
 
 @dataclass
@@ -229,76 +209,6 @@ def by_channels(
         data=np.concatenate([p.data for p in parts]),
         spread=np.concatenate(spreads) if spreads else None,
     )
-
-
-def as_acquired(
-    restore: Callable[[np.ndarray, Process | None, Advance | None], Restoration],
-    x: np.ndarray,
-    noise: Process | None,
-    advance: Advance | None,
-) -> Restoration:
-    """`restore` of what a scanner acquired of an image, and filled up as it was."""
-    smaller = reduced(x)
-    made = restore(smaller, noise, advance)
-    if smaller is x:
-        return made
-    untouched = np.array_equal(made.data, smaller)
-    return dataclasses.replace(
-        made,
-        data=x.copy() if untouched else resized(made.data, x.shape[1:]),
-        spread=None if made.spread is None else np.abs(resized(made.spread, x.shape[1:])),
-    )
-
-
-def check_dtype(x: np.ndarray) -> None:
-    """Refuse what is not a real-valued image."""
-    if x.dtype.kind == "b":
-        raise HushError("this is a boolean mask, not an image; there is no noise to measure in it")
-    if x.dtype.kind not in "iuf":
-        raise HushError(f"hush denoises integers and real numbers, not {x.dtype}; convert it first")
-    if x.size == 0:
-        raise HushError(f"the image is empty: its shape is {x.shape}")
-
-
-def default_axes(shape: tuple[int, ...]) -> str:
-    """Axes of an array that nothing else is known about, as for ``.npy`` files.
-
-    ``YX``; a short last axis of 1, 3 or 4 is samples (``YXS``); what comes before is a stack.
-    """
-    if len(shape) < 2:
-        raise HushError(f"an image needs at least two dimensions, not the shape {shape}")
-    return array_axes(shape)
-
-
-def to_stored(x: np.ndarray, dtype: np.dtype[Any], scale: float) -> np.ndarray:
-    """Full-range floats ``(C, H, W)`` as stored values: integers rounded and clipped."""
-    out = np.empty(x.shape, dtype)
-    for row in range(0, x.shape[1], 256):  # a few rows at a time, for the memory
-        part = (slice(None), slice(row, row + 256))
-        values = x[part] if scale == 1 else x[part].astype(np.float64) * scale
-        if dtype.kind in "iu":
-            values = np.clip(np.rint(values), -scale - 1 if dtype.kind == "i" else 0, scale)
-        out[part] = values
-    return out
-
-
-def finite(x: np.ndarray) -> np.ndarray:
-    """An image ``(C, H, W)`` with pixels that are not finite taken from their neighbours."""
-    valid = np.isfinite(x)
-    return x if valid.all() else fill_nearest(x, valid)
-
-
-def fill_nearest(x: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """`x` ``(C, H, W)`` with the pixels that are not `valid` taken from the nearest that is."""
-    from scipy.ndimage import distance_transform_edt
-
-    out = x.copy()
-    for plane, ok in zip(out, valid, strict=True):
-        if not ok.any():
-            raise HushError("a whole channel is NaN or infinite; there is nothing to denoise")
-        index = distance_transform_edt(~ok, return_distances=False, return_indices=True)
-        plane[...] = plane[tuple(index)]
-    return out
 
 
 def process_of(noise: Process | str | None, scale: float) -> Process | None:

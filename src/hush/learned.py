@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hush.collection import (
+from hush.denoiser import Advance, Denoiser, by_channels
+from hush.errors import HushError
+from hush.kinds.image.cut import (
     check_channels,
     contact_sheet,
     float_images,
@@ -20,11 +22,10 @@ from hush.collection import (
     moments,
     within,
 )
-from hush.denoiser import Advance, Denoiser, Restoration, by_channels
-from hush.errors import HushError
 from hush.nets.plain import PlainUNet
 from hush.nets.pooled import PooledNet
 from hush.noise.process import Process
+from hush.results import Restoration
 from hush.schedule import Patches, Schedule
 from hush.tiling import BORDER, tiled
 

@@ -3,7 +3,7 @@
 The graph takes noisy images in any units and gives the denoised ones in the same units: mean and
 deviation, borders and statistics of the whole image are computed within it, for each image apart.
 It knows no tiles: its memory grows with the image. Nor does it know zero-filling: MR images are
-to be given on the grid that was acquired (`hush.zerofill.reduced`), but not to a
+to be given on the grid that was acquired (`hush.kinds.image.zerofill.reduced`), but not to a
 DiffDenoise of ``zero_filled=False``.
 """
 

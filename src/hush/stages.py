@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hush.collection import hold_out, within
 from hush.errors import HushError
+from hush.kinds.image.cut import hold_out, within
 from hush.schedule import Patches, Schedule
 
 _UNIT = 16  #: pixels; patches smaller than asked for are multiples of it, as networks halve them

@@ -28,11 +28,12 @@ from hush.cli.options import (
 from hush.errors import HushError
 
 if TYPE_CHECKING:
-    from hush.api import Planes, Result
+    from hush.api import Planes
     from hush.denoiser import Denoiser
+    from hush.kinds.image.page import Section
     from hush.noise.processes import Process
     from hush.record import Record
-    from hush.report import Section
+    from hush.results import Result
 
 #: What ``--json`` prints of a file. family to correlated are what was measured and process is
 #: what was removed; levels in the data's own units. seconds has the file's share of the time
@@ -396,13 +397,14 @@ def _section(o: Options, result: Result) -> list[Section]:
     """The result's part of the report, if there will be one; it holds none of the arrays."""
     if o.report is None or _is_kept(o, o.report):
         return []
-    from hush.report import picture_budget, section
+    from hush.kinds.image.page import section
+    from hush.report.frame import picture_budget
 
     return [section(result, budget=picture_budget(len(o.files)))]
 
 
 def _write_report(o: Options, sections: Sequence[Section]) -> None:
-    from hush.report import write_report
+    from hush.kinds.image.page import write_report
 
     if o.report and sections:
         write_report(sections, o.report)

@@ -62,7 +62,10 @@ def inspect(
     """
     preload("hush.api")
     from hush import api
-    from hush.report import Entry, describe, inspected, picture_budget, write_report
+    from hush.kinds.image.inspection import inspected
+    from hush.kinds.image.page import write_report
+    from hush.report import describe
+    from hush.report.frame import Entry, picture_budget
 
     use_threads(threads)
     check_report(report, files, existing)
@@ -74,7 +77,7 @@ def inspect(
         row: dict[str, Any] = dict.fromkeys(INSPECT_KEYS) | {"input": file}
         try:
             seen = api.inspect_record(read(file, axes, kind), device=device)
-            row |= seen.row()
+            row |= api.inspection_row(seen)
             if report:
                 entries.append(inspected(seen, budget=picture_budget(len(files))))
         except BrokenPipeError:

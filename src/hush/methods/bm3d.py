@@ -19,10 +19,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from hush.denoiser import Advance, Denoiser, Restoration
+from hush.denoiser import Advance, Denoiser
 from hush.errors import HushError
+from hush.kinds.image.measure.small import estimate_any
 from hush.noise.processes import Process
-from hush.noise.small import estimate_any
+from hush.results import Restoration
 
 SMALLEST_SIDE = 16  # the package fails on images as small as one block, 8×8
 

@@ -26,8 +26,9 @@ answers what that lacks, v = √ᾱ ε − √(1−ᾱ) r (Salimans and Ho, 2022
 schedule falls to 5e-5. Eq. 2 is taken of v, that is, at each time weighed by 1/√ᾱ.
 
 *The centre pixel.* No blind spot uses the pixel it answers for. With the noise's law measured
-(`hush.noise.estimation`), what the pair missed is filtered out of x' − x̂ (`hush.posterior`): an
-estimate of E[x | x'] that the student learns in the pair's place.
+(`hush.kinds.image.measure`), what the pair missed is filtered out of x' − x̂
+(`hush.kinds.image.posterior`): an estimate of E[x | x'] that the student learns in the pair's
+place.
 
 *No teacher in the end.* What is wrong with a teacher's answer, its student learns, too. So the
 student goes on without one: with further noise z of the measured law, x' + a z and x' − z/a err
@@ -35,8 +36,9 @@ independently where noise is Gaussian, and one is as good as a clean target for 
 et al., Recorrupted-to-Recorrupted, CVPR 2021). a falls on the way.
 
 *Units.* Networks see images of mean 0 and deviation 1, on the grid that was acquired: where a
-scanner filled k-space up with zeros, this is taken back (`hush.zerofill`), as on the larger grid
-white noise is correlated. Where most training images were not, it is not looked for, nor later on.
+scanner filled k-space up with zeros, this is taken back (`hush.kinds.image.zerofill`), as on the
+larger grid white noise is correlated. Where most training images were not, it is not looked for,
+nor later on.
 """
 
 from __future__ import annotations
@@ -55,24 +57,24 @@ import torch.nn.functional as F
 from scipy.ndimage import uniform_filter
 from torch import Tensor, nn
 
-from hush.collection import check_channels, float_images, moments
-from hush.denoiser import Advance, Denoiser, Restoration, as_acquired, by_channels
+from hush.denoiser import Advance, Denoiser, by_channels
 from hush.errors import HushError
+from hush.kinds.image.cut import check_channels, float_images, moments
+from hush.kinds.image.measure.small import estimate_any
+from hush.kinds.image.posterior import posterior_mean
+from hush.kinds.image.zerofill import as_acquired, reduced
 from hush.learned import BLIND_PACE, NAFNET_PACE, through
 from hush.nets.blindspot import bell
 from hush.nets.diffusion import DiffusionUNet
 from hush.nets.lgbpn import LGBPN
 from hush.nets.nafnet import NAFNet
 from hush.nets.puca import PUCA
-from hush.noise.estimation import Estimate
 from hush.noise.process import Process
-from hush.noise.small import estimate_any
-from hush.posterior import posterior_mean
+from hush.results import Estimate, Restoration
 from hush.sampling import cosine_signal, ddim, symmetric_pair
 from hush.schedule import Schedule
 from hush.stages import Stages
 from hush.tiling import tiled
-from hush.zerofill import reduced
 
 FEWEST = 4  #: images, or as many patches of one
 DRAWS = 8  #: pairs that a spread is taken over, where their number is not said

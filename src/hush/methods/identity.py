@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from hush.denoiser import Advance, Denoiser, Restoration
+from hush.denoiser import Advance, Denoiser
 from hush.noise.processes import Process
+from hush.results import Restoration
 
 
 @dataclass

@@ -26,7 +26,7 @@ homogeneous and blind to offsets, so levels and units carry over from any range 
 *What Ψ answers.* The level in cells of 16×16 pixels; a photon transfer line through the cells
 gives the process, the mean level relative to the ladder's top the step t/T, on the scale of
 standard deviations, where its relative error is even. v_0, which Ψ cannot know of collected
-data, comes from `hush.noise.estimation`; so does the level to start from, by default.
+data, comes from `hush.kinds.image.measure.estimation`; so does the level to start from, by default.
 """
 
 from __future__ import annotations
@@ -45,23 +45,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hush.collection import check_channels, contact_sheet, float_images, hold_out, split, splits
-from hush.denoiser import Advance, Denoiser, Restoration, as_acquired, by_channels
+from hush.denoiser import Advance, Denoiser, by_channels
 from hush.errors import HushError
+from hush.kinds.image.cut import (
+    check_channels,
+    contact_sheet,
+    float_images,
+    hold_out,
+    split,
+    splits,
+)
+from hush.kinds.image.measure.impulses import without_impulses
+from hush.kinds.image.measure.small import estimate_any
+from hush.kinds.image.measure.transfer import fit_transfer
+from hush.kinds.image.zerofill import as_acquired, reduced
 from hush.metrics import psnr
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet
-from hush.noise.estimation import Estimate
-from hush.noise.impulses import without_impulses
 from hush.noise.processes import Gaussian, OneOf, Process, parse
-from hush.noise.small import estimate_any
-from hush.noise.transfer import fit_transfer
 from hush.precision import bfloat16
 from hush.record import full_range
+from hush.results import Estimate, Restoration
 from hush.sampling import enlarged, halved, walk_down
 from hush.schedule import Patches, Schedule
 from hush.tiling import tiled, tiles
-from hush.zerofill import reduced
 
 _LEAST = 0.5  #: smallest noise added in noisy-only training, relative to the most
 _FLOOR = 0.5 / 255  # levels below half an 8-bit step are not told apart
@@ -79,7 +86,7 @@ class MID(Denoiser):
     jitter : spread of the level Φ is told around the true one, so that estimates will do.
     turns : of the symmetries of a square, that many are averaged over when denoising, up to 6.
     level : who tells the level to start from where none is given: ``"estimate"``, that is
-        `hush.noise.estimation`, or ``"step"``, Ψ alone as in the paper.
+        `hush.kinds.image.measure.estimation`, or ``"step"``, Ψ alone as in the paper.
     precision : ``"float32"``; ``"bfloat16"``, that is where the machine is faster with it and the
         noise strong enough to hide its rounding; or ``"auto"``, the latter for stored integers.
     """

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hush.collection import takes
 from hush.errors import HushError
+from hush.kinds.image.cut import takes
 from hush.learned import NAFNET_PACE, Learned, Network
 from hush.nets.nafnet import NAFNet as Net
 

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hush.collection import takes
 from hush.errors import HushError
+from hush.kinds.image.cut import takes
 from hush.learned import Learned, Network, Plain
 
 

@@ -27,11 +27,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hush.collection import moments
-from hush.denoiser import Advance, Restoration
+from hush.denoiser import Advance
 from hush.errors import HushError
+from hush.kinds.image.cut import moments
 from hush.learned import Learned, Network, Plain
 from hush.noise.process import Process
+from hush.results import Restoration
 
 
 @dataclass

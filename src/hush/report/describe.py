@@ -13,8 +13,7 @@ from hush.record import Record
 from hush.report.plots import number as number
 
 if TYPE_CHECKING:
-    from hush.api import Inspection
-    from hush.noise.estimation import Estimate
+    from hush.results import Estimate, Inspection
 
 UNEQUAL = 1.5  #: ratio of the channels' levels that is worth a word
 

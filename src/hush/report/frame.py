@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from hush.record import Record
-from hush.report import describe, images, plots
-from hush.report.residual import WHITE
+from hush.report import describe, plots
+from hush.report.pictures import Picture
 
 if TYPE_CHECKING:
-    from hush.noise.estimation import Estimate
+    from hush.results import Estimate
 
 #: samples per shown picture (a gray 1200 x 1200), and what many results share between them
 BUDGET, SHARED = 1.5e6, 12e6
@@ -50,7 +50,7 @@ class Entry:
     facts: str
     cards: tuple[Card, ...]
     warnings: tuple[str, ...]
-    icon: images.Picture
+    icon: Picture
     notes: tuple[str, ...]
     noise: Mapping[str, str]
     row: Mapping[str, str]
@@ -58,7 +58,12 @@ class Entry:
     template: ClassVar[str]
 
 
-def write(entries: Sequence[Entry], path: str | os.PathLike[str], title: str | None = None) -> None:
+def write(
+    entries: Sequence[Entry],
+    path: str | os.PathLike[str],
+    title: str | None = None,
+    tolerance: float = 0.15,
+) -> None:
     """Write one self-contained HTML file about files of one kind of entry.
 
     Raises
@@ -88,7 +93,7 @@ def write(entries: Sequence[Entry], path: str | os.PathLike[str], title: str | N
     environment.filters["number"] = plots.number
     environment.filters["sentence"] = _sentence
     page = environment.get_template(entries[0].template)
-    html = page.render(title=title, sections=sections, version=_version(), tolerance=WHITE)
+    html = page.render(title=title, sections=sections, version=_version(), tolerance=tolerance)
     with atomic(Path(path)) as temporary:
         Path(temporary).write_text(html, encoding="utf-8")
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from hush.report import describe, images, plots
+from hush.kinds.image import pictures
+from hush.report import describe, plots
 from hush.report.frame import BUDGET, Card, Entry, between_card, names, noise_card, noise_plots
+from hush.report.pictures import Picture, encode, to_pixels
 
 if TYPE_CHECKING:
-    from hush.api import Inspection
+    from hush.results import Inspection
 
 DETAIL = 128  #: side of the part whose pixels are shown large
 
@@ -18,7 +20,7 @@ DETAIL = 128  #: side of the part whose pixels are shown large
 class Look:
     """A picture, words under it, and where the detail is within it."""
 
-    picture: images.Picture
+    picture: Picture
     caption: str
     mark: tuple[float, ...] | None = None
 
@@ -37,28 +39,28 @@ def inspected(seen: Inspection, *, budget: float = BUDGET) -> Inspected:
     record, found = seen.record, seen.estimate
     scale = record.scale
     name, parent = names(record)
-    plane = images.choose_plane(record)
+    plane = pictures.choose_plane(record)
     whole = record.to_batch().data[plane.index][: plane.channels]
     c, h, w = whole.shape
-    factor = images.shrink_factor(h, w, budget / c)
-    small = images.shrink(whole, factor, scale)
-    low, high = images.display_window(small)
-    picture = images.encode(images.to_pixels(small, low, high))
+    factor = pictures.shrink_factor(h, w, budget / c)
+    small = pictures.shrink(whole, factor, scale)
+    low, high = pictures.display_window(small)
+    picture = encode(to_pixels(small, low, high))
     shown = f", shown at 1 : {factor}" if factor > 1 else ""
     views = [Look(picture, f"{w} × {h} pixels{shown}")]
     if max(h, w) > DETAIL:
-        rows, columns = images.detail(small, h, w, DETAIL)
-        part = images.to_pixels(images.shrink(whole[:, rows, columns], 1, scale), low, high)
+        rows, columns = pictures.detail(small, h, w, DETAIL)
+        part = to_pixels(pictures.shrink(whole[:, rows, columns], 1, scale), low, high)
         caption = f"Detail, its pixels enlarged: row {rows.start}, column {columns.start}"
-        views[0] = Look(picture, views[0].caption, images.mark(rows, columns, h, w))
-        views.append(Look(images.encode(part), caption))
+        views[0] = Look(picture, views[0].caption, pictures.mark(rows, columns, h, w))
+        views.append(Look(encode(part), caption))
     return Inspected(
         name=name,
         parent=parent,
         facts=describe.size(record),
         cards=_cards(seen, scale),
         warnings=tuple(seen.warnings),
-        icon=images.thumbnail(small, 96, low, high),
+        icon=pictures.thumbnail(small, 96, low, high),
         notes=(
             *plane.notes,
             f"black is {plots.number(low * scale)} and white {plots.number(high * scale)}",

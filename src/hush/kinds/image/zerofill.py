@@ -11,9 +11,14 @@ part.
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
+
+from hush.noise.process import Process
+from hush.results import Restoration
 
 FEWEST, MOST = 96, 1024  #: sides in pixels, below and above which no step is looked for
 STEP = 3.0  #: power within over power beyond the step, at least
@@ -44,14 +49,14 @@ def resized(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
     An image without negative values is a magnitude, and stays one. float32.
     """
-    from scipy.signal import resample
+    if x.shape[1:] == tuple(size):
+        return x
+    from scipy.signal import resample  # as long to import as half of torch
 
     out = x
     for axis, length in zip((1, 2), size, strict=True):
         if x.shape[axis] != length:
             out = resample(out, length, axis=axis)
-    if out is x:
-        return x
     return np.asarray(np.abs(out) if x.min() >= 0 else out, dtype=np.float32)
 
 
@@ -79,3 +84,22 @@ def _extent(power: np.ndarray) -> int:
     if step.max() < math.log(STEP):
         return length
     return 2 * round(float(cut[step.argmax()]) * length) + 1
+
+
+def as_acquired(
+    restore: Callable[[np.ndarray, Process | None, Callable[[float], None] | None], Restoration],
+    x: np.ndarray,
+    noise: Process | None,
+    advance: Callable[[float], None] | None,
+) -> Restoration:
+    """`restore` of what a scanner acquired of an image, and filled up as it was."""
+    smaller = reduced(x)
+    made = restore(smaller, noise, advance)
+    if smaller is x:
+        return made
+    untouched = np.array_equal(made.data, smaller)
+    return dataclasses.replace(
+        made,
+        data=x.copy() if untouched else resized(made.data, x.shape[1:]),
+        spread=None if made.spread is None else np.abs(resized(made.spread, x.shape[1:])),
+    )

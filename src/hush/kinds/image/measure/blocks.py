@@ -1,7 +1,7 @@
 """Blocks of 8×8 pixels and their DCT: chosen by their low frequencies, measured by their high ones.
 
 In a block of white noise all 64 coefficients share one variance; structure adds to the low
-frequencies first (references in `hush.noise.estimation`).
+frequencies first (references in `hush.kinds.image.measure.estimation`).
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""Pictures for the page: plane, window, size, PNG, data URI."""
+"""What of an image a page shows: the plane, the size, the gray values, the detail."""
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from dataclasses import dataclass
 
@@ -11,11 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hush.record import Record, full_range
-
-Pixels = NDArray[np.uint8]
-
-#: Colours of a map from nothing to most, ever brighter; the style sheet's ``.heat`` has the same.
-HEAT = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
+from hush.report.pictures import Picture, encode, to_pixels
 
 
 @dataclass(frozen=True)
@@ -29,15 +23,6 @@ class Plane:
     index: int
     channels: int
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An encoded image and the size, in pixels, that it is."""
-
-    uri: str
-    width: int
-    height: int
 
 
 def choose_plane(record: Record) -> Plane:
@@ -102,19 +87,6 @@ def display_window(x: np.ndarray) -> tuple[float, float]:
     return low - room, high + room
 
 
-def to_pixels(x: np.ndarray, low: float, high: float) -> Pixels:
-    """`x` with low..high spread over 0..255; what is not finite becomes black."""
-    scaled = (x - low) * (255 / (high - low))
-    return np.clip(np.nan_to_num(scaled, posinf=255, neginf=0), 0, 255).round().astype(np.uint8)
-
-
-def to_heat(x: np.ndarray, top: float) -> Pixels:
-    """``(1, H, W)`` with 0..top in the colours of `HEAT`, ``(3, H, W)``; NaN becomes black."""
-    at = np.clip(np.nan_to_num(x[0] / top), 0, 1)
-    stops = np.linspace(0, 1, len(HEAT))
-    return np.stack([np.interp(at, stops, c).round().astype(np.uint8) for c in np.transpose(HEAT)])
-
-
 def busiest(x: np.ndarray, share: tuple[float, float]) -> tuple[float, float]:
     """Top and left, as fractions, of the window covering `share` with most going on in it.
 
@@ -147,18 +119,6 @@ def mark(rows: slice, columns: slice, height: int, width: int) -> tuple[float, .
     """Where a part lies in the whole, as fractions: top, left, height, width."""
     h, w = rows.stop - rows.start, columns.stop - columns.start
     return rows.start / height, columns.start / width, h / height, w / width
-
-
-def encode(pixels: Pixels) -> Picture:
-    """PNG of ``(1 or 3, H, W)`` as a data URI: lossless, for noise is what is looked at."""
-    from PIL import Image
-
-    _, h, w = pixels.shape
-    array = pixels[0] if pixels.shape[0] == 1 else pixels.transpose(1, 2, 0)
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(array)).save(buffer, "PNG", compress_level=6)
-    text = base64.b64encode(buffer.getvalue()).decode()
-    return Picture(f"data:image/png;base64,{text}", w, h)
 
 
 def thumbnail(x: np.ndarray, side: int, low: float, high: float) -> Picture:

@@ -7,11 +7,11 @@ import math
 import numpy as np
 
 from hush.errors import HushError
-from hush.noise.estimation import Estimate
+from hush.kinds.image.zerofill import acquired
 from hush.noise.process import Process
 from hush.record import Record
 from hush.report import describe
-from hush.zerofill import acquired
+from hush.results import Estimate
 
 #: a given level this far from the estimated one is worth a warning
 MISMATCH = 1.3

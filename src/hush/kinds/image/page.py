@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hush.report import describe, images, plots
+from hush.kinds.image import pictures
+from hush.kinds.image.residual import WHITE, residual_statistics, warnings
+from hush.report import describe, plots
 from hush.report.frame import (
     BUDGET,
     Card,
@@ -20,10 +22,10 @@ from hush.report.frame import (
     picture_budget,
     write,
 )
-from hush.report.residual import WHITE, residual_statistics, warnings
+from hush.report.pictures import Picture, encode, to_heat, to_pixels
 
 if TYPE_CHECKING:
-    from hush.api import Result
+    from hush.results import Result
 
 CROP = 448  #: side of the 1:1 detail of images too large to be shown whole
 CLIPPED = 0.02  #: a share of clipped samples that is worth a word
@@ -40,15 +42,15 @@ class View:
     spread, most : that map, and what is brightest in it, in the data's units.
     """
 
-    before: images.Picture
-    after: images.Picture
-    removed: images.Picture
+    before: Picture
+    after: Picture
+    removed: Picture
     caption: str
     difference: str
     limit: float
     units: str
     mark: tuple[float, ...] | None = None
-    spread: images.Picture | None = None
+    spread: Picture | None = None
     most: float = 0.0
 
 
@@ -102,7 +104,7 @@ def section(result: Result, *, budget: float = BUDGET) -> Section:
     known = result.estimate.correlated
     said = result.warnings if result.residual else [*result.warnings, *warnings(stats, known=known)]
 
-    plane = images.choose_plane(result.noisy)
+    plane = pictures.choose_plane(result.noisy)
     before = noisy[plane.index][: plane.channels]
     after = clean[plane.index][: plane.channels]
     # Noise fills the range of gray; what is far weaker than expected is not blown up to that.
@@ -154,7 +156,7 @@ def _views(
     limit: float,
     budget: float,
     scale: float,
-) -> tuple[tuple[View, ...], str, images.Picture]:
+) -> tuple[tuple[View, ...], str, Picture]:
     """The pictures, what their gray values mean, and the icon for the index.
 
     `limit` is the difference, of full range, shown as black or white. Means over blocks
@@ -162,14 +164,14 @@ def _views(
     shows coarse structure that single pixels would hide. `spread` is ``(1, H, W)`` as stored.
     """
     c, h, w = before.shape
-    factor = images.shrink_factor(h, w, budget / c)
-    small_before, small_after = (images.shrink(a, factor, scale) for a in (before, after))
-    low, high = images.display_window(small_after)
+    factor = pictures.shrink_factor(h, w, budget / c)
+    small_before, small_after = (pictures.shrink(a, factor, scale) for a in (before, after))
+    low, high = pictures.display_window(small_after)
 
     def view(a: np.ndarray, b: np.ndarray, caption: str, factor: int) -> View:
-        first, second = (images.encode(images.to_pixels(p, low, high)) for p in (a, b))
+        first, second = (encode(to_pixels(p, low, high)) for p in (a, b))
         top = limit / factor
-        third = images.encode(images.to_pixels(np.nan_to_num(a - b), -top, top))
+        third = encode(to_pixels(np.nan_to_num(a - b), -top, top))
         means = f", means of {factor}{TIMES}{factor} pixels" if factor > 1 else ""
         return View(
             before=first,
@@ -182,18 +184,20 @@ def _views(
         )
 
     shown = f"black is {plots.number(low * scale)} and white {plots.number(high * scale)}"
-    icon = images.thumbnail(small_after, 96, low, high)
+    icon = pictures.thumbnail(small_after, 96, low, high)
     if factor == 1:
         only = view(small_before, small_after, f"{w}{TIMES}{h} pixels", 1)
         return (_with_spread(only, spread, 1),), shown, icon
 
     side = max(128, min(CROP, int((budget / c / 2) ** 0.5)))
-    rows, columns = images.detail(small_after, h, w, side)
+    rows, columns = pictures.detail(small_after, h, w, side)
     y, x = rows.start, columns.start
     whole = view(small_before, small_after, f"{w}{TIMES}{h} pixels, shown at 1 : {factor}", factor)
-    cut_before, cut_after = (images.shrink(a[:, rows, columns], 1, scale) for a in (before, after))
+    cut_before, cut_after = (
+        pictures.shrink(a[:, rows, columns], 1, scale) for a in (before, after)
+    )
     detail = view(cut_before, cut_after, f"Detail, every pixel of it: row {y}, column {x}", 1)
-    whole = replace(whole, mark=images.mark(rows, columns, h, w))
+    whole = replace(whole, mark=pictures.mark(rows, columns, h, w))
     cut_spread = None if spread is None else spread[:, rows, columns]
     views = (_with_spread(whole, spread, factor), _with_spread(detail, cut_spread, 1))
     return views, shown, icon
@@ -203,10 +207,10 @@ def _with_spread(view: View, spread: np.ndarray | None, factor: int) -> View:
     """`view` with a map of the spread; what is brightest leaves half a per cent beyond it."""
     if spread is None:
         return view
-    small = images.shrink(spread, factor, 1.0)
+    small = pictures.shrink(spread, factor, 1.0)
     seen = small[np.isfinite(small)]
     top = float(np.percentile(seen, 99.5)) if seen.size else 0.0
-    picture = images.encode(images.to_heat(small, top or 1.0))
+    picture = encode(to_heat(small, top or 1.0))
     return replace(view, spread=picture, most=top)
 
 
@@ -260,7 +264,7 @@ def _trace_row(entry: Mapping[str, Any], scale: float) -> dict[str, Any]:
         image = np.asarray(entry["image"], np.float32)
         image = image.reshape(-1, *image.shape[-2:])
         image = image[:3] if len(image) in (3, 4) else image[:1]
-        picture = images.thumbnail(image, 160, *images.display_window(image))
+        picture = pictures.thumbnail(image, 160, *pictures.display_window(image))
     return {
         "step": entry["step"],
         "level": plots.number(scale * entry["level"]),

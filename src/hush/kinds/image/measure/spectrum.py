@@ -8,8 +8,20 @@ from itertools import combinations
 
 import numpy as np
 
-from hush.noise.blocks import BAND, COLS, DCT, EVEN, HIGH, LOW, ODD, ROWS, SIZE, Blocks, sharp
-from hush.noise.transfer import Bend, Bent, Curve
+from hush.kinds.image.measure.blocks import (
+    BAND,
+    COLS,
+    DCT,
+    EVEN,
+    HIGH,
+    LOW,
+    ODD,
+    ROWS,
+    SIZE,
+    Blocks,
+    sharp,
+)
+from hush.kinds.image.measure.transfer import Bend, Bent, Curve
 
 ENOUGH = 1000  #: blocks (overlapping) that it takes to tell correlated noise from white
 FLATTEST = (0.01, 0.03, 0.1)  #: shares of the blocks whose spectra are compared

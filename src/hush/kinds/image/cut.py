@@ -7,12 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hush.denoiser import (
-    check_dtype,
-    default_axes,
-    finite,
-)
 from hush.errors import HushError
+from hush.kinds.layout import check_dtype, default_axes, finite
 from hush.record import Record
 
 

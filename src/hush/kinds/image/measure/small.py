@@ -1,4 +1,4 @@
-"""The level of noise where `hush.noise.estimation` has too little to go by."""
+"""The level of noise where `hush.kinds.image.measure.estimation` has too little to go by."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from hush.errors import HushError
-from hush.noise.estimation import Estimate, estimate
+from hush.kinds.image.measure.estimation import estimate
+from hush.results import Estimate
 
 
 def estimate_any(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.special import i0e, i1e, ndtr
 
-from hush.noise.blocks import HIGH, Blocks
+from hush.kinds.image.measure.blocks import HIGH, Blocks
 from hush.noise.processes import Gaussian, PoissonGaussian, Process
 
 BINS = 24  #: points on the photon transfer curve
