@@ -18,8 +18,8 @@ import torch
 from PIL import Image
 
 import hush
-from hush.api import model_path
 from hush.metrics import psnr
+from hush.models import path_of
 from hush.noise.processes import Gaussian, parse
 from hush.studies.folders import image_files
 
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="every Nth image")
     parser.add_argument("--model", default="mid-gray")
     args = parser.parse_args()
-    model = hush.load(model_path(args.model))
+    model = hush.load(path_of(args.model))
     images = [
         np.asarray(Image.open(f).convert("L"), np.float32)[None] / 255
         for f in image_files(args.folder)[:: args.every]

@@ -18,10 +18,9 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from hush.api import model_path
 from hush.kinds.image.measure.small import estimate_any
-from hush.methods import load
 from hush.metrics import psnr, ssim
+from hush.models import load, path_of
 from hush.noise.processes import parse
 from hush.studies.folders import image_files
 
@@ -35,7 +34,7 @@ def main() -> None:
     parser.add_argument("--model", default="mid-gray")
     parser.add_argument("--correlated", action="store_true")
     args = parser.parse_args()
-    model = load(model_path(args.model))
+    model = load(path_of(args.model))
     images = [
         np.asarray(Image.open(f).convert("L"), np.float32)[None] / 255
         for f in image_files(args.folder)[:: args.every]

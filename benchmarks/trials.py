@@ -24,11 +24,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import hush
+from hush.kinds.cut import Patches
 from hush.kinds.image.measure.small import estimate_any
 from hush.methods import diffdenoise
 from hush.metrics import psnr, ssim
 from hush.nets.diffusion import DiffusionUNet
-from hush.schedule import Patches, Schedule
+from hush.schedule import Schedule
 from hush.stages import Stages
 from hush.studies.diffdenoise import SIDE, spec
 from hush.studies.images import centre_crop

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from hush.learned import Learned
     from hush.methods.diffdenoise import DiffDenoise
-    from hush.methods.mid import MID
+    from hush.methods.mid.image import MID
 
 ROOT = Path(__file__).parents[1]
 
@@ -104,7 +104,7 @@ def randomise() -> Callable[..., nn.Module]:
 @pytest.fixture(scope="session")
 def random_mid(randomise: Callable[..., nn.Module]) -> Callable[..., MID]:
     """A tiny MID with random weights: what it removes is no noise, but all of it shows."""
-    from hush.methods.mid import MID
+    from hush.methods.mid.image import MID
 
     def make(channels: int = 1, seed: int = 0, **settings: Any) -> MID:
         model = MID(channels=channels, widths=(8, 8), blocks=(1, 1), **settings)

@@ -32,7 +32,7 @@ from hush.record import Record
 
 if TYPE_CHECKING:
     from hush.methods.diffdenoise import DiffDenoise
-    from hush.methods.mid import MID
+    from hush.methods.mid.image import MID
 
 SNAPSHOT = Path(__file__).parent / "snapshots" / "cli.json"
 TINY = ("--set", "widths=8,8", "--set", "blocks=1,1", "--set", "patch=32", "--set", "batch=2")
@@ -344,7 +344,7 @@ def test_nan_is_kept_and_told(tmp_path: Path, noisy: np.ndarray) -> None:
 def test_several_files_are_adapted_to_together(
     file: Path, colour: Path, noisy: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hush.methods.mid import MID
+    from hush.methods.mid.image import MID
 
     second, broken = tmp_path / "second.tif", tmp_path / "broken.tif"
     tifffile.imwrite(second, noisy.T)
@@ -375,7 +375,7 @@ def test_several_files_are_adapted_to_together(
 def test_nobody_is_sent_to_adapt_again(
     tmp_path: Path, noisy: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hush.methods.mid import MID
+    from hush.methods.mid.image import MID
 
     monkeypatch.setattr(MID, "adapt", lambda self, images, seconds, **options: self)
     monkeypatch.setattr("hush.api.residual_statistics", lambda *a, **k: judged)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import hush.methods.mid as mid
-from hush.methods.mid import MID
+from hush.methods.mid.image import MID
 from hush.noise.processes import Gaussian, Poisson, PoissonGaussian, Process
 
 # On one thread: arrays this small gain nothing from two.

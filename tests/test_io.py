@@ -29,6 +29,8 @@ from hush import io
 from hush.errors import HushError
 from hush.io import array
 from hush.io.exif import Exif
+from hush.kinds import get as get_kind
+from hush.kinds import to_batch
 from hush.kinds.layout import to_stored
 from hush.record import Record
 from hush.studies.folders import image_files
@@ -342,7 +344,7 @@ def test_round_trip(case: str, tmp_path: Path) -> None:
     assert record.source == source
 
     result = io.output_path(source)
-    io.write(record.with_batch(np.array(record.to_batch().data)), result)
+    io.write(get_kind(record.kind).record(record, np.array(to_batch(record).data)), result)
     again = io.read(result)
     assert (again.axes, again.data.dtype) == (record.axes, record.data.dtype)
     np.testing.assert_array_equal(again.data, record.data)
@@ -483,7 +485,7 @@ def test_alpha_is_never_seen_by_methods_and_comes_back(tmp_path: Path) -> None:
         png(data)(tmp_path / name)
         record = io.read(tmp_path / name)
         assert record.channels == data.shape[2] - 1
-        batch = record.to_batch().data
+        batch = to_batch(record).data
         result = record.with_batch(np.zeros_like(batch))
         for out in (f"out-{name}", f"{name}.tif"):
             io.write(result, tmp_path / out)
@@ -872,7 +874,7 @@ def test_full_range_of_dicom_is_that_of_the_bits_stored(
     dcm(junk, bits=stored)(tmp_path / "a.dcm")
     record = io.read(tmp_path / "a.dcm")
     np.testing.assert_array_equal(record.data, values)
-    batch = record.to_batch()
+    batch = to_batch(record)
     assert batch.scale == record.scale == high
     assert batch.floats(0).max() == 1
     far = to_stored(np.array([[[-9.0, 9.0]]], np.float32), record.data.dtype, batch.scale)

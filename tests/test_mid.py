@@ -16,8 +16,8 @@ from skimage import data as pictures
 import hush
 import hush.methods.mid as mid
 from hush.errors import HushError
-from hush.kinds.image.cut import split
-from hush.methods.mid import MID
+from hush.kinds.cut import split
+from hush.methods.mid.image import MID
 from hush.metrics import psnr
 from hush.noise.processes import Gaussian, Poisson, Process, parse
 from hush.sampling import walk_down

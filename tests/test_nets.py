@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hush.methods.mid import MID
+from hush.methods.mid.image import MID
 from hush.nets.blocks import Residual, ZeroMeanHead
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet

@@ -17,7 +17,7 @@ import hush
 from hush import learned
 from hush.cli import main
 from hush.errors import HushError
-from hush.kinds.image.cut import moments
+from hush.kinds.cut import moments
 from hush.learned import Learned
 from hush.methods import get
 from hush.methods.neighbor2neighbor import Neighbor2Neighbor, drawn_pairs, sub_images

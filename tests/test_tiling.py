@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hush.methods.mid import MID
+from hush.methods.mid.image import MID
 from hush.nets.step import StepNet
 from hush.tiling import tiled, tiles
 

@@ -22,9 +22,10 @@ from torch import Tensor, nn
 
 import hush.training
 from hush.errors import HushError
+from hush.kinds.cut import Patches
 from hush.methods import get
-from hush.methods.mid import MID
-from hush.schedule import Patches, Schedule
+from hush.methods.mid.image import MID
+from hush.schedule import Schedule
 from hush.training import train
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -2,6 +2,8 @@
 
 >>> import hush
 >>> clean = hush.denoise(noisy)                       # same dtype and shape out
+>>> result = hush.run("noisy.tif")                    # and all that is known about the result
+>>> result.save("clean.tif"), result.report("report.html"), result.warnings
 >>> model = hush.MID().fit(noisy_images)              # from noisy data alone
 >>> model.save("mine.safetensors")
 
@@ -17,27 +19,51 @@ from hush.errors import HushError
 
 _LAZY = {
     "BM3D": "hush.methods.bm3d",
-    "MID": "hush.methods.mid",
+    "DiffDenoise": "hush.methods.diffdenoise",
+    "LGBPN": "hush.methods.lgbpn",
+    "MID": "hush.methods.mid.image",
+    "NAFNet": "hush.methods.nafnet",
+    "Neighbor2Neighbor": "hush.methods.neighbor2neighbor",
+    "Noise2Noise": "hush.methods.noise2noise",
+    "Noise2Self": "hush.methods.noise2self",
+    "Noise2Void": "hush.methods.noise2void",
+    "PUCA": "hush.methods.puca",
     "Record": "hush.record",
     "Schedule": "hush.schedule",
+    "compare": "hush.api",
     "denoise": "hush.api",
     "export": "hush.onnx",
     "inspect": "hush.api",
-    "load": "hush.methods",
+    "load": "hush.models",
     "psnr": "hush.metrics",
-    "read": "hush.io",
+    "read": "hush.api",
+    "run": "hush.api",
     "ssim": "hush.metrics",
+    "study": "hush.studies:run",
+    "train": "hush.api",
     "write": "hush.io",
-    "write_report": "hush.kinds.image.page",
+    "write_report": "hush.api",
 }
 
-__all__ = ["HushError", *_LAZY]
+__all__ = ["HushError", "__version__", *_LAZY]
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("hush-denoise")
+    except PackageNotFoundError:  # running from a source tree that is not installed
+        return ""
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name not in _LAZY:
         raise AttributeError(f"module 'hush' has no attribute '{name}'")
-    return getattr(import_module(_LAZY[name]), name)
+    module, _, attribute = _LAZY[name].partition(":")
+    return getattr(import_module(module), attribute or name)
 
 
 def __dir__() -> list[str]:

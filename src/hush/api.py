@@ -1,200 +1,432 @@
-"""The five calls of one image, put together: what the command line and `hush.denoise` run."""
+"""What hush does, from Python: read, denoise, look, report, train. The command line runs the same.
+
+An item goes one way: laid out by its kind of data, measured once, restored by the method, judged by
+what was measured.
+"""
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from numbers import Integral, Real
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from numbers import Real
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hush import io, kinds
 from hush.denoiser import Denoiser, process_of
 from hush.errors import HushError
-from hush.kinds.image.advice import check_level, input_warnings
-from hush.kinds.image.measure.small import estimate_any
-from hush.kinds.image.residual import residual_statistics
-from hush.kinds.image.residual import warnings as residual_warnings
-from hush.kinds.image.zerofill import reduced
-from hush.kinds.layout import check_dtype as check_dtype
-from hush.kinds.layout import default_axes, finite
-from hush.methods import WEIGHTS, get, load, shipped
+from hush.kinds.cut import Sampled, middle
+from hush.kinds.layout import check_dtype, filled, laid_out
+from hush.kinds.values import check_level
+from hush.methods import get
+from hush.models import choose, load, name_for
 from hush.noise.processes import Process
 from hush.record import Batch, Record
-from hush.report import describe
-from hush.results import Estimate, Inspection, Result
+from hush.report import describe, frame
+from hush.results import Denoised, Estimate, Inspection, Item
 
 #: told (what is being done, share of it that is done)
 Progress = Callable[[str, float], None]
+Source = np.ndarray | Sequence[Any] | Record | str | PathLike[str]
 
-#: Ψ sees the middle of larger images when they are only inspected, 1024 × 1024 of it
+#: Ψ sees the middle of larger items when they are only inspected, 1024 × 1024 of it
 MOST_INSPECTED = 2**20
-#: samples that a model adapts to at most, 256 MB of them
-MOST_ADAPTED = 64 * 2**20
+#: items of a record that are looked at when it is only inspected, spread evenly over it
+ITEMS_INSPECTED = 8
 
 
-def denoise(
-    x: np.ndarray,
+@dataclass
+class Result(Denoised):
+    """A denoised record and how it came about; shown as a report in notebooks."""
+
+    @property
+    def data(self) -> np.ndarray:
+        """The denoised samples, of the input's dtype and shape."""
+        return self.record.data
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the result, all or nothing, in the format that the name ends in."""
+        io.write(self.record, path)
+
+    def report(self, path: str | PathLike[str]) -> None:
+        """Write an HTML page: before, after, what was removed, and whether to trust it."""
+        write_report([self], path)
+
+    def _repr_html_(self) -> str:
+        entry = kinds.get(self.noisy.kind).section(self, frame.SMALLEST_BUDGET)
+        page = escape(frame.render([entry]))
+        return f'<iframe srcdoc="{page}" style="width:100%;height:48em;border:0"></iframe>'
+
+
+# -- reading -----------------------------------------------------------------------------------
+
+
+def read(
+    path: str | PathLike[str],
+    *,
+    kind: str | None = None,
+    axes: str | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> Record:
+    """What a file holds, as the kind of data that it is.
+
+    The kind is the one given; or the one that the format is for; or the one whose arrays an .npz
+    file has; or the one that has an option of `context`; or an image. `context` goes to the
+    record's. Raises `HushError`, in one sentence that names the file.
+    """
+    record = io.read(path)
+    fmt = io.format_of(record)
+    open_kind = fmt is None or fmt.kind is None
+    name = kind or (_kind_by_options(context or {}) or "image" if open_kind else record.kind)
+    chosen = kinds.get(name)
+    letters = axes.upper() if axes else None
+    if letters is None and (open_kind and chosen.name != record.kind):
+        letters = chosen.axes(record.data.shape)
+    letters = letters or record.axes
+    if not letters.isalpha() or len(set(letters)) < len(letters):
+        raise HushError(f"axes are a different letter for each dimension, not {axes}")
+    record = replace(
+        record, kind=chosen.name, axes=letters, context={**record.context, **(context or {})}
+    )
+    try:
+        chosen.check(record)
+    except HushError as error:
+        raise HushError(f"{path}: {error}") from error
+    return record
+
+
+def _kind_by_options(context: Mapping[str, Any]) -> str | None:
+    """The one kind of data that has options of these names."""
+    if not context:
+        return None
+    having = [name for name in kinds.KINDS if context.keys() <= kinds.get(name).options.keys()]
+    return having[0] if len(having) == 1 else None
+
+
+def record_of(x: Source, axes: str | None = None, kind: str | None = None) -> Record:
+    """An array, a list, a path or a Record as a Record; 64-bit integers in the range they use."""
+    if isinstance(x, Record):
+        return x
+    if isinstance(x, str | PathLike):
+        return read(x, kind=kind, axes=axes)
+    data = np.asarray(x)
+    check_dtype(data)
+    chosen = kinds.get(kind or "image")
+    full = None
+    if data.dtype.kind in "iu" and data.dtype.itemsize == 8:
+        most = max(abs(int(data.max())), abs(int(data.min())))
+        full = float(next((n for n in (255, 65535, 2**32 - 1) if most <= n), 2**63 - 1))
+    return Record(data, axes or chosen.axes(data.shape), kind=chosen.name, full=full)
+
+
+# -- denoising ---------------------------------------------------------------------------------
+
+
+def denoise(x: np.ndarray | Sequence[Any], **options: Any) -> np.ndarray:
+    """Denoise an array or a list; same dtype, shape and range out.
+
+    Takes what `run` takes, and gives the samples alone.
+    """
+    return run(x, **options).data
+
+
+def run(
+    x: Source,
     *,
     axes: str | None = None,
+    kind: str | None = None,
     noise: str | Process | None = None,
     model: str | Path | Denoiser | None = None,
-    method: str = "mid",
-    steps: int | None = None,
-    strength: float = 1.0,
-    adapt: float = 0.0,
-    seed: int = 0,
-    device: str = "auto",
-) -> np.ndarray:
-    """Denoise an array; same dtype, shape and range out.
-
-    axes : a letter per dimension (T, Z, C, Y, X, S); by default ``YX``, with a short last axis of
-        1, 3 or 4 as samples (``YXS``) and what comes before as a stack.
-    noise : such as ``"gaussian:25/255"``; estimated when not given.
-    model : a shipped model's name, a file, or a `Denoiser`; chosen by the channels otherwise.
-    steps : increments to walk down; the model's own number by default.
-    strength : share of the estimated noise to remove, 0 to 1.
-    adapt : seconds of self-supervised training on this very array first.
-
-    Raises `HushError`, in one sentence, for input that cannot be denoised.
-    """
-    x = np.asarray(x)
-    record = Record(x, axes or default_axes(x.shape))
-    result = denoise_record(
-        record,
-        noise=noise,
-        model=model,
-        method=method,
-        steps=steps,
-        strength=strength,
-        adapt=adapt,
-        seed=seed,
-        device=device,
-    )
-    return result.record.data
-
-
-def denoise_record(
-    record: Record,
-    *,
-    noise: str | Process | None = None,
-    model: str | Path | Denoiser | None = None,
-    method: str = "mid",
+    method: str | None = None,
     steps: int | None = None,
     strength: float = 1.0,
     adapt: float = 0.0,
     seed: int = 0,
     device: str = "auto",
     progress: Progress | None = None,
-    was_adapted: bool = False,
     uncertainty: bool = False,
+    was_adapted: bool = False,
+    into: np.ndarray | None = None,
 ) -> Result:
-    """Denoise what a file held; see `denoise`.
+    """Denoise an array, a Record or a file, with all that is known about the result.
 
-    `progress` is told what is going on. `was_adapted` says that adapting `model` to the record
-    has been tried, so that nobody is sent to try it again. `uncertainty` asks for
-    `Result.spread`; `HushError` for a model that has none.
+    axes : a letter per dimension, such as TZCYX; by default ``YX`` for images, with a short last
+        axis of 1, 3 or 4 as samples (``YXS``) and what comes before as a stack.
+    kind : of data, such as ``"image"``, where the file does not say.
+    noise : such as ``"gaussian:25/255"``; measured when not given.
+    model : a shipped model's name, a file, or a `Denoiser`; chosen by the channels otherwise.
+    method : a method's name, by default ``"mid"``.
+    steps : increments to remove; the model's own number by default.
+    strength : share of the estimated noise to remove, 0 to 1.
+    adapt : seconds of self-supervised training on this very data first.
+    progress : told what is going on. uncertainty : asks for `Denoised.spread`.
+    was_adapted : adapting `model` to the data was tried before.
+    into : array like the data, for the result; such as one in a file that is larger than memory.
+
+    Raises `HushError`, in one sentence, for input that cannot be denoised.
     """
     if not isinstance(strength, Real) or not 0 <= strength <= 1:
         raise HushError(f"strength is the share of the noise to remove, 0 to 1, not {strength!r}")
     if not isinstance(adapt, Real) or not 0 <= adapt < math.inf:
-        raise HushError(f"adapt is the seconds to train on the image first, from 0, not {adapt!r}")
+        raise HushError(f"adapt is the seconds to train on the data first, from 0, not {adapt!r}")
+    record = record_of(x, axes, kind)
     check_dtype(record.data)
-    timings: dict[str, float] = {}
-    batch = record.to_batch()
+    chosen = kinds.get(record.kind)
+    batch = chosen.batch(record)
     denoiser = choose(record, model, method, steps, device)
     denoiser = denoiser.with_spread() if uncertainty else denoiser
     process = process_of(noise, batch.scale)
     if process is not None:
         check_level(record, process)
+    timings: dict[str, float] = {}
     if adapt > 0:
         start = time.perf_counter()
-        planes = Planes()
-        planes.add(record)
-        denoiser = adapted(denoiser, planes, adapt, noise=process, seed=seed, progress=progress)
+        sample = Sampled()
+        sample.add(denoiser.seen(batch))
+        denoiser = adapted(denoiser, sample, adapt, noise=process, seed=seed, progress=progress)
         timings["adapt"] = time.perf_counter() - start
 
-    start = time.perf_counter()
-    out = np.empty(batch.data.shape, record.data.dtype)
+    seen = denoiser.seen(batch)
+    work = _Work(chosen, record, denoiser, process, strength, bool(adapt or was_adapted))
+    out = _Out(chosen, record, batch, len(seen) != len(batch), into)
     done = 0.0
 
     def advance(share: float) -> None:
         nonlocal done
-        done += share / len(batch)
+        done += share / len(seen)
         if progress:
             progress("denoising", min(done, 1.0))
 
-    first, spreads = None, []
-    for i in range(len(batch)):
-        out[i], how = denoiser.denoise_item(batch, i, process, strength, advance)
-        if how.spread is not None:
-            spreads.append(how.spread)
-        # the pictures themselves are in `out` and `spreads`
-        first = first or replace(how, data=np.empty(0), spread=None)
-        del how
-    timings["denoise"] = time.perf_counter() - start
-    assert first is not None  # to_batch never gives an empty batch
-    start = time.perf_counter()
-    found = estimate_record(record) if len(batch) > 1 or not first.found else first.found
-    notes = input_warnings(record, process, found)
-    process = first.process or found.process
-    residual = residual_statistics(batch.data, out, process, strength=strength, scale=batch.scale)
-    timings["check"] = time.perf_counter() - start
-    adaptable = hasattr(denoiser, "adapt") and not (adapt or was_adapted or found.correlated)
-    notes += residual_warnings(residual, known=found.correlated, adaptable=adaptable)
+    items = [work.item(seen, i, out, advance, timings) for i in range(len(seen))]
+    spread = None
+    if out.spreads:
+        shape = (-1, *batch.data[0].shape)
+        spread = _like(record, np.concatenate(out.spreads).reshape(shape))
     return Result(
-        record=record.with_batch(out),
+        record=out.record(),
         noisy=record,
-        estimate=found,
-        process=process,
+        items=items,
         method=denoiser.name,
-        model=model_name(model, record, method) if denoiser.trained else "",
-        steps=getattr(denoiser, "steps", 1),
-        step=first.step,
-        trace=first.trace,
+        model=name_for(model, record, denoiser.name) if denoiser.learns_from != "nothing" else "",
+        steps=getattr(denoiser, "steps", 1) if denoiser.iterates else 1,
+        strength=float(strength),
+        given=process is not None,
         timings=timings,
-        warnings=notes,
-        residual=residual,
-        spread=_like(record, np.stack(spreads)) if spreads else None,
+        spread=spread,
     )
 
 
-def inspect(x: np.ndarray | Record, axes: str | None = None, device: str = "cpu") -> dict[str, Any]:
-    """The noise in an image, and what denoising it would do; levels in the data's own units.
+@dataclass
+class _Work:
+    """What is done to every item of a record."""
 
-    Returns at least family, sigma, gain, read_sigma, correlated, correlation, clipped, step,
-    spec (for ``--noise``), method and model.
+    kind: kinds.Kind
+    record: Record
+    denoiser: Denoiser
+    given: Process | None
+    strength: float
+    was_adapted: bool
+
+    def item(
+        self,
+        batch: Batch,
+        index: int,
+        out: _Out,
+        advance: Callable[[float], None],
+        timings: dict[str, float],
+    ) -> Item:
+        """Measure, restore and judge one item; its result goes to `out`."""
+        times = [time.perf_counter()]
+        noisy = _with_gaps(batch, index)
+        found = self.kind.measure([noisy])
+        advice = self.kind.advice(self.record, noisy, self.given, found)
+        del noisy
+        times.append(time.perf_counter())
+        made, how = self.denoiser.denoise_item(
+            batch, index, self.given, self.strength, advance, found
+        )
+        place = out.put(index, made, how.spread)
+        times.append(time.perf_counter())
+        process = how.process or found.process
+        before, scale = batch.data[index], batch.scale
+        if how.kept is not None:
+            before = before[..., how.kept]
+        elif batch.mask is not None:
+            before, scale = _with_gaps(batch, index) * np.float32(batch.scale), batch.scale
+        judgement = self.kind.judge(
+            before,
+            made,
+            process,
+            strength=self.strength,
+            scale=scale,
+            known=found.correlated,
+            adaptable=self.denoiser.adapts and not self.was_adapted and not found.correlated,
+        )
+        times.append(time.perf_counter())
+        for name, spent in zip(("measure", "denoise", "check"), np.diff(times), strict=True):
+            timings[name] = timings.get(name, 0.0) + float(spent)
+        trace = tuple(how.trace)
+        return Item(*place, found, process, judgement, how.step, trace, tuple(advice))
+
+
+class _Out:
+    """Where the items of a result go: an array like the data, or a list where they shrink.
+
+    into : the array to use, such as one in a file.
     """
-    record = x if isinstance(x, Record) else Record(np.asarray(x), axes or default_axes(x.shape))
-    return inspection_row(inspect_record(record, device))
+
+    def __init__(
+        self,
+        kind: kinds.Kind,
+        noisy: Record,
+        batch: Batch,
+        apart: bool,
+        into: np.ndarray | None,
+    ) -> None:
+        self.kind, self.noisy, self.batch, self.apart, self.into = kind, noisy, batch, apart, into
+        self.items: Any = [None] * len(batch)
+        self.spreads: list[np.ndarray] = []
+        self._whole: Any = None
+
+    def put(
+        self, index: int, made: np.ndarray, spread: np.ndarray | None
+    ) -> tuple[int, int | None]:
+        """Take one item; its plane, and its channel where channels are items."""
+        if spread is not None:
+            self.spreads.append(spread)
+        channels = len(self.batch.data[0])
+        plane, channel = divmod(index, channels) if self.apart else (index, None)
+        if isinstance(self.batch.data, np.ndarray) and made.shape[1:] == self.batch.data.shape[2:]:
+            if self._whole is None:
+                self._whole = self.items = self._blank(self.batch.data)
+            part = slice(None) if channel is None else slice(channel, channel + 1)
+            self._whole[plane, part] = made
+        elif self.items[plane] is None:
+            self.items[plane] = made
+        else:
+            self.items[plane] = np.concatenate([self.items[plane], made])
+        return plane, channel
+
+    def record(self) -> Record:
+        """The result as a record like the noisy one."""
+        if self.into is not None and self._whole is not None:
+            return self.noisy.with_data(self.into)
+        return self.kind.record(self.noisy, self.items)
+
+    def _blank(self, like: np.ndarray) -> np.ndarray:
+        if self.into is not None:
+            view = laid_out(self.into, self.noisy.axes, self.kind.letters)
+            if np.shares_memory(view, self.into):
+                return view
+            self.into = None  # in an order in which items are not views of it
+        return np.empty(like.shape, like.dtype)
 
 
-def inspect_record(record: Record, device: str = "cpu") -> Inspection:
-    """What `inspect` says, as an object that a page can be made of."""
+def _with_gaps(batch: Batch, index: int) -> np.ndarray:
+    """Item `index` as floats in units of full range, NaN where nothing is known."""
+    x = batch.floats(index)
+    known = batch.known(index)
+    if not known.all():
+        x[~known] = np.nan
+    return x
+
+
+def adapted(
+    denoiser: Denoiser,
+    sample: Sampled,
+    seconds: float,
+    *,
+    noise: Process | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Denoiser:
+    """`denoiser` after self-supervised training on these very items, if that made it better."""
+    told = (lambda share: progress("adapting", share)) if progress else None
+    return denoiser.adapt(sample.kept, seconds, noise=noise, seed=seed, advance=told)
+
+
+# -- looking -----------------------------------------------------------------------------------
+
+
+def inspect(x: Source, axes: str | None = None, device: str = "cpu") -> dict[str, Any]:
+    """The noise in an array or a file, and what denoising it would do.
+
+    Levels are in the data's own units. Returns at least family, sigma, gain, read_sigma,
+    correlated, correlation, clipped, step, spec (for ``--noise``), method and model.
+    """
+    return inspection_row(inspected(x, axes=axes, device=device))
+
+
+def inspected(
+    x: Source, *, axes: str | None = None, kind: str | None = None, device: str = "cpu"
+) -> Inspection:
+    """What `inspect` says, as an object that a report can be made of.
+
+    Of a stack some items are looked at; it is the noisiest of them that is told of.
+    """
+    record = record_of(x, axes, kind)
     check_dtype(record.data)
-    found = estimate_record(record)
-    denoiser: Any = choose(record, None, "mid", None, device)
-    batch = _middle(record.to_batch(), MOST_INSPECTED)
-    planes = _planes(denoiser, finite(batch.floats(len(batch) // 2)))
+    chosen = kinds.get(record.kind)
+    whole = chosen.batch(record)
+    try:
+        denoiser = choose(record, None, None, None, device)
+    except HushError:  # nothing is shipped for this kind of data
+        denoiser = None
+    batch = denoiser.seen(whole) if denoiser else whole
+    tried = np.unique(np.linspace(0, len(batch) - 1, ITEMS_INSPECTED).astype(int))
+    found = {int(i): chosen.measure([_with_gaps(batch, int(i))]) for i in tried}
+    index = max(found, key=lambda i: found[i].sigma)
+    estimate, noisy = found[index], _with_gaps(batch, index)
+    notes = chosen.advice(record, noisy, None, estimate)
+    step = None
+    if denoiser is not None:
+        part = middle(Batch([noisy]), MOST_INSPECTED)
+        step = denoiser.step_of(filled(part.floats(0), part.known(0)), estimate)
+    apart = len(batch) != len(whole)
+    plane, channel = divmod(index, len(whole.data[0])) if apart else (index, None)
     return Inspection(
         record=record,
-        estimate=found,
-        method=denoiser.name,
-        model=model_name(None, record),
+        index=plane,
+        channel=channel,
+        estimate=estimate,
+        method="mid" if denoiser is None else denoiser.name,
+        model="" if denoiser is None else name_for(None, record, denoiser.name),
         steps=getattr(denoiser, "steps", 1),
-        step=max(float(denoiser.estimate(x, None, found)[1]) for x in planes),
-        warnings=input_warnings(record, None, found),
+        step=step,
+        warnings=notes,
     )
 
 
 def inspection_row(seen: Inspection) -> dict[str, Any]:
-    """All of it as plain values, levels in the data's own units."""
-    found, scale = seen.estimate, seen.record.to_batch().scale
+    """An inspection as plain values, levels in the data's own units."""
+    found, scale = seen.estimate, seen.record.scale
+    return {
+        **estimate_row(found, scale),
+        "undecided": found.undecided,
+        "alternatives": list(found.alternatives),
+        "channels": [s * scale for s in found.channels],
+        "step": seen.step,
+        "spec": found.process.spec(scale),
+        "method": seen.method,
+        "model": seen.model or None,
+        "steps": seen.steps,
+        "kind": seen.record.kind,
+        "shape": list(seen.record.data.shape),
+        "axes": seen.record.axes,
+        "dtype": seen.record.data.dtype.name,
+        "nonfinite": describe.missing(seen.record),
+        "warnings": seen.warnings,
+    }
+
+
+def estimate_row(found: Estimate, scale: float) -> dict[str, Any]:
+    """What was measured, as plain values, levels in the data's own units."""
     return {
         "family": found.family,
         "sigma": found.sigma * scale,
@@ -207,174 +439,111 @@ def inspection_row(seen: Inspection) -> dict[str, Any]:
         "autocorrelation": list(found.autocorrelation),
         "kernel_width": None if math.isnan(found.kernel_width) else found.kernel_width,
         "clipped": found.clipped,
-        "undecided": found.undecided,
-        "alternatives": list(found.alternatives),
         "uncertainty": found.uncertainty,
-        "channels": [s * scale for s in found.channels],
-        "step": seen.step,
-        "spec": found.process.spec(scale),
-        "method": seen.method,
-        "model": seen.model,
-        "steps": seen.steps,
-        "shape": list(seen.record.data.shape),
-        "axes": seen.record.axes,
-        "dtype": seen.record.data.dtype.name,
-        "nonfinite": describe.missing(seen.record),
-        "warnings": seen.warnings,
     }
 
 
-def models() -> list[dict[str, Any]]:
-    """The shipped models' cards, by name."""
-    cards = []
-    for path in sorted(WEIGHTS.glob("*.json")):
-        cards.append({"name": path.stem, **json.loads(path.read_text(encoding="utf-8"))})
-    return cards
+def item_row(item: Item, scale: float) -> dict[str, Any]:
+    """How an item came out, as plain values, levels in the data's own units."""
+    return {
+        "index": item.index,
+        "channel": item.channel,
+        "family": item.found.family,
+        "sigma": item.found.sigma * scale,
+        "correlated": item.found.correlated,
+        "process": item.process.spec(scale),
+        "step": item.step,
+        "removed_rms": item.judgement.stats["rms"] * scale,
+        "ratio": item.judgement.stats["ratio"],
+        "warnings": item.warnings,
+    }
 
 
-def choose(
-    record: Record,
-    model: str | Path | Denoiser | None,
-    method: str,
-    steps: int | None,
-    device: str,
-) -> Denoiser:
-    """The denoiser for a record: the one given, the shipped one for its channels, or a method."""
-    cls = get(method)
-    if isinstance(model, Denoiser):
-        denoiser = model
-    elif not cls.trained:
-        if model is not None:
-            raise HushError(f"{method} has nothing to learn and takes no model; leave --model out")
-        denoiser = cls()
-    else:
-        denoiser = _load(str(model_path(model_name(model, record, method))))
-    if steps is not None:
-        if not isinstance(steps, Integral) or steps < 1:
-            raise HushError(f"steps is a whole number, 1 or more, not {steps!r}")
-        if not hasattr(denoiser, "steps"):
-            raise HushError(f"{denoiser.name} does not iterate; leave --steps out")
-        denoiser = denoiser.replace(steps=steps)
-    place = resolve_device(device)
-    return denoiser.to(place)
+# -- reporting, training, comparing ------------------------------------------------------------
 
 
-@dataclass
-class Planes:
-    """What a denoiser is to adapt to: planes of records, however many, in a bounded memory.
-
-    All of them while they have at most `most` samples together, 64 megapixels of gray; beyond
-    that every second, every fourth and so on, and of a plane that is larger alone the middle.
-    """
-
-    most: int = MOST_ADAPTED
-    kept: list[np.ndarray] = field(default_factory=list, init=False)
-    _seen: int = field(default=0, init=False)
-    _every: int = field(default=1, init=False)
-
-    def add(self, record: Record) -> None:
-        """Take planes of one more record, as images ``(C, H, W)`` in units of full range."""
-        batch = _middle(record.to_batch(), self.most)
-        for i in range(len(batch)):
-            if self._seen % self._every == 0:
-                self.kept.append(finite(batch.floats(i)))
-            self._seen += 1
-            while len(self.kept) > 1 and sum(x.size for x in self.kept) > self.most:
-                self.kept = self.kept[::2]
-                self._every *= 2
-
-
-def adapted(
-    denoiser: Denoiser,
-    planes: Planes,
-    seconds: float,
+def write_report(
+    results: Sequence[Denoised | Inspection | frame.Entry],
+    path: str | PathLike[str],
     *,
-    noise: Process | None = None,
-    seed: int = 0,
-    progress: Progress | None = None,
+    title: str | None = None,
+) -> None:
+    """Write one self-contained HTML file about results, inspections, or entries made of them.
+
+    Many results share a fixed amount of picture, so that the page stays a size that browsers
+    open. Where holding all results would take too much memory, make an `entry` of each.
+
+    Raises
+    ------
+    HushError
+        if `path` cannot be written.
+    """
+    frame.write([entry(r, len(results)) for r in results], path, title)
+
+
+def entry(result: Denoised | Inspection | frame.Entry, count: int = 1) -> frame.Entry:
+    """What a report about `count` files shows of one, holding on to none of its arrays."""
+    if isinstance(result, frame.Entry):
+        return result
+    budget = frame.picture_budget(count)
+    if isinstance(result, Inspection):
+        return kinds.get(result.record.kind).inspected(result, budget)
+    return kinds.get(result.noisy.kind).section(result, budget)
+
+
+def train(
+    data: Any,
+    method: str = "mid",
+    *,
+    kind: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> Denoiser:
-    """`denoiser` after self-supervised training on these very planes, if that made it better."""
-    if not hasattr(denoiser, "adapt"):
-        raise HushError(f"{denoiser.name} cannot adapt to a file; leave --adapt out")
-    images = [x for whole in planes.kept for x in _planes(denoiser, whole)]
-    told = (lambda share: progress("adapting", share)) if progress else None
-    better: Denoiser = denoiser.adapt(images, seconds, noise=noise, seed=seed, advance=told)
-    return better
+    """A method trained on arrays, Records or files; `options` are those of its ``fit``.
+
+    >>> model = hush.train(["a.tif", "b.tif"], schedule=hush.Schedule(budget=600))
+    """
+    given = [data] if isinstance(data, str | PathLike | Record) else list(data)
+    items: Any = [read(x, kind=kind) if isinstance(x, str | PathLike) else x for x in given]
+    first = items[0] if items else None
+    name = kind or (first.kind if isinstance(first, Record) else "image")
+    made = get(method, name).for_kind(name, **(settings or {}))
+    if made.learns_from == "nothing":
+        raise HushError(f"{method} has nothing to learn")
+    return made.fit(items, **options)
 
 
-def estimate_record(record: Record, most: int = 8) -> Estimate:
-    """The noise of a record, from at most `most` planes spread evenly over it."""
-    batch = record.to_batch()
-    chosen = np.unique(np.linspace(0, len(batch) - 1, most).astype(int))
-    return estimate_any([reduced(batch.floats(int(i))) for i in chosen])
-
-
-def resolve_device(device: str) -> str:
-    """``auto`` as the device there is; `HushError` for one that is not."""
-    if device == "cpu":
-        return device
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if not torch.cuda.is_available() and device.startswith("cuda"):
-        raise HushError("there is no CUDA device here; use --device cpu")
-    if not device.startswith("cuda"):
-        raise HushError(f"'{device}' is no device hush knows; use auto, cpu or cuda")
-    return device
-
-
-@lru_cache(maxsize=4)
-def _load(path: str) -> Denoiser:
-    return load(path)
-
-
-def model_name(model: str | Path | Denoiser | None, record: Record, method: str = "mid") -> str:
-    """What the model for a record is called: as given, or the shipped one for its channels."""
-    if isinstance(model, Denoiser):
-        return ""
-    if model is not None:
-        return str(model)
-    # Colour statistics belong to interleaved RGB; other channels are unrelated gray images.
-    name = shipped(method, record.channels if "S" in record.axes else 1)
-    if not (WEIGHTS / f"{name}.safetensors").exists():
+def compare(result: Source, reference: Source, **options: Any) -> Mapping[str, float]:
+    """How close a result is to a reference: the mean over items of their kind's scores."""
+    ours, theirs = record_of(result, **options), record_of(reference, **options)
+    chosen = kinds.get(theirs.kind)
+    a, b = chosen.batch(ours), chosen.batch(theirs)
+    if ours.data.shape != theirs.data.shape:
         raise HushError(
-            f"no model is shipped for {method}; train one with hush train --method {method}, "
-            "and give it with --model"
+            f"only data of one shape can be compared, not {ours.data.shape} and {theirs.data.shape}"
         )
-    return name
-
-
-def model_path(name: str) -> Path:
-    """The file of a model: a shipped one's name, or a path."""
-    shipped = WEIGHTS / f"{name}.safetensors"
-    if shipped.exists():
-        return shipped
-    path = Path(name)
-    if not path.exists():
-        names = ", ".join(card["name"] for card in models())
-        raise HushError(f"there is no model '{name}': give a file, or one of {names}")
-    return path
-
-
-def _planes(denoiser: Denoiser, x: np.ndarray) -> list[np.ndarray]:
-    """An image as the denoiser sees it: whole, or channel by channel under a gray model."""
-    gray = getattr(denoiser, "channels", None) == 1
-    return [plane[None] for plane in x] if gray else [x]
+    rows = [chosen.scores(a.floats(i), b.floats(i)) for i in range(len(b))]
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
 def _like(record: Record, data: np.ndarray) -> Record:
-    """A map of a record's pixels, `data` ``(B, C, *S)``, laid out as it is and in its units.
+    """A map of a record's samples, `data` ``(B, C, *S)``, laid out as it is and in its units.
 
     Of the metadata only the pixels' size holds for it, too.
     """
     meta = {k: v for k, v in record.meta.items() if k == "resolution"}
-    return replace(record.with_batch(data), meta=meta, full=record.scale)
+    made = kinds.get(record.kind).record(record, data)
+    return replace(made, meta=meta, full=record.scale)
 
 
-def _middle(batch: Batch, most: int) -> Batch:
-    """The middle of every image, at most `most` samples of it."""
-    share = min(1.0, math.sqrt(most / batch.data[0].size))
-    sides = [(n, max(1, int(n * share))) for n in batch.data.shape[2:]]
-    middle = [slice((n - side) // 2, (n - side) // 2 + side) for n, side in sides]
-    return replace(batch, data=batch.data[:, :, *middle])
+__all__ = [
+    "Result",
+    "compare",
+    "denoise",
+    "inspect",
+    "load",
+    "read",
+    "run",
+    "train",
+    "write_report",
+]

@@ -2,8 +2,8 @@
 
 A method is a dataclass; its constructor is its configuration: the command line's options, the
 checkpoint's metadata and a study's row. What it learns ends in an underscore. A method states
-`restore` for one image in units of full range; dtype, axes, missing values and clipping are
-written here, once.
+`restore` for one item in units of full range; dtype, axes, missing values, clipping, and what a
+level of 0 means are written here, once.
 """
 
 from __future__ import annotations
@@ -12,24 +12,30 @@ import copy
 import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds.layout import check_dtype, default_axes, fill_nearest, to_stored
+from hush.kinds import Kind
+from hush.kinds import get as kind_of
+from hush.kinds.cut import rms_level, sparse
+from hush.kinds.layout import check_dtype, filled, to_stored
 from hush.noise.processes import Process, parse
 from hush.record import Batch, Record
-from hush.results import Restoration
+from hush.results import Estimate, Restoration
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-
 D = TypeVar("D", bound="Denoiser")
 Advance = Callable[[float], None]
+Learns = Literal["nothing", "noisy", "takes", "pairs"]
+
+ANY = ("*",)  #: `Denoiser.kinds` of a method for every kind of data
+FORMAT = 2  #: of model files; 1 had no version, no kind, and images alone
 
 
 @dataclass
@@ -42,25 +48,86 @@ class Denoiser:
     summary: ClassVar[str]
     #: the paper it implements
     citation: ClassVar[str]
-    #: whether `fit` learns anything
-    trained: ClassVar[bool] = False
-    #: whether `fit` takes stacks, each of several takes of one scene
-    repeats: ClassVar[bool] = False
-    #: whether those stacks are pairs, noisy first and clean last
-    pairs: ClassVar[bool] = False
+    #: the kinds of data it denoises, by name
+    kinds: ClassVar[tuple[str, ...]] = ("image",)
+    #: what `fit` learns from: nothing; noisy data; stacks, each of several takes of one scene; or
+    #: such stacks of two, noisy first and clean last
+    learns_from: ClassVar[Learns] = "nothing"
+    #: whether `steps` is a number of increments, which ``--steps`` changes
+    iterates: ClassVar[bool] = False
+    #: whether there is `adapt`, for ``--adapt``
+    adapts: ClassVar[bool] = False
+    #: settings of older model files: former name → today's, or None for one that is gone
+    renamed: ClassVar[Mapping[str, str | None]] = {}
+
+    #: the kind of data that this one denoises, of those in `kinds`
+    kind_: str = field(default="", init=False, repr=False)
+
+    @classmethod
+    def for_kind(cls: type[D], kind: str, **settings: Any) -> D:
+        """An untrained one for a kind of data; `HushError` where it is for others."""
+        if cls.kinds != ANY and kind not in cls.kinds:
+            nouns = " and ".join(kind_of(name).nouns[1] for name in cls.kinds)
+            raise HushError(f"{cls.name} denoises {nouns}, not {kind_of(kind).nouns[1]}")
+        made = cls(**settings)
+        made.kind_ = kind
+        return made
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of data that this one denoises."""
+        return kind_of(self.kind_ or next((k for k in self.kinds if k != "*"), "image"))
+
+    @property
+    def joint(self) -> int | None:
+        """How many channels an item has to have, where a model was trained for some number."""
+        return None
 
     def restore(
-        self, x: np.ndarray, noise: Process | None = None, advance: Advance | None = None
+        self,
+        x: np.ndarray,
+        noise: Process | None = None,
+        advance: Advance | None = None,
+        found: Estimate | None = None,
     ) -> Restoration:
-        """Denoise one image ``(C, H, W)``, float32, finite, in units of full range.
+        """Denoise one item ``(C, *S)``, float32, finite, in units of full range.
 
-        `noise` is estimated when not given. `advance` is told shares of the work as they end.
+        `noise` was stated by the user, `found` was measured; a method that needs what it was not
+        given measures it. `advance` is told shares of the work as they end.
         """
         raise NotImplementedError
 
+    def restore_item(
+        self,
+        batch: Batch,
+        index: int,
+        noise: Process | None = None,
+        advance: Advance | None = None,
+        found: Estimate | None = None,
+    ) -> Restoration:
+        """`restore` of item `index`; a method that needs the batch's context overrides it."""
+        x = filled(batch.floats(index), batch.known(index))
+        return self.restore(x, noise, advance, found)
+
     def fit(self: D, data: Sequence[np.ndarray] | np.ndarray, **options: Any) -> D:
-        """Learn from images; a method without anything to learn returns itself."""
+        """Learn from items; a method without anything to learn returns itself."""
         return self
+
+    def adapt(
+        self: D,
+        items: Sequence[np.ndarray],
+        seconds: float,
+        *,
+        noise: Process | None = None,
+        seed: int = 0,
+        advance: Advance | None = None,
+    ) -> D:
+        """This model after training on `items` ``(C, *S)`` themselves, if that made it better."""
+        raise HushError(f"{self.name} cannot adapt to a file; leave --adapt out")
+
+    def step_of(self, x: np.ndarray, found: Estimate) -> float | None:
+        """Where an item ``(C, *S)`` stands on the method's ladder, 0 to 1, if it has one."""
+        return None
 
     def denoise(
         self,
@@ -72,19 +139,30 @@ class Denoiser:
     ) -> np.ndarray:
         """Denoise an array of any real dtype; same dtype and shape out.
 
-        axes : a letter per dimension (T, Z, C, Y, X, S); by default as `default_axes` says.
+        axes : a letter per dimension (T, Z, C, Y, X, S); by default as the kind of data says.
         noise : a process in units of full range, or a text such as ``"gaussian:25/255"``.
         strength : share of the estimated noise to remove, 0 to 1.
         """
         x = np.asarray(x)
         check_dtype(x)
-        record = Record(x, axes or default_axes(x.shape))
-        batch = record.to_batch()
+        kind = self.kind
+        record = Record(x, axes or kind.axes(x.shape), kind=kind.name)
+        batch = self.seen(kind.batch(record))
         process = process_of(noise, batch.scale)
-        out = np.empty(batch.data.shape, x.dtype)
-        for i in range(len(batch)):
-            out[i] = self.denoise_item(batch, i, process, strength)[0]
-        return record.with_batch(out).data
+        items = [self.denoise_item(batch, i, process, strength)[0] for i in range(len(batch))]
+        return kind.record(record, np.concatenate(items)).data
+
+    def seen(self, batch: Batch) -> Batch:
+        """The batch as this method sees it: channel by channel under a model for one."""
+        channels = len(batch.data[0])
+        if self.joint in (None, channels):
+            return batch
+        if self.joint == 1:
+            return batch.channelwise()
+        raise HushError(
+            f"this model was trained on {self.joint}-channel {self.kind.nouns[1]} and this has "
+            f"{channels}; choose a model for {channels} channels, or for one"
+        )
 
     def denoise_item(
         self,
@@ -93,43 +171,60 @@ class Denoiser:
         noise: Process | None = None,
         strength: float = 1.0,
         advance: Advance | None = None,
+        found: Estimate | None = None,
     ) -> tuple[np.ndarray, Restoration]:
         """Item `index` of a batch, denoised, in the stored dtype and range; and how.
 
-        Pixels that are not finite stay as they are and are replaced by their nearest finite
-        neighbour for everything else. The spread comes in the stored range, float32, whatever the
-        strength; NaN where the pixel is not finite.
+        Values that are not known stay as they are and are replaced by their nearest known
+        neighbour for everything else. A level of 0 leaves the item as it is. The spread comes in
+        the stored range, float32, whatever the strength; NaN where the value is not known.
         """
         stored = batch.data[index]
         check_dtype(stored)
-        x = batch.floats(index)
-        valid = np.isfinite(x) if stored.dtype.kind == "f" else np.ones((), bool)
-        peak = max(-float(x.min(where=valid, initial=0)), float(x.max(where=valid, initial=0)))
+        known = batch.known(index)
+        whole = bool(known.all())
+        low, high = (f(stored, where=known, initial=0) for f in (np.min, np.max))
+        peak = max(-float(low), float(high)) / batch.scale
         if peak and not 1e-12 < peak < 1e18:
             raise HushError(
                 f"the values go up to {peak:.3g}, where single precision fails; rescale them first"
             )
-        whole = bool(valid.all())
-        x = x if whole else fill_nearest(x, valid)
-        result = self.suited(stored.dtype).restore(x, noise, advance)
+        if noise is not None and rms_level(noise, _seen(stored, known, batch.scale)) <= 0:
+            x = batch.floats(index)
+            spread = np.zeros_like(x) if self.spreads else None
+            return stored.copy(), Restoration(
+                x, noise, 0.0 if self.iterates else None, spread=spread
+            )
+        method = self.suited(stored.dtype)
+        result = method.restore_item(batch, index, noise, advance, found)
         if result.spread is not None:
-            spread = np.where(valid, result.spread * np.float32(batch.scale), np.float32(np.nan))
+            spread = np.where(known, result.spread * np.float32(batch.scale), np.float32(np.nan))
             result = dataclasses.replace(result, spread=spread)
+        if result.kept is not None:
+            return stored[..., result.kept], result
         if strength == 0:  # float32, which everything else is done in, need not hold the values
             return stored.copy(), result
-        y = result.data if strength == 1 else x + np.float32(strength) * (result.data - x)
+        y = result.data
+        if strength != 1:
+            x = filled(batch.floats(index), known)
+            y = x + np.float32(strength) * (y - x)
         y = to_stored(y, stored.dtype, batch.scale)
-        return (y if whole else np.where(valid, y, stored)), result
+        return (y if whole else np.where(known, y, stored)), result
 
     def suited(self: D, dtype: np.dtype[Any]) -> D:
         """This method as it is to run on data stored as `dtype`."""
         return self
 
+    @property
+    def spreads(self) -> bool:
+        """Whether `Restoration.spread` is given."""
+        return False
+
     def with_spread(self: D) -> D:
         """This method giving `Restoration.spread` as well; `HushError` where it has none."""
         raise HushError(
-            f"{self.name} draws nothing at random and has no uncertainty to tell; a model trained "
-            "with --method diffdenoise --set keep=true has"
+            f"{self.name} draws nothing at random, so it has no uncertainty to report; a model "
+            "trained with --method diffdenoise --set keep=true has"
         )
 
     def replace(self: D, **changes: Any) -> D:
@@ -142,7 +237,7 @@ class Denoiser:
         return other
 
     def one_pass(self) -> nn.Module:
-        """The network whose one pass over a standardised image is all that `restore` does.
+        """The network whose one pass over a standardised item is all that `restore` does.
 
         `HushError` for methods that do anything else: only that can leave hush as one graph.
         """
@@ -154,6 +249,12 @@ class Denoiser:
     def to(self: D, device: str) -> D:
         """Run on `device` from now on; a method without tensors has nothing to move."""
         return self
+
+    def untrained(self) -> HushError:
+        """What to raise where a trained method is needed."""
+        return HushError(
+            f"this {self.name} has not been trained; call fit, or hush.load a trained model"
+        )
 
     # -- configuration and files ----------------------------------------------------------
 
@@ -179,36 +280,23 @@ class Denoiser:
 
         from hush.io import atomic
 
-        meta = json.dumps({"method": self.name, "config": self.config(), "card": self.card})
+        meta = json.dumps(
+            {
+                "format": FORMAT,
+                "method": self.name,
+                "kind": self.kind.name,
+                "config": self.config(),
+                "card": self.card,
+            }
+        )
         tensors = {k: v.detach().cpu().contiguous() for k, v in self.weights().items()}
         with atomic(Path(path)) as partial:
             partial.write_bytes(save(tensors, metadata={"hush": meta}))
 
 
-def by_channels(
-    restore: Callable[[np.ndarray, Process | None, Advance | None], Restoration],
-    channels: int | None,
-    x: np.ndarray,
-    noise: Process | None,
-    advance: Advance | None,
-) -> Restoration:
-    """`restore` of a model for `channels` channels on any image: a gray one's plane by plane."""
-    if len(x) == channels:
-        return restore(x, noise, advance)
-    if channels != 1:
-        raise HushError(
-            f"this model was trained on {channels}-channel images and the image has "
-            f"{len(x)}; choose a model for {len(x)} channels, or a gray one"
-        )
-    share = advance and (lambda done: advance(done / len(x)))
-    parts = [restore(plane[None], noise, share) for plane in x]
-    noisiest = max(parts, key=lambda p: p.step or 0.0)
-    spreads = [p.spread for p in parts if p.spread is not None]
-    return dataclasses.replace(
-        noisiest,
-        data=np.concatenate([p.data for p in parts]),
-        spread=np.concatenate(spreads) if spreads else None,
-    )
+def _seen(stored: np.ndarray, known: np.ndarray, scale: float) -> np.ndarray:
+    """Known values from all over an item, in units of full range, as an item of its own."""
+    return sparse(stored)[sparse(known)][None].astype(np.float64) / scale
 
 
 def process_of(noise: Process | str | None, scale: float) -> Process | None:

@@ -1,4 +1,4 @@
-"""What methods share that learn one network, noisy images in, denoised ones out: all but a loss."""
+"""Everything shared by methods that train one noisy-to-clean network; a method adds its loss."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hush.denoiser import Advance, Denoiser, by_channels
+from hush.denoiser import Advance, Denoiser, Learns
 from hush.errors import HushError
-from hush.kinds.image.cut import (
+from hush.kinds.cut import (
     check_channels,
-    contact_sheet,
-    float_images,
     hold_out,
     moments,
     within,
 )
+from hush.nets import channels_last
 from hush.nets.plain import PlainUNet
 from hush.nets.pooled import PooledNet
 from hush.noise.process import Process
-from hush.results import Restoration
-from hush.schedule import Patches, Schedule
+from hush.results import Estimate, Restoration
+from hush.schedule import Schedule
 from hush.tiling import BORDER, tiled
 
 #: Schedules of what learns faster by many small steps: on X-rays, in three minutes, 0.6 dB more
@@ -53,7 +52,7 @@ class Learned(Denoiser):
     channels: int | None = None
     tile: int = 512
 
-    trained: ClassVar[bool] = True
+    learns_from: ClassVar[Learns] = "noisy"
     #: the schedule's `batch` and `learning_rate`, where left open and not the usual ones
     pace: ClassVar[Mapping[str, Any]] = {}
 
@@ -62,6 +61,18 @@ class Learned(Denoiser):
     def __post_init__(self) -> None:
         with torch.device("meta"):  # refuses sizes that do not fit, at no cost
             self.build(self.channels or 1)
+
+    @property
+    def network(self) -> Network:
+        """The trained network; `HushError` where there is none."""
+        if self.network_ is None:
+            raise self.untrained()
+        return self.network_
+
+    @property
+    def joint(self) -> int | None:
+        """See `Denoiser.joint`."""
+        return self.channels
 
     def build(self, channels: int) -> Network:
         """The untrained network, as the settings say."""
@@ -74,11 +85,11 @@ class Learned(Denoiser):
         raise NotImplementedError
 
     def scenes(self, data: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
-        """Training images ``(C, R, H, W)``: R takes of each scene, here one."""
-        return [x[:, None] for x in float_images(data)]
+        """Training items ``(C, R, *S)``: R takes of each scene, here one."""
+        return [x[:, None] for x in self.kind.items(data)]
 
     def shown(self, scene: np.ndarray) -> np.ndarray:
-        """Those takes of a scene ``(C, R, H, W)`` that the network is shown, here all."""
+        """Those takes of a scene ``(C, R, *S)`` that the network is shown, here all."""
         return scene
 
     def fit(
@@ -118,13 +129,10 @@ class Learned(Denoiser):
             raise HushError(f"this network needs patches of a multiple of {unit} pixels")
         training, held_out = hold_out(images, schedule.patch)
         schedule = dataclasses.replace(schedule, patch=within(training, schedule.patch, unit))
-        done = 0.0
 
-        def before_step(share: float) -> None:
-            nonlocal done
-            done = share
-
-        def loss(x: Tensor, _: list[int], generator: torch.Generator) -> Mapping[str, Tensor]:
+        def loss(
+            x: Tensor, _: list[int], generator: torch.Generator, done: float
+        ) -> Mapping[str, Tensor]:
             return self.loss(network, x, generator, done)
 
         def validate() -> Mapping[str, float]:
@@ -140,13 +148,13 @@ class Learned(Denoiser):
 
         def preview(path: Path) -> None:
             before = [x.reshape(self.channels or 1, -1, *x.shape[1:])[:, 0] for x in held_out[:4]]
-            contact_sheet(before, [self.restore(x).data for x in before], path)
+            self.kind.preview(before, [self.restore(x).data for x in before], path)
 
         from hush.training import train
 
         self.figures_ = train(
             network,
-            Patches(training, schedule.patch),
+            self.kind.patches(training, schedule.patch),
             loss,
             schedule,
             folder=folder,
@@ -155,23 +163,17 @@ class Learned(Denoiser):
             preview=preview,
             device=device,
             progress=progress,
-            before_step=before_step,
         )
         return self
 
     def restore(
-        self, x: np.ndarray, noise: Process | None = None, advance: Advance | None = None
+        self,
+        x: np.ndarray,
+        noise: Process | None = None,
+        advance: Advance | None = None,
+        found: Estimate | None = None,
     ) -> Restoration:
-        """See `Denoiser.restore`; the noise is not asked for, unless it is told to be none."""
-        if self.network_ is None:
-            raise HushError(f"this {self.name} has not been trained; call fit, or hush.load one")
-        if noise is not None and not np.any(noise.variance(x)):
-            return Restoration(x.copy(), noise)
-        return by_channels(self._restore, self.channels, x, noise, advance)
-
-    def _restore(
-        self, x: np.ndarray, noise: Process | None, advance: Advance | None
-    ) -> Restoration:
+        """See `Denoiser.restore`; the noise does not matter."""
         return Restoration(self.predict(x, *moments(x), advance), noise)
 
     def predict(
@@ -180,15 +182,12 @@ class Learned(Denoiser):
         """The network's answer, tile by tile, to an image ``(C, H, W)`` with these moments."""
         if deviation == 0:
             return np.broadcast_to(mean, x.shape).copy()
-        assert self.network_ is not None
-        z = through(self.network_, (x - mean) / np.float32(deviation), self.tile, advance)
+        z = through(self.network, (x - mean) / np.float32(deviation), self.tile, advance)
         return z * np.float32(deviation) + mean
 
     def one_pass(self) -> Network:
         """See `Denoiser.one_pass`."""
-        if self.network_ is None:
-            raise HushError(f"this {self.name} has not been trained; there is nothing to export")
-        return self.network_
+        return self.network
 
     def to(self: L, device: str) -> L:
         """Run on `device` from now on, ``cpu`` or ``cuda``."""
@@ -201,15 +200,13 @@ class Learned(Denoiser):
         return super().config() | listed
 
     def weights(self) -> Mapping[str, Tensor]:
-        if self.network_ is None:
-            raise HushError(f"this {self.name} has not been trained; there is nothing to save")
-        return self.network_.state_dict()
+        return self.network.state_dict()
 
     def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
         assert self.channels is not None
         self.network_ = self.build(self.channels)
         self.network_.load_state_dict(tensors)
-        self.network_.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        channels_last(self.network_).eval()
 
 
 def through(
@@ -220,7 +217,7 @@ def through(
 
     def tensor(part: np.ndarray) -> Tensor:
         given = torch.from_numpy(np.ascontiguousarray(part))[None].to(place)
-        return given.contiguous(memory_format=torch.channels_last)
+        return channels_last(given)
 
     def answer(part: np.ndarray) -> np.ndarray:
         with torch.inference_mode():

@@ -1,14 +1,15 @@
 """Record and Batch: one layout for everything hush reads.
 
 A `Record` is what a file held: the samples in the file's own dtype and axis order, a letter
-for each axis, and the codec's metadata. A `Batch` is what methods see: ``(B, C, *S)`` views
-of the same memory plus the scale that turns stored values into full range 1. Converting to
-float happens tile by tile, so that a batch costs no memory of its own.
+for each axis, and the codec's metadata. A `Batch` is what methods see: items ``(C, *S)``, views
+of the same memory, plus the scale that turns stored values into full range 1. A kind of data
+(`hush.kinds`) lays one out as the other. Values become floats item by item, so that a batch costs
+no memory of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,6 @@ from typing import Any
 import numpy as np
 
 from hush.errors import HushError
-
-#: Axis letters (tifffile's) that a method works along, per kind of data.
-SPATIAL = {"image": "YX"}
 
 
 def full_range(dtype: np.dtype[Any]) -> float:
@@ -34,11 +32,14 @@ class Record:
     ----------
     data : array of any real dtype, one dimension per letter of `axes`.
     axes : letters T, Z, C, Y, X, S (S: interleaved samples such as RGB), Q for unknown ones.
-    kind : what the samples are; arrays without a kind are images.
+    kind : name of the kind of data, one of `hush.kinds.KINDS`.
     meta : the codec's own metadata, passed through untouched by everything else.
     source : the file it came from, if any.
     full : the stored value that means full range, where it is not `full_range` of the dtype: 4095
         for 12 bits kept in 16.
+    mask : bool, of the data's shape or one that broadcasts to it; False where the file says that
+        there is nothing, such as padding. Values that are not finite need no mask.
+    context : what methods of this kind may need beside the samples, such as a sampling rate.
     """
 
     data: np.ndarray
@@ -47,6 +48,8 @@ class Record:
     meta: Mapping[str, Any] = field(default_factory=dict)
     source: Path | None = None
     full: float | None = None
+    mask: np.ndarray | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.data.ndim != len(self.axes):
@@ -67,48 +70,34 @@ class Record:
 
     @property
     def channels(self) -> int:
-        """Number of channels a method sees: the length of S or C, 1 without either."""
-        letter = self._channel_letter
+        """Number of channels: the length of S or C, 1 without either."""
+        letter = channel_letter(self.axes)
         return self.data.shape[self.axes.index(letter)] if letter else 1
 
-    @property
-    def _channel_letter(self) -> str:
-        return next((a for a in "SC" if a in self.axes), "")
+    def with_data(self, data: np.ndarray, **changes: Any) -> Record:
+        """This record with other samples of the same axes; metadata and source stay."""
+        return replace(self, data=np.asarray(data), **changes)
 
-    @property
-    def _order(self) -> list[int]:
-        """Where the axes of a batch lie in the data: planes first, then channels, then space."""
-        last = [*self._channel_letter, *SPATIAL[self.kind]]
-        rest = [i for i, a in enumerate(self.axes) if a not in last]
-        return [*rest, *(self.axes.index(a) for a in last)]
 
-    def to_batch(self) -> Batch:
-        """Views of the data as ``(B, C, *S)``; no copy for the usual layouts."""
-        spatial = SPATIAL[self.kind]
-        missing = [a for a in spatial if a not in self.axes]
-        if missing:
-            raise HushError(
-                f"an image needs axes Y and X; '{self.axes}' lacks {' and '.join(missing)}"
-            )
-        x = self.data.transpose(self._order)
-        if not self._channel_letter:
-            x = np.expand_dims(x, -len(spatial) - 1)
-        x = x.reshape(-1, *x.shape[-len(spatial) - 1 :])
-        return Batch(x, scale=self.scale)
-
-    def with_batch(self, data: np.ndarray) -> Record:
-        """This record holding `data` of shape ``(B, C, *S)``, laid out as the file was."""
-        order = self._order
-        x = data.reshape([self.data.shape[i] for i in order]).transpose(np.argsort(order))
-        return replace(self, data=np.ascontiguousarray(x))
+def channel_letter(axes: str) -> str:
+    """The letter of the axis that holds channels, if there is one."""
+    return next((a for a in "SC" if a in axes), "")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What methods see: stored values ``(B, C, *S)`` and the value that means full range."""
+    """What methods see: items ``(C, *S)`` of stored values.
 
-    data: np.ndarray
+    data : array ``(B, C, *S)``, or a list of items where their sizes differ.
+    scale : the stored value that means full range.
+    mask : like `data`, bool, or None; False where there is nothing to denoise.
+    context : what a kind's methods may need beside the samples.
+    """
+
+    data: np.ndarray | Sequence[np.ndarray]
     scale: float = 1.0
+    mask: np.ndarray | Sequence[np.ndarray] | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -118,3 +107,18 @@ class Batch:
         x = self.data[index].astype(np.float32)
         x /= np.float32(self.scale)
         return x
+
+    def known(self, index: int) -> np.ndarray:
+        """Where item `index` has a value, bool ``(C, *S)``: finite, and not masked."""
+        x = self.data[index]
+        known = np.isfinite(x) if x.dtype.kind == "f" else np.ones(x.shape, bool)
+        return known if self.mask is None else known & self.mask[index]
+
+    def channelwise(self) -> Batch:
+        """The same with every channel an item ``(1, *S)`` of its own, one after the other."""
+        mask = None if self.mask is None else _apart(self.mask)
+        return replace(self, data=_apart(self.data), mask=mask)
+
+
+def _apart(items: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
+    return [channel[None] for item in items for channel in item]

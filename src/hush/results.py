@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,58 +102,151 @@ class Estimate:
 
 @dataclass
 class Restoration:
-    """What a method gives back for one image ``(C, H, W)``, in units of full range.
+    """What a method gives back for one item ``(C, *S)``, in units of full range.
 
-    data : the denoised image; process : the noise it was taken to have; step : MID's relative
-    step in [0, 1], where a method has one; trace : one entry per step of an iteration; found : what
-    was estimated of the noise, if that was asked for; spread : of a method that draws at random,
-    the standard deviation from draw to draw at each pixel, float32 ``(C, H, W)``, if it was asked
-    for (`Denoiser.with_spread`).
+    data : the denoised item; of a method that selects, the input itself.
+    kept : of a method that selects elements along the last axis, which it keeps, bool.
+    process : the noise it was taken to have.
+    step : MID's relative step in [0, 1], where a method has one; trace : one entry per step of an
+        iteration.
+    spread : of a method that draws at random, the standard deviation from draw to draw of each
+        value, float32 ``(C, *S)``, if it was asked for (`Denoiser.with_spread`).
     """
 
     data: np.ndarray
     process: Process | None = None
     step: float | None = None
     trace: list[dict[str, Any]] = field(default_factory=list)
-    found: Estimate | None = None
     spread: np.ndarray | None = None
+    kept: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether what was removed looks like noise.
+
+    stats : plain numbers, levels in units of full range 1; at least ``n``, ``mean``, ``rms``,
+        ``expected_rms``, ``ratio`` and ``autocorrelation``.
+    warnings : what is wrong, a sentence or two each.
+    verdict : why there is nothing to warn of, in figures.
+    """
+
+    stats: Mapping[str, Any]
+    warnings: tuple[str, ...]
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """How one item of a record came out; levels in units of full range 1.
+
+    index : of the plane in the batch; channel : in it, where channels are items of their own.
+    found : what was measured of its noise, once, before anything else.
+    process : the noise that was removed.
+    step : MID's estimate t/T; trace : for each of its steps, the level before it and the rms
+        removed.
+    advice : what to know of the noisy item.
+    """
+
+    index: int
+    channel: int | None
+    found: Estimate
+    process: Process
+    judgement: Judgement
+    step: float | None = None
+    trace: tuple[Mapping[str, Any], ...] = ()
+    advice: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know of the item and its result, the causes first."""
+        return [*self.advice, *self.judgement.warnings]
 
 
 @dataclass
-class Result:
+class Denoised:
     """A denoised record and how it came about.
 
-    Levels are in units of full range 1. `step` is MID's estimate t/T; `trace` has, for each
-    step of the first plane, the level before it and the rms removed. `spread`, if it was asked
-    for, is a float32 record laid out like the noisy one, in its units.
+    items : one for each plane, or each channel that is denoised by itself.
+    spread : float32 record laid out like the noisy one, in its units, if it was asked for.
+    given : the noise was stated, not measured.
+    adapted : adapting the model to the file was tried before.
     """
 
     record: Record
     noisy: Record
-    estimate: Estimate
-    process: Process
+    items: Sequence[Item]
     method: str
     model: str
     steps: int
-    step: float | None = None
-    trace: list[dict[str, Any]] = field(default_factory=list)
+    strength: float = 1.0
+    given: bool = False
     timings: dict[str, float] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    residual: dict[str, Any] = field(default_factory=dict)
     spread: Record | None = None
+
+    @property
+    def noisiest(self) -> Item:
+        """The item with the most noise, which the summary speaks of."""
+        return max(self.items, key=lambda item: item.found.sigma)
+
+    @property
+    def estimate(self) -> Estimate:
+        """What was measured of the noisiest item."""
+        return self.noisiest.found
+
+    @property
+    def process(self) -> Process:
+        """The noise that was removed from the noisiest item."""
+        return self.noisiest.process
+
+    @property
+    def step(self) -> float | None:
+        """MID's estimate t/T of the noisiest item."""
+        return self.noisiest.step
+
+    @property
+    def trace(self) -> tuple[Mapping[str, Any], ...]:
+        """The steps that the noisiest item went through."""
+        return self.noisiest.trace
+
+    @property
+    def residual(self) -> Mapping[str, Any]:
+        """What was removed from the noisiest item, in figures."""
+        return self.noisiest.judgement.stats
+
+    @property
+    def verdict(self) -> str:
+        """Why what was removed looks like noise; empty where there are warnings."""
+        return "" if self.warnings else self.noisiest.judgement.verdict
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know of the noisiest item and its result, and how many others have warnings."""
+        shown = self.noisiest
+        others = sum(bool(item.warnings) for item in self.items if item is not shown)
+        said = list(shown.warnings)
+        if others:
+            said.append(
+                f"{others} of the other {len(self.items) - 1} items have warnings too; "
+                "--json lists them under items."
+            )
+        return said
 
 
 @dataclass
 class Inspection:
     """The noise in a record, and what denoising it would do; levels in units of full range 1.
 
-    `step` is Ψ's estimate t/T, in [0, 1].
+    index, channel : the item that was looked at, as in `Item`; step : Ψ's estimate t/T, in
+    [0, 1], where the method has one.
     """
 
     record: Record
+    index: int
+    channel: int | None
     estimate: Estimate
     method: str
     model: str
     steps: int
-    step: float
+    step: float | None = None
     warnings: list[str] = field(default_factory=list)

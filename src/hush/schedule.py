@@ -1,14 +1,9 @@
-"""How long to train, and on what; apart from `hush.training`, which takes seconds to import."""
+"""How long to train; apart from `hush.training`, which takes seconds to import."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
-import torch
-from torch import Tensor
 
 from hush.errors import HushError
 
@@ -57,37 +52,3 @@ class Schedule:
         assert peak is not None
         warm = min(1.0, progress / 0.02 + 0.01)
         return peak * warm * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-
-
-@dataclass
-class Patches:
-    """Random square patches of images of one channel count, flipped and turned.
-
-    images : float32 arrays ``(C, H, W)``; smaller ones than the patch are reflected.
-    """
-
-    images: Sequence[np.ndarray]
-    size: int
-
-    def __post_init__(self) -> None:
-        grown = []
-        for x in self.images:
-            short = [max(0, self.size - n) for n in x.shape[1:]]
-            pad = [(0, 0), *((s // 2, s - s // 2) for s in short)]
-            grown.append(np.pad(x, pad, mode="reflect") if any(short) else x)
-        self.images = grown
-        area = np.array([x[0].size for x in grown], dtype=np.float64)
-        self._share = np.cumsum(area / area.sum())  # every pixel is equally likely
-
-    def draw(self, count: int, rng: np.random.Generator) -> tuple[Tensor, list[int]]:
-        """`count` patches ``(count, C, size, size)`` and the index of each one's image."""
-        out, indices = [], []
-        for u in rng.random(count):
-            i = min(int(np.searchsorted(self._share, u)), len(self.images) - 1)
-            x = self.images[i]
-            top, left = (int(rng.integers(n - self.size + 1)) for n in x.shape[1:])
-            crop = x[:, top : top + self.size, left : left + self.size]
-            crop = np.rot90(crop, int(rng.integers(4)), (1, 2))
-            out.append(crop[:, :, ::-1] if rng.random() < 0.5 else crop)
-            indices.append(i)
-        return torch.from_numpy(np.stack(out)), indices

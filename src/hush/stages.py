@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from hush.errors import HushError
-from hush.kinds.image.cut import hold_out, within
-from hush.schedule import Patches, Schedule
+from hush.kinds import Kind
+from hush.kinds.cut import hold_out, within
+from hush.schedule import Schedule
 
 _UNIT = 16  #: pixels; patches smaller than asked for are multiples of it, as networks halve them
 
@@ -29,6 +30,7 @@ class Stages:
     folder : for what is finished and for the checkpoints of what is not; None keeps nothing.
     resume : a stage that is finished in the folder is read, one that is begun goes on.
     settings : what all stages depend on; a folder of other settings is refused.
+    kind : of data that is learned from.
     """
 
     schedule: Schedule
@@ -37,6 +39,7 @@ class Stages:
     device: str
     progress: bool
     settings: Mapping[str, Any]
+    kind: Kind
     #: seconds that this object spent in all stages
     spent: dict[str, float] = field(default_factory=lambda: {"seconds": 0.0})
 
@@ -64,15 +67,13 @@ class Stages:
         share: float,
         network: nn.Module,
         images: Sequence[np.ndarray],
-        loss: Callable[[Tensor, torch.Generator], Mapping[str, Tensor]],
+        loss: Callable[[Tensor, torch.Generator, float], Mapping[str, Tensor]],
         pace: Mapping[str, Any] | None = None,
-        before_step: Callable[[float], None] | None = None,
     ) -> dict[str, float]:
         """Train a network in place for a `share` of the schedule; its loss on parts held out.
 
-        `images` are ``(C, H, W)``, `loss` is of patches ``(B, C, h, w)``; `pace`, the batch and
-        learning rate where the schedule leaves them open. `before_step` is told the share done, for
-        a loss that changes on the way.
+        `images` are ``(C, H, W)``, `loss` is of patches ``(B, C, h, w)`` when a share of the stage
+        is done; `pace`, the batch and learning rate where the schedule leaves them open.
         """
         from hush.training import train
 
@@ -86,14 +87,12 @@ class Stages:
 
         def validate() -> Mapping[str, float]:
             """The same under the same draws, four of each crop, and as the stage ends."""
-            if before_step:
-                before_step(1.0)
             place = next(network.parameters()).device
             generator = torch.Generator(place).manual_seed(0)
             with torch.inference_mode():
                 losses = [
-                    sum(map(float, loss(torch.from_numpy(x)[None].to(place), generator).values()))
-                    for x in held_out
+                    sum(map(float, loss(patch, generator, 1.0).values()))
+                    for patch in (torch.from_numpy(x)[None].to(place) for x in held_out)
                     for _ in range(4)
                 ]
             return {"val_loss": float(np.mean(losses))}
@@ -103,15 +102,14 @@ class Stages:
             begun = bool(folder and (folder / "resume.safetensors").exists())
             figures = train(
                 network,
-                Patches(training, within(training, part.patch, _UNIT)),
-                lambda x, _, generator: loss(x, generator),
+                self.kind.patches(training, within(training, part.patch, _UNIT)),
+                lambda x, _, generator, done: loss(x, generator, done),
                 part,
                 folder=folder,
                 resume=self.resume and begun,
                 validate=validate,
                 device=self.device,
                 progress=self.progress,
-                before_step=before_step,
                 label=name,
             )
             self.spent["seconds"] = round(self.spent["seconds"] + figures["seconds"], 1)

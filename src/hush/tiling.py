@@ -1,39 +1,50 @@
-"""Big images through small networks: tiles that give exactly the whole image's result.
+"""Large items through small networks: tiles that give exactly the whole item's result.
 
 A tile is computed with a margin of at least the network's receptive radius, starts at a
-multiple of its stride, and beyond the image's edge sees the same short reflection whatever
+multiple of its stride, and beyond the item's edge sees the same short reflection whatever
 the tiling, or nothing: a network with a blind spot would meet its own mirror image there.
 Nothing is scaled per tile.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 import numpy as np
 
-BORDER = 8  #: pixels of reflection beyond the image's edge, at least
+BORDER = 8  #: samples of reflection beyond the item's edge, at least
 
 
 @dataclass(frozen=True)
 class Tile:
-    """`inner`: pixels this tile answers for; `rows`, `columns`: pixels it reads, edges
-    reflected; `crop`: where the inner pixels lie in what it reads."""
+    """A part of an item, by axis.
 
-    inner: tuple[slice, slice]
-    rows: np.ndarray
-    columns: np.ndarray
-    crop: tuple[slice, slice]
+    inner : the samples that this tile answers for; reads : the samples that it sees, edges
+    reflected; crop : where the inner ones lie in what it sees.
+    """
+
+    inner: tuple[slice, ...]
+    reads: tuple[np.ndarray, ...]
+    crop: tuple[slice, ...]
+
+    def of(self, x: np.ndarray) -> np.ndarray:
+        """What this tile sees of `x` ``(C, *S)``."""
+        index: tuple[Any, ...] = (slice(None), *np.ix_(*self.reads))
+        part: np.ndarray = x[index]
+        return part
 
 
 def tiles(
-    height: int, width: int, size: int, radius: int, multiple: int, border: int | None = BORDER
+    shape: tuple[int, ...], size: int, radius: int, multiple: int, border: int | None = BORDER
 ) -> Iterator[Tile]:
-    """Tiles of at most `size` pixels a side covering ``height × width``.
+    """Tiles of at most `size` samples a side that cover `shape`.
 
     `radius` and `border` are taken up, and `size` too, to the next `multiple`. Without a `border`
-    tiles end where the image does, at a multiple or not.
+    tiles end where the item does, at a multiple or not.
     """
     exact = border is None
     size, radius, border = (-(-n // multiple) * multiple for n in (size, radius, border or 0))
@@ -51,9 +62,9 @@ def tiles(
             out.append((slice(start, stop), index[first + border : last + border], crop))
         return out
 
-    for inner_y, rows, crop_y in spans(height):
-        for inner_x, columns, crop_x in spans(width):
-            yield Tile((inner_y, inner_x), rows, columns, (crop_y, crop_x))
+    for axes in product(*map(spans, shape)):
+        inner, reads, crop = zip(*axes, strict=True)
+        yield Tile(inner, reads, crop)
 
 
 def tiled(
@@ -66,19 +77,20 @@ def tiled(
     border: int | None = BORDER,
     advance: Callable[[float], None] | None = None,
 ) -> np.ndarray:
-    """`function` of `x` ``(C, H, W)``, tile by tile; it keeps sides, and may change the channels.
+    """`function` of `x` ``(C, *S)``, tile by tile; it keeps sides, and may change the channels.
 
-    `advance` is told the share of the image that each finished tile was.
+    `advance` is told the share of the item that each finished tile was.
     """
     out: np.ndarray | None = None
-    height, width = x.shape[1:]
-    for tile in tiles(height, width, size, radius, multiple, border):
-        result = function(x[:, tile.rows[:, None], tile.columns])
+    shape = x.shape[1:]
+    for tile in tiles(shape, size, radius, multiple, border):
+        result = function(tile.of(x))
         if out is None:
-            out = np.empty((len(result), height, width), x.dtype)
-        out[:, *tile.inner] = result[:, *tile.crop]
+            out = np.empty((len(result), *shape), x.dtype)
+        inner: tuple[Any, ...] = (slice(None), *tile.inner)
+        crop: tuple[Any, ...] = (slice(None), *tile.crop)
+        out[inner] = result[crop]
         if advance:
-            inner = out[0, *tile.inner]
-            advance(inner.size / (height * width))
-    assert out is not None  # an image has a pixel
+            advance(out[0][inner[1:]].size / math.prod(shape))
+    assert out is not None  # an item has a sample
     return out

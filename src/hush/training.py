@@ -30,12 +30,15 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from hush.errors import HushError
+from hush.kinds.cut import Patches
+from hush.nets import channels_last
 from hush.precision import bfloat16
 from hush.progress import progress_bar
-from hush.schedule import Patches, Schedule
+from hush.schedule import Schedule
 
-#: loss of one batch: (patches, index of each patch's image, generator) → named parts
-Loss = Callable[[Tensor, list[int], torch.Generator], Mapping[str, Tensor]]
+#: loss of one batch: (patches, index of each patch's item, generator, share of the training done)
+#: → named parts
+Loss = Callable[[Tensor, list[int], torch.Generator, float], Mapping[str, Tensor]]
 #: figures on held-out data, e.g. {"psnr": 29.0}
 Validation = Callable[[], Mapping[str, float]]
 
@@ -58,20 +61,18 @@ def train(
     device: str = "auto",
     progress: bool = False,
     advance: Callable[[float], None] | None = None,
-    before_step: Callable[[float], None] | None = None,
     label: str = "training",
 ) -> dict[str, float]:
     """Train `networks` in place; their weights end as the moving average (EMA).
 
     `folder` holds the log (``metrics.csv``; of runs that were resumed ``metrics.1.csv`` and so
     on), previews and the checkpoint that `resume` continues from. `progress` shows a bar, named
-    `label`; `advance` is told the share done now and then, `before_step` ahead of every step, for
-    losses that change on the way. Returns steps, seconds and the last validation figures. Ctrl-C
-    saves and raises ``KeyboardInterrupt``.
+    `label`; `advance` is told the share done now and then. Returns steps, seconds and the last
+    validation figures. Ctrl-C saves and raises ``KeyboardInterrupt``.
     """
     schedule = schedule.settled()
     saved = folder / "resume.safetensors" if folder else None
-    pace = _Pace(schedule, saved, label if progress else None, advance, before_step)
+    pace = _Pace(schedule, saved, label if progress else None, advance)
     module = _Module(networks, patches, loss, schedule, validate, preview, folder)
     # The average first: an interrupt saves from within `pace`, and must save this step's average.
     callbacks: list[Callback] = [_Averaging(schedule.ema), pace]
@@ -154,7 +155,7 @@ class _Module(LightningModule):
         folder: Path | None,
     ) -> None:
         super().__init__()
-        self.networks = networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.networks = channels_last(networks)
         # Plain attributes in a list: the averaged copy must not duplicate the data.
         self._given = _Shared(patches, loss, schedule, validate, preview, folder)
 
@@ -163,8 +164,8 @@ class _Module(LightningModule):
         rng = np.random.default_rng((given.schedule.seed, self.global_step))
         generator = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
         x, indices = given.patches.draw(given.schedule.batch or 1, rng)
-        x = x.to(self.device).contiguous(memory_format=torch.channels_last)
-        parts = given.loss(x, indices, generator)
+        x = channels_last(x.to(self.device))
+        parts = given.loss(x, indices, generator, given.done)
         total = torch.stack(list(parts.values())).sum()
         self.log_dict({k: v.detach() for k, v in parts.items()}, on_step=True)
         return total
@@ -211,6 +212,7 @@ class _Shared:
     validate: Validation | None
     preview: Callable[[Path], None] | None
     folder: Path | None
+    done: float = 0.0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Shared:
         return self
@@ -237,10 +239,9 @@ class _Pace(Callback):
         checkpoint: Path | None,
         label: str | None,
         advance: Callable[[float], None] | None,
-        before_step: Callable[[float], None] | None,
     ) -> None:
         self.schedule, self.checkpoint, self.label = schedule, checkpoint, label
-        self.advance, self.before_step = advance, before_step
+        self.advance = advance
         self.elapsed = 0.0
         self._interrupted = False
         self._bar: Any = None
@@ -264,11 +265,10 @@ class _Pace(Callback):
         self._interrupted = True
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
-        done = self.progress(trainer)
+        module: Any = trainer.lightning_module
+        module._given.done = min(done := self.progress(trainer), 1.0)
         for group in trainer.optimizers[0].param_groups:
             group["lr"] = self.schedule.rate(done)
-        if self.before_step:
-            self.before_step(min(done, 1.0))
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         now = time.perf_counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,12 @@ from hush.cli.options import (
     METHOD,
     Duration,
     Running,
+    WithKinds,
     as_json,
     check_report,
+    expanded,
     fixed_noise,
     layout,
-    named,
     read,
     running,
     use_threads,
@@ -28,22 +29,23 @@ from hush.cli.options import (
 from hush.errors import HushError
 
 if TYPE_CHECKING:
-    from hush.api import Planes
+    from hush.api import Result
     from hush.denoiser import Denoiser
-    from hush.kinds.image.page import Section
+    from hush.kinds.cut import Sampled
     from hush.noise.processes import Process
     from hush.record import Record
-    from hush.results import Result
+    from hush.report.frame import Entry
 
-#: What ``--json`` prints of a file. family to correlated are what was measured and process is
-#: what was removed; levels in the data's own units. seconds has the file's share of the time
-#: that adapting to all files took. error is null where all went well, and all
-#: else may be null where it is not, or where the file was skipped.
+#: What ``--json`` prints of a file. family to correlated are what was measured and process is what
+#: was removed, of the noisiest item; items has them for every plane, or every channel where these
+#: are denoised by themselves. Levels are in the data's own units. seconds has the file's share of
+#: the time that adapting to all files took. `error` is null on success; on failure or skip every
+#: other key may be null.
 KEYS = (
-    *("input", "output", "uncertainty", "skipped", "error", "method", "model"),
+    *("input", "output", "uncertainty", "skipped", "error", "kind", "method", "model"),
     *("family", "sigma", "gain"),
     *("correlated", "process", "step", "steps", "strength", "seed", "adapted", "removed_rms"),
-    *("seconds", "timings", "warnings"),
+    *("seconds", "timings", "warnings", "items"),
 )
 
 
@@ -63,7 +65,7 @@ class Options(Running):
     method: str | None
     report: Path | None
     as_json: bool
-    kind: str
+    kind: str | None
     axes: str | None
 
     @property
@@ -103,12 +105,12 @@ class Group:
     """Files that one model is adapted to together."""
 
     denoiser: Denoiser
-    planes: Planes
+    sample: Sampled
     files: int = 0
 
 
-@click.command(short_help="Remove the noise from files.")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.command(cls=WithKinds, short_help="Remove the noise from files.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER...")
 @click.option(
     "-o",
     "--output",
@@ -120,7 +122,7 @@ class Group:
 @click.option(
     "--uncertainty",
     metavar="PATH",
-    help="Also write how much samples differ at each pixel, float32 .tif or .npy, or a folder as "
+    help="Also write how much samples differ at each value, float32 .tif or .npy, or a folder as "
     "for -o; from diffdenoise models trained with --set keep=true.",
 )
 @click.option(
@@ -136,7 +138,7 @@ class Group:
     "--adapt",
     type=Duration(),
     default=0.0,
-    help="Time to go on training on these very files first, such as 60s.",
+    help="Fine-tune the model on these files first, for this long, such as 60s.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="For --adapt.")
 @click.option(
@@ -164,12 +166,12 @@ def denoise(**options: Any) -> None:
 
     With --json, one object a line for each file, its "error" null where all went well.
     """
-    o = Options(**options)
+    o = Options(**{**options, "files": expanded(options["files"])})
     use_threads(o.threads)
     _check(o)
     jobs = _plan(o)
-    failed, warned = 0, False
-    sections: list[Section] = []
+    failed, warned, start = 0, False, time.perf_counter()
+    sections: list[Entry] = []
     with Bar(1, o.quiet) as bar:
         adapted = _adapt(o, jobs, bar)
         bar.restart("", len(jobs))
@@ -198,20 +200,26 @@ def denoise(**options: Any) -> None:
     except HushError as error:
         failed += 1
         say(explain(error))
-    if failed and o.many:
-        say(f"{failed} of {len(jobs)} files failed")
+    if o.many and not o.quiet:
+        say(_totals(jobs, failed, time.perf_counter() - start))
     if failed:
         raise click.exceptions.Exit(1)
+
+
+def _totals(jobs: Sequence[Job], failed: int, seconds: float) -> str:
+    """One line on a batch of files."""
+    from hush.report import describe
+
+    skipped = sum(job.skipped for job in jobs)
+    parts = [f"{len(jobs) - failed - skipped} of {len(jobs)} files denoised"]
+    parts += [f"{failed} failed"] * bool(failed) + [f"{skipped} skipped"] * bool(skipped)
+    return f"{', '.join(parts)}, {describe.duration(seconds)}"
 
 
 def _check(o: Options) -> None:
     """Refuse once what would be wrong with every file."""
     preload("hush.api", *(["hush.training"] if o.adapt else []))
-    import numpy as np
-
-    from hush import api
     from hush.io import supported
-    from hush.record import Record
 
     for option, path in (("--output", o.out or ""), ("--uncertainty", o.uncertainty or "")):
         if o.many and (Path(path).is_file() or path.lower().endswith(supported())):
@@ -219,10 +227,28 @@ def _check(o: Options) -> None:
     if o.noise:
         fixed_noise(o.noise, 1.0)
     check_report(o.report, o.files, o.existing)
-    any_image = Record(np.zeros((8, 8), np.uint8), "YX")
-    denoiser = api.choose(any_image, o.model, o.method or "mid", o.steps, o.device)
-    if o.method and denoiser.name != o.method:
-        raise HushError(f"{o.model} is a model of {denoiser.name}, not of {o.method}")
+    from hush import models
+    from hush.methods import get
+
+    if o.model and not (o.method and get(o.method).learns_from == "nothing"):
+        denoiser = models.load(models.path_of(o.model))
+        if o.method and denoiser.name != o.method:
+            raise HushError(f"{o.model} is a model of {denoiser.name}, not of {o.method}")
+    else:
+        name = o.method or "mid"
+        if o.model:
+            raise HushError(f"{name} has nothing to learn and takes no model; leave --model out")
+        denoiser = get(name)()
+        if denoiser.learns_from != "nothing" and models.shipped(name, 1) is None:
+            raise HushError(
+                f"no model is shipped for {name}; train one with hush train --method {name}, "
+                "and give it with --model"
+            )
+    models.device_for(o.device)
+    if o.steps and not denoiser.iterates:
+        raise HushError(f"{denoiser.name} does not remove noise in steps; leave --steps out")
+    if o.adapt and not denoiser.adapts:
+        raise HushError(f"{denoiser.name} cannot adapt to a file; leave --adapt out")
     if o.uncertainty:
         denoiser.with_spread()
 
@@ -266,7 +292,7 @@ def _outputs(o: Options, source: str) -> tuple[Path, Path | None]:
     target = io.output_path(source, o.out, o.many)
     if o.uncertainty is None:
         return target, None
-    spread = io.output_path(source, o.uncertainty, o.many, io.REAL_SUFFIX_MAP)
+    spread = io.output_path(source, o.uncertainty, o.many, real=True)
     if spread.resolve() == target.resolve():
         raise HushError(f"{target} is to be the result; choose another place for the uncertainty")
     io.check(Record(np.zeros((8, 8), np.float32), "YX"), spread)
@@ -282,7 +308,8 @@ def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
     """Models adapted to all files together; each kind of file gets its share of the time."""
     if o.adapt == 0:
         return Adapted({})
-    from hush import api
+    from hush import api, kinds, models
+    from hush.kinds.cut import Sampled
 
     start = time.perf_counter()
     groups: dict[tuple[str, Process | None], Group] = {}
@@ -291,25 +318,23 @@ def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
             continue
         try:
             record = read(job.source, o.axes, o.kind)
-            api.check_dtype(record.data)
-            api.estimate_record(record)
             key = _key(o, record)
             if key not in groups:
-                before = api.choose(record, o.model, o.method or "mid", o.steps, o.device)
-                groups[key] = Group(before, api.Planes())
+                before = models.choose(record, o.model, o.method, o.steps, o.device)
+                groups[key] = Group(before, Sampled())
+            batch = groups[key].denoiser.seen(kinds.to_batch(record))
             groups[key].files += 1
-            if getattr(groups[key].denoiser, "channels", 1) in (1, record.channels):
-                groups[key].planes.add(record)
+            groups[key].sample.add(batch)
         except Exception:
             continue  # what is wrong with this file is told when its turn comes
     files = sum(group.files for group in groups.values())
     bar.restart("adapting", files)
     denoisers, better = {}, set()
     for key, group in groups.items():
-        if group.planes.kept:
+        if group.sample.kept:
             denoisers[key] = api.adapted(
                 group.denoiser,
-                group.planes,
+                group.sample,
                 o.adapt * group.files / files,
                 noise=key[1],
                 seed=o.seed,
@@ -322,10 +347,14 @@ def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
 
 def _key(o: Options, record: Record) -> tuple[str, Process | None]:
     """What files must share to be adapted to together."""
-    from hush import api
+    from hush import models
+    from hush.methods import get
 
-    process = fixed_noise(o.noise, record.to_batch().scale) if o.noise else None
-    return api.model_name(o.model, record, o.method or "mid"), process
+    process = fixed_noise(o.noise, record.scale) if o.noise else None
+    method = o.method or "mid"
+    if o.model is None and get(method, record.kind).learns_from == "nothing":
+        return method, process
+    return models.name_for(o.model, record, method), process
 
 
 def _row(job: Job) -> dict[str, Any]:
@@ -343,36 +372,42 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
 
     assert job.target is not None
     start = time.perf_counter()
-    stored = io.read(job.source)
-    record = named(stored, o.axes, o.kind)
-    io.check(stored, job.target)
-    scale = record.to_batch().scale
+    record = read(job.source, o.axes, o.kind)
+    io.check(record, job.target)
     key = _key(o, record)
     name = Path(job.source).name
-    result = api.denoise_record(
-        record,
-        noise=key[1],
-        model=adapted.denoisers.get(key, o.model),
-        method=o.method or "mid",
-        steps=o.steps,
-        strength=o.strength,
-        seed=o.seed,
-        device=o.device,
-        progress=lambda what, share: bar(f"{name}: {what}", share),
-        was_adapted=key in adapted.denoisers,
-        uncertainty=job.uncertainty is not None,
-    )
+    keeps = _is_kept(o, job.target)
+    with io.opened(record, None if keeps else job.target) as file:
+        result = api.run(
+            record,
+            noise=key[1],
+            model=adapted.denoisers.get(key, o.model),
+            method=o.method,
+            steps=o.steps,
+            strength=o.strength,
+            seed=o.seed,
+            device=o.device,
+            progress=lambda what, share: bar(f"{name}: {what}", share),
+            was_adapted=key in adapted.denoisers,
+            uncertainty=job.uncertainty is not None,
+            into=file,
+        )
+        if file is not None and result.record.data is not file:
+            file[...] = result.record.data
     written = time.perf_counter()
-    for made, path in ((result.spread, job.uncertainty), (result.record, job.target)):
-        if made is not None and path is not None and not _is_kept(o, path):
-            io.write(replace(made, axes=stored.axes), path)
+    if result.spread is not None and job.uncertainty and not _is_kept(o, job.uncertainty):
+        io.write(result.spread, job.uncertainty)
+    if file is None and not keeps:
+        io.write(result.record, job.target)
     result.timings["write"] = time.perf_counter() - written
     seconds = time.perf_counter() - start
     if key in adapted.denoisers:
         result.model = key[0]
         result.timings = {"adapt": adapted.seconds, **result.timings}
         seconds += adapted.seconds
+    scale = record.scale
     row |= {
+        "kind": record.kind,
         "method": result.method,
         "model": result.model or None,
         "family": result.estimate.family,
@@ -389,22 +424,22 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
         "seconds": round(seconds, 3),
         "timings": {k: round(v, 3) for k, v in result.timings.items()},
         "warnings": result.warnings,
+        "items": [api.item_row(item, scale) for item in result.items],
     }
     return result
 
 
-def _section(o: Options, result: Result) -> list[Section]:
+def _section(o: Options, result: Result) -> list[Entry]:
     """The result's part of the report, if there will be one; it holds none of the arrays."""
     if o.report is None or _is_kept(o, o.report):
         return []
-    from hush.kinds.image.page import section
-    from hush.report.frame import picture_budget
+    from hush.api import entry
 
-    return [section(result, budget=picture_budget(len(o.files)))]
+    return [entry(result, len(o.files))]
 
 
-def _write_report(o: Options, sections: Sequence[Section]) -> None:
-    from hush.kinds.image.page import write_report
+def _write_report(o: Options, sections: Sequence[Entry]) -> None:
+    from hush.api import write_report
 
     if o.report and sections:
         write_report(sections, o.report)
@@ -422,7 +457,7 @@ def _print(o: Options, row: Mapping[str, Any], result: Result | None) -> None:
     elif o.many and not o.verbose:
         from hush.report import describe
 
-        found, scale = result.estimate, result.noisy.to_batch().scale
+        found, scale = result.estimate, result.noisy.scale
         removed, count = describe.number(row["removed_rms"]), len(row["warnings"])
         click.echo(
             f"{row['input']} → {row['output']}: {describe.family(found.family)}, σ "
@@ -432,15 +467,17 @@ def _print(o: Options, row: Mapping[str, Any], result: Result | None) -> None:
         )
     else:
         lines = _summary(o, row, result)
-        words.print_block(f"{row['input']} → {row['output']}", lines, row["warnings"])
+        said = words.most_important(row["warnings"], o.verbose)
+        words.print_block(f"{row['input']} → {row['output']}", lines, said)
 
 
 def _summary(o: Options, row: Mapping[str, Any], result: Result) -> list[tuple[str, str]]:
     """The one-screen summary, as labels and values."""
+    from hush import kinds
     from hush.report import describe
 
     found, noisy = result.estimate, result.noisy
-    scale = noisy.to_batch().scale
+    scale, kind = noisy.scale, kinds.get(noisy.kind)
     method = [result.method]
     method += [f"model {result.model}"] if result.model else []
     method += [describe.steps(result.steps)]
@@ -452,9 +489,9 @@ def _summary(o: Options, row: Mapping[str, Any], result: Result) -> list[tuple[s
     if o.strength != 1:
         method.append(f"strength {o.strength:g}")
     lines = [
-        ("image", describe.size(noisy)),
+        (kind.name, describe.size(noisy)),
         ("noise", describe.noise(found, scale)),
-        ("pixels", describe.pixels(found)),
+        (f"{kind.element}s", describe.between(found, kind.element)),
         ("taken as", row["process"] + (", as given" if o.noise else "")),
         ("removed", f"σ {describe.number(row['removed_rms'])}{describe.units(scale)}"),
         ("method", ", ".join(method)),

@@ -41,10 +41,9 @@ def export(model: str, out: Path, existing: str | None, verbose: bool, quiet: bo
         raise HushError(f"{out}: exists already; --overwrite replaces it")
     preload("hush.onnx")
     from hush import onnx
-    from hush.api import model_path
-    from hush.methods import load
+    from hush.models import load, path_of
 
-    source = model_path(model)
+    source = path_of(model)
     if out.resolve() == source.resolve():
         raise HushError(f"{out}: is the model itself; choose another name")
     denoiser = load(source)

@@ -13,6 +13,7 @@ from hush.cli.console import Bar, print_json, say
 from hush.cli.options import (
     STUDY,
     Duration,
+    WithKinds,
     as_json,
     device,
     layout,
@@ -24,7 +25,7 @@ from hush.cli.options import (
 from hush.errors import HushError
 
 
-@click.command(short_help="Compare a result with a clean reference.")
+@click.command(cls=WithKinds, short_help="Compare a result with a clean reference.")
 @click.argument("result")
 @click.argument("reference")
 @click.option("--fit", is_flag=True, help="Fit gain and offset of the result first.")
@@ -43,7 +44,7 @@ def compare(
     fit: bool,
     full: float | None,
     as_json: bool,
-    kind: str,
+    kind: str | None,
     axes: str | None,
     verbose: bool,
     quiet: bool,
@@ -55,23 +56,24 @@ def compare(
     the images are smaller than its window.
     """
     from dataclasses import replace
-    from math import isfinite
+    from math import isfinite, isnan
 
     import numpy as np
 
-    from hush.metrics import fit_gain_offset, psnr, ssim
+    from hush import kinds
+    from hush.metrics import fit_gain_offset
 
     ours, theirs = read(result, axes, kind), read(reference, axes, kind)
     if ours.data.shape != theirs.data.shape:
         first, second = (" × ".join(str(n) for n in r.data.shape) for r in (ours, theirs))
         raise HushError(
-            f"only images of one shape can be compared: {result} is {first}, "
-            f"{reference} is {second}"
+            f"only data of one shape can be compared: {result} is {first}, {reference} is {second}"
         )
-    ours = replace(ours, axes=theirs.axes)
+    chosen = kinds.get(theirs.kind)
+    ours = replace(ours, axes=theirs.axes, kind=theirs.kind)
     scale = full or theirs.scale
-    a = ours.to_batch().data.astype(np.float64) / (full or ours.scale)
-    b = theirs.to_batch().data.astype(np.float64) / scale
+    a, b = (np.asarray(chosen.batch(r).data, np.float64) for r in (ours, theirs))
+    a, b = a / (full or ours.scale), b / scale
     highest = np.max(b, initial=0.0, where=np.isfinite(b))
     if full is None and highest > 2:
         say(
@@ -80,34 +82,30 @@ def compare(
         )
     gain, offset = fit_gain_offset(a, b) if fit else (1.0, 0.0)
     a = gain * a + offset
-    try:
-        similarity = float(np.mean([ssim(x, y) for x, y in zip(a, b, strict=True)]))
-    except HushError as error:
-        similarity = float("nan")
-        say(str(error))
+    scores = [chosen.scores(x, y) for x, y in zip(a, b, strict=True)]
     row: dict[str, Any] = {
         "result": result,
         "reference": reference,
-        "psnr": psnr(a, b),
-        "ssim": similarity,
+        **{name: float(np.mean([s[name] for s in scores])) for name in scores[0]},
         "mae": float(np.mean(np.abs(a - b), where=np.isfinite(a) & np.isfinite(b))) * scale,
         "fit": fit,
         "gain": gain,
         "offset": offset * scale,
     }
+    small = [name.upper() for name in scores[0] if isnan(row[name])]
+    for name in small:
+        say(f"{name} cannot be measured on {chosen.nouns[1]} this small")
     if as_json:
         print_json(row)
     elif not quiet:
         from hush.report import describe
 
-        lines = [
-            (
-                "PSNR",
-                f"{row['psnr']:.2f} dB" if isfinite(row["psnr"]) else "infinite: both are equal",
-            ),
-            ("SSIM", f"{row['ssim']:.4f}"),
-            ("mean absolute error", describe.number(row["mae"]) + describe.units(scale)),
-        ]
+        lines = []
+        for name in scores[0]:
+            value = f"{row[name]:.2f} dB" if name == "psnr" else f"{row[name]:.4f}"
+            equal = name == "psnr" and not isfinite(row[name])
+            lines.append((name.upper(), "infinite: both are equal" if equal else value))
+        lines.append(("mean absolute error", describe.number(row["mae"]) + describe.units(scale)))
         if fit:
             lines.append(("fitted", f"{gain:.4f} · result + {describe.number(row['offset'])}"))
         words.print_block(f"{result} against {reference}", lines)
@@ -169,7 +167,7 @@ def study(
     """
     from rich.console import Console
 
-    from hush.api import resolve_device
+    from hush.models import device_for
     from hush.studies import run
     from hush.studies.core import find_method
 
@@ -198,7 +196,7 @@ def study(
             model=model,
             budget=budget,
             progress=tell,
-            find=partial(find_method, device=resolve_device(device)),
+            find=partial(find_method, device=device_for(device)),
         )
     for note in results.notes:
         say(note)

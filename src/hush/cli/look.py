@@ -10,10 +10,12 @@ import click
 from hush.cli import words
 from hush.cli.console import fail, preload, print_json, say
 from hush.cli.options import (
+    WithKinds,
     as_json,
     check_report,
     device,
     existing,
+    expanded,
     layout,
     read,
     talk,
@@ -23,19 +25,20 @@ from hush.cli.options import (
 
 #: what ``hush inspect --json`` prints of a file; levels in the data's own units
 INSPECT_KEYS = (
-    *("input", "family", "sigma", "gain", "read_sigma", "gamma_shape", "impulses"),
+    *("input", "kind", "family", "sigma", "gain", "read_sigma", "gamma_shape", "impulses"),
     *("correlated", "correlation", "autocorrelation", "kernel_width", "clipped"),
     *("undecided", "alternatives", "uncertainty", "channels", "step", "spec"),
     *("method", "model", "steps", "shape", "axes", "dtype", "nonfinite", "warnings", "error"),
 )
 
 
-@click.command(short_help="Tell which noise is in a file, and how much.")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.command(cls=WithKinds, short_help="Say which noise is in a file, and how much.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER...")
 @click.option(
     "--report",
     type=click.Path(path_type=Path),
-    help="Also write an HTML page with the noise curve and how neighbours hang together.",
+    help="Also write an HTML page: noise against brightness, and how neighbouring values are "
+    "correlated.",
 )
 @as_json
 @layout
@@ -48,25 +51,24 @@ def inspect(
     report: Path | None,
     existing: str | None,
     as_json: bool,
-    kind: str,
+    kind: str | None,
     axes: str | None,
     device: str,
     threads: int | None,
     verbose: bool,
     quiet: bool,
 ) -> None:
-    """Tell which noise is in a file, how much, and what denoise would do.
+    """Say which noise is in a file, how much, and what denoise would do.
 
     Levels are in the data's own units. The line --noise can be given to denoise and train as it
     stands. With --json, one object a line for each file; its "error" is null where all went well.
     """
     preload("hush.api")
-    from hush import api
-    from hush.kinds.image.inspection import inspected
-    from hush.kinds.image.page import write_report
+    from hush import api, kinds
     from hush.report import describe
-    from hush.report.frame import Entry, picture_budget
+    from hush.report.frame import Entry
 
+    files = expanded(files)
     use_threads(threads)
     check_report(report, files, existing)
     if report and report.exists() and existing == "skip":
@@ -76,10 +78,10 @@ def inspect(
     for number, file in enumerate(files):
         row: dict[str, Any] = dict.fromkeys(INSPECT_KEYS) | {"input": file}
         try:
-            seen = api.inspect_record(read(file, axes, kind), device=device)
+            seen = api.inspected(read(file, axes, kind), device=device)
             row |= api.inspection_row(seen)
             if report:
-                entries.append(inspected(seen, budget=picture_budget(len(files))))
+                entries.append(api.entry(seen, len(files)))
         except BrokenPipeError:
             raise
         except Exception as error:
@@ -90,9 +92,11 @@ def inspect(
         elif row["error"] is None and not quiet:
             if number:
                 click.echo()
-            words.print_block(file, describe.inspection(seen), seen.warnings)
+            of = kinds.get(seen.record.kind)
+            said = words.most_important(seen.warnings, verbose)
+            words.print_block(file, describe.inspection(of.name, of.element, seen), said)
     if report and entries:
-        write_report(entries, report)
+        api.write_report(entries, report)
         if not (quiet or as_json):
             click.echo(f"report → {report}")
     if failed and len(files) > 1:
@@ -109,9 +113,9 @@ def models(as_json: bool, verbose: bool, quiet: bool) -> None:
 
     With --json, a list of the cards.
     """
-    from hush import api
+    from hush import models as shipped
 
-    cards = api.models()
+    cards = shipped.cards()
     if as_json:
         print_json(cards)
     elif not cards:
@@ -147,7 +151,9 @@ def methods(as_json: bool, verbose: bool, quiet: bool) -> None:
                 "name": name,
                 "summary": cls.summary,
                 "citation": cls.citation,
-                "trained": cls.trained,
+                "trained": cls.learns_from != "nothing",
+                "learns_from": cls.learns_from,
+                "kinds": list(cls.kinds),
                 "settings": {f.name: f.default for f in fields(cls) if f.init},
             }
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -66,6 +66,13 @@ def _studies() -> Mapping[str, Any]:
     return STUDIES
 
 
+def _kinds() -> Mapping[str, Any]:
+    from hush import kinds
+
+    return dict.fromkeys(kinds.names())
+
+
+KIND = Named("kind of data", _kinds)
 METHOD = Named("method", _methods)
 STUDY = Named("study", _studies)
 
@@ -128,14 +135,53 @@ def running(command: F) -> F:
     return existing(device(threads(talk(command))))
 
 
+class WithKinds(click.Command):
+    """A command with the options that kinds of data bring, which are looked up when it runs."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        from hush import kinds
+
+        added: dict[str, click.Parameter] = {}
+        for name in kinds.KINDS:
+            for option, what in kinds.get(name).options.items():
+                added[option] = click.Option(
+                    [f"--{option}"],
+                    type=click.UNPROCESSED,
+                    metavar=what.metavar,
+                    help=what.help,
+                    expose_value=False,
+                    callback=_keep(option, what.type),
+                )
+        own = super().get_params(ctx)
+        return [*own[:-1], *added.values(), own[-1]]
+
+
+_CONTEXT = "hush.context"
+
+
+def _keep(option: str, convert: Callable[[str], Any]) -> Callable[..., None]:
+    """A callback that keeps an option of a kind for `context`."""
+
+    def kept(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        if value is None:
+            return
+        try:
+            ctx.meta.setdefault(_CONTEXT, {})[option] = convert(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error), ctx, param) from None
+
+    return kept
+
+
+def context() -> dict[str, Any]:
+    """What the options of kinds were given as."""
+    return dict(click.get_current_context().meta.get(_CONTEXT, {}))
+
+
 def layout(command: F) -> F:
     """``--kind`` and ``--axes``."""
     kind = click.option(
-        "--kind",
-        type=click.Choice(["image"]),
-        default="image",
-        show_default=True,
-        help="What the files hold.",
+        "--kind", type=KIND, help="What the files hold, such as image; the file says by default."
     )
     axes = click.option(
         "--axes",
@@ -169,19 +215,34 @@ def check_report(report: Path | None, inputs: Sequence[str], existing: str | Non
         raise HushError(f"{report}: exists already; --overwrite replaces it")
 
 
-def read(path: str, axes: str | None, kind: str) -> Record:
-    """The record in a file, with its dimensions named as the user says."""
-    from hush import io
+def expanded(sources: Sequence[str]) -> tuple[str, ...]:
+    """Files, the files of folders, and those that a quoted pattern such as ``'*.tif'`` names.
 
-    return named(io.read(path), axes, kind)
+    A folder that holds nothing that hush reads, and a pattern that fits nothing, stay as they are:
+    reading them says what is wrong.
+    """
+    from glob import glob, has_magic
+
+    from hush.io import recognised
+
+    files: list[str] = []
+    for source in sources:
+        found = [source]
+        if not Path(source).exists() and has_magic(source):
+            found = sorted(glob(source, recursive=True)) or [source]
+        elif Path(source).is_dir():
+            inside = (p for p in Path(source).iterdir() if not p.name.startswith("."))
+            held = sorted(str(p) for p in inside if p.is_file() and recognised(p))
+            found = held or [source]
+        files += found
+    return tuple(dict.fromkeys(files))
 
 
-def named(record: Record, axes: str | None, kind: str) -> Record:
-    """The record as what the user says it is."""
-    letters = record.axes if axes is None else axes.upper()
-    if not letters.isalpha() or len(set(letters)) < len(letters):
-        raise HushError(f"--axes takes a different letter for each dimension, which {axes} is not")
-    return replace(record, kind=kind, axes=letters)
+def read(path: str, axes: str | None, kind: str | None) -> Record:
+    """The record in a file, of the kind and with the dimensions that the user says."""
+    from hush import api
+
+    return api.read(path, kind=kind, axes=axes, context=context())
 
 
 def fixed_noise(spec: str, full_range: float) -> Process:

@@ -20,16 +20,18 @@ from hush.cli.options import (
     METHOD,
     Duration,
     Running,
+    WithKinds,
     fixed_noise,
+    layout,
+    read,
     running,
     use_threads,
 )
 from hush.errors import HushError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from hush.denoiser import Denoiser
+    from hush.kinds import Chosen, Kind
     from hush.noise.processes import Process
     from hush.record import Record
     from hush.schedule import Schedule
@@ -37,8 +39,7 @@ if TYPE_CHECKING:
 DEFAULT_BUDGET = 600.0  #: seconds, where neither a time nor a number of steps is given
 BEGUN = "training.json"  #: what the training in the folder was begun with
 TRAINING = ("batch", "patch", "learning_rate", "weight_decay", "ema", "validate_every")
-CHANNELS = {"gray": 1, "rgb": 3}
-LUMA = (19595, 38470, 7471)  #: ITU-R 601 out of 2**16, rounded as Pillow's 'L' is
+CHANNELS = ("gray", "rgb")
 MOST_NAMED = 8  #: files that the card's command names one by one
 
 
@@ -61,6 +62,8 @@ class Options(Running):
     steps: int | None
     set: tuple[str, ...]
     licence: str | None
+    kind: str | None
+    axes: str | None
 
     @property
     def folder(self) -> Path:
@@ -73,21 +76,22 @@ class Options(Running):
 
 
 @dataclass(frozen=True)
-class Images:
-    """What is trained on: arrays ``(H, W)`` or ``(H, W, 3)`` in the files' own units, or pairs.
+class Files:
+    """What is trained on.
 
-    files : number of files used, by the name of their folder; scales : full ranges met;
-    unreadable : number of files that could not be read.
+    kind : of data; chosen : what of the files is learned from; counts : number of files used, by
+    the name of their folder; scales : full ranges met; unreadable : number of files that could
+    not be read.
     """
 
-    arrays: list[Any]
-    channels: int
-    files: dict[str, int]
+    kind: Kind
+    chosen: Chosen
+    counts: dict[str, int]
     scales: tuple[float, ...]
     unreadable: int
 
 
-@click.command(short_help="Learn to denoise from your own files.")
+@click.command(cls=WithKinds, short_help="Learn to denoise from your own files.")
 @click.argument(
     "sources", nargs=-1, required=True, metavar="FOLDER|FILE...", type=click.Path(path_type=Path)
 )
@@ -129,8 +133,8 @@ class Images:
 @click.option("--seed", type=int, default=0, show_default=True, help="For weights and draws.")
 @click.option(
     "--channels",
-    type=click.Choice(list(CHANNELS)),
-    help="gray turns colour to gray; by default what most files have, and the others are left out.",
+    type=click.Choice(CHANNELS),
+    help="gray turns colour to gray; by default, whichever most files have; the rest are skipped.",
 )
 @click.option(
     "--steps", type=click.IntRange(min=1), help="Increments that the model removes noise in."
@@ -143,6 +147,7 @@ class Images:
     f"widths=32,64,96, or of the training: {', '.join(TRAINING)}. May be repeated.",
 )
 @click.option("--licence", metavar="TEXT", help="For the model's card.")
+@layout
 @running
 def train(**options: Any) -> None:
     """Learn to denoise from FOLDERs and FILEs: noisy ones alone, or with --corpus clean ones.
@@ -166,19 +171,18 @@ def train(**options: Any) -> None:
         return
     preload("hush.api", "hush.training")
     use_threads(o.threads)
-    model, schedule = _configured(o)
-    if o.clean and not model.pairs:
-        raise HushError(f"{o.method} does not learn from pairs; --clean is for --method nafnet")
-    images = _images(o, model.repeats and not o.clean)
-    process = _process(o, images)
-    _prepare(o, model, schedule, images)
+    cls = _method(o)
+    files = _files(o, cls.learns_from)
+    model, schedule = _configured(o, files.kind)
+    process = _process(o, files)
+    _prepare(o, model, schedule, files)
     if not o.quiet:
-        _announce(o, images)
-    _fit(o, model, schedule, images, process)
-    _save(o, model, images)
-    if images.unreadable:
-        count = sum(images.files.values()) + images.unreadable
-        say(f"{images.unreadable} of {count} files could not be read; {o.out} is of the others")
+        _announce(o, files)
+    _fit(o, model, schedule, files, process)
+    _save(o, model, files)
+    if files.unreadable:
+        count = sum(files.counts.values()) + files.unreadable
+        say(f"{files.unreadable} of {count} files could not be read; {o.out} is of the others")
         raise click.exceptions.Exit(1)
 
 
@@ -210,16 +214,25 @@ def _is_due(o: Options) -> bool:
     return True
 
 
-def _configured(o: Options) -> tuple[Denoiser, Schedule]:
-    """The untrained method and the training's schedule, as the options say."""
-    from hush.api import resolve_device
+def _method(o: Options) -> type[Denoiser]:
+    """The method's class, which must have something to learn from such files."""
     from hush.methods import get
+    from hush.models import device_for
 
     cls = get(o.method)
-    if not cls.trained:
+    if cls.learns_from == "nothing":
         raise HushError(f"{o.method} has nothing to learn; hush denoise --method {o.method} does")
-    resolve_device(o.device)
+    if o.clean and cls.learns_from != "pairs":
+        raise HushError(f"{o.method} does not learn from pairs; --clean is for --method nafnet")
+    device_for(o.device)
+    return cls
 
+
+def _configured(o: Options, kind: Kind) -> tuple[Denoiser, Schedule]:
+    """The untrained method and the training's schedule, as the options say."""
+    from hush.methods import get
+
+    cls = get(o.method, kind.name)
     from hush.schedule import Schedule
 
     # A default tells the kind of value; of None, which the data replace, the annotation does.
@@ -240,7 +253,7 @@ def _configured(o: Options) -> tuple[Denoiser, Schedule]:
         seed=o.seed,
         **{k: v for k, v in given.items() if k in training},
     )
-    return cls(**{k: v for k, v in given.items() if k in own}), schedule
+    return cls.for_kind(kind.name, **{k: v for k, v in given.items() if k in own}), schedule
 
 
 def _value(name: str, text: str, default: Any) -> Any:
@@ -259,9 +272,9 @@ def _value(name: str, text: str, default: Any) -> Any:
         raise HushError(f"--set {name} takes {kind}, not '{text}'") from None
 
 
-def _images(o: Options, repeats: bool) -> Images:
-    """All images to train on, in a fixed order; stacks as they are if of `repeats`."""
-    from hush import io
+def _files(o: Options, learns_from: str) -> Files:
+    """All that is to be trained on, in a fixed order."""
+    from hush import kinds
     from hush.studies.folders import image_files
 
     found: list[tuple[str, list[Record]]] = []
@@ -270,40 +283,47 @@ def _images(o: Options, repeats: bool) -> Images:
     for source in o.sources:
         files += (held := image_files(source) if source.is_dir() else [source])
         if not held:
-            say(f"{source}: holds no images that hush reads")
+            say(f"{source}: holds no files that hush reads")
     if o.clean:
         _check_names(files, o.clean, image_files(o.clean))
     for file in files:
         pair = [file, o.clean / file.name] if o.clean else [file]
         try:
-            records = [io.read(f) for f in pair]
+            records = [read(str(f), o.axes, o.kind) for f in pair]
+            sizes = {_size(record) for record in records}
         except Exception as error:
             unreadable += 1
             say(f"left out: {explain(error)}")
             continue
-        if len(sizes := {r.to_batch().data.shape for r in records}) > 1:
+        if len(sizes) > 1:
             one, other = (" × ".join(map(str, size)) for size in sorted(sizes))
             raise HushError(f"{file.name} is {one} in one folder and {other} in the other")
         found.append((_folder_name(file), records))
     if not found:
         raise HushError("there is nothing to train on: none of the files could be read")
-
-    colour = Counter(_is_rgb(records[0]) for _, records in found)
-    rgb = o.channels == "rgb" if o.channels else colour[True] > colour[False]
-    used = [(name, r) for name, r in found if o.channels == "gray" or _is_rgb(r[0]) == rgb]
-    if not used:
-        raise HushError("none of the files is RGB; leave --channels rgb out")
-    if len(used) < len(found):
-        count = len(found) - len(used)
-        which = "gray files" if rgb else "colour files (--channels gray turns them to gray)"
-        say(f"left out: {count} {which}, for the model is {'RGB' if rgb else 'gray'}")
-    arrays: list[Any] = []
-    for _, records in used:
-        each = [_arrays(record, not rgb, repeats) for record in records]
-        arrays += zip(*each, strict=True) if o.clean else each[0]
-    scales = sorted({records[0].to_batch().scale for _, records in used})
+    meant = sorted({record.kind for _, records in found for record in records})
+    if len(meant) > 1:
+        raise HushError(
+            f"the files hold different kinds of data ({', '.join(meant)}); train on one of them, "
+            "or say with --kind what they hold"
+        )
+    kind = kinds.get(meant[0])
+    takes = learns_from in ("takes", "pairs") and not o.clean
+    chosen = kind.chosen([records for _, records in found], o.channels, takes)
+    if chosen.note:
+        say(f"left out: {chosen.note}")
+    used = [found[i] for i in chosen.used]
+    scales = sorted({records[0].scale for _, records in used})
     counts = dict(Counter(name for name, _ in used))
-    return Images(arrays, 3 if rgb else 1, counts, tuple(scales), unreadable)
+    return Files(kind, chosen, counts, tuple(scales), unreadable)
+
+
+def _size(record: Record) -> tuple[int, ...]:
+    """Items, channels and sides of what a record holds."""
+    from hush import kinds
+
+    batch = kinds.to_batch(record)
+    return (len(batch), *batch.data[0].shape)
 
 
 def _check_names(files: Sequence[Path], folder: Path, clean: Sequence[Path]) -> None:
@@ -319,48 +339,20 @@ def _folder_name(file: Path) -> str:
     return file.resolve().parent.name
 
 
-def _is_rgb(record: Record) -> bool:
-    return "S" in record.axes and record.channels == 3
-
-
-def _arrays(record: Record, gray: bool, repeats: bool) -> list[np.ndarray]:
-    """The images of one file as training takes them; channels other than RGB are gray ones."""
-    import numpy as np
-
-    batch = record.to_batch().data
-    if record.full is not None:  # an array alone does not tell its range
-        batch = batch.astype(np.float32) / np.float32(record.full)
-    if not _is_rgb(record):
-        return list(batch.swapaxes(0, 1)) if repeats else [y for item in batch for y in item]
-    images = [_luma(item) if gray else item.transpose(1, 2, 0) for item in batch]
-    return [np.stack(images)] if repeats else images
-
-
-def _luma(x: np.ndarray) -> np.ndarray:
-    """Gray of RGB ``(3, H, W)``, in the same dtype."""
-    import numpy as np
-
-    if x.dtype.kind == "f":
-        return np.tensordot(np.array(LUMA, x.dtype) / 2**16, x, 1).astype(x.dtype)
-    total = sum(w * c.astype(np.int64) for w, c in zip(LUMA, x, strict=True))
-    gray: np.ndarray = ((total + 2**15) >> 16).astype(x.dtype)
-    return gray
-
-
-def _process(o: Options, images: Images) -> Process | None:
+def _process(o: Options, files: Files) -> Process | None:
     """The noise that was given, in units of full range."""
     if o.noise is None:
         return None
-    meant = {fixed_noise(o.noise, scale) for scale in images.scales}
+    meant = {fixed_noise(o.noise, scale) for scale in files.scales}
     if len(meant) > 1:
         raise HushError(
-            f"the files have different full ranges ({', '.join(f'{s:g}' for s in images.scales)}), "
+            f"the files have different full ranges ({', '.join(f'{s:g}' for s in files.scales)}), "
             f"so '{o.noise}' is ambiguous; write levels as a/b, such as gaussian:25/255"
         )
     return meant.pop()
 
 
-def _prepare(o: Options, model: Denoiser, schedule: Schedule, images: Images) -> None:
+def _prepare(o: Options, model: Denoiser, schedule: Schedule, files: Files) -> None:
     """Make the training's folder; a resumed training must be the one that was begun."""
     from hush.io import atomic
 
@@ -374,8 +366,9 @@ def _prepare(o: Options, model: Denoiser, schedule: Schedule, images: Images) ->
         "noise": o.noise,
         "start": o.start,
         "seed": o.seed,
-        "channels": images.channels,
-        "files": images.files,
+        "channels": files.chosen.channels,
+        "kind": files.kind.name,
+        "files": files.counts,
     }
     this = json.loads(json.dumps(this))  # as it will come back
     if o.resume:
@@ -401,32 +394,31 @@ def _settings(begun: dict[str, Any]) -> dict[str, Any]:
     return begun["settings"] | begun["schedule"] | others
 
 
-def _announce(o: Options, images: Images) -> None:
+def _announce(o: Options, files: Files) -> None:
     from hush.report import describe
 
     kind = "pairs of noisy and clean" if o.clean else "clean" if o.corpus else "noisy"
-    what = f"{kind} {'RGB' if images.channels == 3 else 'gray'} images"
+    what = f"{kind} {files.chosen.words}"
     long = f"{o.max_steps} steps" if o.max_steps else describe.duration(o.budget or DEFAULT_BUDGET)
     say(
-        f"training {o.method} for {long} on {len(images.arrays)} {what} "
-        f"({sum(images.files.values())} files); log and previews are in {o.folder}"
+        f"training {o.method} for {long} on {len(files.chosen.data)} {what} "
+        f"({sum(files.counts.values())} files); log and previews are in {o.folder}"
     )
 
 
 def _fit(
-    o: Options, model: Denoiser, schedule: Schedule, images: Images, process: Process | None
+    o: Options, model: Denoiser, schedule: Schedule, files: Files, process: Process | None
 ) -> None:
     import sys
 
-    from hush.api import model_path
-    from hush.methods import load
+    from hush.models import load, path_of
 
     try:
         model.fit(
-            images.arrays,
+            files.chosen.data,
             corpus=o.corpus,
             noise=process,
-            start=load(model_path(o.start)) if o.start else None,
+            start=load(path_of(o.start)) if o.start else None,
             schedule=schedule,
             folder=o.folder,
             resume=o.resume,
@@ -443,7 +435,7 @@ def _fit(
         raise
 
 
-def _save(o: Options, model: Denoiser, images: Images) -> None:
+def _save(o: Options, model: Denoiser, files: Files) -> None:
     """Write the model and its card; the training's folder keeps log and previews."""
     from hush.io import atomic
     from hush.report import describe
@@ -452,10 +444,11 @@ def _save(o: Options, model: Denoiser, images: Images) -> None:
     command = _command(o, figures.get("steps"))
     card = {
         "method": o.method,
-        "data": [{"folder": name, "files": count} for name, count in images.files.items()],
+        "kind": files.kind.name,
+        "data": [{"folder": name, "files": count} for name, count in files.counts.items()],
         "clean": o.corpus,
-        "images": len(images.arrays),
-        "channels": images.channels,
+        "images": len(files.chosen.data),
+        "channels": files.chosen.channels,
         "command": command,
         "seed": o.seed,
         "figures": figures,

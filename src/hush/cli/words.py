@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
+
+MOST_WARNINGS = 2  #: shown of one file, unless -v is given
 
 
 def plain(value: Any) -> str:
@@ -30,6 +32,14 @@ def print_block(title: str, rows: Iterable[tuple[str, str]], warnings: Iterable[
         click.echo(_wrapped(f"  {label:<{column}}", value))
     for warning in warnings:
         click.echo(_wrapped("  ! ", warning))
+
+
+def most_important(warnings: Sequence[str], verbose: bool) -> list[str]:
+    """The first two warnings, which are the causes, unless all are asked for."""
+    if verbose or len(warnings) <= MOST_WARNINGS:
+        return list(warnings)
+    more = len(warnings) - MOST_WARNINGS
+    return [*warnings[:MOST_WARNINGS], f"{more} more warning{'s' * (more > 1)}: -v shows all."]
 
 
 def _wrapped(start: str, text: str) -> str:

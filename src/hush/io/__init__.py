@@ -28,7 +28,7 @@ import os
 import secrets
 import stat
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,13 +37,17 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.io import array, dicom, hdf5, image, tiff
-from hush.record import SPATIAL, Record
+from hush.record import Record
+from hush.table import Table
 
 __all__ = [
     "FORMATS",
     "atomic",
     "check",
     "check_target",
+    "format_of",
+    "formats",
+    "opened",
     "output_path",
     "read",
     "recognised",
@@ -63,82 +67,134 @@ class Format:
     Parameters
     ----------
     name : as used in messages.
-    magic : beginnings of such a file, one of which it has.
-    suffixes : endings of file names, lower case; the first match in `FORMATS` decides.
+    suffixes : endings of file names, lower case.
     read : ``(path) -> Record`` with all samples, alpha included.
     write : ``(record, path)``, None for a format that is only read.
+    magic : beginnings of such a file, one of which it has; of a format without any, names alone
+        tell.
+    kind : of the data in it; None where files of any kind of data are kept so.
     check : raises HushError for a record that the format cannot hold.
     offset : where in the file `magic` is.
-    why : of a format that is only read, why.
+    instead : of a format that is only read, the ending of the files that are written instead;
+        why : and the reason.
+    real : it holds float32 of any values, such as a map of uncertainties.
+    open : ``(record, path) -> array`` in the file, of the record's shape and dtype, into which a
+        result is written item by item; None where a result has to be held whole.
     """
 
     name: str
-    magic: tuple[bytes, ...]
     suffixes: tuple[str, ...]
     read: Callable[[Path], Record]
-    write: Callable[[Record, Path], None] | None
+    write: Callable[[Record, Path], None] | None = None
+    magic: tuple[bytes, ...] = ()
+    kind: str | None = "image"
     check: Callable[[Record], object] = _anything
     offset: int = 0
+    instead: str = ""
     why: str = ""
+    real: bool = False
+    open: Callable[[Record, Path], np.ndarray] | None = None
+
+    def recognises(self, head: bytes, path: Path) -> bool:
+        """Whether a file that begins with `head` is of this format."""
+        if self.magic:
+            return head.startswith(self.magic, self.offset)
+        return self.named(path)
+
+    def named(self, path: Path) -> bool:
+        """Whether the file's name says so."""
+        return path.name.lower().endswith(self.suffixes)
 
 
+#: hush's own formats; the first that recognises a file reads it
 FORMATS: tuple[Format, ...] = (
     Format(
-        "PNG", (b"\x89PNG\r\n\x1a\n",), (".png",), image.read_png, image.write_png, image.png_array
+        "PNG",
+        (".png",),
+        image.read_png,
+        image.write_png,
+        (b"\x89PNG\r\n\x1a\n",),
+        check=image.png_array,
     ),
     Format(
         "JPEG",
-        (b"\xff\xd8\xff",),
         (".jpg", ".jpeg"),
         image.read_jpeg,
-        None,
+        magic=(b"\xff\xd8\xff",),
+        instead=".png",
         why="JPEG would add its own noise",
     ),
-    Format("TIFF", tiff.MAGIC, (*tiff.OME_SUFFIXES, ".tif", ".tiff"), tiff.read, tiff.write),
-    Format("NumPy array", (b"\x93NUMPY",), (".npy",), array.read_npy, array.write_npy),
-    Format("NumPy archive", (b"PK\x03\x04",), (".npz",), array.read_npz, array.write_npz),
+    Format(
+        "TIFF",
+        (*tiff.OME_SUFFIXES, ".tif", ".tiff"),
+        tiff.read,
+        tiff.write,
+        tiff.MAGIC,
+        real=True,
+    ),
+    Format(
+        "NumPy array",
+        (".npy",),
+        array.read_npy,
+        array.write_npy,
+        (b"\x93NUMPY",),
+        kind=None,
+        real=True,
+        open=array.open_npy,
+    ),
+    Format(
+        "NumPy archive",
+        (".npz",),
+        array.read_npz,
+        array.write_npz,
+        (b"PK\x03\x04",),
+        kind=None,
+        real=True,
+    ),
     Format(
         "DICOM",
-        dicom.MAGIC,
         (".dcm", ".dicom", ".ima"),
         dicom.read,
         dicom.write,
-        dicom.check,
+        dicom.MAGIC,
+        check=dicom.check,
         offset=dicom.OFFSET,
     ),
     Format(
         "HDF5",
-        hdf5.MAGIC,
         (".h5", ".hdf5"),
         hdf5.read,
-        None,
+        magic=hdf5.MAGIC,
+        instead=".tif",
         why="HDF5 files are only read",
     ),
 )
 
-#: Endings of outputs that differ from the input's: what was cleaned is not compressed with loss,
-#: and HDF5 is only read.
-SUFFIX_MAP: Mapping[str, str] = {
-    ".jpg": ".png",
-    ".jpeg": ".png",
-    ".h5": ".tif",
-    ".hdf5": ".tif",
-}
-#: The same for maps of real numbers, float32, which these formats hold.
-REAL = ("TIFF", "NumPy array", "NumPy archive")
-REAL_SUFFIX_MAP: Mapping[str, str] = {
-    s: ".tif" for f in FORMATS if f.name not in REAL for s in f.suffixes
-}
+#: formats of other packages, asked after hush's own
+ADDED: Table[Format] = Table("hush.formats", {})
+
+
+def formats() -> Iterator[Format]:
+    """Every format, hush's own first; others are imported when it comes to them."""
+    yield from FORMATS
+    for name in ADDED:
+        yield ADDED[name]
 
 
 def supported(writable: bool = False) -> tuple[str, ...]:
     """Endings of the file names that can be read, or with `writable` written."""
-    return tuple(s for f in FORMATS if f.write or not writable for s in f.suffixes)
+    return tuple(s for f in formats() if f.write or not writable for s in f.suffixes)
 
 
 def recognised(path: Path) -> bool:
     """Whether the file at `path` looks like one that hush reads: by its name, or a DICOM file."""
-    return path.name.lower().endswith(supported()) or _is_dicom(path)
+    return any(f.named(path) for f in formats()) or _is_dicom(path)
+
+
+def format_of(record: Record) -> Format | None:
+    """The format that a record was read from, if it was read from a file."""
+    name = record.meta.get("format")
+    return next((f for f in formats() if f.name == name), None)
 
 
 def read(path: str | os.PathLike[str]) -> Record:
@@ -167,10 +223,10 @@ def read(path: str | os.PathLike[str]) -> Record:
         raise HushError(f"{path}: cannot be read: {_reason(error)}") from error
     if not head:
         raise HushError(f"{path}: is empty (0 bytes)")
-    fmt = next((f for f in FORMATS if head.startswith(f.magic, f.offset)), None)
+    fmt = next((f for f in formats() if f.recognises(head, file)), None)
     if fmt is None:
         raise HushError(
-            f"{path}: is not a file hush reads, which are {', '.join(f.name for f in FORMATS)}"
+            f"{path}: is not a file hush reads, which are {', '.join(f.name for f in formats())}"
         )
     try:
         with warnings.catch_warnings():
@@ -223,6 +279,25 @@ def write(record: Record, path: str | os.PathLike[str]) -> None:
 
 
 @contextmanager
+def opened(record: Record, path: str | os.PathLike[str] | None) -> Iterator[np.ndarray | None]:
+    """An array in the file at `path` itself, for a result like `record`; None where none can be.
+
+    Only some formats can be written item by item; memory does not grow with the file then. The
+    file appears under its name at the end, as with `write`.
+    """
+    fmt = next((f for f in formats() if path is not None and f.named(Path(path))), None)
+    if path is None or fmt is None or fmt.open is None or record.meta.get("alpha") is not None:
+        yield None
+        return
+    _prepare(record, Path(path))
+    with atomic(path) as part:
+        data = fmt.open(record, part)
+        yield data
+        if isinstance(data, np.memmap):
+            data.flush()
+
+
+@contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside `path`, with the same ending, that becomes `path` at the end.
 
@@ -264,15 +339,15 @@ def output_path(
     source: str | os.PathLike[str],
     out: str | os.PathLike[str] | None = None,
     many: bool = False,
-    suffix_map: Mapping[str, str] = SUFFIX_MAP,
+    real: bool = False,
 ) -> Path:
     """Where the result for `source` goes.
 
     Without `out`, beside the input: ``noisy.tif`` gives ``noisy.denoised.tif``. With `many`
     inputs, or if `out` is an existing folder or ends in a slash, the name is kept in that folder.
-    Otherwise `out` itself. `suffix_map` replaces endings of kept names (lower case, by default
-    JPEG's by ``.png``); endings that hush does not know become ``.tif``, but DICOM files, which
-    often have none, get ``.dcm`` behind their names.
+    Otherwise `out` itself. Kept names get another ending where the format is only read (JPEG's
+    become ``.png``), or with `real` where it does not hold float32; endings that hush does not
+    know become ``.tif``, but DICOM files, which often have none, get ``.dcm`` behind their names.
 
     Raises
     ------
@@ -288,7 +363,7 @@ def output_path(
         stem, suffix = name[: -len(known)], name[-len(known) :]
     else:
         stem, suffix = (name, ".dcm") if _is_dicom(source) else (source.stem, ".tif")
-    suffix = suffix_map.get(suffix.lower(), suffix)
+    suffix = _written_as(suffix, real)
     if out is None:
         path = source.with_name(f"{stem}.denoised{suffix}")
     elif many or Path(out).is_dir() or os.fspath(out).endswith(("/", os.sep)):
@@ -302,9 +377,17 @@ def output_path(
     return path
 
 
+def _written_as(suffix: str, real: bool) -> str:
+    """The ending of a result for a file that ends so, or with `real` of a float32 map for it."""
+    fmt = next((f for f in formats() if suffix.lower() in f.suffixes), None)
+    if fmt and real and not fmt.real:
+        return ".tif"
+    return fmt.instead or suffix if fmt else suffix
+
+
 def _format_for(path: Path) -> Format:
     """The format to write that the name of `path` asks for."""
-    fmt = next((f for f in FORMATS if path.name.lower().endswith(f.suffixes)), None)
+    fmt = next((f for f in formats() if f.named(path)), None)
     if fmt is None or fmt.write is None:
         why = fmt.why if fmt else "unknown kind of file"
         raise HushError(f"{path}: {why}; end the name in {', '.join(supported(writable=True))}")
@@ -336,7 +419,7 @@ def _prepare(record: Record, path: Path) -> tuple[Format, Record]:
 
 def _check_samples(record: Record) -> None:
     """Raise HushError unless the samples are numbers that methods can work on."""
-    dtype, axes = record.data.dtype, record.axes
+    dtype = record.data.dtype
     advice = "convert it to 8- or 16-bit integers or 32-bit floats first"
     if dtype.kind == "b":
         raise HushError(f"holds boolean (1-bit) samples; {advice}")
@@ -348,8 +431,6 @@ def _check_samples(record: Record) -> None:
         raise HushError(f"holds {dtype} samples, more than a method can resolve; {advice}")
     if record.data.size == 0:
         raise HushError(f"holds no samples: its shape is {record.data.shape}")
-    if missing := [a for a in SPATIAL[record.kind] if a not in axes]:
-        raise HushError(f"an image needs axes Y and X; '{axes}' lacks {' and '.join(missing)}")
 
 
 def _split_alpha(record: Record) -> Record:

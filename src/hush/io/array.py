@@ -31,6 +31,8 @@ def array_axes(shape: tuple[int, ...]) -> str:
     HushError
         For fewer than two dimensions, or more than there are letters.
     """
+    if len(shape) < 2:
+        return UNKNOWN[: len(shape)]
     samples = len(shape) >= 3 and shape[-1] in (1, 3, 4) and min(shape[-3:-1]) > shape[-1]
     spatial = "YXS" if samples else "YX"
     stack = len(shape) - len(spatial)
@@ -67,6 +69,12 @@ def read_npy(path: Path) -> Record:
     with _explained():
         data = np.load(path, mmap_mode="r", allow_pickle=False)
     return Record(data, array_axes(data.shape))
+
+
+def open_npy(record: Record, path: Path) -> np.ndarray:
+    """An array in a .npy file that is being written, of the record's shape and dtype."""
+    data = record.data
+    return np.lib.format.open_memmap(path, "w+", data.dtype, data.shape)
 
 
 def write_npy(record: Record, path: Path) -> None:

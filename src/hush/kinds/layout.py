@@ -7,53 +7,71 @@ from typing import Any
 import numpy as np
 
 from hush.errors import HushError
-from hush.io.array import array_axes
+from hush.record import channel_letter
+
+#: Letters for axes that nothing is known about, in the order in which they are handed out.
+UNKNOWN = "QIPRLAHEVM"
+
+
+def stored_order(axes: str, letters: str) -> list[int]:
+    """Where the axes of a batch lie in the data: stacks first, then channels, then `letters`."""
+    last = [*channel_letter(axes), *letters]
+    rest = [i for i, a in enumerate(axes) if a not in last]
+    return [*rest, *(axes.index(a) for a in last)]
+
+
+def laid_out(data: np.ndarray, axes: str, letters: str) -> np.ndarray:
+    """`data` as ``(B, C, *S)``, a view for the usual layouts."""
+    x = data.transpose(stored_order(axes, letters))
+    if not channel_letter(axes):
+        x = np.expand_dims(x, -len(letters) - 1)
+    return x.reshape(-1, *x.shape[-len(letters) - 1 :])
+
+
+def channels_before(shape: tuple[int, ...], letters: str) -> str:
+    """Axes of an array that ends in `letters`: a dimension before them is channels."""
+    rest = len(shape) - len(letters)
+    if rest > len(UNKNOWN):
+        raise HushError(f"has {len(shape)} dimensions, more than {len(UNKNOWN) + len(letters)}")
+    stack = UNKNOWN.translate({ord(a): None for a in letters})[: max(0, rest - 1)][::-1]
+    return stack + "C" * (rest > 0) + letters
 
 
 def check_dtype(x: np.ndarray) -> None:
-    """Refuse what is not a real-valued image."""
+    """Refuse what is not real numbers."""
     if x.dtype.kind == "b":
-        raise HushError("this is a boolean mask, not an image; there is no noise to measure in it")
+        raise HushError("this is a boolean mask, not data; there is no noise to measure in it")
     if x.dtype.kind not in "iuf":
         raise HushError(f"hush denoises integers and real numbers, not {x.dtype}; convert it first")
     if x.size == 0:
-        raise HushError(f"the image is empty: its shape is {x.shape}")
-
-
-def default_axes(shape: tuple[int, ...]) -> str:
-    """Axes of an array that nothing else is known about, as for ``.npy`` files.
-
-    ``YX``; a short last axis of 1, 3 or 4 is samples (``YXS``); what comes before is a stack.
-    """
-    if len(shape) < 2:
-        raise HushError(f"an image needs at least two dimensions, not the shape {shape}")
-    return array_axes(shape)
+        raise HushError(f"the data is empty: its shape is {x.shape}")
 
 
 def to_stored(x: np.ndarray, dtype: np.dtype[Any], scale: float) -> np.ndarray:
-    """Full-range floats ``(C, H, W)`` as stored values: integers rounded and clipped."""
+    """Full-range floats ``(C, *S)`` as stored values: integers rounded and clipped."""
     out = np.empty(x.shape, dtype)
     for row in range(0, x.shape[1], 256):  # a few rows at a time, for the memory
-        part = (slice(None), slice(row, row + 256))
+        part = (slice(None), slice(row, row + 256)) if x.ndim > 2 else ...
         values = x[part] if scale == 1 else x[part].astype(np.float64) * scale
         if dtype.kind in "iu":
             values = np.clip(np.rint(values), -scale - 1 if dtype.kind == "i" else 0, scale)
         out[part] = values
+        if part is ...:
+            break
     return out
 
 
-def finite(x: np.ndarray) -> np.ndarray:
-    """An image ``(C, H, W)`` with pixels that are not finite taken from their neighbours."""
-    valid = np.isfinite(x)
-    return x if valid.all() else fill_nearest(x, valid)
+def filled(x: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """An item ``(C, *S)`` with what is not `known` taken from the nearest that is."""
+    return x if known.all() else fill_nearest(x, known)
 
 
-def fill_nearest(x: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """`x` ``(C, H, W)`` with the pixels that are not `valid` taken from the nearest that is."""
+def fill_nearest(x: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """The same, in an array of its own."""
     from scipy.ndimage import distance_transform_edt
 
     out = x.copy()
-    for plane, ok in zip(out, valid, strict=True):
+    for plane, ok in zip(out, known, strict=True):
         if not ok.any():
             raise HushError("a whole channel is NaN or infinite; there is nothing to denoise")
         index = distance_transform_edt(~ok, return_distances=False, return_indices=True)

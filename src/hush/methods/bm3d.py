@@ -21,9 +21,8 @@ import numpy as np
 
 from hush.denoiser import Advance, Denoiser
 from hush.errors import HushError
-from hush.kinds.image.measure.small import estimate_any
 from hush.noise.processes import Process
-from hush.results import Restoration
+from hush.results import Estimate, Restoration
 
 SMALLEST_SIDE = 16  # the package fails on images as small as one block, 8×8
 
@@ -46,14 +45,16 @@ class BM3D(Denoiser):
     citation: ClassVar[str] = "Dabov et al., IEEE TIP 2007; Mäkitalo and Foi, IEEE TIP 2013"
 
     def restore(
-        self, x: np.ndarray, noise: Process | None = None, advance: Advance | None = None
+        self,
+        x: np.ndarray,
+        noise: Process | None = None,
+        advance: Advance | None = None,
+        found: Estimate | None = None,
     ) -> Restoration:
         """See `Denoiser.restore`; `HushError` where the ``bm3d`` package is missing."""
         filtered = _package()
-        found = None
         if noise is None:
-            found = estimate_any(x)
-            noise = found.process
+            noise = (found or self.kind.measure([x])).process
         line = affine_variance(noise) if self.stabilise else None
         gain, constant = line or (0.0, float(np.mean(noise.variance(x.astype(np.float64)))))
         if gain <= 1e-3 * constant:  # hardly changes over the range
@@ -66,7 +67,7 @@ class BM3D(Denoiser):
             y = inverse_anscombe(z, gain, constant)
         if advance:
             advance(1.0)
-        return Restoration(y.astype(np.float32), process=noise, found=found)
+        return Restoration(y.astype(np.float32), process=noise)
 
 
 def affine_variance(noise: Process) -> tuple[float, float] | None:

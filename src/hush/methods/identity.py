@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from hush.denoiser import Advance, Denoiser
+from hush.denoiser import ANY, Advance, Denoiser
 from hush.noise.processes import Process
-from hush.results import Restoration
+from hush.results import Estimate, Restoration
 
 
 @dataclass
@@ -19,9 +19,14 @@ class Identity(Denoiser):
     name: ClassVar[str] = "none"
     summary: ClassVar[str] = "the input as it is"
     citation: ClassVar[str] = ""
+    kinds: ClassVar[tuple[str, ...]] = ANY
 
     def restore(
-        self, x: np.ndarray, noise: Process | None = None, advance: Advance | None = None
+        self,
+        x: np.ndarray,
+        noise: Process | None = None,
+        advance: Advance | None = None,
+        found: Estimate | None = None,
     ) -> Restoration:
         if advance:
             advance(1.0)

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hush.denoiser import Learns
 from hush.errors import HushError
-from hush.kinds.image.cut import takes
+from hush.kinds.cut import takes
 from hush.learned import NAFNET_PACE, Learned, Network
 from hush.nets.nafnet import NAFNet as Net
 
@@ -44,12 +45,11 @@ class NAFNet(Learned):
     summary: ClassVar[str] = "a network that learned clean images from noisy ones"
     citation: ClassVar[str] = "Chen et al., Simple Baselines for Image Restoration, ECCV 2022"
     pace: ClassVar[Mapping[str, Any]] = NAFNET_PACE
-    repeats: ClassVar[bool] = True
-    pairs: ClassVar[bool] = True
+    learns_from: ClassVar[Learns] = "pairs"
 
     def scenes(self, data: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
         """Pairs ``(C, 2, H, W)``, the clean image last."""
-        scenes = takes(data)
+        scenes = takes(data, self.kind)
         if not scenes or any(len(pair) != 2 for pair in scenes):
             raise HushError(
                 "nafnet learns from pairs; give it stacks of two, a noisy image and then a clean "

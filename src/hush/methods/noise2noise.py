@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hush.denoiser import Learns
 from hush.errors import HushError
-from hush.kinds.image.cut import takes
+from hush.kinds.cut import takes
 from hush.learned import Learned, Network, Plain
 
 
@@ -38,11 +39,11 @@ class Noise2Noise(Plain, Learned):
     name: ClassVar[str] = "noise2noise"
     summary: ClassVar[str] = "a network that learned one noisy take of a scene from another"
     citation: ClassVar[str] = "Lehtinen et al., Noise2Noise, ICML 2018"
-    repeats: ClassVar[bool] = True
+    learns_from: ClassVar[Learns] = "takes"
 
     def scenes(self, data: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
         """Scenes ``(C, R, H, W)``, all with the same R."""
-        scenes = takes(data)
+        scenes = takes(data, self.kind)
         count = min(map(len, scenes), default=0)
         if count < 2:
             raise HushError(

@@ -29,10 +29,10 @@ from torch import Tensor
 
 from hush.denoiser import Advance
 from hush.errors import HushError
-from hush.kinds.image.cut import moments
+from hush.kinds.cut import moments
 from hush.learned import Learned, Network, Plain
 from hush.noise.process import Process
-from hush.results import Restoration
+from hush.results import Estimate, Restoration
 
 
 @dataclass
@@ -64,8 +64,12 @@ class Noise2Self(Plain, Learned):
         answer = network(torch.where(hidden, interpolated(x), x)).float()
         return {"loss": (answer - x).square()[..., hidden].mean()}
 
-    def _restore(
-        self, x: np.ndarray, noise: Process | None, advance: Advance | None
+    def restore(
+        self,
+        x: np.ndarray,
+        noise: Process | None = None,
+        advance: Advance | None = None,
+        found: Estimate | None = None,
     ) -> Restoration:
         """Eq. 3 for every J."""
         if x[0].size == 1:

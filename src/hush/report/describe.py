@@ -98,15 +98,15 @@ def unequal(found: Estimate) -> bool:
     return bool(found.channels) and 0 < min(found.channels) * UNEQUAL < max(found.channels)
 
 
-def pixels(found: Estimate) -> str:
-    """What the noise of one pixel says of the next."""
+def between(found: Estimate, element: str = "pixel") -> str:
+    """Whether the noise of one element says something of the next."""
     if not found.correlated:
-        return "independent from pixel to pixel"
+        return f"independent from {element} to {element}"
     lags = [f"{number(round(a, 2))} at {k}" for k, a in enumerate(found.autocorrelation, 1)]
     felt = [text for text in lags if not text.startswith("0 ")]
-    text = f"correlated between neighbours: {', '.join(felt)} pixels"
+    text = f"correlated between neighbours: {', '.join(felt)} {element}s"
     width = found.kernel_width
-    return text if np.isnan(width) else f"{text}, as if blurred by {number(width)} pixels"
+    return text if np.isnan(width) else f"{text}, as if blurred by {number(width)} {element}s"
 
 
 def brightness(found: Estimate, scale: float) -> str:
@@ -137,18 +137,19 @@ def missing(record: Record) -> int:
     return int(x.size - np.count_nonzero(np.isfinite(x))) if x.dtype.kind == "f" else 0
 
 
-def inspection(seen: Inspection) -> list[tuple[str, str]]:
-    """All that was found in a file, as labels and values."""
+def inspection(kind: str, element: str, seen: Inspection) -> list[tuple[str, str]]:
+    """All that was found in a file of that kind, as labels and values."""
     found, scale = seen.estimate, seen.record.scale
+    model = f" with the model {seen.model}" if seen.model else ""
     lines = [
-        ("image", size(seen.record)),
+        (kind, size(seen.record)),
         ("noise", noise(found, scale)),
         ("channels", channels(found, scale)),
         ("curve", brightness(found, scale)),
-        ("pixels", pixels(found)),
-        ("clipping", clipping(found)),
-        ("step", f"{seen.step:.2f} of the way up the noise ladder"),
-        ("denoise", f"{seen.method} with the model {seen.model}, {steps(seen.steps)}"),
+        (f"{element}s", between(found, element)),
+        ("clipping", clipping(found) if found.clipped or found.curve else ""),
+        ("step", "" if seen.step is None else f"{seen.step:.2f} of the way up the noise ladder"),
+        ("denoise", f"{seen.method}{model}, {steps(seen.steps)}"),
         ("--noise", found.process.spec(scale)),
     ]
     return [(label, value) for label, value in lines if value]

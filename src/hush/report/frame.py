@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 #: samples per shown picture (a gray 1200 x 1200), and what many results share between them
 BUDGET, SHARED = 1.5e6, 12e6
 SMALLEST_BUDGET = 0.15e6
+#: columns of the index that hold numbers
+NUMERIC = ("removed / model", "time")
+#: |autocorrelation| above this at any lag is structure. Good denoisers leave lag-1 values
+#: down to -0.1 (what they smooth too much or too little near edges); a plain Gaussian blur
+#: reaches -0.17; noise that a camera has interpolated or compressed has 0.3 and more.
+WHITE = 0.15
 WHITE_LAGS = (0.0,) * 7  #: of noise that was found to be independent between pixels
 
 
@@ -42,7 +48,11 @@ class Card:
 class Entry:
     """What every page shows of a file.
 
-    noise : the plots of the input's noise, if any was found; row : cells of the index.
+    verdict : why there is nothing to warn of; noise : the plots of the input's noise, if any was
+    found; row : cells of the index, by the heading of their column.
+
+    A subclass names the `template` of its own part, ``PACKAGE/FILE`` for one of a package that
+    hush is not.
     """
 
     name: str
@@ -50,30 +60,70 @@ class Entry:
     facts: str
     cards: tuple[Card, ...]
     warnings: tuple[str, ...]
-    icon: Picture
+    verdict: str
+    icon: Picture | None
     notes: tuple[str, ...]
     noise: Mapping[str, str]
     row: Mapping[str, str]
 
     template: ClassVar[str]
+    #: what the page is called, and the last column of its index
+    heading: ClassVar[str] = "Denoising report"
+    judged: ClassVar[str] = "residual"
+    #: headings of the verdict with and without warnings, and what the index says without
+    look: ClassVar[str] = "Look before you trust this result"
+    fine: ClassVar[str] = "What was removed looks like noise"
+    badge: ClassVar[str] = "like noise"
 
 
-def write(
-    entries: Sequence[Entry],
-    path: str | os.PathLike[str],
-    title: str | None = None,
-    tolerance: float = 0.15,
-) -> None:
-    """Write one self-contained HTML file about files of one kind of entry.
+@dataclass(frozen=True)
+class Chart:
+    """A plot with its words. key : (class of the mark, text) of its legend."""
+
+    heading: str
+    svg: str
+    caption: str
+    key: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Charts(Entry):
+    """An entry that plots alone make up."""
+
+    charts: tuple[Chart, ...] = ()
+
+    template: ClassVar[str] = "charts.html.j2"
+
+
+@dataclass(frozen=True)
+class InspectedCharts(Charts):
+    """The same of a file that was only looked at."""
+
+    heading: ClassVar[str] = "Noise report"
+    judged: ClassVar[str] = "to know"
+    look: ClassVar[str] = "Know this before you denoise"
+    fine: ClassVar[str] = "Ready to denoise"
+    badge: ClassVar[str] = "ready to denoise"
+
+
+def write(entries: Sequence[Entry], path: str | os.PathLike[str], title: str | None = None) -> None:
+    """Write one self-contained HTML file about the entries, of any kinds of data.
 
     Raises
     ------
     HushError
         if `path` cannot be written.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     from hush.io import atomic
+
+    html = render(entries, title)
+    with atomic(Path(path)) as temporary:
+        Path(temporary).write_text(html, encoding="utf-8")
+
+
+def render(entries: Sequence[Entry], title: str | None = None) -> str:
+    """The page; it fetches nothing: pictures, plots, style and script are inside."""
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
 
     names = Counter(e.name for e in entries)
     sections = [
@@ -81,9 +131,11 @@ def write(
         for e in entries
     ]
     if title is None:
-        title = sections[0].name if len(sections) == 1 else f"{len(sections)} images"
+        title = sections[0].name if len(sections) == 1 else f"{len(sections)} files"
+    packages = {e.template.rpartition("/")[0] for e in entries} - {""}
+    own = PrefixLoader({package: PackageLoader(package, ".") for package in packages})
     environment = Environment(
-        loader=PackageLoader("hush.report", "."),
+        loader=ChoiceLoader([PackageLoader("hush.report", "."), own]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -92,10 +144,14 @@ def write(
     environment.filters["options"] = _mark_options
     environment.filters["number"] = plots.number
     environment.filters["sentence"] = _sentence
-    page = environment.get_template(entries[0].template)
-    html = page.render(title=title, sections=sections, version=_version(), tolerance=tolerance)
-    with atomic(Path(path)) as temporary:
-        Path(temporary).write_text(html, encoding="utf-8")
+    return environment.get_template("base.html.j2").render(
+        title=title,
+        sections=sections,
+        columns=list(dict.fromkeys(name for e in entries for name in e.row)),
+        numeric=NUMERIC,
+        version=_version(),
+        tolerance=WHITE,
+    )
 
 
 def picture_budget(count: int) -> float:
@@ -117,11 +173,12 @@ def noise_card(found: Estimate, scale: float) -> Card:
     return Card("Noise", describe.family(found.family), describe.level(found, scale), spec)
 
 
-def between_card(found: Estimate) -> Card:
-    """How the noise of neighbours hangs together."""
+def between_card(found: Estimate, element: str = "pixel") -> Card:
+    """Whether the noise of neighbours is correlated."""
+    label = f"Between {element}s"
     if not found.correlated:
-        return Card("Between pixels", "Independent", "noise differs at every pixel")
-    return Card("Between pixels", "Correlated", describe.pixels(found).partition(": ")[2])
+        return Card(label, "Independent", f"noise differs at every {element}")
+    return Card(label, "Correlated", describe.between(found, element).partition(": ")[2])
 
 
 def noise_plots(found: Estimate, scale: float, units: str) -> dict[str, str]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+import numpy as np
+
 WIDTH, HEIGHT = 410, 240
 LEFT, RIGHT, TOP, BOTTOM = 58, 10, 10, 44
 
@@ -172,3 +174,22 @@ def steps(trace: Sequence[tuple[int, float, float]], title: str) -> str:
         plot.dot(k, level, "one", f"before step {step}: level {number(level)}")
     every = max(1, math.ceil(n / 10))
     return plot.svg(title, "step", "noise, std", range(1, n + 1, every))
+
+
+def lines(
+    series: Mapping[str, tuple[str, Sequence[float] | np.ndarray]],
+    title: str,
+    x_name: str,
+    y_name: str,
+) -> str:
+    """Lines over their positions; series : label → (class, values). NaN leaves a gap."""
+    every = [np.asarray(values, np.float64) for _, values in series.values()]
+    finite = np.concatenate([x[np.isfinite(x)] for x in every])
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    room = 0.05 * (high - low) or 1.0
+    plot = _Plot((0, max(2, *map(len, every)) - 1), (low - room, high + room))
+    for (cls, _), values in zip(series.values(), every, strict=True):
+        whole = np.flatnonzero(np.isfinite(values))
+        for run in np.split(whole, np.flatnonzero(np.diff(whole) > 1) + 1):
+            plot.line([(float(i), float(values[i])) for i in run], f"trace {cls}")
+    return plot.svg(title, x_name, y_name, ticks(*plot.x_range))

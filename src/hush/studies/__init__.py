@@ -101,7 +101,7 @@ def run(
         results = Results(study, [*cases, *own], ledger)
         for method in methods or study.methods:
             try:
-                theirs = own if own and get(method).trained else cases
+                theirs = own if own and get(method).learns_from != "nothing" else cases
                 fill(ledger, study, theirs, method, seeds, find, progress)
             except HushError as e:
                 if methods:

@@ -142,7 +142,8 @@ def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method
     that are shipped.
     """
     from hush.denoiser import Denoiser
-    from hush.methods import METHODS, WEIGHTS, get, load, shipped
+    from hush.methods import METHODS, get, make
+    from hush.models import load, shipped
 
     if case.training:
         if recipe := case.training.recipes.get(name):
@@ -156,9 +157,9 @@ def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method
     ready: dict[int, Denoiser] = {}  # by number of channels
 
     def prepare(channels: int) -> Denoiser:
-        if not cls.trained:
-            return cls(**fields)
-        model = options.get("model") or WEIGHTS / f"{shipped(name, channels)}.safetensors"
+        if cls.learns_from == "nothing":
+            return make(name, **fields)
+        model = options.get("model") or shipped(name, channels) or name
         denoiser = load(model)
         if denoiser.name != name:
             raise HushError(f"{model} is a model of {denoiser.name}, not of {name}")

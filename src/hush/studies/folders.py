@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from hush.errors import HushError
+from hush.kinds import to_batch
 
 _NOISY = {"raw", "noisy", "noise", "input", "test", "low", "lq", "single", "real"}
 _CLEAN = {
@@ -95,7 +96,7 @@ def read_images(path: Path) -> Iterator[np.ndarray]:
     """Every image of a file as float32 ``(C, H, W)`` in units of full range."""
     from hush.io import read
 
-    batch = read(path).to_batch()
+    batch = to_batch(read(path))
     for index in range(len(batch)):
         yield batch.floats(index)
 

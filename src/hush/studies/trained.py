@@ -72,7 +72,8 @@ class Training:
 
     def model(self, recipe: Recipe, seed: int, device: str = "cpu") -> Denoiser:
         """The recipe's method, trained now or before; what was interrupted goes on."""
-        from hush.methods import get, load
+        from hush.methods import make
+        from hush.models import load
         from hush.schedule import Schedule
 
         folder = self.place(recipe, seed)
@@ -83,7 +84,7 @@ class Training:
                 _copy(self.place(recipe.start, seed), folder)
             samples = list(self.samples(seed))
             options = {"noise": samples[0].noise} if recipe.told else {}
-            method = get(recipe.method)(**recipe.fields)
+            method = make(recipe.method, **recipe.fields)
             method.fit(
                 [_taught(sample, recipe.supervised) for sample in samples],
                 schedule=Schedule(budget=self.budget * recipe.budgets, seed=seed),

@@ -1,0 +1,115 @@
+"""Images: gray, colour, stacks of them, channels, time series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from hush.errors import HushError
+from hush.io.array import array_axes
+from hush.kinds import Chosen, Kind
+from hush.record import Record
+
+if TYPE_CHECKING:
+    from hush.kinds.image.cut import Turned
+    from hush.noise.process import Process
+    from hush.report.frame import Entry
+    from hush.results import Denoised, Estimate, Inspection, Judgement
+
+
+class Image(Kind):
+    """Pictures; what needs more than a line is in this package."""
+
+    name: ClassVar[str] = "image"
+    nouns: ClassVar[tuple[str, str]] = ("image", "images")
+    element: ClassVar[str] = "pixel"
+    letters: ClassVar[str] = "YX"
+
+    def axes(self, shape: tuple[int, ...]) -> str:
+        """``YX``; a short last axis of 1, 3 or 4 is samples; what comes before is a stack."""
+        if len(shape) < 2:
+            raise HushError(f"an image needs at least two dimensions, not the shape {shape}")
+        return array_axes(shape)
+
+    def joint(self, record: Record) -> int:
+        """Colour statistics belong to interleaved RGB; other channels are unrelated images."""
+        return record.channels if "S" in record.axes else 1
+
+    def chosen(
+        self, found: Sequence[Sequence[Record]], channels: str | None, takes: bool
+    ) -> Chosen:
+        """Gray or RGB images, whichever most files have."""
+        from hush.kinds.image.choice import chosen
+
+        return chosen(found, channels, takes)
+
+    def patches(self, items: Sequence[np.ndarray], size: int) -> Turned:
+        """Squares, flipped and turned."""
+        from hush.kinds.image.cut import Turned
+
+        return Turned(items, size)
+
+    def preview(
+        self, before: Sequence[np.ndarray], after: Sequence[np.ndarray], path: Path
+    ) -> None:
+        """A contact sheet: images before over images after."""
+        from hush.kinds.image.cut import contact_sheet
+
+        contact_sheet(before, after, path)
+
+    def measure(self, items: Sequence[np.ndarray]) -> Estimate:
+        """Family, level and correlation, on the grid that was acquired."""
+        from hush.kinds.image.measure.small import estimate_any
+        from hush.kinds.image.zerofill import reduced
+
+        return estimate_any([reduced(x) for x in items])
+
+    def advice(
+        self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
+    ) -> list[str]:
+        from hush.kinds.image.advice import input_warnings
+
+        return input_warnings(self, record, item, given, found)
+
+    def judge(
+        self,
+        noisy: np.ndarray,
+        clean: np.ndarray,
+        process: Process,
+        *,
+        strength: float,
+        scale: float,
+        known: bool = False,
+        adaptable: bool = False,
+    ) -> Judgement:
+        from hush.kinds.image.residual import judged
+
+        return judged(
+            noisy, clean, process, strength=strength, scale=scale, known=known, adaptable=adaptable
+        )
+
+    def section(self, result: Denoised, budget: float) -> Entry:
+        from hush.kinds.image.page import section
+
+        return section(result, budget=budget)
+
+    def inspected(self, seen: Inspection, budget: float) -> Entry:
+        from hush.kinds.image.inspection import inspected
+
+        return inspected(seen, budget=budget)
+
+    def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
+        """PSNR in dB and SSIM."""
+        from hush.metrics import psnr, ssim
+
+        scores = {"psnr": psnr(a, b), "ssim": float("nan")}
+        with suppress(HushError):  # smaller than its window
+            scores["ssim"] = ssim(a, b)
+        return scores
+
+
+IMAGE = Image()

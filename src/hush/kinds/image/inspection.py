@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from hush.kinds import to_batch
 from hush.kinds.image import pictures
 from hush.report import describe, plots
 from hush.report.frame import BUDGET, Card, Entry, between_card, names, noise_card, noise_plots
@@ -31,7 +32,12 @@ class Inspected(Entry):
 
     views: tuple[Look, ...]
 
-    template: ClassVar[str] = "inspect.html.j2"
+    template: ClassVar[str] = "hush.kinds.image/inspect.html.j2"
+    heading: ClassVar[str] = "Noise report"
+    judged: ClassVar[str] = "to know"
+    look: ClassVar[str] = "Know this before you denoise"
+    fine: ClassVar[str] = "Ready to denoise"
+    badge: ClassVar[str] = "ready to denoise"
 
 
 def inspected(seen: Inspection, *, budget: float = BUDGET) -> Inspected:
@@ -39,8 +45,8 @@ def inspected(seen: Inspection, *, budget: float = BUDGET) -> Inspected:
     record, found = seen.record, seen.estimate
     scale = record.scale
     name, parent = names(record)
-    plane = pictures.choose_plane(record)
-    whole = record.to_batch().data[plane.index][: plane.channels]
+    plane = pictures.choose_plane(record, seen.index, seen.channel)
+    whole = to_batch(record).data[plane.index][plane.channels]
     c, h, w = whole.shape
     factor = pictures.shrink_factor(h, w, budget / c)
     small = pictures.shrink(whole, factor, scale)
@@ -60,6 +66,8 @@ def inspected(seen: Inspection, *, budget: float = BUDGET) -> Inspected:
         facts=describe.size(record),
         cards=_cards(seen, scale),
         warnings=tuple(seen.warnings),
+        verdict="The shipped models were trained on this kind of noise, and nothing speaks against "
+        "its estimate.",
         icon=pictures.thumbnail(small, 96, low, high),
         notes=(
             *plane.notes,
@@ -68,7 +76,7 @@ def inspected(seen: Inspection, *, budget: float = BUDGET) -> Inspected:
         noise=noise_plots(found, scale, describe.units(scale)),
         row={
             "noise": describe.noise(found, scale),
-            "pixels": describe.pixels(found).partition(":")[0],
+            "between pixels": describe.between(found).partition(":")[0],
         },
         views=tuple(views),
     )
@@ -81,12 +89,10 @@ def _cards(seen: Inspection, scale: float) -> tuple[Card, ...]:
         noise_card(found, scale),
         between_card(found),
         Card("Clipped", clipped[0], "".join(clipped[1:]).strip()),
-        Card(
-            "MID's step",
-            f"{seen.step:.2f}",
-            f"of the way up the noise ladder; model {seen.model}, {describe.steps(seen.steps)}",
-        ),
     ]
+    if seen.step is not None:
+        way = f"of the way up the noise ladder; model {seen.model}, {describe.steps(seen.steps)}"
+        cards.append(Card("MID's step", f"{seen.step:.2f}", way))
     if levels := describe.channels(found, scale):
         cards.insert(2, Card("Channels", *levels.partition(": ")[::2]))
     return tuple(cards)

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from hush.kinds import to_batch
 from hush.kinds.image import pictures
-from hush.kinds.image.residual import WHITE, residual_statistics, warnings
 from hush.report import describe, plots
 from hush.report.frame import (
     BUDGET,
+    WHITE,
     Card,
     Entry,
     between_card,
     names,
     noise_plots,
-    picture_budget,
-    write,
 )
 from hush.report.pictures import Picture, encode, to_heat, to_pixels
 
 if TYPE_CHECKING:
-    from hush.results import Result
+    from hush.results import Denoised
 
 CROP = 448  #: side of the 1:1 detail of images too large to be shown whole
 CLIPPED = 0.02  #: a share of clipped samples that is worth a word
@@ -58,62 +56,34 @@ class View:
 class Section(Entry):
     """All that the page shows of one result."""
 
-    verdict: str
     views: tuple[View, ...]
     clipped: bool
     plots: Mapping[str, str]
     trace: tuple[Mapping[str, Any], ...]
     timings: tuple[tuple[str, float, float], ...]
 
-    template: ClassVar[str] = "denoise.html.j2"
+    template: ClassVar[str] = "hush.kinds.image/denoise.html.j2"
 
 
-def write_report(
-    results: Sequence[Result | Entry],
-    path: str | os.PathLike[str],
-    *,
-    title: str | None = None,
-) -> None:
-    """Write one self-contained HTML file about `results`.
-
-    It fetches nothing: pictures, plots, style and script are inside. Many results share a
-    fixed amount of picture, so that the page stays a size that browsers open. Where holding
-    all results would take too much memory, hand in their `section`s, each made with
-    ``budget=picture_budget(number of files)``; what was only inspected comes as `inspected`.
-
-    Raises
-    ------
-    HushError
-        if `path` cannot be written.
-    """
-    share = picture_budget(len(results))
-    write([r if isinstance(r, Entry) else section(r, budget=share) for r in results], path, title)
-
-
-def section(result: Result, *, budget: float = BUDGET) -> Section:
+def section(result: Denoised, *, budget: float = BUDGET) -> Section:
     """What the page shows of `result`, holding on to none of its arrays.
 
     `budget` is how many samples a picture may have before it is shown smaller, with a detail
     at 1:1 beside it.
     """
-    noisy, clean = result.noisy.to_batch().data, result.record.to_batch().data
-    stats = result.residual or residual_statistics(
-        noisy, clean, result.process, scale=result.noisy.scale
-    )
-    # Whoever judged the residual has told what is wrong with it.
-    known = result.estimate.correlated
-    said = result.warnings if result.residual else [*result.warnings, *warnings(stats, known=known)]
-
-    plane = pictures.choose_plane(result.noisy)
-    before = noisy[plane.index][: plane.channels]
-    after = clean[plane.index][: plane.channels]
+    item = result.noisiest
+    stats = item.judgement.stats
+    noisy, clean = (to_batch(r).data for r in (result.noisy, result.record))
+    plane = pictures.choose_plane(result.noisy, item.index, item.channel)
+    before = noisy[plane.index][plane.channels]
+    after = clean[plane.index][plane.channels]
     # Noise fills the range of gray; what is far weaker than expected is not blown up to that.
     scale = result.noisy.scale
     limit = max(3 * stats["rms"], stats["expected_rms"]) or 1 / scale
     units = describe.units(scale)
     spread = None
     if result.spread is not None:  # one map for all colours
-        spread = result.spread.to_batch().data[plane.index][: plane.channels]
+        spread = to_batch(result.spread).data[plane.index][plane.channels]
         spread = np.sqrt(np.mean(spread**2, axis=0, keepdims=True))
     views, shown, icon = _views(before, after, spread, limit, budget, scale)
 
@@ -127,8 +97,8 @@ def section(result: Result, *, budget: float = BUDGET) -> Section:
         parent=parent,
         facts=describe.size(result.noisy),
         cards=cards,
-        warnings=tuple(said),
-        verdict=_verdict(stats),
+        warnings=tuple(result.warnings),
+        verdict=item.judgement.verdict,
         icon=icon,
         views=views,
         notes=(*plane.notes, shown),
@@ -143,7 +113,7 @@ def section(result: Result, *, budget: float = BUDGET) -> Section:
         ),
         row={
             "noise": f"{cards[0].value}, {cards[0].detail}",
-            "removed": "" if ratio is None else f"{100 * ratio:.0f} %",
+            "removed / model": "" if ratio is None else f"{100 * ratio:.0f} %",
             "time": describe.duration(seconds),
         },
     )
@@ -214,7 +184,7 @@ def _with_spread(view: View, spread: np.ndarray | None, factor: int) -> View:
     return replace(view, spread=picture, most=top)
 
 
-def _cards(result: Result, stats: Mapping[str, Any], seconds: float) -> tuple[Card, ...]:
+def _cards(result: Denoised, stats: Mapping[str, Any], seconds: float) -> tuple[Card, ...]:
     scale, process = result.noisy.scale, result.process
     units = describe.units(scale)
     level = f"σ {plots.number(scale * stats['expected_rms'])}{units}"
@@ -241,7 +211,7 @@ def _cards(result: Result, stats: Mapping[str, Any], seconds: float) -> tuple[Ca
     )
 
 
-def _plots(result: Result, stats: Mapping[str, Any], scale: float, units: str) -> dict[str, str]:
+def _plots(result: Denoised, stats: Mapping[str, Any], scale: float, units: str) -> dict[str, str]:
     out = {
         "autocorrelation": plots.autocorrelation(
             stats["autocorrelation"], "Autocorrelation of the residual", stats["band"], WHITE
@@ -271,17 +241,3 @@ def _trace_row(entry: Mapping[str, Any], scale: float) -> dict[str, Any]:
         "removed": plots.number(scale * entry["removed_rms"]),
         "picture": picture,
     }
-
-
-def _verdict(stats: Mapping[str, Any]) -> str:
-    """Why there is nothing to warn of, in figures."""
-    if stats["rms"] == 0:
-        return "No noise was found, and nothing was removed."
-    values = [abs(a) for v in stats["autocorrelation"].values() for a in v]
-    parts = []
-    if values:
-        parts.append(f"its pixels are uncorrelated (at most {max(values):.2f})")
-    if stats["ratio"] is not None:
-        parts.append(f"it is as strong as the noise model predicts ({100 * stats['ratio']:.0f} %)")
-    parts.append("it does not follow the picture's edges")
-    return f"{'; '.join(parts)}.".capitalize()

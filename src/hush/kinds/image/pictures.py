@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hush.kinds import to_batch
 from hush.record import Record, full_range
 from hush.report.pictures import Picture, encode, to_pixels
 
@@ -16,26 +17,27 @@ from hush.report.pictures import Picture, encode, to_pixels
 class Plane:
     """The part of a record that a page can show.
 
-    index : of the batch; channels : how many of the item's channels are shown, 1 or 3;
+    index : of the batch; channels : which of the item's channels are shown, one or three;
     notes : what is not shown, in words.
     """
 
     index: int
-    channels: int
+    channels: slice
     notes: tuple[str, ...]
 
 
-def choose_plane(record: Record) -> Plane:
-    """The middle plane of a stack; colour as colour, else the first channel."""
-    batch = record.to_batch()
-    n, c = batch.data.shape[:2]
+def choose_plane(record: Record, index: int = 0, channel: int | None = None) -> Plane:
+    """How a plane of the record is shown: colour as colour, else one channel."""
+    batch = to_batch(record)
+    n, c = batch.data.shape[:2]  # type: ignore[union-attr]  # images of one file have one size
+    colour = "S" in record.axes and c in (3, 4)  # RGB, and RGB with alpha
+    channel = channel or 0
     notes = []
     if n > 1:
-        notes.append(f"plane {n // 2 + 1} of {n} is shown")
-    colour = "S" in record.axes and c in (3, 4)  # RGB, and RGB with alpha
+        notes.append(f"plane {index + 1} of {n} is shown")
     if c > 1 and not colour:
-        notes.append(f"channel 1 of {c} is shown")
-    return Plane(n // 2, 3 if colour else 1, tuple(notes))
+        notes.append(f"channel {channel + 1} of {c} is shown")
+    return Plane(index, slice(0, 3) if colour else slice(channel, channel + 1), tuple(notes))
 
 
 def shrink(x: np.ndarray, factor: int, scale: float | None = None) -> NDArray[np.float32]:

@@ -14,25 +14,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise, product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hush.kinds.values import removed_nothing, strength_warnings, verdict
+from hush.noise.processes import Gaussian, PoissonGaussian, Process
 from hush.record import full_range
-
-if TYPE_CHECKING:
-    from hush.noise.processes import Process
+from hush.report.frame import WHITE
+from hush.results import Judgement
 
 Floats = NDArray[np.float32]
 
 LAGS = 8  #: autocorrelation is measured at lags 1 to this, in pixels
-#: |autocorrelation| above this at any lag is structure. Good denoisers leave lag-1 values
-#: down to -0.1 (what they smooth too much or too little near edges); a plain Gaussian blur
-#: reaches -0.17; noise that a camera has interpolated or compressed has 0.3 and more.
-WHITE = 0.15
-#: residual rms over the model's: above it picture was removed too, below it noise was left
-MORE, LESS = 1.15, 0.75
 #: a lag, in pixels, at which noise that was merely interpolated or compressed has faded
 FAR = 4
 #: correlation of the residual's local strength with the picture's local gradients: BM3D at
@@ -40,8 +35,6 @@ FAR = 4
 STRUCTURE = 0.3
 #: measured over modelled noise in the brightest third against the darkest third, either way
 TILT = 1.5
-#: shift of the mean brightness, in residual rms
-SHIFT = 0.2
 
 SIDE, WINDOWS = 512, 16  #: large data is judged by this many windows of this side
 BLOCK, CELL = 8, 4  #: sides of the blocks of local strength, and of gradients' cells
@@ -125,23 +118,54 @@ def residual_statistics(
     }
 
 
-def warnings(residual: dict[str, Any], *, known: bool = False, adaptable: bool = True) -> list[str]:
+def judged(
+    noisy: np.ndarray,
+    clean: np.ndarray,
+    process: Process,
+    *,
+    strength: float = 1.0,
+    scale: float | None = None,
+    known: bool = False,
+    adaptable: bool = False,
+) -> Judgement:
+    """Whether what was removed from an image ``(C, H, W)``, as stored, looks like noise."""
+    scale = full_range(noisy.dtype) if scale is None else scale
+    stats = residual_statistics(noisy, clean, process, strength=strength, scale=scale)
+    notes = warnings(stats, process, scale, known=known, adaptable=adaptable)
+    return Judgement(stats, tuple(notes), _verdict(stats))
+
+
+def warnings(
+    residual: dict[str, Any],
+    process: Process,
+    scale: float = 1.0,
+    *,
+    known: bool = False,
+    adaptable: bool = True,
+) -> list[str]:
     """What `residual_statistics` found wrong, one plain sentence or two each.
 
-    `known` says that the noise was found to be correlated before, which whoever found it tells.
+    `known` says that the noise was found to be correlated before, and that this was said.
     `adaptable` says that adapting the model to the file could help and has not been tried.
     """
-    found: list[str] = []
-    rms, expected, ratio = residual["rms"], residual["expected_rms"], residual["ratio"]
-    if not residual["n"]:
-        return ["The image holds no finite values, so there was nothing to denoise."]
-    if rms == 0:
-        if expected > 0:
-            found.append(
-                "Nothing was removed, although the noise model predicts noise; "
-                "check the level with 'hush inspect'."
-            )
+    found = removed_nothing(residual)
+    if found is not None:
         return found
+    found = _correlation_warnings(residual, known, adaptable)
+    if residual["structure"] > STRUCTURE:
+        found.append(
+            "The residual contains structure: more was removed along edges and texture than "
+            f"elsewhere (correlation {residual['structure']:.2f}), so detail was lost. "
+            f"Try a lower --strength, such as 0.7{', or --adapt 60s' if adaptable else ''}."
+        )
+    found += strength_warnings(residual, process, scale, adaptable)
+    tilt = residual["tilt"]
+    if tilt is not None and not 1 / TILT < tilt < TILT:
+        found.append(_tilted(residual, process, scale))
+    return found
+
+
+def _correlation_warnings(residual: dict[str, Any], known: bool, adaptable: bool) -> list[str]:
     lags = [
         (value, lag, {"y": "down", "x": "across"}[axis])
         for axis, values in residual["autocorrelation"].items()
@@ -151,58 +175,53 @@ def warnings(residual: dict[str, Any], *, known: bool = False, adaptable: bool =
     # What a filter did to the noise shows at lag 1 and fades; what does not fade is a pattern.
     patterns = [t for t in lags if t[1] >= FAR or abs(near) <= WHITE]
     most, lag, where = max(patterns, key=lambda t: abs(t[0]), default=(0.0, 0, ""))
-    if not residual["white"] and abs(most) > WHITE:
-        found.append(
+    if residual["white"]:
+        return []
+    if abs(most) > WHITE:
+        return [
             f"The residual contains structure: it is correlated over {lag} pixels {where} "
-            f"({most:.2f}), as stripes and other patterns of a sensor are, and parts of the "
-            "picture. Look at what was removed; a pattern is better taken off before denoising."
-        )
-    elif not residual["white"] and near > WHITE and not known:
-        found.append(
+            f"({most:.2f}), which points to stripes or other sensor patterns, or to removed "
+            "picture content. Look at what was removed; remove patterns before denoising."
+        ]
+    if near > WHITE and not known:
+        return [
             f"The residual contains structure: the noise is spatially correlated (lag-1 "
-            f"{near:.2f}), while it was taken to differ from pixel to pixel, so the "
-            "coarse part of it stays in the result. Try the raw file, before sharpening, "
-            "demosaicing or JPEG compression, or a copy at half size."
-        )
-    elif not residual["white"] and near < -WHITE:
-        found.append(
+            f"{near:.2f}) but was taken to be independent from pixel to pixel, so its coarse part "
+            "stays in the result. Try the raw file, before sharpening, demosaicing or JPEG "
+            "compression, or a copy at half size."
+        ]
+    if near < -WHITE:
+        return [
             f"The residual contains structure: neighbouring pixels differ too much (lag-1 "
             f"{near:.2f}), so only the fine part of the noise was removed and the coarse "
             f"part stays in the result.{' Try --adapt 60s.' if adaptable else ''}"
-        )
-    if residual["structure"] > STRUCTURE:
-        found.append(
-            "The residual contains structure: more was removed along edges and texture than "
-            f"elsewhere (correlation {residual['structure']:.2f}), so detail was lost. "
-            f"Try a lower --strength{', or --adapt 60s' if adaptable else ''}."
-        )
-    chance = 3 / math.sqrt(2 * residual["n"])  # of an rms, relative; felt by tiny images only
-    if ratio is not None and ratio > MORE + chance:
-        found.append(
-            f"More was removed than the noise model predicts ({100 * ratio:.0f} %): either "
-            "picture was removed too, or the noise is stronger than its level says. "
-            "Try a lower --strength, or state the level with --noise."
-        )
-    if ratio is not None and ratio < LESS - chance:
-        found.append(
-            f"Less was removed than the noise model predicts ({100 * ratio:.0f} %): either "
-            "noise was left in, or the noise is weaker than its level says. "
-            f"State the level with --noise{', or try --adapt 60s' if adaptable else ''}."
-        )
-    tilt = residual["tilt"]
-    if tilt is not None and not 1 / TILT < tilt < TILT:
-        how = "more" if tilt > 1 else "less"
-        found.append(
-            f"Removed noise grows {how} with brightness than the noise model says. "
-            "Try another family, such as --noise poisson-gaussian:GAIN,SIGMA."
-        )
-    if abs(residual["mean"]) > max(SHIFT * rms, 4 * rms / math.sqrt(residual["n"])):
-        found.append(
-            "Denoising changed the mean brightness by "
-            f"{100 * abs(residual['mean']) / rms:.0f} % of what was removed, so measured "
-            "intensities may be biased."
-        )
-    return found
+        ]
+    return []
+
+
+def _tilted(residual: dict[str, Any], process: Process, scale: float) -> str:
+    """A sentence where the noise model has another slope, with the law that was removed."""
+    how = "more" if residual["tilt"] > 1 else "less"
+    text = f"Removed noise grows {how} with brightness than the noise model says. "
+    signal, measured, count = (
+        np.array([b[key] for b in residual["levels"]]) for key in ("signal", "measured", "n")
+    )
+    gain, level = np.polyfit(signal, measured**2, 1, w=np.sqrt(count) / (measured**2 + 1e-12))
+    if gain <= 0:
+        other: Process = Gaussian(float(np.sqrt(np.average(measured**2, weights=count))))
+    else:
+        other = PoissonGaussian(float(gain), math.sqrt(max(float(level), 0.0)))
+    if other.family == process.family:
+        return f"{text}Neither a constant level nor one that grows evenly fits it."
+    return f"{text}Try --noise {other.spec(scale)}, which is what was removed."
+
+
+def _verdict(stats: dict[str, Any]) -> str:
+    """Why there is nothing to warn of, in figures."""
+    if stats["rms"] == 0:
+        return verdict(stats)
+    text = verdict(stats).removesuffix(".").replace("its values", "its pixels")
+    return f"{text}; it does not follow the picture's edges."
 
 
 @dataclass(frozen=True)

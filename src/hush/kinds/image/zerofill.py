@@ -4,9 +4,8 @@ Scanners fill up what they acquired of k-space with zeros, so that images come o
 the last acquired frequency there is nothing of the object, and noise that was white is correlated.
 On the grid that was acquired it is white again, and there are fewer pixels to work on.
 
-An image tells how far it was filled up: along that axis its power spectrum has a step, where those
-of objects fall smoothly. Taking the magnitude spreads noise beyond the step, but fills it only in
-part.
+Zero-filling leaves a step in the power spectrum along that axis; real objects have none. Taking
+the magnitude spreads noise beyond the step, but only in part.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hush.noise.process import Process
-from hush.results import Restoration
+from hush.results import Estimate, Restoration
 
 FEWEST, MOST = 96, 1024  #: sides in pixels, below and above which no step is looked for
 STEP = 3.0  #: power within over power beyond the step, at least
@@ -86,15 +85,21 @@ def _extent(power: np.ndarray) -> int:
     return 2 * round(float(cut[step.argmax()]) * length) + 1
 
 
+Restore = Callable[
+    [np.ndarray, Process | None, Callable[[float], None] | None, Estimate | None], Restoration
+]
+
+
 def as_acquired(
-    restore: Callable[[np.ndarray, Process | None, Callable[[float], None] | None], Restoration],
+    restore: Restore,
     x: np.ndarray,
     noise: Process | None,
     advance: Callable[[float], None] | None,
+    found: Estimate | None,
 ) -> Restoration:
-    """`restore` of what a scanner acquired of an image, and filled up as it was."""
+    """`restore` of what a scanner acquired of an image, and zero-filled again as it was."""
     smaller = reduced(x)
-    made = restore(smaller, noise, advance)
+    made = restore(smaller, noise, advance, found)
     if smaller is x:
         return made
     untouched = np.array_equal(made.data, smaller)

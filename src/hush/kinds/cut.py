@@ -1,0 +1,210 @@
+"""What a training is given: items as floats, parts held out, and windows drawn from the rest.
+
+Items are ``(C, *S)`` with any number of axes in S; parts are held out along the first of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hush.errors import HushError
+from hush.kinds.layout import check_dtype, filled
+from hush.record import Batch, Record
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hush.kinds import Kind
+
+#: samples that a model adapts to at most, 256 MB of them
+MOST_ADAPTED = 64 * 2**20
+CELL = 16  #: held-out parts are multiples of it along every axis, as networks halve them
+
+
+@dataclass
+class Patches:
+    """Random windows of items of one channel count, each value as likely as any other.
+
+    items : float32 arrays ``(C, *S)``; smaller ones than the window are reflected.
+    size : of the window along every axis.
+    """
+
+    items: Sequence[np.ndarray]
+    size: int
+
+    def __post_init__(self) -> None:
+        grown = []
+        for x in self.items:
+            short = [max(0, self.size - n) for n in x.shape[1:]]
+            pad = [(0, 0), *((s // 2, s - s // 2) for s in short)]
+            grown.append(np.pad(x, pad, mode="reflect") if any(short) else x)
+        self.items = grown
+        volume = np.array([x[0].size for x in grown], dtype=np.float64)
+        self._share = np.cumsum(volume / volume.sum())
+
+    def draw(self, count: int, rng: np.random.Generator) -> tuple[Tensor, list[int]]:
+        """`count` windows ``(count, C, size, …)`` and the index of each one's item."""
+        import torch
+
+        out, indices = [], []
+        for u in rng.random(count):
+            i = min(int(np.searchsorted(self._share, u)), len(self.items) - 1)
+            x = self.items[i]
+            starts = [int(rng.integers(n - self.size + 1)) for n in x.shape[1:]]
+            window = x[:, *(slice(start, start + self.size) for start in starts)]
+            out.append(self.turned(window, rng))
+            indices.append(i)
+        return torch.from_numpy(np.stack(out)), indices
+
+    def turned(self, window: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The window under a symmetry of its kind of data, drawn at random; here as it is."""
+        return window
+
+
+@dataclass
+class Sampled:
+    """What a denoiser is to adapt to: items of records, however many, in a bounded memory.
+
+    All of them while they have at most `most` samples together, 64 megapixels of gray; beyond
+    that every second, every fourth and so on, and of an item that is larger alone the middle.
+    """
+
+    most: int = MOST_ADAPTED
+    kept: list[np.ndarray] = field(default_factory=list, init=False)
+    _seen: int = field(default=0, init=False)
+    _every: int = field(default=1, init=False)
+
+    def add(self, batch: Batch) -> None:
+        """Take items of one more record, in units of full range, gaps filled."""
+        part = middle(batch, self.most)
+        for i in range(len(part)):
+            if self._seen % self._every == 0:
+                self.kept.append(filled(part.floats(i), part.known(i)))
+            self._seen += 1
+            while len(self.kept) > 1 and sum(x.size for x in self.kept) > self.most:
+                self.kept = self.kept[::2]
+                self._every *= 2
+
+
+def middle(batch: Batch, most: int) -> Batch:
+    """The middle of every item, about `most` samples of it at most."""
+    first = batch.data[0]
+    share = min(1.0, (most / first.size) ** (1 / (first.ndim - 1)))
+
+    def cut(x: np.ndarray) -> np.ndarray:
+        sides = [(n, max(1, int(n * share))) for n in x.shape[1:]]
+        return x[:, *(slice((n - side) // 2, (n - side) // 2 + side) for n, side in sides)]
+
+    if share == 1:
+        return batch
+    mask = None if batch.mask is None else [cut(x) for x in batch.mask]
+    return replace(batch, data=[cut(x) for x in batch.data], mask=mask)
+
+
+def float_items(data: Any, kind: Kind) -> list[np.ndarray]:
+    """Float32 items ``(C, *S)`` in units of full range, gaps filled.
+
+    data : an array, a list of arrays or of Records; an array of one item, or a stack.
+    """
+    whole = isinstance(data, Record) or (
+        isinstance(data, np.ndarray) and data.ndim == len(kind.letters)
+    )
+    found: list[np.ndarray] = []
+    for one in [data] if whole else list(data):
+        if isinstance(one, Record):
+            record = one
+        else:
+            x = np.asarray(one)
+            check_dtype(x)
+            record = Record(x, kind.axes(x.shape), kind=kind.name)
+        batch = kind.batch(record)
+        for i in range(len(batch)):
+            found.append(np.ascontiguousarray(filled(batch.floats(i), batch.known(i))))
+    if not found:
+        raise HushError(f"there are no {kind.nouns[1]} to train on")
+    return found
+
+
+def takes(data: Any, kind: Kind) -> list[list[np.ndarray]]:
+    """The takes ``(C, *S)`` of each scene, a stack or a list of them; of one shape a scene."""
+    scenes = [kind.items([x] if isinstance(x, np.ndarray) else x) for x in data]
+    if any(len({x.shape for x in scene}) > 1 for scene in scenes):
+        raise HushError("the takes of a scene must have one shape; crop them to each other")
+    return scenes
+
+
+def check_channels(items: Sequence[np.ndarray], channels: int) -> None:
+    """Refuse items that have not all `channels` channels, their first axis."""
+    counts = sorted({len(x) for x in items})
+    if counts != [channels]:
+        raise HushError(f"training images must share one number of channels; these have {counts}")
+
+
+def splits(x: np.ndarray) -> bool:
+    """Whether `split` can keep a part out."""
+    return x.shape[1] >= 2 * CELL
+
+
+def split(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first part of an item for training and the last, an eighth at least, for judging."""
+    rows = max(CELL, x.shape[1] // 8 // CELL * CELL)
+    cut = x.shape[1] - rows if x.shape[1] >= 2 * rows else 0
+    sides = [max(CELL, n // CELL * CELL) for n in x.shape[2:]]
+    held_out = x[:, cut : cut + rows, *map(slice, sides)]
+    pad = [(0, 0), *((0, -n % CELL) for n in held_out.shape[1:])]
+    return x[:, : cut or x.shape[1]], np.pad(held_out, pad, mode="reflect")
+
+
+def hold_out(items: Sequence[np.ndarray], patch: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Training items, and up to eight crops for validation that training never sees."""
+    if len(items) >= 20:
+        chosen = set(range(len(items) // 20, len(items), -(-len(items) // 8)))
+        crops = [items[i] for i in sorted(chosen)]
+        training = [x for i, x in enumerate(items) if i not in chosen]
+    else:  # few items: the last eighth of each
+        cuts = [max(x.shape[1] - max(x.shape[1] // 8, CELL), 8) for x in items]
+        crops = [x[:, c:] for x, c in zip(items, cuts, strict=True) if x.shape[1] - c >= CELL]
+        crops = crops or list(items)
+        training = [x[:, :c] for x, c in zip(items, cuts, strict=True)]
+    side = CELL * max(1, patch // 8)
+    crops = [x[:, *[slice(side)] * (x.ndim - 1)] for x in crops[:8]]
+    usable = [x[:, *(slice(n // CELL * CELL) for n in x.shape[1:])] for x in crops]
+    usable = [np.ascontiguousarray(x) for x in usable if x.size]
+    if not usable:
+        least = (len(items[0]), *[CELL] * (items[0].ndim - 1))
+        usable = [np.ascontiguousarray(np.resize(items[0], least))]
+    return training, usable
+
+
+def within(items: Sequence[np.ndarray], patch: int, unit: int = 1) -> int:
+    """The patch side: `patch`, or the largest multiple of `unit` that fits the largest item.
+
+    Padding by reflection would reveal masked pixels.
+    """
+    side = max(min(x.shape[1:]) for x in items) // unit * unit
+    return min(patch, max(side, unit))
+
+
+def moments(x: np.ndarray) -> tuple[np.ndarray, float]:
+    """Each channel's mean, float32 ``(C, 1, …)``, and the deviation from them over `x` ``(C, …)``.
+
+    Items less the first and over the second look alike whatever their units.
+    """
+    every = tuple(range(1, x.ndim))
+    mean = x.mean(every, dtype=np.float64, keepdims=True).astype(np.float32)
+    return mean, float((x - mean).std(dtype=np.float64))
+
+
+def sparse(x: np.ndarray, most: int = 256) -> np.ndarray:
+    """Some `most` positions along every axis of an item, evenly spread; all of a small one."""
+    return x[:, *(slice(None, None, max(1, n // most)) for n in x.shape[1:])]
+
+
+def rms_level(process: Any, x: np.ndarray) -> float:
+    """Root mean variance of a process over an item's signal."""
+    return math.sqrt(float(np.mean(process.variance(sparse(x).astype(np.float64)))))

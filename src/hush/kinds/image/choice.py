@@ -1,0 +1,61 @@
+"""Which of one's files a training takes: gray ones or RGB ones, and how."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hush.errors import HushError
+from hush.kinds import Chosen, to_batch
+from hush.record import Record
+
+LUMA = (19595, 38470, 7471)  #: ITU-R 601 out of 2**16, rounded as Pillow's 'L' is
+
+
+def chosen(found: Sequence[Sequence[Record]], channels: str | None, takes: bool) -> Chosen:
+    """Arrays ``(H, W)`` or ``(H, W, 3)`` in the files' own units, or stacks of `takes`.
+
+    channels : ``"gray"`` turns colour to gray, ``"rgb"`` takes RGB files alone; by default
+        whichever most files have.
+    """
+    colour = Counter(_is_rgb(records[0]) for records in found)
+    rgb = channels == "rgb" if channels else colour[True] > colour[False]
+    used = [i for i, r in enumerate(found) if channels == "gray" or _is_rgb(r[0]) == rgb]
+    if not used:
+        raise HushError("none of the files is RGB; leave --channels rgb out")
+    note = ""
+    if len(used) < len(found):
+        which = "gray files" if rgb else "colour files (--channels gray turns them to gray)"
+        note = f"{len(found) - len(used)} {which}, for the model is {'RGB' if rgb else 'gray'}"
+    data: list[Any] = []
+    for i in used:
+        each = [_arrays(record, not rgb, takes) for record in found[i]]
+        data += zip(*each, strict=True) if len(each) > 1 else each[0]
+    return Chosen(data, 3 if rgb else 1, used, "RGB images" if rgb else "gray images", note)
+
+
+def _is_rgb(record: Record) -> bool:
+    return "S" in record.axes and record.channels == 3
+
+
+def _arrays(record: Record, gray: bool, takes: bool) -> list[np.ndarray]:
+    """The images of one file as training takes them; channels other than RGB are gray ones."""
+    batch: Any = to_batch(record).data
+    if record.full is not None:  # an array alone does not tell its range
+        batch = batch.astype(np.float32) / np.float32(record.full)
+    if not _is_rgb(record):
+        return list(batch.swapaxes(0, 1)) if takes else [y for item in batch for y in item]
+    images = [_luma(item) if gray else item.transpose(1, 2, 0) for item in batch]
+    return [np.stack(images)] if takes else images
+
+
+def _luma(x: np.ndarray) -> np.ndarray:
+    """Gray of RGB ``(3, H, W)``, in the same dtype."""
+    if x.dtype.kind == "f":
+        return np.tensordot(np.array(LUMA, x.dtype) / 2**16, x, 1).astype(x.dtype)
+    total = sum(w * c.astype(np.int64) for w, c in zip(LUMA, x, strict=True))
+    gray: np.ndarray = ((total + 2**15) >> 16).astype(x.dtype)
+    return gray

@@ -1,0 +1,266 @@
+"""What holds for values on any grid: the level of white noise, and a look at what was removed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hush.errors import HushError
+from hush.noise.processes import Gaussian, PoissonGaussian, Process
+from hush.record import Record
+from hush.report import describe
+from hush.report.describe import number
+from hush.report.frame import WHITE
+from hush.results import Estimate, Judgement
+
+if TYPE_CHECKING:
+    from hush.kinds import Kind
+
+LAGS = 8  #: autocorrelation is measured at lags 1 to this
+#: residual rms over the model's: above it signal was removed too, below it noise was left
+MORE, LESS = 1.15, 0.75
+#: shift of the mean, in residual rms
+SHIFT = 0.2
+#: a given level this far from the estimated one is worth a warning
+MISMATCH = 1.3
+#: and this many times the data's whole span is a mistake
+ABSURD = 10.0
+
+
+# -- measuring ---------------------------------------------------------------------------------
+
+
+def measured(items: Sequence[np.ndarray]) -> Estimate:
+    """White Gaussian noise of items ``(C, *S)``, from differences between neighbours.
+
+    Of a single value nothing is known, and its noise is taken as zero. NaN is left out.
+    """
+    channels = tuple(map(second_differences, zip(*items, strict=True)))
+    sigma = math.sqrt(float(np.mean(np.square(channels))))
+    return Estimate(
+        "gaussian", sigma, read_sigma=sigma, channels=channels, alternatives=("poisson",)
+    )
+
+
+def second_differences(planes: Sequence[np.ndarray]) -> float:
+    """Noise's deviation in arrays `S`, from the median second difference, which slopes pass."""
+    with np.errstate(invalid="ignore"):  # between infinite values
+        seconds = [np.diff(x, 2, axis).ravel() for x in planes for axis in range(x.ndim)]
+    differences = np.concatenate(seconds)
+    differences = differences[np.isfinite(differences)]
+    if not differences.size:
+        return 0.0
+    return 1.4826 * float(np.median(np.abs(differences))) / math.sqrt(6)
+
+
+def fit_transfer(mean: np.ndarray, variance: np.ndarray) -> Process:
+    """The Gaussian or Poisson-Gaussian process behind samples of (mean, variance).
+
+    A straight line, robustly (Cauchy weights on relative errors): cells with texture report
+    too much and weigh little. Where the line falls with the signal, or explains no more than
+    the cells' own scatter, the noise is taken as Gaussian.
+    """
+    mean, variance = (np.asarray(a, np.float64).ravel() for a in (mean, variance))
+    typical = float(np.median(variance))
+    if typical <= 0:
+        return Gaussian(float(np.sqrt(max(variance.mean(), 0.0))))
+    intercept, gain = typical, 0.0
+    for _ in range(20):
+        fit = np.maximum(intercept + gain * mean, 0.05 * typical)
+        error = (variance - fit) / fit
+        scale = 1.4826 * np.median(np.abs(error)) + 1e-3
+        w = 1 / (fit**2 * (1 + (error / (2 * scale)) ** 2))
+        m, v = np.average(mean, weights=w), np.average(variance, weights=w)
+        spread = np.average((mean - m) ** 2, weights=w)
+        covariance = np.average((mean - m) * (variance - v), weights=w)
+        gain = covariance / spread if spread > 1e-12 else 0.0
+        intercept = v - gain * m
+    low, high = np.percentile(mean, [2, 98])
+    scatter = scale * np.sqrt(1 / max(len(mean), 1)) * 4
+    if gain <= 0 or gain * (high - low) < max(0.1, scatter) * max(intercept + gain * high, 1e-12):
+        return Gaussian(float(np.sqrt(max(v, 0.0))))
+    if intercept >= 0:
+        return PoissonGaussian(gain, float(np.sqrt(intercept)))
+    return PoissonGaussian(gain, 0.0, offset=-intercept / gain)
+
+
+# -- advice ------------------------------------------------------------------------------------
+
+
+def check_level(record: Record, given: Process) -> None:
+    """Refuse noise that is far more than all that the data spans."""
+    x, scale = _sample(record), record.scale
+    level = _level(record, given)
+    if x.size and level > ABSURD * np.ptp(x) > 0:
+        raise HushError(
+            f"noise of σ {level * scale:.3g} cannot be in data that spans {np.ptp(x) * scale:.3g}; "
+            "a bare level is in the data's own units, a/b on a scale that ends at b"
+        )
+
+
+def advice(kind: Kind, record: Record, given: Process | None, found: Estimate) -> list[str]:
+    """Sentences on what to know of any data before trusting its result."""
+    notes = missing(kind, record)
+    if found.sigma == 0 and not found.impulses:
+        notes.append(f"No noise was found; denoising returns the {kind.nouns[0]} nearly unchanged.")
+    return [*notes, *mismatch(record, given, found)]
+
+
+def missing(kind: Kind, record: Record) -> list[str]:
+    """A sentence on values that are not finite, if there are any."""
+    if count := describe.missing(record):
+        what = f"{kind.element}{'s are' if count != 1 else ' is'}"
+        return [f"{count} {what} NaN or infinite and left as {'they are' if count != 1 else 'is'}."]
+    return []
+
+
+def mismatch(record: Record, given: Process | None, found: Estimate) -> list[str]:
+    """A sentence where the noise that was given is not as strong as the noise that is seen."""
+    if given is None or found.sigma == 0 or given.family == "impulse":
+        return []
+    stated, seen = (_level(record, p) * record.scale for p in (given, found.process))
+    if seen / MISMATCH <= stated <= MISMATCH * seen:
+        return []
+    return [
+        f"The noise given has σ {number(stated)} but the data shows {number(seen)}; "
+        "leave --noise out to use the estimate."
+    ]
+
+
+def _level(record: Record, process: Process) -> float:
+    """Rms of the noise that a process puts on the record's values, in units of full range."""
+    x = _sample(record)
+    return math.sqrt(float(np.mean(process.variance(x)))) if x.size else 0.0
+
+
+def _sample(record: Record) -> np.ndarray:
+    """Finite values from all over the record, in units of full range."""
+    x = np.asarray(record.data[..., :: max(1, record.data.shape[-1] // 256)], np.float64)
+    return x[np.isfinite(x)] / record.scale
+
+
+# -- judging -----------------------------------------------------------------------------------
+
+
+def judged(
+    kind: Kind,
+    noisy: np.ndarray,
+    clean: np.ndarray,
+    process: Process,
+    *,
+    strength: float = 1.0,
+    scale: float = 1.0,
+) -> Judgement:
+    """Judge ``noisy - clean`` ``(C, *S)``, as stored, by what `process` says the noise is.
+
+    The figures are ``n``, ``mean``, ``rms``, ``expected_rms``, ``ratio`` (None where no noise is
+    expected) and ``autocorrelation``, a list from lag 1 for the letter of each axis.
+    """
+    y, x = (a.astype(np.float64) / scale for a in (noisy, clean))
+    with np.errstate(invalid="ignore"):
+        r = y - x
+    valid = np.isfinite(r)
+    variance = np.maximum(np.asarray(process.variance(np.where(valid, x, 0.0))), 0)
+    deviation = strength * np.sqrt(variance)
+    expected = _rms(np.broadcast_to(deviation, r.shape)[valid])
+    floor = 0.1 * expected or 1.0
+    z = np.where(valid, r / np.maximum(deviation, floor), 0.0)
+    lags = {letter: _lags(z, i + 1) for i, letter in enumerate(kind.letters)}
+    rms = _rms(r[valid])
+    stats: dict[str, Any] = {
+        "n": int(valid.sum()),
+        "mean": float(r[valid].mean()) if valid.any() else 0.0,
+        "rms": rms,
+        "expected_rms": expected,
+        "ratio": rms / expected if expected else None,
+        "autocorrelation": lags,
+    }
+    notes = removed_nothing(stats)
+    if notes is None:
+        notes = [*_structure(kind, lags, stats["n"]), *strength_warnings(stats, process, scale)]
+    return Judgement(stats, tuple(notes), verdict(stats))
+
+
+def removed_nothing(stats: dict[str, Any]) -> list[str] | None:
+    """What there is to say where nothing was removed; None where something was."""
+    if not stats["n"]:
+        return ["There are no finite values, so there was nothing to denoise."]
+    if stats["rms"] > 0:
+        return None
+    if stats["expected_rms"] > 0:
+        return [
+            "Nothing was removed, although the noise model predicts noise; "
+            "check the level with 'hush inspect'."
+        ]
+    return []
+
+
+def strength_warnings(
+    stats: dict[str, Any], process: Process, scale: float, adaptable: bool = False
+) -> list[str]:
+    """Whether more or less was removed than the noise model predicts, and what to do then."""
+    notes = []
+    rms, ratio = stats["rms"], stats["ratio"]
+    chance = 3 / math.sqrt(2 * stats["n"])  # of an rms, relative; felt by tiny data only
+    spec = Gaussian(float(rms)).spec(scale)
+    if ratio is not None and ratio > MORE + chance:
+        notes.append(
+            f"More was removed than the noise model predicts ({100 * ratio:.0f} %): either "
+            "signal was removed too, or the noise is stronger than its level says. "
+            "Try a lower --strength, such as --strength 0.7."
+        )
+    if ratio is not None and ratio < LESS - chance:
+        notes.append(
+            f"Less was removed than the noise model predicts ({100 * ratio:.0f} %): either "
+            "noise was left in, or the noise is weaker than its level says. "
+            f"If it is weaker, state its level, such as --noise {spec}"
+            f"{'; if noise was left in, try --adapt 60s' if adaptable else ''}."
+        )
+    if abs(stats["mean"]) > max(SHIFT * rms, 4 * rms / math.sqrt(stats["n"])):
+        notes.append(
+            "Denoising changed the mean by "
+            f"{100 * abs(stats['mean']) / rms:.0f} % of what was removed, so measured "
+            "intensities may be biased."
+        )
+    return notes
+
+
+def verdict(stats: dict[str, Any]) -> str:
+    """Why there is nothing to warn of, in figures."""
+    if stats["rms"] == 0:
+        return "No noise was found, and nothing was removed."
+    values = [abs(a) for lags in stats["autocorrelation"].values() for a in lags]
+    parts = []
+    if values:
+        parts.append(f"its values are uncorrelated (at most {max(values):.2f})")
+    if stats["ratio"] is not None:
+        parts.append(f"it is as strong as the noise model predicts ({100 * stats['ratio']:.0f} %)")
+    return f"{'; '.join(parts)}.".capitalize()
+
+
+def _structure(kind: Kind, lags: dict[str, list[float]], count: int) -> list[str]:
+    allowed = max(WHITE, 3.3 / math.sqrt(max(count, 1)))
+    found = [(a, lag) for values in lags.values() for lag, a in enumerate(values, 1)]
+    most, lag = max(found, key=lambda t: abs(t[0]), default=(0.0, 0))
+    if abs(most) <= allowed:
+        return []
+    return [
+        f"What was removed is correlated over {lag} {kind.element}{'s' * (lag != 1)} "
+        f"({most:.2f}), so it holds signal, or noise that was not taken for white. "
+        "Look at what was removed."
+    ]
+
+
+def _lags(z: np.ndarray, axis: int) -> list[float]:
+    """Autocorrelation along an axis at lags 1 to `LAGS`, as far as there are pairs."""
+    z = np.moveaxis(z - z.mean(), axis, -1)
+    power = float(np.mean(z * z)) or 1.0
+    most = min(LAGS, z.shape[-1] - 1)
+    return [float(np.mean(z[..., lag:] * z[..., :-lag]) / power) for lag in range(1, most + 1)]
+
+
+def _rms(r: np.ndarray) -> float:
+    return math.sqrt(float(np.mean(np.square(r, dtype=np.float64)))) if r.size else 0.0

@@ -1,0 +1,153 @@
+"""Networks for values on a grid of any number of axes, small enough for defaults.
+
+Both are bias-free, and their first layer sees differences between values only: an estimate of the
+noise follows the gain and ignores the offset of its input by construction.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_UP = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_POOL = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)
+
+
+def average(x: Tensor, size: int, stride: int | None = None) -> Tensor:
+    """Means over windows of `size` along every axis of ``(B, C, *S)``."""
+    pool = _POOL[x.ndim - 3]
+    means: Tensor = pool(x, size, stride=size if stride is None else stride)
+    return means
+
+
+def conv(rank: int, inputs: int, outputs: int) -> Any:
+    """A convolution over 3 values along each of `rank` axes, without bias, zero padding."""
+    return _CONV[rank - 1](inputs, outputs, 3, padding=1, bias=False)
+
+
+class ZeroMean(nn.Module):
+    """First layer: filters whose weights sum to zero over each channel, at full resolution.
+
+    Channels of `side` information (a noise level, say) keep their mean. Borders are replicated,
+    so that the property holds at the edge. Always float32.
+    """
+
+    def __init__(self, rank: int, channels: int, side: int, width: int, size: int = 5) -> None:
+        super().__init__()
+        self.rank, self.channels, self.reach = rank, channels, size // 2
+        self.weight = nn.Parameter(torch.empty(width, channels + side, *[size] * rank))
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, channels + side, *S)`` to ``(B, width, *S)``."""
+        axes = tuple(range(2, 2 + self.rank))
+        values, side = self.weight.split([self.channels, x.shape[1] - self.channels], 1)
+        weight = torch.cat([values - values.mean(axes, keepdim=True), side], 1)
+        convolve = (F.conv1d, F.conv2d, F.conv3d)[self.rank - 1]
+        with torch.autocast(x.device.type, enabled=False):
+            padded = F.pad(x.float(), [self.reach] * 2 * self.rank, mode="replicate")
+            result: Tensor = convolve(padded, weight)
+        return result
+
+
+class ValueUNet(nn.Module):
+    """Noise in values, given the standard deviation expected at each: MID's default Φ.
+
+    channels, rank : channels C and number of axes in S.
+    widths : features at 1, 1/2, 1/4… of the resolution; blocks : residual blocks at each scale,
+    going down and again coming up (once at the last).
+    """
+
+    def __init__(
+        self, channels: int, rank: int, widths: Sequence[int], blocks: Sequence[int]
+    ) -> None:
+        super().__init__()
+        self.widths, self.blocks = tuple(widths), tuple(blocks)
+        self.head = ZeroMean(rank, channels, channels, widths[0])
+        pairs = list(itertools.pairwise(widths))
+        down, up = _CONV[rank - 1], _UP[rank - 1]
+
+        def stack(width: int, count: int) -> nn.Sequential:
+            return nn.Sequential(*(_Residual(rank, width) for _ in range(count)))
+
+        self.enter = nn.ModuleList(stack(w, n) for w, n in zip(widths, blocks, strict=True))
+        self.down = nn.ModuleList(down(a, b, 2, stride=2, bias=False) for a, b in pairs)
+        self.up = nn.ModuleList(up(b, a, 2, stride=2, bias=False) for a, b in pairs)
+        self.leave = nn.ModuleList(
+            stack(w, n) for w, n in zip(widths[:-1], blocks[:-1], strict=True)
+        )
+        self.tail = conv(rank, widths[0], channels)
+
+    @property
+    def multiple(self) -> int:
+        """Sides must be multiples of this."""
+        return int(2 ** (len(self.widths) - 1))
+
+    @property
+    def radius(self) -> int:
+        """Values, each way, that an output can depend on; a multiple of `multiple`."""
+        last = len(self.widths) - 1
+        r = self.head.reach + 1
+        for i, n in enumerate(self.blocks):
+            r += 2**i * 2 * n * (1 if i == last else 2)
+        r += self.multiple  # strides: neighbours that share a cell of the coarsest grid
+        return -(-r // self.multiple) * self.multiple
+
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        """Noise from values and level, all ``(B, C, *S)``."""
+        h = self.head(torch.cat([x, level], 1))
+        skips = []
+        for enter, down in zip(self.enter, self.down, strict=False):
+            h = enter(h)
+            skips.append(h)
+            h = down(F.relu(h))
+        h = self.enter[-1](h)
+        for up, leave in zip(reversed(self.up), reversed(self.leave), strict=True):
+            h = leave(up(F.relu(h)) + skips.pop())
+        noise: Tensor = self.tail(F.relu(h))
+        return noise
+
+
+class LevelNet(nn.Module):
+    """The noise's standard deviation in each cell of 16 values a side: MID's default Ψ."""
+
+    cell = 16
+    #: values, each way, that a cell's value can depend on beyond the cell
+    radius = 16
+
+    def __init__(self, channels: int, rank: int, width: int = 32) -> None:
+        super().__init__()
+        self.head = ZeroMean(rank, channels, 0, width)
+        self.features = nn.Sequential(
+            nn.ReLU(), conv(rank, width, width), nn.ReLU(), conv(rank, width, width), nn.ReLU()
+        )
+        self.fully_connected = nn.Sequential(
+            nn.Linear(width, 2 * width, bias=False),
+            nn.ReLU(),
+            nn.Linear(2 * width, channels, bias=False),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, *S)``, sides multiples of 16, to ``(B, C, *S/16)``."""
+        h = average(self.features(self.head(x)), self.cell)
+        h = self.fully_connected(h.movedim(1, -1)).movedim(-1, 1)
+        return h.abs()
+
+
+class _Residual(nn.Module):
+    """x + conv(relu(conv(x))), the second convolution starting at zero."""
+
+    def __init__(self, rank: int, width: int) -> None:
+        super().__init__()
+        self.first, self.second = conv(rank, width, width), conv(rank, width, width)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.second(F.relu(self.first(x)))
+        return out

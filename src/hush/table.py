@@ -1,0 +1,52 @@
+"""Names and what they stand for: hush's own, and those that installed packages add."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Table(Mapping[str, T]):
+    """Objects by name; nothing is imported before it is looked up.
+
+    own : name → ``module:attribute``, in the order in which they are listed.
+    group : of entry points, through which other packages add to the table. A name that is
+        hush's own stays hush's own.
+    """
+
+    def __init__(self, group: str, own: Mapping[str, str]) -> None:
+        self.group = group
+        self._own = own
+
+    @cached_property
+    def _added(self) -> dict[str, EntryPoint]:
+        found = sorted(entry_points(group=self.group), key=lambda point: point.name)
+        return {point.name: point for point in found if point.name not in self._own}
+
+    def __getitem__(self, name: str) -> T:
+        if name in self._own:
+            module, _, attribute = self._own[name].partition(":")
+            value: T = getattr(import_module(module), attribute)
+            return value
+        added: T = self._added[name].load()
+        return added
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._own or name in self._added
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._own
+        yield from self._added
+
+    def __len__(self) -> int:
+        return len(self._own) + len(self._added)
+
+    @property
+    def added(self) -> list[str]:
+        """The names that other packages added."""
+        return list(self._added)
