@@ -8,15 +8,34 @@ import math
 import operator
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hush.noise.process import Process, T, normal
-from hush.noise.units import Level, fixed, level, nested, number, word
+from hush.errors import HushError
+from hush.noise.process import Process, T, normal, parse
+from hush.noise.units import Level, fixed, level, number, word
 
 if TYPE_CHECKING:
     import torch
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Noise within noise, of independent pixels; bare numbers are Gaussian noise."""
+
+    def read(self, text: str, full_range: float) -> Any:
+        return parse(text if ":" in text else f"gaussian:{text}", full_range)
+
+    def write(self, value: Any, full_range: float) -> str:
+        return value.spec(full_range).removeprefix("gaussian:")
+
+    def check(self, value: Any) -> None:
+        if not value.white:
+            raise HushError(f"noise of independent pixels is needed here, not {value.spec()}")
+
+    def draw(self, value: Any, generator: torch.Generator) -> Any:
+        return value.draw(generator)
 
 
 @dataclass(frozen=True)
@@ -46,7 +65,7 @@ class Correlated(Process):
     the last two axes.
     """
 
-    noise: Process = field(metadata=nested())
+    noise: Process = field(metadata={"unit": Nested()})
     kernel_width: Level = field(
         metadata=number("the kernel's width in pixels", open_end=True, highest=100.0)
     )
@@ -68,6 +87,14 @@ class Correlated(Process):
     @property
     def taylor_order(self) -> float:  # type: ignore[override]
         return math.inf if self.noise.normal else 1
+
+    @property
+    def biased(self) -> bool:  # type: ignore[override]
+        return self.noise.biased
+
+    @property
+    def terms(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.noise.terms
 
     def variance(self, x: T) -> T:
         return self.noise.variance(x)
@@ -140,6 +167,7 @@ class Stripes(Process):
     examples: ClassVar[tuple[str, ...]] = ("stripes:5/255", "stripes:5/255,columns")
     white: ClassVar[bool] = False
     symmetric: ClassVar[bool] = True
+    terms: ClassVar[tuple[int, ...]] = (0,)
 
     def variance(self, x: T) -> T:
         return 0 * x + fixed(self.sigma) ** 2

@@ -37,6 +37,8 @@ class Impulse(Process):
     label: ClassVar[str] = "Impulses"
     examples: ClassVar[tuple[str, ...]] = ("impulse:0.1", "impulse:0.1,random", "impulse:0.02-0.2")
     taylor_order: ClassVar[float] = 1
+    biased: ClassVar[bool] = True
+    terms: ClassVar[tuple[int, ...]] = (0, 1, 2)
 
     def variance(self, x: T) -> T:
         bias = self.bias(x)
@@ -86,6 +88,7 @@ class Quantisation(Process):
     examples: ClassVar[tuple[str, ...]] = ("quantisation:4/255", "quantisation:4-32/255")
     closed: ClassVar[bool] = False
     taylor_order: ClassVar[float] = 0
+    terms: ClassVar[tuple[int, ...]] = (0,)
 
     def variance(self, x: T) -> T:
         return 0 * x + fixed(self.step) ** 2 / 12
@@ -141,6 +144,7 @@ class JPEG(Process):
     closed: ClassVar[bool] = False
     taylor_order: ClassVar[float] = 0
     white: ClassVar[bool] = False
+    terms: ClassVar[tuple[int, ...]] = (0,)
 
     def variance(self, x: T) -> T:
         steps = _table(self._percent())

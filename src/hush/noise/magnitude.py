@@ -38,6 +38,8 @@ class _Magnitude(Process):
 
     sigma: Level = field(metadata=level("the standard deviation of each part"))
     taylor_order: ClassVar[float] = 1
+    biased: ClassVar[bool] = True
+    terms: ClassVar[tuple[int, ...]] = (0,)
 
     @property
     def _coils(self) -> int:
@@ -96,6 +98,17 @@ class Rician(_Magnitude):
     family: ClassVar[str] = "rician"
     label: ClassVar[str] = "Rician"
     examples: ClassVar[tuple[str, ...]] = ("rician:10/255", "rician:0.3", "rician:2-20/255")
+    advice: ClassVar[str] = (
+        "The noise is Rician; the shipped models were trained on Gaussian and counting noise, "
+        "and are told its level at every brightness. That it lifts dark areas stays."
+    )
+
+    @classmethod
+    def of_terms(cls, level: float, gain: float, relative: float) -> Rician:
+        return cls(math.sqrt(max(level, 0.0)))
+
+    def words(self, sigma: str, scale: float, number: Callable[[float], str]) -> str:
+        return f"{sigma} in each part; dark areas are lifted"
 
     @property
     def _coils(self) -> int:

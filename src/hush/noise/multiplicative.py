@@ -11,6 +11,8 @@ from hush.noise.units import Level, fixed, number
 from hush.noise.white import Gaussian
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
 
@@ -29,6 +31,19 @@ class Gamma(Process):
     family: ClassVar[str] = "gamma"
     label: ClassVar[str] = "Gamma (multiplicative)"
     examples: ClassVar[tuple[str, ...]] = ("gamma:100", "gamma:4", "gamma:50-500")
+    terms: ClassVar[tuple[int, ...]] = (2,)
+    advice: ClassVar[str] = (
+        "The noise is multiplicative (Gamma); the shipped models were trained on Gaussian and "
+        "counting noise, and are told a level in proportion to the brightness."
+    )
+
+    @classmethod
+    def of_terms(cls, level: float, gain: float, relative: float) -> Gamma:
+        return cls(float(1 / relative))
+
+    def words(self, sigma: str, scale: float, number: Callable[[float], str]) -> str:
+        share = number(float(f"{100 * fixed(self.shape) ** -0.5:.2g}"))
+        return f"shape {number(fixed(self.shape))}: σ is {share} % of the signal"
 
     def variance(self, x: T) -> T:
         return x * x / fixed(self.shape)
@@ -74,6 +89,11 @@ class Speckle(Process):
     label: ClassVar[str] = "Speckle (multiplicative)"
     examples: ClassVar[tuple[str, ...]] = ("speckle:0.2", "speckle:0.1-0.5")
     taylor_order: ClassVar[float] = 1
+    terms: ClassVar[tuple[int, ...]] = (2,)
+
+    @classmethod
+    def of_terms(cls, level: float, gain: float, relative: float) -> Speckle:
+        return cls(math.sqrt(math.log1p(relative)))
 
     def variance(self, x: T) -> T:
         return x * x * math.expm1(fixed(self.sigma) ** 2)

@@ -26,24 +26,31 @@ from hush.errors import HushError
 from hush.noise.units import Unit
 
 if TYPE_CHECKING:
-    from typing import Self
+    from collections.abc import Callable
+    from typing import Any, Self
 
     import torch
 
 T = TypeVar("T", float, "np.ndarray", "torch.Tensor")
+
+#: all families by the name that specs give them; one enters it by being defined
+FAMILIES: dict[str, type[Process]] = {}
 
 
 @dataclass(frozen=True)
 class Process:
     """The noise a state carries.
 
-    A subclass is a frozen dataclass. Its fields are its level, each with its unit
-    (`hush.noise.units`), and it states
+    A subclass is a frozen dataclass. It is a family of its own, which specs may name, if it shows
+    in `examples` how. Its fields are its level, each with its unit (`hush.noise.units`), and it
+    states
 
     - its law: `sample`, with `variance` and, where E[y] ≠ x, `bias`;
     - its ladder: `scaled` (the process at another level) and `accumulate` (a state at that
       level), whether it is `closed`, and what subtracting an increment leaves (`taylor_order`);
-    - its dependence between pixels: `white`, or `autocorrelation`.
+    - its dependence between pixels: `white`, or `autocorrelation`;
+    - if it can be recognised in a picture, what its variance is made of (`terms`, `of_terms`);
+    - what a person should read of it: `words`, `advice`.
 
     The increment is the difference of two states, so subtracting a known one is exact in every
     family. What differs is whether a *predicted* increment tells the whole noise.
@@ -67,6 +74,18 @@ class Process:
     symmetric: ClassVar[bool] = False
     #: normally distributed and independent of the signal
     normal: ClassVar[bool] = False
+    #: E[y] is not x: there is a `bias`
+    biased: ClassVar[bool] = False
+    #: The powers x⁰, x¹, x² of the signal that the variance is made of; of noise in two parts of
+    #: which a magnitude is taken, the variance of each. None where it is made of no such powers.
+    terms: ClassVar[tuple[int, ...]] = ()
+    #: what to know before trusting what the shipped models make of it; empty if nothing
+    advice: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "examples" in vars(cls):
+            FAMILIES[cls.family] = cls
 
     def __post_init__(self) -> None:
         for name, unit in self._units().items():
@@ -118,6 +137,19 @@ class Process:
         lags[radius, radius] = 1
         return lags
 
+    @classmethod
+    def of_terms(cls, level: float, gain: float, relative: float) -> Process:
+        """The process whose variance is level + gain·x + relative·x², as far as `terms` has it."""
+        raise NotImplementedError
+
+    def words(self, sigma: str, scale: float, number: Callable[[float], str]) -> str:
+        """How much noise there is and how it goes with the brightness, for people.
+
+        sigma : its level over the whole picture; scale : of the data's units, in which signals
+        are told; number : writes a number.
+        """
+        return f"{sigma} on average"
+
     def draw(self, generator: torch.Generator) -> Process:
         """This process with every range replaced by one level drawn from it."""
         levels = {n: u.draw(getattr(self, n), generator) for n, u in self._units().items()}
@@ -159,6 +191,56 @@ class Process:
     def _defaults(cls) -> dict[str, object]:
         fields = dataclasses.fields(cls)
         return {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
+
+
+@dataclass(frozen=True)
+class OneOf(Process):
+    """Training only: one of several processes, drawn with equal chance for each sample."""
+
+    choices: tuple[Process, ...]
+    family: ClassVar[str] = "one of"
+    label: ClassVar[str] = "One of several"
+    white: ClassVar[bool] = False
+
+    def variance(self, x: T) -> T:
+        raise HushError(f"one noise is needed here, not the alternatives {self.spec()}")
+
+    def draw(self, generator: torch.Generator) -> Process:
+        import torch
+
+        share = float(torch.rand((), generator=generator, device=generator.device))
+        pick = int(share * len(self.choices))
+        return self.choices[min(pick, len(self.choices) - 1)].draw(generator)
+
+    def spec(self, full_range: float = 1.0) -> str:
+        return "|".join(p.spec(full_range) for p in self.choices)
+
+
+def parse(spec: str, full_range: float = 1.0) -> Process:
+    """The process that a text such as ``gaussian:25/255`` or ``poisson:5-50`` names.
+
+    A level is ``a`` (in the data's own units, whose full range is `full_range`), ``a/b`` (on
+    a scale whose full range is b), or a range ``a-c`` or ``a-c/b``; counts, shares and pixels
+    take no scale. Alternatives for training are joined by ``|``. Correlated noise begins with
+    the noise it is made from, ``correlated:poisson:30,1.2``: the last number is the kernel's
+    width, and what stands before it is a spec, or else Gaussian. `HushError` says what is wrong.
+    """
+    if "|" in spec:
+        return OneOf(tuple(parse(part, full_range) for part in spec.split("|")))
+    name, _, text = spec.strip().partition(":")
+    if name not in FAMILIES:
+        raise HushError(
+            f"'{spec}' is no noise hush knows ({', '.join(FAMILIES)}); "
+            "write for example gaussian:25/255"
+        )
+    family = FAMILIES[name]
+    try:
+        return family.read(text, full_range)
+    except ValueError as reason:
+        raise HushError(
+            f"'{spec}' does not read as {family.usage()} ({reason}); "
+            f"write for example {family.examples[0]}"
+        ) from None
 
 
 def positive(x: T) -> T:

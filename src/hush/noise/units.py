@@ -47,11 +47,6 @@ def word(*choices: str) -> dict[str, Unit]:
     return {"unit": Word(choices)}
 
 
-def nested() -> dict[str, Unit]:
-    """Noise within noise, written as its own spec; bare numbers are Gaussian noise."""
-    return {"unit": Nested()}
-
-
 _DIGITS = r"\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?"
 _LEVEL = re.compile(rf"(-?(?:{_DIGITS}))(?:-({_DIGITS}))?(?:/({_DIGITS}))?", re.IGNORECASE)
 
@@ -134,26 +129,6 @@ class Word:
 
     def draw(self, value: str, generator: torch.Generator) -> str:
         return value
-
-
-@dataclass(frozen=True)
-class Nested:
-    """A process that another one is made from; its pixels must be independent."""
-
-    def read(self, text: str, full_range: float) -> Any:
-        from hush.noise.processes import parse  # it reads this module's units
-
-        return parse(text if ":" in text else f"gaussian:{text}", full_range)
-
-    def write(self, value: Any, full_range: float) -> str:
-        return value.spec(full_range).removeprefix("gaussian:")
-
-    def check(self, value: Any) -> None:
-        if not value.white:
-            raise HushError(f"noise of independent pixels is needed here, not {value.spec()}")
-
-    def draw(self, value: Any, generator: torch.Generator) -> Any:
-        return value.draw(generator)
 
 
 def digits(value: float) -> str:

@@ -10,6 +10,8 @@ from hush.noise.process import Process, T, normal, positive, wide
 from hush.noise.units import Level, fixed, level, number
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
 
@@ -26,6 +28,14 @@ class Gaussian(Process):
     examples: ClassVar[tuple[str, ...]] = ("gaussian:25/255", "gaussian:5-50/255")
     symmetric: ClassVar[bool] = True
     normal: ClassVar[bool] = True
+    terms: ClassVar[tuple[int, ...]] = (0,)
+
+    @classmethod
+    def of_terms(cls, level: float, gain: float, relative: float) -> Gaussian:
+        return cls(math.sqrt(max(level, 0.0)))
+
+    def words(self, sigma: str, scale: float, number: Callable[[float], str]) -> str:
+        return f"{sigma}, the same at every brightness"
 
     def variance(self, x: T) -> T:
         return 0 * x + fixed(self.sigma) ** 2
@@ -54,6 +64,19 @@ class Poisson(Process):
     family: ClassVar[str] = "poisson"
     label: ClassVar[str] = "Poisson"
     examples: ClassVar[tuple[str, ...]] = ("poisson:30", "poisson:5-50")
+    terms: ClassVar[tuple[int, ...]] = (1,)
+
+    @classmethod
+    def of_terms(cls, level: float, gain: float, relative: float) -> Poisson:
+        return cls(float(1 / gain))
+
+    @property
+    def gain(self) -> float:
+        """Signal units per count."""
+        return 1 / fixed(self.peak)
+
+    def words(self, sigma: str, scale: float, number: Callable[[float], str]) -> str:
+        return f"{sigma} on average, {number(fixed(self.peak))} counts at full range"
 
     def variance(self, x: T) -> T:
         return positive(x) / fixed(self.peak)
@@ -111,6 +134,17 @@ class PoissonGaussian(Process):
     closed: ClassVar[bool] = False
     taylor_order: ClassVar[float] = 1
     symmetric: ClassVar[bool] = True
+    terms: ClassVar[tuple[int, ...]] = (0, 1)
+
+    @classmethod
+    def of_terms(cls, level: float, gain: float, relative: float) -> PoissonGaussian:
+        # A variance below zero at x = 0: no light is not there, but at an offset.
+        offset = float(-level / gain) if level < 0 else 0.0
+        return cls(float(gain), math.sqrt(max(level, 0.0)), offset)
+
+    def words(self, sigma: str, scale: float, number: Callable[[float], str]) -> str:
+        gain, read = (number(scale * fixed(v)) for v in (self.gain, self.sigma))
+        return f"{sigma} on average, gain {gain}, read noise σ {read}"
 
     def variance(self, x: T) -> T:
         return fixed(self.gain) * positive(x - self.offset) + fixed(self.sigma) ** 2
