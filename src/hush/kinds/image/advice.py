@@ -8,7 +8,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.kinds.image.zerofill import acquired
-from hush.noise.process import Process
+from hush.noise.processes import FAMILIES, Process
 from hush.record import Record
 from hush.report import describe
 from hush.results import Estimate
@@ -69,16 +69,8 @@ def input_warnings(record: Record, given: Process | None, found: Estimate) -> li
             "first puts the median of their neighbours there, and fine points of the picture may "
             "go with them; other methods do not."
         )
-    if found.family == "gamma":
-        notes.append(
-            "The noise is multiplicative (Gamma); the shipped models were trained on Gaussian and "
-            "counting noise, and are told a level in proportion to the brightness."
-        )
-    if found.family == "rician":
-        notes.append(
-            "The noise is Rician; the shipped models were trained on Gaussian and counting noise, "
-            "and are told its level at every brightness. That it lifts dark areas stays."
-        )
+    if found.process.advice:
+        notes.append(found.process.advice)
     if found.correlated:
         notes.append(
             f"The noise is spatially correlated (lag-1 {found.correlation:.2f}); it is taken off "
@@ -115,13 +107,13 @@ def input_warnings(record: Record, given: Process | None, found: Estimate) -> li
 
 def _telling(found: Estimate) -> list[str]:
     """Of the families that the data allow, those whose level somewhere is another one."""
-    power = {"gaussian": 0, "rician": 0, "poisson": 1, "gamma": 2}
     low, high = (max(found.curve[i][0], 1e-6) for i in (0, -1))
-    own = power.get(found.family, 0)
+    own = min(found.process.terms)
     # All agree somewhere in the middle and are furthest apart at one of the ends.
     apart = math.sqrt(high / low)
+    others = {name: FAMILIES[name] for name in found.alternatives}
     return [
         name
-        for name in found.alternatives
-        if name == "rician" or apart ** (abs(power[name] - own) / 2) > MISMATCH
+        for name, other in others.items()
+        if other.biased or apart ** (abs(min(other.terms) - own) / 2) > MISMATCH
     ]

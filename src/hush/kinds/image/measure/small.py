@@ -9,6 +9,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.kinds.image.measure.estimation import estimate
+from hush.noise.processes import Gaussian, Poisson
 from hush.results import Estimate
 
 
@@ -24,9 +25,7 @@ def estimate_any(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
         images = [x] if isinstance(x, np.ndarray) else list(x)
         channels = tuple(map(_level, zip(*images, strict=True)))
         sigma = math.sqrt(float(np.mean(np.square(channels))))
-        return Estimate(
-            "gaussian", sigma, read_sigma=sigma, channels=channels, alternatives=("poisson",)
-        )
+        return Estimate(Gaussian(sigma), sigma, channels=channels, alternatives=(Poisson.family,))
 
 
 def _level(planes: Sequence[np.ndarray]) -> float:
