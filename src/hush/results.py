@@ -74,15 +74,16 @@ class Estimate:
         """Lag-1 autocorrelation of the noise; 0 for white noise."""
         return self.autocorrelation[0] if self.autocorrelation else 0.0
 
-    def lags(self, radius: int) -> np.ndarray:
-        """Correlation of the noise at lags −radius … radius, ``(2r + 1, 2r + 1)``, centre 1."""
-        white = Gaussian(sigma=self.sigma)
+    def lags(self, radius: int, ndim: int = 2) -> np.ndarray:
+        """Correlation of the noise at lags −radius … radius, ``(2r + 1,)·ndim``, centre 1."""
+        white, centre = Gaussian(sigma=self.sigma), (radius,) * ndim
         if not self.correlated:
-            return white.autocorrelation(radius)
-        half = Correlated(white, self.kernel_width).autocorrelation(radius)
-        share = min(1.0, 0.5 * self.correlation / half[radius, radius + 1])  # of what is blurred
+            return white.autocorrelation(radius, ndim)
+        half = Correlated(white, self.kernel_width).autocorrelation(radius, ndim)
+        next_to_it = (*centre[1:], radius + 1)
+        share = min(1.0, 0.5 * self.correlation / half[next_to_it])  # of what is blurred
         lags = 2 * share * half
-        lags[radius, radius] = 1
+        lags[centre] = 1
         return lags
 
     def variance(self, x: np.ndarray) -> np.ndarray:

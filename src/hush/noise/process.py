@@ -10,6 +10,10 @@ variance. All families share one ladder,
 so that exchangeability holds with one number for the whole sample, however its level varies:
 :math:`E[s_t - x \mid s_t] = \tfrac{a}{a-1} E[s_t - s_0 \mid s_t]`.
 
+A sample is ``(C, *S)``, or several ``(…, C, *S)``: space is the last axes, of which there are two
+unless a process is told otherwise (`Process.over`). Most processes never ask: each value has its
+noise.
+
 Signals are in units of full range 1. Random numbers come from the generator that is passed.
 """
 
@@ -48,7 +52,8 @@ class Process:
     - its law: `sample`, with `variance` and, where E[y] ≠ x, `bias`;
     - its ladder: `scaled` (the process at another level) and `accumulate` (a state at that
       level), whether it is `closed`, and what subtracting an increment leaves (`taylor_order`);
-    - its dependence between pixels: `white`, or `autocorrelation`;
+    - its dependence between pixels: `white`, or `autocorrelation`, and on samples of how many
+      axes in space (`over`);
     - if it can be recognised in a picture, what its variance is made of (`terms`, `of_terms`);
     - what a person should read of it: `words`, `advice`.
 
@@ -129,13 +134,25 @@ class Process:
             return state, s - increment
         return state, self.accumulate(s, ratio, generator)[0]
 
-    def autocorrelation(self, radius: int) -> np.ndarray:
-        """Correlation of the noise at lags −radius … radius, ``(2r + 1, 2r + 1)``, centre 1."""
+    def over(self, ndim: int) -> Process:
+        """This noise in samples whose last `ndim` axes are space."""
+        return self
+
+    def autocorrelation(self, radius: int, ndim: int = 2) -> np.ndarray:
+        """Correlation of the noise at lags −radius … radius, ``(2r + 1,)·ndim``, centre 1."""
         if not self.white:
             raise HushError(f"the autocorrelation of {self.family} noise has no formula here")
-        lags = np.zeros((2 * radius + 1, 2 * radius + 1))
-        lags[radius, radius] = 1
+        lags = np.zeros((2 * radius + 1,) * ndim)
+        lags[(radius,) * ndim] = 1
         return lags
+
+    def _in_space(self, axes: int, needed: int = 2) -> None:
+        """Refuse a sample of fewer axes than this noise lies along."""
+        if axes < needed:
+            raise HushError(
+                f"{self.family} noise lies along {needed} axes of space, and a sample of {axes} "
+                "has no such noise"
+            )
 
     @classmethod
     def of_terms(cls, level: float, gain: float, relative: float) -> Process:
@@ -190,7 +207,8 @@ class Process:
     @classmethod
     def _defaults(cls) -> dict[str, object]:
         fields = dataclasses.fields(cls)
-        return {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
+        given = (f for f in fields if f.default is not dataclasses.MISSING)
+        return {f.name: f.default for f in given if "unit" in f.metadata}
 
 
 @dataclass(frozen=True)
@@ -211,6 +229,9 @@ class OneOf(Process):
         share = float(torch.rand((), generator=generator, device=generator.device))
         pick = int(share * len(self.choices))
         return self.choices[min(pick, len(self.choices) - 1)].draw(generator)
+
+    def over(self, ndim: int) -> OneOf:
+        return OneOf(tuple(p.over(ndim) for p in self.choices))
 
     def spec(self, full_range: float = 1.0) -> str:
         return "|".join(p.spec(full_range) for p in self.choices)
