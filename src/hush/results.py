@@ -53,21 +53,24 @@ class Estimate:
 
     @property
     def gain(self) -> float:
-        """Of noise of variance ``gain·(x − offset) + read_sigma²``; 0 where there is none."""
-        return float(getattr(self.process, "gain", 0.0))
+        """Of noise of variance ``gain·(x − offset) + read_sigma²``; 0 where there is none.
+
+        The mean, as of `read_sigma`, `offset` and `shape`, where it varies from place to place.
+        """
+        return float(np.mean(getattr(self.process, "gain", 0.0)))
 
     @property
     def read_sigma(self) -> float:
-        return float(getattr(self.process, "sigma", 0.0))
+        return float(np.mean(getattr(self.process, "sigma", 0.0)))
 
     @property
     def offset(self) -> float:
-        return float(getattr(self.process, "offset", 0.0))
+        return float(np.mean(getattr(self.process, "offset", 0.0)))
 
     @property
     def shape(self) -> float:
         """Of Gamma noise, where the variance is ``x²/shape``; infinite for others."""
-        return float(getattr(self.process, "shape", math.inf))
+        return float(np.mean(getattr(self.process, "shape", math.inf)))
 
     @property
     def correlation(self) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.noise.process import Process, T, normal, parse
-from hush.noise.units import Level, fixed, level, number, word
+from hush.noise.units import Level, fit, fixed, level, number, word
 
 if TYPE_CHECKING:
     import torch
@@ -108,8 +108,8 @@ class Correlated(Process):
         return dataclasses.replace(self, noise=self.noise.scaled(ratio))
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        mean, around = x + self.noise.bias(x), self._padded(x)
-        blurred = self.noise.sample(around, generator) - around - self.noise.bias(around)
+        mean, around, noise = x + self.noise.bias(x), self._padded(x), self._noise_around(x)
+        blurred = noise.sample(around, generator) - around - noise.bias(around)
         return mean + self._mixed(blurred, self.noise.sample(x, generator) - mean)
 
     def accumulate(
@@ -152,6 +152,17 @@ class Correlated(Process):
             near = torch.arange(-reach, x.shape[axis] + reach, device=x.device)
             x = x.index_select(axis, near.clamp(0, x.shape[axis] - 1))
         return x
+
+    def _noise_around(self, x: torch.Tensor) -> Process:
+        """The white noise on what `_padded` makes of `x`: maps of its levels go on alike."""
+        import torch
+
+        levels = {f.name: getattr(self.noise, f.name) for f in dataclasses.fields(self.noise)}
+        maps = {n: fit(v, x) for n, v in levels.items() if isinstance(v, np.ndarray)}
+        wide = {n: torch.tensor(np.broadcast_to(v, x.shape)) for n, v in maps.items()}
+        return dataclasses.replace(
+            self.noise, **{n: self._padded(w).numpy() for n, w in wide.items()}
+        )
 
     def _mixed(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """(k∗first + second)/√2; tap by tap is faster than a convolution in torch, in any dtype."""

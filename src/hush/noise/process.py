@@ -12,7 +12,7 @@ so that exchangeability holds with one number for the whole sample, however its 
 
 A sample is ``(C, *S)``, or several ``(…, C, *S)``: space is the last axes, of which there are two
 unless a process is told otherwise (`Process.over`). Most processes never ask: each value has its
-noise.
+noise. Levels may vary from place to place (`hush.noise.units.Level`).
 
 Signals are in units of full range 1. Random numbers come from the generator that is passed.
 """
@@ -91,10 +91,25 @@ class Process:
         super().__init_subclass__(**options)
         if "examples" in vars(cls):
             FAMILIES[cls.family] = cls
+        # @dataclass leaves alone what is there; what it would make cannot compare maps.
+        cls.__eq__ = Process.__eq__  # type: ignore[method-assign]
+        cls.__hash__ = Process.__hash__  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
         for name, unit in self._units().items():
             unit.check(getattr(self, name))
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(map(_same, self._values(), other._values()))
+
+    def __hash__(self) -> int:
+        values = self._values()
+        return hash(tuple(v.shape if isinstance(v, np.ndarray) else v for v in values))
+
+    def _values(self) -> list[Any]:
+        return [getattr(self, f.name) for f in dataclasses.fields(self) if f.compare]
 
     def variance(self, x: T) -> T:
         """Variance of the noise at clean signal `x`, elementwise."""
@@ -175,11 +190,12 @@ class Process:
     def spec(self, full_range: float = 1.0) -> str:
         """The text that `parse` reads back; levels in units where full range is `full_range`."""
         units, defaults = self._units(), self._defaults()
+        values = {name: getattr(self, name) for name in units}
         names = list(units)
-        while names and names[-1] in defaults and getattr(self, names[-1]) == defaults[names[-1]]:
+        while names and names[-1] in defaults and _same(values[names[-1]], defaults[names[-1]]):
             names.pop()
-        values = [units[name].write(getattr(self, name), full_range) for name in names]
-        return f"{self.family}:{','.join(values)}"
+        texts = [units[name].write(values[name], full_range) for name in names]
+        return f"{self.family}:{','.join(texts)}"
 
     @classmethod
     def read(cls, text: str, full_range: float) -> Self:
@@ -262,6 +278,11 @@ def parse(spec: str, full_range: float = 1.0) -> Process:
             f"'{spec}' does not read as {family.usage()} ({reason}); "
             f"write for example {family.examples[0]}"
         ) from None
+
+
+def _same(a: object, b: object) -> bool:
+    maps = isinstance(a, np.ndarray) or isinstance(b, np.ndarray)
+    return np.array_equal(a, b) if maps else a == b  # type: ignore[arg-type]
 
 
 def positive(x: T) -> T:
