@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from hush.kinds.image.measure.small import estimate_any
+from hush.kinds.image.measure.estimation import estimate_any
 from hush.metrics import psnr, ssim
 from hush.models import load, path_of
 from hush.noise.processes import parse

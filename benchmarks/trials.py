@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 import hush
 from hush.kinds.cut import Patches
-from hush.kinds.image.measure.small import estimate_any
+from hush.kinds.image.measure.estimation import estimate_any
 from hush.methods import diffdenoise
 from hush.metrics import psnr, ssim
 from hush.nets.diffusion import DiffusionUNet

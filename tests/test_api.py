@@ -15,7 +15,7 @@ from hush.api import Planes, denoise_record
 from hush.errors import HushError
 from hush.kinds.image import advice
 from hush.methods import get
-from hush.noise.processes import parse
+from hush.noise.processes import Gaussian, parse
 from hush.results import Estimate
 
 
@@ -141,7 +141,7 @@ def test_white_noise_given_for_correlated_noise(picture: np.ndarray) -> None:
 
 
 def test_families_not_told_apart_matter_where_brightness_varies() -> None:
-    torn = Estimate("gaussian", 0.1, alternatives=("poisson",))
+    torn = Estimate(Gaussian(0.1), 0.1, alternatives=("poisson",))
     flat, steep = (((x, 0.01, 0.01), (0.5, 0.01, 0.01)) for x in (0.4, 0.05))
     assert advice._telling(replace(torn, curve=flat)) == []
     assert advice._telling(replace(torn, curve=steep)) == ["poisson"]

@@ -27,7 +27,7 @@ from hush.methods.diffdenoise import DiffDenoise
 from hush.nets.lgbpn import LGBPN
 from hush.nets.puca import PUCA
 from hush.noise.correlated import Correlated
-from hush.noise.processes import Gaussian, parse
+from hush.noise.processes import Gaussian, Poisson, parse
 from hush.record import Batch
 from hush.results import Estimate
 from hush.schedule import Schedule
@@ -421,7 +421,7 @@ def test_the_last_stage_ends_with_little_further_noise(monkeypatch: pytest.Monke
 def test_the_noise_of_counts_grows_with_the_signal() -> None:
     flat = np.full((1, 20, 20), 0.4, np.float32)
     flat[:, :, 10:] = 0.1
-    found = module._noise_of(flat, Estimate("poisson", 0.1, gain=1 / 60))
+    found = module._noise_of(flat, Estimate(Poisson(60.0), 0.1))
     assert found.dtype == np.float32
     assert found[0, 10, [3, 16]] == pytest.approx(np.sqrt(np.array([0.4, 0.1]) / 60))
 
@@ -460,7 +460,9 @@ def test_the_papers_teachers_teach_to_the_end(teacher: str, channels: int, tmp_p
 def test_further_noise_is_drawn_where_its_law_is_sure(
     blind: int, family: str, correlated: bool, sure: bool
 ) -> None:
-    found = Estimate(family, 0.1, correlated=correlated)
+    process = Poisson(50.0) if family == "poisson" else Gaussian(0.1)
+    replaced = 0.05 if family == "impulse" else 0.0
+    found = Estimate(process, 0.1, correlated=correlated, impulses=replaced)
     noisy = module._Noisy([], [], found, [])
     assert DiffDenoise(channels=1, blind=blind)._ends_alone(noisy) == sure
     assert not DiffDenoise(channels=3, blind=blind)._ends_alone(noisy)

@@ -17,11 +17,13 @@ from scipy.special import ive
 from hush.errors import HushError
 from hush.noise.process import Process
 from hush.noise.processes import (
+    FAMILIES,
     JPEG,
     Correlated,
     Gaussian,
     Impulse,
     NonCentralChi,
+    OneOf,
     Poisson,
     PoissonGaussian,
     Quantisation,
@@ -43,6 +45,29 @@ def rng(seed: int = 0) -> torch.Generator:
 
 def flat(x: float, n: int = N) -> torch.Tensor:
     return torch.full((n,), x, dtype=torch.float64)
+
+
+# -- what the variance is made of ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "family", [f for f in FAMILIES.values() if "of_terms" in vars(f)], ids=lambda f: f.family
+)
+def test_a_process_is_built_from_what_its_variance_is_made_of(family: type[Process]) -> None:
+    coefficients = np.where(np.isin(np.arange(3), family.terms), (0.01, 0.04, 0.02), 0)
+    process, x = family.of_terms(*coefficients), np.array([0.0, 0.3, 1.0])
+    x = x + 1e3 * process.biased  # a magnitude's variance is its parts' far above them
+    expected = coefficients @ x ** np.arange(3)[:, None]
+    np.testing.assert_allclose(process.variance(x), expected, rtol=1e-6)
+
+
+def test_a_line_through_zero_variance_at_a_signal_has_its_offset_there() -> None:
+    process = PoissonGaussian.of_terms(-0.02, 0.25, 0.0)
+    assert process == PoissonGaussian(0.25, 0.0, offset=0.08)
+
+
+def test_only_what_says_how_it_is_written_is_a_family() -> None:
+    assert {Outliers.family, Interference.family, OneOf.family}.isdisjoint(FAMILIES)
 
 
 # -- counts -------------------------------------------------------------------------------

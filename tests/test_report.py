@@ -26,7 +26,7 @@ from hush.kinds.image.inspection import inspected
 from hush.kinds.image.page import section, write_report
 from hush.kinds.image.pictures import busiest, choose_plane, display_window, shrink
 from hush.kinds.image.residual import LAGS, SIDE, WINDOWS, residual_statistics, warnings
-from hush.noise.processes import Gaussian, Poisson, PoissonGaussian, Process
+from hush.noise.processes import Gamma, Gaussian, Poisson, PoissonGaussian, Process, Rician
 from hush.record import Record
 from hush.report import describe
 from hush.report.pictures import HEAT, to_pixels
@@ -346,7 +346,9 @@ def a_result(
     """What `hush.api.denoise_record` returns, without the denoising."""
     process = process or Gaussian(SIGMA)
     trace = [{"step": k, "level": SIGMA / k, "removed_rms": SIGMA / (k + 1)} for k in (1, 2, 3)]
-    estimate = Estimate("gaussian", SIGMA, curve=((0.3, SIGMA**2, SIGMA**2), (0.7, 0.009, 0.01)))
+    estimate = Estimate(
+        Gaussian(SIGMA), SIGMA, curve=((0.3, SIGMA**2, SIGMA**2), (0.7, 0.009, 0.01))
+    )
     fields = {
         "record": Record(clean, axes),
         "noisy": Record(noisy, axes, source=Path(name) if name else None),
@@ -588,12 +590,12 @@ def test_importing_the_report_is_cheap() -> None:
 
 
 LAWS = {
-    "gaussian": Estimate("gaussian", 0.04),
-    "poisson": Estimate("poisson", 0.1, gain=0.02),
-    "poisson-gaussian": Estimate("poisson-gaussian", 0.1, gain=0.01, read_sigma=0.02),
-    "gamma": Estimate("gamma", 0.1, shape=20.0),
-    "rician": Estimate("rician", 0.04),
-    "impulse": Estimate("impulse", 0.04, impulses=0.052),
+    "gaussian": Estimate(Gaussian(0.04), 0.04),
+    "poisson": Estimate(Poisson(50.0), 0.1),
+    "poisson-gaussian": Estimate(PoissonGaussian(0.01, 0.02), 0.1),
+    "gamma": Estimate(Gamma(20.0), 0.1),
+    "rician": Estimate(Rician(0.04), 0.04),
+    "impulse": Estimate(Gaussian(0.04), 0.04, impulses=0.052),
 }
 
 
@@ -626,7 +628,7 @@ def test_channels_that_differ_are_named() -> None:
 
 def test_correlation_is_told_lag_by_lag() -> None:
     spread = Estimate(
-        "gaussian", 0.1, correlated=True, autocorrelation=(0.41, 0.1, 0.0), kernel_width=1.2
+        Gaussian(0.1), 0.1, correlated=True, autocorrelation=(0.41, 0.1, 0.0), kernel_width=1.2
     )
     assert describe.pixels(spread).endswith(
         "0.41 at 1, 0.1 at 2 pixels, as if blurred by 1.2 pixels"
@@ -640,9 +642,7 @@ def an_inspection(estimate: Estimate, name: str = "in/cells.tif", side: int = 20
 
 def test_an_inspection_has_a_page(tmp_path: Path) -> None:
     curve = ((0.2, 0.01, 0.012), (0.5, 0.02, 0.02), (0.9, 0.03, 0.03))
-    found = Estimate(
-        "poisson", 0.1, gain=0.04, curve=curve, correlated=True, autocorrelation=(0.4, 0.1)
-    )
+    found = Estimate(Poisson(25.0), 0.1, curve=curve, correlated=True, autocorrelation=(0.4, 0.1))
     page = page_of([inspected(an_inspection(found))], tmp_path / "r.html")
     assert page.open == []
     assert all(r.startswith(("data:", "#")) for r in page.refers)
@@ -664,7 +664,7 @@ def test_inspections_share_an_index_and_warnings_show(tmp_path: Path) -> None:
 
 
 def test_small_and_silent_files_have_a_page_too(tmp_path: Path) -> None:
-    silent = an_inspection(Estimate("gaussian", 0.0, channels=(0.0,)), side=3)
+    silent = an_inspection(Estimate(Gaussian(0.0), 0.0, channels=(0.0,)), side=3)
     page = page_of([inspected(silent)], tmp_path / "r.html")
     assert [i.shape for i in page.images] == [(3, 3)]
     assert "How does it grow" not in page.text

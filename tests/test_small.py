@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hush.kinds.image.measure.estimation import estimate
-from hush.kinds.image.measure.small import estimate_any
+from hush.kinds.image.measure.estimation import estimate, estimate_any
 
 
 def ramp_with_noise(*shape: int) -> np.ndarray:

@@ -181,7 +181,7 @@ def run(
     batch = chosen.batch(record)
     denoiser = choose(record, model, method, steps, device)
     denoiser = denoiser.with_spread() if uncertainty else denoiser
-    process = process_of(noise, batch.scale)
+    process = process_of(noise, batch.scale, chosen)
     if process is not None:
         check_level(record, process)
     timings: dict[str, float] = {}

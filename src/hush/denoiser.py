@@ -148,7 +148,7 @@ class Denoiser:
         kind = self.kind
         record = Record(x, axes or kind.axes(x.shape), kind=kind.name)
         batch = self.seen(kind.batch(record))
-        process = process_of(noise, batch.scale)
+        process = process_of(noise, batch.scale, kind)
         items = [self.denoise_item(batch, i, process, strength)[0] for i in range(len(batch))]
         return kind.record(record, np.concatenate(items)).data
 
@@ -299,10 +299,10 @@ def _seen(stored: np.ndarray, known: np.ndarray, scale: float) -> np.ndarray:
     return sparse(stored)[sparse(known)][None].astype(np.float64) / scale
 
 
-def process_of(noise: Process | str | None, scale: float) -> Process | None:
-    """The noise that was given, a text's levels being on a scale that ends at `scale`."""
+def process_of(noise: Process | str | None, scale: float, kind: Kind) -> Process | None:
+    """The noise that was given, over the kind's axes; a text's levels on a scale up to `scale`."""
     if isinstance(noise, str):
-        return parse(noise, scale)
+        noise = parse(noise, scale)
     if noise is None or isinstance(noise, Process):
-        return noise
+        return noise and noise.over(len(kind.letters))
     raise HushError(f"noise is a text such as 'gaussian:25/255', or a Process, not {noise!r}")

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.noise.correlated import Correlated
-from hush.noise.processes import Gamma, Gaussian, Poisson, PoissonGaussian, Process, Rician
+from hush.noise.processes import Correlated, Gaussian, Process
 from hush.record import Record
 
 BEYOND = 4.0  #: times a law's variance that a measured one is believed to differ, either way
@@ -20,13 +19,11 @@ BEYOND = 4.0  #: times a law's variance that a measured one is believed to diffe
 class Estimate:
     """What the noise looks like; levels in units of full range 1.
 
-    family : ``gaussian``, ``poisson``, ``poisson-gaussian``, ``gamma`` (multiplicative),
-        ``rician``, or ``impulse``: impulses on top of what the levels tell.
+    process : the noise as a ladder, Gaussian, Poisson, Poisson–Gaussian, Gamma or Rician;
+        correlation and impulses are not in it.
     sigma : rms standard deviation of the noise over the image, quantisation included; of
         Rician noise that of the real and the imaginary part.
-    gain, read_sigma, offset : variance is ``gain·(x − offset) + read_sigma²``.
-    shape : of Gamma noise, where the variance is ``x²/shape``; infinite for others.
-    impulses : share of pixels whose value was replaced; 0 unless the family is ``impulse``.
+    impulses : share of pixels whose value was replaced, on top of the noise of the rest.
     correlated : the noise is not independent from pixel to pixel.
     autocorrelation : of the noise, at lags of 1 to 7 pixels; empty unless `correlated`.
     kernel_width : standard deviation, in pixels, of the Gaussian kernel that blurred its
@@ -38,12 +35,8 @@ class Estimate:
     alternatives : families of one parameter that the data do not tell from `family`.
     """
 
-    family: str
+    process: Process
     sigma: float
-    gain: float = 0.0
-    read_sigma: float = 0.0
-    offset: float = 0.0
-    shape: float = math.inf
     impulses: float = 0.0
     correlated: bool = False
     autocorrelation: tuple[float, ...] = ()
@@ -55,19 +48,46 @@ class Estimate:
     alternatives: tuple[str, ...] = ()
 
     @property
+    def family(self) -> str:
+        """The process's family; ``impulse`` where there are impulses on top of it."""
+        return "impulse" if self.impulses > 0 else self.process.family
+
+    @property
+    def gain(self) -> float:
+        """Of noise of variance ``gain·(x − offset) + read_sigma²``; 0 where there is none.
+
+        The mean, as of `read_sigma`, `offset` and `shape`, where it varies from place to place.
+        """
+        return float(np.mean(getattr(self.process, "gain", 0.0)))
+
+    @property
+    def read_sigma(self) -> float:
+        return float(np.mean(getattr(self.process, "sigma", 0.0)))
+
+    @property
+    def offset(self) -> float:
+        return float(np.mean(getattr(self.process, "offset", 0.0)))
+
+    @property
+    def shape(self) -> float:
+        """Of Gamma noise, where the variance is ``x²/shape``; infinite for others."""
+        return float(np.mean(getattr(self.process, "shape", math.inf)))
+
+    @property
     def correlation(self) -> float:
         """Lag-1 autocorrelation of the noise; 0 for white noise."""
         return self.autocorrelation[0] if self.autocorrelation else 0.0
 
-    def lags(self, radius: int) -> np.ndarray:
-        """Correlation of the noise at lags −radius … radius, ``(2r + 1, 2r + 1)``, centre 1."""
-        white = Gaussian(sigma=self.sigma)
+    def lags(self, radius: int, ndim: int = 2) -> np.ndarray:
+        """Correlation of the noise at lags −radius … radius, ``(2r + 1,)·ndim``, centre 1."""
+        white, centre = Gaussian(sigma=self.sigma), (radius,) * ndim
         if not self.correlated:
-            return white.autocorrelation(radius)
-        half = Correlated(white, self.kernel_width).autocorrelation(radius)
-        share = min(1.0, 0.5 * self.correlation / half[radius, radius + 1])  # of what is blurred
+            return white.autocorrelation(radius, ndim)
+        half = Correlated(white, self.kernel_width).autocorrelation(radius, ndim)
+        next_to_it = (*centre[1:], radius + 1)
+        share = min(1.0, 0.5 * self.correlation / half[next_to_it])  # of what is blurred
         lags = 2 * share * half
-        lags[radius, radius] = 1
+        lags[centre] = 1
         return lags
 
     def variance(self, x: np.ndarray) -> np.ndarray:
@@ -85,19 +105,6 @@ class Estimate:
     def undecided(self) -> bool:
         """The data do not decide between families."""
         return bool(self.alternatives)
-
-    @property
-    def process(self) -> Process:
-        """The noise as a ladder; correlation and impulses are not in it."""
-        if self.family == "gamma":
-            return Gamma(shape=self.shape)
-        if self.family == "rician":
-            return Rician(sigma=self.sigma)
-        if self.family == "poisson":
-            return Poisson(peak=1 / self.gain)
-        if self.gain > 0:
-            return PoissonGaussian(gain=self.gain, sigma=self.read_sigma, offset=self.offset)
-        return Gaussian(sigma=self.sigma)
 
 
 @dataclass

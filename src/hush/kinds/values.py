@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hush.errors import HushError
-from hush.noise.processes import Gaussian, PoissonGaussian, Process
+from hush.noise.processes import Gaussian, Poisson, PoissonGaussian, Process
 from hush.record import Record
 from hush.report import describe
 from hush.report.describe import number
@@ -40,9 +40,7 @@ def measured(items: Sequence[np.ndarray]) -> Estimate:
     """
     channels = tuple(map(second_differences, zip(*items, strict=True)))
     sigma = math.sqrt(float(np.mean(np.square(channels))))
-    return Estimate(
-        "gaussian", sigma, read_sigma=sigma, channels=channels, alternatives=("poisson",)
-    )
+    return Estimate(Gaussian(sigma), sigma, channels=channels, alternatives=(Poisson.family,))
 
 
 def second_differences(planes: Sequence[np.ndarray]) -> float:

@@ -8,15 +8,34 @@ import math
 import operator
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hush.noise.process import Process, T, normal
-from hush.noise.units import Level, fixed, level, nested, number, word
+from hush.errors import HushError
+from hush.noise.process import Process, T, normal, parse
+from hush.noise.units import Level, fit, fixed, level, number, word
 
 if TYPE_CHECKING:
     import torch
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Noise within noise, of independent pixels; bare numbers are Gaussian noise."""
+
+    def read(self, text: str, full_range: float) -> Any:
+        return parse(text if ":" in text else f"gaussian:{text}", full_range)
+
+    def write(self, value: Any, full_range: float) -> str:
+        return value.spec(full_range).removeprefix("gaussian:")
+
+    def check(self, value: Any) -> None:
+        if not value.white:
+            raise HushError(f"noise of independent pixels is needed here, not {value.spec()}")
+
+    def draw(self, value: Any, generator: torch.Generator) -> Any:
+        return value.draw(generator)
 
 
 @dataclass(frozen=True)
@@ -35,21 +54,23 @@ class Correlated(Process):
 
     the fraction being 0.71 for w = 0.5 and 1.00 for w = 1.2.
 
-    The variance is exactly the white noise's if that is Gaussian, or wherever the signal is flat
-    over the kernel; elsewhere half of it is the kernel's average of the variances around.
+    The variance is exactly the white noise's if that is Gaussian of one level, or wherever the
+    white noise's is flat over the kernel; elsewhere half of it is the kernel's average of the
+    variances around.
 
     Over Gaussian noise the ladder is closed: noise of the same spectrum is added. Over any other
     it matches two moments: what is added has the variance (a − 1)·v(s), as in `PoissonGaussian`,
     which is right to the relative order v/x² for a v that is not linear in the signal.
 
-    noise : the white process; kernel_width : the kernel's standard deviation w in pixels, over
-    the last two axes.
+    noise : the white process; kernel_width : the kernel's standard deviation w in pixels; ndim :
+    how many axes it blurs, the sample's last. A ρ of other than two axes has as many factors A.
     """
 
-    noise: Process = field(metadata=nested())
+    noise: Process = field(metadata={"unit": Nested()})
     kernel_width: Level = field(
         metadata=number("the kernel's width in pixels", open_end=True, highest=100.0)
     )
+    ndim: int = 2
     family: ClassVar[str] = "correlated"
     label: ClassVar[str] = "Correlated"
     examples: ClassVar[tuple[str, ...]] = (
@@ -69,6 +90,14 @@ class Correlated(Process):
     def taylor_order(self) -> float:  # type: ignore[override]
         return math.inf if self.noise.normal else 1
 
+    @property
+    def biased(self) -> bool:  # type: ignore[override]
+        return self.noise.biased
+
+    @property
+    def terms(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.noise.terms
+
     def variance(self, x: T) -> T:
         return self.noise.variance(x)
 
@@ -79,8 +108,8 @@ class Correlated(Process):
         return dataclasses.replace(self, noise=self.noise.scaled(ratio))
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        mean, around = x + self.noise.bias(x), self._padded(x)
-        blurred = self.noise.sample(around, generator) - around - self.noise.bias(around)
+        mean, around, noise = x + self.noise.bias(x), self._padded(x), self._noise_around(x)
+        blurred = noise.sample(around, generator) - around - noise.bias(around)
         return mean + self._mixed(blurred, self.noise.sample(x, generator) - mean)
 
     def accumulate(
@@ -92,16 +121,19 @@ class Correlated(Process):
         increment = self._mixed(blurred, second)
         return s + increment, increment
 
-    def autocorrelation(self, radius: int) -> np.ndarray:
+    def over(self, ndim: int) -> Correlated:
+        return dataclasses.replace(self, ndim=ndim)
+
+    def autocorrelation(self, radius: int, ndim: int = 2) -> np.ndarray:
         kernel = self._kernel()
         lags = np.correlate(kernel, kernel, "full")
         middle = len(kernel) - 1
         one_way = np.zeros(2 * radius + 1)
         reach = min(radius, middle)
         one_way[radius - reach : radius + reach + 1] = lags[middle - reach : middle + reach + 1]
-        both = np.outer(one_way, one_way)
-        both[radius, radius] += 1
-        return both / 2
+        lags = functools.reduce(np.multiply.outer, [one_way] * ndim)
+        lags[(radius,) * ndim] += 1
+        return lags / 2
 
     def _kernel(self) -> np.ndarray:
         """One axis of the kernel out to four widths, of norm 1."""
@@ -111,24 +143,40 @@ class Correlated(Process):
         return kernel / np.linalg.norm(kernel)
 
     def _padded(self, x: torch.Tensor) -> torch.Tensor:
-        """``(n, 1, H, W)`` and the kernel's reach around it, so that borders are like the rest."""
-        import torch.nn.functional as F
+        """`x` and the kernel's reach around it, of the border's values: borders are as the rest."""
+        import torch
 
+        self._in_space(x.ndim, self.ndim)
         reach = len(self._kernel()) // 2
-        return F.pad(x.reshape(-1, 1, *(1, 1, *x.shape)[-2:]), (reach,) * 4, mode="replicate")
+        for axis in range(-self.ndim, 0):
+            near = torch.arange(-reach, x.shape[axis] + reach, device=x.device)
+            x = x.index_select(axis, near.clamp(0, x.shape[axis] - 1))
+        return x
+
+    def _noise_around(self, x: torch.Tensor) -> Process:
+        """The white noise on what `_padded` makes of `x`: maps of its levels go on alike."""
+        import torch
+
+        levels = {f.name: getattr(self.noise, f.name) for f in dataclasses.fields(self.noise)}
+        maps = {n: fit(v, x) for n, v in levels.items() if isinstance(v, np.ndarray)}
+        wide = {n: torch.tensor(np.broadcast_to(v, x.shape)) for n, v in maps.items()}
+        return dataclasses.replace(
+            self.noise, **{n: self._padded(w).numpy() for n, w in wide.items()}
+        )
 
     def _mixed(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """(k∗first + second)/√2; tap by tap is faster than a convolution in torch, in any dtype."""
         taps = list(enumerate(self._kernel().tolist()))
-        height, width = (size + 1 - len(taps) for size in first.shape[-2:])
-        first = _sum(tap * first[..., i : i + height, :] for i, tap in taps)
-        first = _sum(tap * first[..., i : i + width] for i, tap in taps)
-        return (first.reshape(second.shape) + second) / math.sqrt(2)
+        for axis in range(-self.ndim, 0):
+            first = _along(first, axis, taps, second.shape[axis])
+        return (first + second) / math.sqrt(2)
 
 
 @dataclass(frozen=True)
 class Stripes(Process):
     """One Gaussian offset for each row, or each column, of every plane; closed: variances add.
+
+    Of images: planes are the last two axes.
 
     sigma : the offsets' standard deviation; along : what has an offset of its own.
     """
@@ -140,6 +188,7 @@ class Stripes(Process):
     examples: ClassVar[tuple[str, ...]] = ("stripes:5/255", "stripes:5/255,columns")
     white: ClassVar[bool] = False
     symmetric: ClassVar[bool] = True
+    terms: ClassVar[tuple[int, ...]] = (0,)
 
     def variance(self, x: T) -> T:
         return 0 * x + fixed(self.sigma) ** 2
@@ -148,9 +197,9 @@ class Stripes(Process):
         return dataclasses.replace(self, sigma=fixed(self.sigma) * math.sqrt(ratio))
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        plane = x.reshape(1, -1) if x.ndim < 2 else x
-        lines = plane[..., :1] if self.along == "rows" else plane[..., :1, :]
-        return (plane + fixed(self.sigma) * normal(lines, generator)).reshape(x.shape)
+        self._in_space(x.ndim)
+        lines = x[..., :1] if self.along == "rows" else x[..., :1, :]
+        return x + fixed(self.sigma) * normal(lines, generator)
 
     def accumulate(
         self, s: torch.Tensor, ratio: float, generator: torch.Generator
@@ -158,14 +207,22 @@ class Stripes(Process):
         state = self.scaled(ratio - 1).sample(s, generator)
         return state, state - s
 
-    def autocorrelation(self, radius: int) -> np.ndarray:
-        lags = np.zeros((2 * radius + 1, 2 * radius + 1))
+    def over(self, ndim: int) -> Stripes:
+        self._in_space(ndim)
+        return self
+
+    def autocorrelation(self, radius: int, ndim: int = 2) -> np.ndarray:
+        self._in_space(ndim)
+        lags = np.zeros((2 * radius + 1,) * ndim)
+        plane = lags[(radius,) * (ndim - 2)]
         if self.along == "rows":
-            lags[radius] = 1
+            plane[radius] = 1
         else:
-            lags[:, radius] = 1
+            plane[:, radius] = 1
         return lags
 
 
-def _sum(terms: Iterable[torch.Tensor]) -> torch.Tensor:
-    return functools.reduce(operator.add, terms)
+def _along(
+    x: torch.Tensor, axis: int, taps: Iterable[tuple[int, float]], size: int
+) -> torch.Tensor:
+    return functools.reduce(operator.add, (tap * x.narrow(axis, i, size) for i, tap in taps))

@@ -37,6 +37,8 @@ class Impulse(Process):
     label: ClassVar[str] = "Impulses"
     examples: ClassVar[tuple[str, ...]] = ("impulse:0.1", "impulse:0.1,random", "impulse:0.02-0.2")
     taylor_order: ClassVar[float] = 1
+    biased: ClassVar[bool] = True
+    terms: ClassVar[tuple[int, ...]] = (0, 1, 2)
 
     def variance(self, x: T) -> T:
         bias = self.bias(x)
@@ -86,6 +88,7 @@ class Quantisation(Process):
     examples: ClassVar[tuple[str, ...]] = ("quantisation:4/255", "quantisation:4-32/255")
     closed: ClassVar[bool] = False
     taylor_order: ClassVar[float] = 0
+    terms: ClassVar[tuple[int, ...]] = (0,)
 
     def variance(self, x: T) -> T:
         return 0 * x + fixed(self.step) ** 2 / 12
@@ -141,6 +144,7 @@ class JPEG(Process):
     closed: ClassVar[bool] = False
     taylor_order: ClassVar[float] = 0
     white: ClassVar[bool] = False
+    terms: ClassVar[tuple[int, ...]] = (0,)
 
     def variance(self, x: T) -> T:
         steps = _table(self._percent())
@@ -156,17 +160,22 @@ class JPEG(Process):
         return JPEG(5000 / percent if percent > 100 else 100 - percent / 2)
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        self._in_space(x.ndim)
         return _compressed(x, self._percent())
+
+    def over(self, ndim: int) -> JPEG:
+        self._in_space(ndim)
+        return self
 
     def accumulate(
         self, s: torch.Tensor, ratio: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         if ratio == 1:
             return s, 0 * s
-        plane = s.reshape(*(1, 1, *s.shape)[-max(2, s.ndim) :])
+        self._in_space(s.ndim)
         shift = divmod(1 + int(63 * float(uniform(s.new_zeros(()).double(), generator))), 8)
-        moved = _compressed(plane.roll(shift, (-2, -1)), self._percent() * math.sqrt(ratio - 1))
-        state = moved.roll((-shift[0], -shift[1]), (-2, -1)).reshape(s.shape)
+        moved = _compressed(s.roll(shift, (-2, -1)), self._percent() * math.sqrt(ratio - 1))
+        state = moved.roll((-shift[0], -shift[1]), (-2, -1))
         return state, state - s
 
     def _percent(self) -> float:
@@ -185,7 +194,7 @@ def _compressed(x: torch.Tensor, percent: float) -> torch.Tensor:
 
     tables = [_table(percent).ravel().tolist()]
     stored = (x.double().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-    planes = stored.reshape(-1, *(1, 1, *x.shape)[-2:])
+    planes = stored.reshape(-1, *x.shape[-2:])
     result = np.empty_like(planes)
     for i, plane in enumerate(planes):
         file = io.BytesIO()

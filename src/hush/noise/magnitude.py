@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hush.noise.process import Process, T, normal
-from hush.noise.units import Level, fixed, level, number
+from hush.noise.units import Level, at, fit, fixed, level, number
 
 if TYPE_CHECKING:
     import torch
@@ -36,8 +36,10 @@ class _Magnitude(Process):
     sigma : standard deviation of each channel's real and imaginary part.
     """
 
-    sigma: Level = field(metadata=level("the standard deviation of each part"))
+    sigma: Level = field(metadata=level("the standard deviation of each part", maps=True))
     taylor_order: ClassVar[float] = 1
+    biased: ClassVar[bool] = True
+    terms: ClassVar[tuple[int, ...]] = (0,)
 
     @property
     def _coils(self) -> int:
@@ -45,38 +47,43 @@ class _Magnitude(Process):
 
     def variance(self, x: T) -> T:
         """Of the magnitude at the noise-free amplitude |x|: σ² far above the noise, less below."""
-        sigma = fixed(self.sigma)
-        if sigma == 0:
-            return 0 * x
-        return _apply(lambda v: sigma**2 * _variance(np.abs(v) / sigma, self._coils), x)
+        sigma, unit = self._parts(x)
+        return _apply(lambda v: sigma**2 * _variance(np.abs(v) / unit, self._coils), x)
 
     def bias(self, x: T) -> T:
         """E[M] − x, from E[M²] = x² + 2Lσ² for L coils; σ√(π/2) at x = 0 for one."""
-        sigma = fixed(self.sigma)
-        if sigma == 0:
-            return abs(x) - x
-        return _apply(lambda v: sigma * _mean(np.abs(v) / sigma, self._coils) - v, x)
+        sigma, unit = self._parts(x)
+
+        def shift(v: np.ndarray) -> np.ndarray:
+            mean = sigma * _mean(np.abs(v) / unit, self._coils)
+            return np.where(sigma > 0, mean, np.abs(v)) - v
+
+        return _apply(shift, x)
 
     def unbias(self, mean: T) -> T:
         """The amplitude whose magnitudes have this mean; 0 below the noise floor (Koay)."""
-        sigma = fixed(self.sigma)
-        if sigma == 0:
-            return 1 * mean
+        sigma, unit = self._parts(mean)
         snr, _ = _table(self._coils)
         means = _mean(snr, self._coils)
 
         def amplitude(m: np.ndarray) -> np.ndarray:
-            near = np.interp(m / sigma, means, snr**2)  # the mean is smooth in SNR²
-            far = (m / sigma) ** 2 + 1 - 2 * self._coils
-            return sigma * np.sqrt(np.where(m / sigma < means[-1], near, far))
+            near = np.interp(m / unit, means, snr**2)  # the mean is smooth in SNR²
+            far = (m / unit) ** 2 + 1 - 2 * self._coils
+            above = sigma * np.sqrt(np.where(m / unit < means[-1], near, far))
+            return np.where(sigma > 0, above, m)
 
         return _apply(amplitude, mean)
+
+    def _parts(self, x: Any) -> tuple[Any, Any]:
+        """σ, and what ratios to it are taken of: 1 where there is no noise."""
+        sigma = fit(self.sigma, x)
+        return sigma, np.where(sigma > 0, sigma, 1.0)
 
     def scaled(self, ratio: float) -> Process:
         return dataclasses.replace(self, sigma=fixed(self.sigma) * math.sqrt(ratio))
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        sigma = fixed(self.sigma)
+        sigma = at(self.sigma, x)
         squares = (x + sigma * normal(x, generator)).square()
         for _ in range(2 * self._coils - 1):
             squares = squares + (sigma * normal(x, generator)).square()
@@ -96,6 +103,17 @@ class Rician(_Magnitude):
     family: ClassVar[str] = "rician"
     label: ClassVar[str] = "Rician"
     examples: ClassVar[tuple[str, ...]] = ("rician:10/255", "rician:0.3", "rician:2-20/255")
+    advice: ClassVar[str] = (
+        "The noise is Rician; the shipped models were trained on Gaussian and counting noise, "
+        "and are told its level at every brightness. That it lifts dark areas stays."
+    )
+
+    @classmethod
+    def of_terms(cls, level: float, gain: float, relative: float) -> Rician:
+        return cls(math.sqrt(max(level, 0.0)))
+
+    def words(self, sigma: str, scale: float, number: Callable[[float], str]) -> str:
+        return f"{sigma} in each part; dark areas are lifted"
 
     @property
     def _coils(self) -> int:
@@ -146,4 +164,6 @@ def _apply(function: Callable[[np.ndarray], np.ndarray], x: Any) -> Any:
 
         return torch.as_tensor(function(x.detach().cpu().double().numpy())).to(x)
     result = function(np.asarray(x, np.float64))
-    return result.astype(x.dtype) if hasattr(x, "dtype") else float(result)
+    if hasattr(x, "dtype"):
+        return result.astype(x.dtype)
+    return result if np.ndim(result) else float(result)

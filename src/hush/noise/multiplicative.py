@@ -6,11 +6,15 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from hush.noise.process import Process, T, normal, seeded
-from hush.noise.units import Level, fixed, number
+from hush.noise.units import Level, at, fit, fixed, number, told
 from hush.noise.white import Gaussian
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
 
@@ -25,13 +29,26 @@ class Gamma(Process):
     shape : L, for speckle the number of looks.
     """
 
-    shape: Level = field(metadata=number("the Gamma shape", open_end=True))
+    shape: Level = field(metadata=number("the Gamma shape", open_end=True, maps=True))
     family: ClassVar[str] = "gamma"
     label: ClassVar[str] = "Gamma (multiplicative)"
     examples: ClassVar[tuple[str, ...]] = ("gamma:100", "gamma:4", "gamma:50-500")
+    terms: ClassVar[tuple[int, ...]] = (2,)
+    advice: ClassVar[str] = (
+        "The noise is multiplicative (Gamma); the shipped models were trained on Gaussian and "
+        "counting noise, and are told a level in proportion to the brightness."
+    )
+
+    @classmethod
+    def of_terms(cls, level: float, gain: float, relative: float) -> Gamma:
+        return cls(float(1 / relative))
+
+    def words(self, sigma: str, scale: float, number: Callable[[float], str]) -> str:
+        share = told(fixed(self.shape) ** -0.5, lambda v: number(float(f"{100 * v:.2g}")))
+        return f"shape {told(self.shape, number)}: σ is {share} % of the signal"
 
     def variance(self, x: T) -> T:
-        return x * x / fixed(self.shape)
+        return x * x / at(self.shape, x)
 
     def scaled(self, ratio: float) -> Process:
         return Gamma(fixed(self.shape) / ratio) if ratio else Gaussian(0.0)
@@ -39,7 +56,7 @@ class Gamma(Process):
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         import torch
 
-        shape = fixed(self.shape)
+        shape = fit(self.shape, x)
         factor = seeded(generator).gamma(shape, 1 / shape, tuple(x.shape))
         return x * torch.as_tensor(factor).to(x)
 
@@ -48,9 +65,10 @@ class Gamma(Process):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         import torch
 
-        kept = fixed(self.shape) / ratio
-        taken = fixed(self.shape) - kept
-        if taken == 0:
+        shape = fit(self.shape, s)
+        kept = shape / ratio
+        taken = shape - kept
+        if np.any(taken == 0):
             return s, 0 * s
         share = seeded(generator).beta(kept, taken, tuple(s.shape))
         state = s * torch.as_tensor(share * ratio).to(s)
@@ -69,20 +87,27 @@ class Speckle(Process):
     sigma : standard deviation of the logarithm, a plain number.
     """
 
-    sigma: Level = field(metadata=number("the standard deviation of the logarithm"))
+    sigma: Level = field(metadata=number("the standard deviation of the logarithm", maps=True))
     family: ClassVar[str] = "speckle"
     label: ClassVar[str] = "Speckle (multiplicative)"
     examples: ClassVar[tuple[str, ...]] = ("speckle:0.2", "speckle:0.1-0.5")
     taylor_order: ClassVar[float] = 1
+    terms: ClassVar[tuple[int, ...]] = (2,)
+
+    @classmethod
+    def of_terms(cls, level: float, gain: float, relative: float) -> Speckle:
+        return cls(math.sqrt(math.log1p(relative)))
 
     def variance(self, x: T) -> T:
-        return x * x * math.expm1(fixed(self.sigma) ** 2)
+        sigma = fixed(self.sigma)
+        square = np.expm1(sigma**2) if isinstance(sigma, np.ndarray) else math.expm1(sigma**2)
+        return x * x * at(square, x)
 
     def scaled(self, ratio: float) -> Speckle:
         return Speckle(fixed(self.sigma) * math.sqrt(ratio))
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        sigma = fixed(self.sigma)
+        sigma = at(self.sigma, x)
         return x * (sigma * normal(x, generator) - sigma**2 / 2).exp()
 
     def accumulate(

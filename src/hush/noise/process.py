@@ -10,6 +10,10 @@ variance. All families share one ladder,
 so that exchangeability holds with one number for the whole sample, however its level varies:
 :math:`E[s_t - x \mid s_t] = \tfrac{a}{a-1} E[s_t - s_0 \mid s_t]`.
 
+A sample is ``(C, *S)``, or several ``(…, C, *S)``: space is the last axes, of which there are two
+unless a process is told otherwise (`Process.over`). Most processes never ask: each value has its
+noise. Levels may vary from place to place (`hush.noise.units.Level`).
+
 Signals are in units of full range 1. Random numbers come from the generator that is passed.
 """
 
@@ -26,24 +30,32 @@ from hush.errors import HushError
 from hush.noise.units import Unit
 
 if TYPE_CHECKING:
-    from typing import Self
+    from collections.abc import Callable
+    from typing import Any, Self
 
     import torch
 
 T = TypeVar("T", float, "np.ndarray", "torch.Tensor")
+
+#: all families by the name that specs give them; one enters it by being defined
+FAMILIES: dict[str, type[Process]] = {}
 
 
 @dataclass(frozen=True)
 class Process:
     """The noise a state carries.
 
-    A subclass is a frozen dataclass. Its fields are its level, each with its unit
-    (`hush.noise.units`), and it states
+    A subclass is a frozen dataclass. It is a family of its own, which specs may name, if it shows
+    in `examples` how. Its fields are its level, each with its unit (`hush.noise.units`), and it
+    states
 
     - its law: `sample`, with `variance` and, where E[y] ≠ x, `bias`;
     - its ladder: `scaled` (the process at another level) and `accumulate` (a state at that
       level), whether it is `closed`, and what subtracting an increment leaves (`taylor_order`);
-    - its dependence between pixels: `white`, or `autocorrelation`.
+    - its dependence between pixels: `white`, or `autocorrelation`, and on samples of how many
+      axes in space (`over`);
+    - if it can be recognised in a picture, what its variance is made of (`terms`, `of_terms`);
+    - what a person should read of it: `words`, `advice`.
 
     The increment is the difference of two states, so subtracting a known one is exact in every
     family. What differs is whether a *predicted* increment tells the whole noise.
@@ -67,10 +79,37 @@ class Process:
     symmetric: ClassVar[bool] = False
     #: normally distributed and independent of the signal
     normal: ClassVar[bool] = False
+    #: E[y] is not x: there is a `bias`
+    biased: ClassVar[bool] = False
+    #: The powers x⁰, x¹, x² of the signal that the variance is made of; of noise in two parts of
+    #: which a magnitude is taken, the variance of each. None where it is made of no such powers.
+    terms: ClassVar[tuple[int, ...]] = ()
+    #: what to know before trusting what the shipped models make of it; empty if nothing
+    advice: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "examples" in vars(cls):
+            FAMILIES[cls.family] = cls
+        # @dataclass leaves alone what is there; what it would make cannot compare maps.
+        cls.__eq__ = Process.__eq__  # type: ignore[method-assign]
+        cls.__hash__ = Process.__hash__  # type: ignore[method-assign]
 
     def __post_init__(self) -> None:
         for name, unit in self._units().items():
             unit.check(getattr(self, name))
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(map(_same, self._values(), other._values()))
+
+    def __hash__(self) -> int:
+        values = self._values()
+        return hash(tuple(v.shape if isinstance(v, np.ndarray) else v for v in values))
+
+    def _values(self) -> list[Any]:
+        return [getattr(self, f.name) for f in dataclasses.fields(self) if f.compare]
 
     def variance(self, x: T) -> T:
         """Variance of the noise at clean signal `x`, elementwise."""
@@ -110,13 +149,38 @@ class Process:
             return state, s - increment
         return state, self.accumulate(s, ratio, generator)[0]
 
-    def autocorrelation(self, radius: int) -> np.ndarray:
-        """Correlation of the noise at lags −radius … radius, ``(2r + 1, 2r + 1)``, centre 1."""
+    def over(self, ndim: int) -> Process:
+        """This noise in samples whose last `ndim` axes are space."""
+        return self
+
+    def autocorrelation(self, radius: int, ndim: int = 2) -> np.ndarray:
+        """Correlation of the noise at lags −radius … radius, ``(2r + 1,)·ndim``, centre 1."""
         if not self.white:
             raise HushError(f"the autocorrelation of {self.family} noise has no formula here")
-        lags = np.zeros((2 * radius + 1, 2 * radius + 1))
-        lags[radius, radius] = 1
+        lags = np.zeros((2 * radius + 1,) * ndim)
+        lags[(radius,) * ndim] = 1
         return lags
+
+    def _in_space(self, axes: int, needed: int = 2) -> None:
+        """Refuse a sample of fewer axes than this noise lies along."""
+        if axes < needed:
+            raise HushError(
+                f"{self.family} noise lies along {needed} axes of space, and a sample of {axes} "
+                "has no such noise"
+            )
+
+    @classmethod
+    def of_terms(cls, level: float, gain: float, relative: float) -> Process:
+        """The process whose variance is level + gain·x + relative·x², as far as `terms` has it."""
+        raise NotImplementedError
+
+    def words(self, sigma: str, scale: float, number: Callable[[float], str]) -> str:
+        """How much noise there is and how it goes with the brightness, for people.
+
+        sigma : its level over the whole picture; scale : of the data's units, in which signals
+        are told; number : writes a number.
+        """
+        return f"{sigma} on average"
 
     def draw(self, generator: torch.Generator) -> Process:
         """This process with every range replaced by one level drawn from it."""
@@ -126,11 +190,12 @@ class Process:
     def spec(self, full_range: float = 1.0) -> str:
         """The text that `parse` reads back; levels in units where full range is `full_range`."""
         units, defaults = self._units(), self._defaults()
+        values = {name: getattr(self, name) for name in units}
         names = list(units)
-        while names and names[-1] in defaults and getattr(self, names[-1]) == defaults[names[-1]]:
+        while names and names[-1] in defaults and _same(values[names[-1]], defaults[names[-1]]):
             names.pop()
-        values = [units[name].write(getattr(self, name), full_range) for name in names]
-        return f"{self.family}:{','.join(values)}"
+        texts = [units[name].write(values[name], full_range) for name in names]
+        return f"{self.family}:{','.join(texts)}"
 
     @classmethod
     def read(cls, text: str, full_range: float) -> Self:
@@ -158,7 +223,66 @@ class Process:
     @classmethod
     def _defaults(cls) -> dict[str, object]:
         fields = dataclasses.fields(cls)
-        return {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
+        given = (f for f in fields if f.default is not dataclasses.MISSING)
+        return {f.name: f.default for f in given if "unit" in f.metadata}
+
+
+@dataclass(frozen=True)
+class OneOf(Process):
+    """Training only: one of several processes, drawn with equal chance for each sample."""
+
+    choices: tuple[Process, ...]
+    family: ClassVar[str] = "one of"
+    label: ClassVar[str] = "One of several"
+    white: ClassVar[bool] = False
+
+    def variance(self, x: T) -> T:
+        raise HushError(f"one noise is needed here, not the alternatives {self.spec()}")
+
+    def draw(self, generator: torch.Generator) -> Process:
+        import torch
+
+        share = float(torch.rand((), generator=generator, device=generator.device))
+        pick = int(share * len(self.choices))
+        return self.choices[min(pick, len(self.choices) - 1)].draw(generator)
+
+    def over(self, ndim: int) -> OneOf:
+        return OneOf(tuple(p.over(ndim) for p in self.choices))
+
+    def spec(self, full_range: float = 1.0) -> str:
+        return "|".join(p.spec(full_range) for p in self.choices)
+
+
+def parse(spec: str, full_range: float = 1.0) -> Process:
+    """The process that a text such as ``gaussian:25/255`` or ``poisson:5-50`` names.
+
+    A level is ``a`` (in the data's own units, whose full range is `full_range`), ``a/b`` (on
+    a scale whose full range is b), or a range ``a-c`` or ``a-c/b``; counts, shares and pixels
+    take no scale. Alternatives for training are joined by ``|``. Correlated noise begins with
+    the noise it is made from, ``correlated:poisson:30,1.2``: the last number is the kernel's
+    width, and what stands before it is a spec, or else Gaussian. `HushError` says what is wrong.
+    """
+    if "|" in spec:
+        return OneOf(tuple(parse(part, full_range) for part in spec.split("|")))
+    name, _, text = spec.strip().partition(":")
+    if name not in FAMILIES:
+        raise HushError(
+            f"'{spec}' is no noise hush knows ({', '.join(FAMILIES)}); "
+            "write for example gaussian:25/255"
+        )
+    family = FAMILIES[name]
+    try:
+        return family.read(text, full_range)
+    except ValueError as reason:
+        raise HushError(
+            f"'{spec}' does not read as {family.usage()} ({reason}); "
+            f"write for example {family.examples[0]}"
+        ) from None
+
+
+def _same(a: object, b: object) -> bool:
+    maps = isinstance(a, np.ndarray) or isinstance(b, np.ndarray)
+    return np.array_equal(a, b) if maps else a == b  # type: ignore[arg-type]
 
 
 def positive(x: T) -> T:

@@ -8,16 +8,22 @@ A process states the unit of each of its fields in the field's metadata::
 from __future__ import annotations
 
 import math
+import numbers
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
 
 from hush.errors import HushError
 
 if TYPE_CHECKING:
     import torch
 
-Level = float | tuple[float, float]  #: one level, or the (lowest, highest) of a range
+#: one level; the (lowest, highest) of a range, from which one is drawn; or a map, an array that
+#: broadcasts against the sample ``(C, *S)``, for noise that varies from place to place
+Level = float | tuple[float, float] | np.ndarray
 
 
 class Unit(Protocol):
@@ -47,18 +53,16 @@ def word(*choices: str) -> dict[str, Unit]:
     return {"unit": Word(choices)}
 
 
-def nested() -> dict[str, Unit]:
-    """Noise within noise, written as its own spec; bare numbers are Gaussian noise."""
-    return {"unit": Nested()}
-
-
 _DIGITS = r"\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?"
 _LEVEL = re.compile(rf"(-?(?:{_DIGITS}))(?:-({_DIGITS}))?(?:/({_DIGITS}))?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Number:
-    """A number ``a`` or a range ``a-c``; where `scaled`, also ``a/b`` and ``a-c/b``."""
+    """A number ``a`` or a range ``a-c``; where `scaled`, also ``a/b`` and ``a-c/b``.
+
+    A map, where `maps`, has no text.
+    """
 
     what: str
     lowest: float = 0.0
@@ -67,6 +71,7 @@ class Number:
     whole: bool = False
     ranges: bool = True
     scaled: bool = False
+    maps: bool = False  # may be another in each place
 
     def read(self, text: str, full_range: float) -> Level:
         match = _LEVEL.fullmatch(text.strip())
@@ -84,6 +89,11 @@ class Number:
         return int(value) if self.whole and value.is_integer() else value
 
     def write(self, value: Level, full_range: float) -> str:
+        if isinstance(value, np.ndarray):
+            raise HushError(
+                "this noise varies from place to place and has no text; a text names one level "
+                "for all of a sample, or a range to draw one from"
+            )
         if not self.scaled:
             return "-".join(map(digits, _ends(value, distinct=True)))
         # Nobody thinks of 32-bit data in its own units.
@@ -93,11 +103,14 @@ class Number:
 
     def check(self, value: Level) -> None:
         low, high = _ends(value)
+        if isinstance(value, np.ndarray) and not self.maps:
+            raise HushError(f"{self.what} must be one number, not an array of {value.shape}")
         if isinstance(value, tuple) and not self.ranges:
             raise HushError(f"{self.what} must be one number, not the range {low:g}-{high:g}")
         if not (math.isfinite(low) and math.isfinite(high)) or low > high:
             example = "a number, or a range such as 5-50" if self.ranges else "a finite number"
-            said = f"{low:g}-{high:g}" if isinstance(value, tuple) else f"{low:g}"
+            several = isinstance(value, tuple | np.ndarray)
+            said = f"{low:g}-{high:g}" if several else f"{low:g}"
             raise HushError(f"{self.what} cannot be {said}; give {example}")
         if low < self.lowest or (self.open_end and low == self.lowest):
             bound = "above" if self.open_end else "at least"
@@ -107,7 +120,7 @@ class Number:
         if self.whole and low != int(low):
             raise HushError(f"{self.what} must be a whole number, not {low:g}")
 
-    def draw(self, value: Level, generator: torch.Generator) -> float:
+    def draw(self, value: Level, generator: torch.Generator) -> float | np.ndarray:
         if not isinstance(value, tuple):
             return value
         import torch
@@ -136,26 +149,6 @@ class Word:
         return value
 
 
-@dataclass(frozen=True)
-class Nested:
-    """A process that another one is made from; its pixels must be independent."""
-
-    def read(self, text: str, full_range: float) -> Any:
-        from hush.noise.processes import parse  # it reads this module's units
-
-        return parse(text if ":" in text else f"gaussian:{text}", full_range)
-
-    def write(self, value: Any, full_range: float) -> str:
-        return value.spec(full_range).removeprefix("gaussian:")
-
-    def check(self, value: Any) -> None:
-        if not value.white:
-            raise HushError(f"noise of independent pixels is needed here, not {value.spec()}")
-
-    def draw(self, value: Any, generator: torch.Generator) -> Any:
-        return value.draw(generator)
-
-
 def digits(value: float) -> str:
     """A number with five significant digits, a whole one with all of its own."""
     if math.isinf(value):
@@ -167,14 +160,48 @@ def digits(value: float) -> str:
     return str(round(value))
 
 
-def fixed(value: Level) -> float:
-    """The level, which must not be a range."""
+def fixed(value: Level) -> Any:
+    """The level, a number or a map, which must not be a range."""
     if isinstance(value, tuple):
         raise HushError(f"one level is needed here, not the range {value[0]:g}-{value[1]:g}")
     return value
 
 
+def fit(value: Level, x: Any) -> Any:
+    """The level, which if it is a map must broadcast to `x`, a number or a sample."""
+    value = fixed(value)
+    if isinstance(value, np.ndarray) and not isinstance(x, numbers.Number):
+        shape = tuple(x.shape)
+        over = (1,) * (len(shape) - value.ndim) + value.shape
+        if len(over) > len(shape) or any(m not in (1, n) for m, n in zip(over, shape, strict=True)):
+            raise HushError(
+                f"noise that varies over {value.shape} does not fit a sample of {shape}"
+            )
+    return value
+
+
+def at(value: Level, x: Any) -> Any:
+    """The level as arithmetic with `x` wants it: a map in `x`'s kind, precision and device."""
+    value = fit(value, x)
+    if not isinstance(value, np.ndarray) or isinstance(x, numbers.Number):
+        return value
+    if isinstance(x, np.ndarray):
+        return value.astype(x.dtype) if x.dtype.kind == "f" else value
+    import torch
+
+    dtype = x.dtype if x.is_floating_point() else None
+    return torch.as_tensor(np.ascontiguousarray(value), dtype=dtype, device=x.device)
+
+
+def told(value: Level, number: Callable[[float], str]) -> str:
+    """The level for people, of a map the least and the most."""
+    low, high = map(number, _ends(fixed(value)))
+    return low if low == high else f"{low} to {high}"
+
+
 def _ends(value: Level, distinct: bool = False) -> tuple[float, ...]:
     if isinstance(value, tuple):
         return value
+    if isinstance(value, np.ndarray):  # nan for an empty one, and wherever one is nan
+        return (float(value.min()), float(value.max())) if value.size else (math.nan, math.nan)
     return (value,) if distinct else (value, value)

@@ -6,10 +6,14 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from hush.noise.process import Process, T, normal, positive, wide
-from hush.noise.units import Level, fixed, level, number
+from hush.noise.units import Level, at, fixed, level, number, told
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
 
@@ -20,26 +24,34 @@ class Gaussian(Process):
     sigma : standard deviation.
     """
 
-    sigma: Level = field(metadata=level("the standard deviation of Gaussian noise"))
+    sigma: Level = field(metadata=level("the standard deviation of Gaussian noise", maps=True))
     family: ClassVar[str] = "gaussian"
     label: ClassVar[str] = "Gaussian"
     examples: ClassVar[tuple[str, ...]] = ("gaussian:25/255", "gaussian:5-50/255")
     symmetric: ClassVar[bool] = True
     normal: ClassVar[bool] = True
+    terms: ClassVar[tuple[int, ...]] = (0,)
+
+    @classmethod
+    def of_terms(cls, level: float, gain: float, relative: float) -> Gaussian:
+        return cls(math.sqrt(max(level, 0.0)))
+
+    def words(self, sigma: str, scale: float, number: Callable[[float], str]) -> str:
+        return f"{sigma}, the same at every brightness"
 
     def variance(self, x: T) -> T:
-        return 0 * x + fixed(self.sigma) ** 2
+        return 0 * x + at(self.sigma, x) ** 2
 
     def scaled(self, ratio: float) -> Gaussian:
         return Gaussian(fixed(self.sigma) * math.sqrt(ratio))
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        return x + fixed(self.sigma) * normal(x, generator)
+        return x + at(self.sigma, x) * normal(x, generator)
 
     def accumulate(
         self, s: torch.Tensor, ratio: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        increment = fixed(self.sigma) * math.sqrt(ratio - 1) * normal(s, generator)
+        increment = at(self.sigma, s) * math.sqrt(ratio - 1) * normal(s, generator)
         return s + increment, increment
 
 
@@ -50,13 +62,28 @@ class Poisson(Process):
     peak : expected count at full range (λ). Fewer counts, more noise: ratio a keeps 1/a.
     """
 
-    peak: Level = field(metadata=number("the Poisson count at full range (λ)", open_end=True))
+    peak: Level = field(
+        metadata=number("the Poisson count at full range (λ)", open_end=True, maps=True)
+    )
     family: ClassVar[str] = "poisson"
     label: ClassVar[str] = "Poisson"
     examples: ClassVar[tuple[str, ...]] = ("poisson:30", "poisson:5-50")
+    terms: ClassVar[tuple[int, ...]] = (1,)
+
+    @classmethod
+    def of_terms(cls, level: float, gain: float, relative: float) -> Poisson:
+        return cls(float(1 / gain))
+
+    @property
+    def gain(self) -> float | np.ndarray:
+        """Signal units per count."""
+        return 1 / fixed(self.peak)
+
+    def words(self, sigma: str, scale: float, number: Callable[[float], str]) -> str:
+        return f"{sigma} on average, {told(self.peak, number)} counts at full range"
 
     def variance(self, x: T) -> T:
-        return positive(x) / fixed(self.peak)
+        return positive(x) / at(self.peak, x)
 
     def scaled(self, ratio: float) -> Process:
         # Infinitely many counts: no noise, which is the same in every family.
@@ -65,7 +92,7 @@ class Poisson(Process):
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         import torch
 
-        peak = fixed(self.peak)
+        peak = at(self.peak, wide(x))
         counts = torch.poisson((wide(x) * peak).clamp(min=0), generator=generator)
         return (counts / peak).to(x.dtype)
 
@@ -74,7 +101,7 @@ class Poisson(Process):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         import torch
 
-        peak = fixed(self.peak)
+        peak = at(self.peak, wide(s))
         counts = (wide(s) * peak).round().clamp(min=0)
         kept = torch.binomial(counts, torch.full_like(counts, 1 / ratio), generator=generator)
         state = (kept * (ratio / peak)).to(s.dtype)
@@ -94,12 +121,15 @@ class PoissonGaussian(Process):
     f(s) = 2√v(s)/gain: of F(s, n) = f⁻¹(f(s) + n) = s + √v(s)·n + gain·n²/4 it leaves out the
     last term, which alone would shift the mean.
 
-    gain : signal units per count; sigma : read noise; offset : the signal at zero light.
+    gain : signal units per count; sigma : read noise; offset : the signal at zero light. All may
+    be maps, as of the pixels of a sensor.
     """
 
-    gain: Level = field(metadata=level("the Poisson gain"))
-    sigma: Level = field(metadata=level("the read noise"))
-    offset: float = field(default=0.0, metadata=level("the offset", lowest=-math.inf, ranges=False))
+    gain: Level = field(metadata=level("the Poisson gain", maps=True))
+    sigma: Level = field(metadata=level("the read noise", maps=True))
+    offset: float | np.ndarray = field(
+        default=0.0, metadata=level("the offset", lowest=-math.inf, ranges=False, maps=True)
+    )
     family: ClassVar[str] = "poisson-gaussian"
     label: ClassVar[str] = "Poisson–Gaussian"
     examples: ClassVar[tuple[str, ...]] = (
@@ -111,9 +141,20 @@ class PoissonGaussian(Process):
     closed: ClassVar[bool] = False
     taylor_order: ClassVar[float] = 1
     symmetric: ClassVar[bool] = True
+    terms: ClassVar[tuple[int, ...]] = (0, 1)
+
+    @classmethod
+    def of_terms(cls, level: float, gain: float, relative: float) -> PoissonGaussian:
+        # A variance below zero at x = 0: no light is not there, but at an offset.
+        offset = float(-level / gain) if level < 0 else 0.0
+        return cls(float(gain), math.sqrt(max(level, 0.0)), offset)
+
+    def words(self, sigma: str, scale: float, number: Callable[[float], str]) -> str:
+        gain, read = (told(scale * fixed(v), number) for v in (self.gain, self.sigma))
+        return f"{sigma} on average, gain {gain}, read noise σ {read}"
 
     def variance(self, x: T) -> T:
-        return fixed(self.gain) * positive(x - self.offset) + fixed(self.sigma) ** 2
+        return at(self.gain, x) * positive(x - at(self.offset, x)) + at(self.sigma, x) ** 2
 
     def scaled(self, ratio: float) -> PoissonGaussian:
         sigma = fixed(self.sigma) * math.sqrt(ratio)
@@ -122,16 +163,20 @@ class PoissonGaussian(Process):
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         import torch
 
-        gain, light = fixed(self.gain), positive(wide(x) - self.offset)
-        if gain > 0:
-            light = torch.poisson(light / gain, generator=generator) * gain
-        return (light + self.offset + fixed(self.sigma) * normal(light, generator)).to(x.dtype)
+        gain, sigma, offset = (at(v, wide(x)) for v in (self.gain, self.sigma, self.offset))
+        light = positive(wide(x) - offset)
+        grainy = fixed(self.gain) > 0
+        if np.any(grainy):
+            counted = torch.poisson(light / (gain + (gain == 0)), generator=generator) * gain
+            light = counted if np.all(grainy) else counted + light * (gain == 0)
+        return (light + offset + sigma * normal(light, generator)).to(x.dtype)
 
     def accumulate(
         self, s: torch.Tensor, ratio: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         # Not clamped at zero light: read noise takes states below it, and the mean of
         # gain·y + sigma² must stay v(x); only a negative sum is cut.
-        v = (fixed(self.gain) * (s - self.offset) + fixed(self.sigma) ** 2).clamp(min=0)
+        gain, sigma, offset = (at(v, s) for v in (self.gain, self.sigma, self.offset))
+        v = (gain * (s - offset) + sigma**2).clamp(min=0)
         increment = ((ratio - 1) * v).sqrt() * normal(s, generator)
         return s + increment, increment

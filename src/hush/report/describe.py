@@ -39,7 +39,7 @@ def either(names: Sequence[str]) -> str:
 
 def noise(found: Estimate, scale: float) -> str:
     """Family, level, and which other families would do."""
-    if found.family == "impulse":
+    if found.impulses:
         return level(found, scale)
     if found.sigma == 0:
         return "none was found"
@@ -52,27 +52,14 @@ def level(found: Estimate, scale: float) -> str:
 
 
 def _level(found: Estimate, scale: float) -> str:
-    of_range = units(scale)
-    sigma = f"σ {number(found.sigma * scale)}{of_range}"
+    if found.impulses:
+        between = noise(replace(found, impulses=0.0), scale)
+        between = between.removesuffix(", the same at every brightness")
+        some = f"{share(found.impulses)} of the pixels replaced (impulses)"
+        return f"{some}, and {between} between them" if found.sigma else f"{some}, no others"
+    sigma = f"σ {number(found.sigma * scale)}{units(scale)}"
     sigma += f" ± {100 * found.uncertainty:.0f} %" if found.uncertainty >= 0.005 else ""
-    gain, read_sigma = (number(scale * v) for v in (found.gain, found.read_sigma))
-    match found.family:
-        case "gaussian":
-            return f"{sigma}, the same at every brightness"
-        case "poisson":
-            return f"{sigma} on average, {number(1 / found.gain)} counts at full range"
-        case "gamma":
-            relative = share(found.shape**-0.5)
-            return f"shape {number(found.shape)}: σ is {relative} of the signal"
-        case "rician":
-            return f"{sigma} in each part; dark areas are lifted"
-        case "impulse":
-            rest = replace(found, family=found.process.family)
-            between = noise(rest, scale).removesuffix(", the same at every brightness")
-            some = f"{share(found.impulses)} of the pixels replaced (impulses)"
-            return f"{some}, and {between} between them" if found.sigma else f"{some}, no others"
-        case _:
-            return f"{sigma} on average, gain {gain}, read noise σ {read_sigma}"
+    return found.process.words(sigma, scale, number)
 
 
 def _doubt(found: Estimate) -> str:

@@ -63,7 +63,7 @@ class Image(Kind):
 
     def measure(self, items: Sequence[np.ndarray]) -> Estimate:
         """Family, level and correlation, on the grid that was acquired."""
-        from hush.kinds.image.measure.small import estimate_any
+        from hush.kinds.image.measure.estimation import estimate_any
         from hush.kinds.image.zerofill import reduced
 
         return estimate_any([reduced(x) for x in items])

@@ -9,7 +9,7 @@ import numpy as np
 from hush.kinds import Kind
 from hush.kinds.image.zerofill import acquired
 from hush.kinds.values import MISMATCH, mismatch, missing
-from hush.noise.process import Process
+from hush.noise.processes import FAMILIES, Process
 from hush.record import Record
 from hush.report import describe
 from hush.results import Estimate
@@ -40,16 +40,8 @@ def input_warnings(
             "first replaces each by the median of its neighbours, which can also remove small real "
             "details; other methods leave them in."
         )
-    if found.family == "gamma":
-        notes.append(
-            "The noise is multiplicative (Gamma); the shipped models were trained on Gaussian and "
-            "counting noise, and are told a level in proportion to the brightness."
-        )
-    if found.family == "rician":
-        notes.append(
-            "The noise is Rician; the shipped models were trained on Gaussian and counting noise, "
-            "and are told its level at every brightness. That it lifts dark areas stays."
-        )
+    if found.process.advice:
+        notes.append(found.process.advice)
     if found.correlated:
         notes.append(
             f"The noise is spatially correlated (lag-1 {found.correlation:.2f}). MID also "
@@ -79,13 +71,13 @@ def input_warnings(
 
 def _telling(found: Estimate) -> list[str]:
     """Of the families that the data allow, those whose level somewhere is another one."""
-    power = {"gaussian": 0, "rician": 0, "poisson": 1, "gamma": 2}
     low, high = (max(found.curve[i][0], 1e-6) for i in (0, -1))
-    own = power.get(found.family, 0)
+    own = min(found.process.terms)
     # All agree somewhere in the middle and are furthest apart at one of the ends.
     apart = math.sqrt(high / low)
+    others = {name: FAMILIES[name] for name in found.alternatives}
     return [
         name
-        for name in found.alternatives
-        if name == "rician" or apart ** (abs(power[name] - own) / 2) > MISMATCH
+        for name, other in others.items()
+        if other.biased or apart ** (abs(min(other.terms) - own) / 2) > MISMATCH
     ]

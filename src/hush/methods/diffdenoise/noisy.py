@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 
 from hush.kinds.cut import moments
-from hush.kinds.image.measure.small import estimate_any
+from hush.kinds.image.measure.estimation import estimate_any
 from hush.results import Estimate
 
 POOLED = 64  #: images whose noise is measured together

@@ -563,7 +563,7 @@ def _top(ladder: Process) -> float:
     """The highest level of a training ladder at mid-gray."""
     choices = ladder.choices if isinstance(ladder, OneOf) else (ladder,)
     gaussian = [p.sigma for p in choices if isinstance(p, Gaussian)]
-    return max((s[1] if isinstance(s, tuple) else s) for s in gaussian) if gaussian else 0.5
+    return max(float(s[1] if isinstance(s, tuple) else s) for s in gaussian) if gaussian else 0.5
 
 
 def windows(

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.kinds.cut import sparse
+from hush.kinds.image.measure.estimation import estimate_any
 from hush.kinds.image.measure.impulses import without_impulses
-from hush.kinds.image.measure.small import estimate_any
 from hush.kinds.image.resolution import enlarged, halved
 from hush.kinds.image.zerofill import as_acquired, reduced
 from hush.methods.mid.core import ValueMID

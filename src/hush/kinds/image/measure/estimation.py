@@ -49,6 +49,8 @@ from hush.kinds.image.measure.blocks import Blocks, gather, sharp
 from hush.kinds.image.measure.impulses import impulse_share, without_impulses
 from hush.kinds.image.measure.spectrum import spectrum_of
 from hush.kinds.image.measure.transfer import (
+    ANY,
+    LINE,
     REJECT,
     REJECT_CORRELATED,
     Bend,
@@ -57,6 +59,16 @@ from hush.kinds.image.measure.transfer import (
     family_of,
     fit_curve,
     magnitude,
+)
+from hush.kinds.values import measured
+from hush.noise.processes import (
+    FAMILIES,
+    Gamma,
+    Gaussian,
+    Poisson,
+    PoissonGaussian,
+    Process,
+    Rician,
 )
 from hush.results import Estimate
 
@@ -90,30 +102,33 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
     parts = [blocks.take(blocks.channel == c) for c in range(len(sample))]
     live = [p for p in parts if p.high.any()]
     if not live:
-        none = (0.0,) * len(sample)
-        if replaced:
-            return Estimate("impulse", 0.0, impulses=impulses, clipped=clipped, channels=none)
-        return Estimate("gaussian", 0.0, clipped=clipped, channels=none)
+        return Estimate(
+            Gaussian(0.0),
+            0.0,
+            impulses=impulses if replaced else 0.0,
+            clipped=clipped,
+            channels=(0.0,) * len(sample),
+        )
 
     magnitudes = bool(np.nanmin(sample) >= 0) and not math.isfinite(low)
     family, possible = _recognise(blocks, bend, magnitudes, REJECT)
     # One channel, one vote: channels may differ in level, and one may be empty.
-    law = "gamma" if family == "gamma" else "poisson-gaussian"  # a line cannot follow x²
-    spectra = [spectrum_of(p, fit_curve(p, bend, law), bend) for p in live]
+    terms = family.terms if 2 in family.terms else LINE  # a line cannot follow x²
+    spectra = [spectrum_of(p, fit_curve(p, bend, terms), bend) for p in live]
     votes = [s for s in spectra if s.correlated]
     correlated = 2 * len(votes) > len(spectra) and not replaced  # medians are smooth
     if correlated:
         shape = np.mean([s.shape for s in votes], axis=0)
         # JPEG takes high frequencies off, and most where it is bright: no noise does.
-        high = sharp(shape) and not fit_curve(blocks.seen_through(shape, True), bend, "any").falls
+        high = sharp(shape) and not fit_curve(blocks.seen_through(shape, True), bend, ANY).falls
         blocks, spectra = blocks.seen_through(shape, high), votes
         parts = [p.seen_through(shape, high) for p in parts]
         reject = REJECT if high else REJECT_CORRELATED
         family, possible = _recognise(blocks, bend, magnitudes, reject)
-    bend = magnitude if family == "rician" else bend
-    curve = fit_curve(blocks, bend, family)
-    if family in ("poisson", "poisson-gaussian") and curve.law[1] <= 0:
-        family = "gaussian"
+    bend = magnitude if family is Rician else bend
+    curve = fit_curve(blocks, bend, family.terms)
+    if max(family.terms) == 1 and curve.law[1] <= 0:
+        family = Gaussian
     factor = spectrum_of(blocks, curve, bend).variance if correlated else 1.0
 
     counted = np.maximum(finite.sum(axis=1), 1)
@@ -122,7 +137,7 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
     variances = np.zeros(len(sample))
     for c, part in enumerate(parts):
         if part.high.any():
-            own = fit_curve(part, bend, family)
+            own = fit_curve(part, bend, family.terms)
             # The mean square of what is seen holds the noise's, too.
             mean = own.law @ (1.0, signal[c], square[c]) / (1 + own.law[2])
             variances[c] = factor * max(mean, 0.0)
@@ -131,16 +146,16 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
                 variances[c] = typical  # no line holds, as in cameras' JPEGs
     sigma = math.sqrt(variances.mean())
     level, gain, relative = factor * curve.law
+    if replaced:  # of what is between impulses a line is told, no more
+        family = PoissonGaussian if gain > 0 else Gaussian
+    if family.terms == (0,):  # then the level is the channels' own
+        level = variances.mean()
     lags = np.mean([s.correlation for s in votes], axis=0) if correlated else np.zeros(0)
     points = zip(curve.x, factor * curve.variance, factor * curve.at(curve.x), strict=True)
     error = curve.error(float(signal.mean())), float(np.mean([s.error for s in spectra]))
     return Estimate(
-        "impulse" if replaced else family,
+        family.of_terms(level, gain, relative),
         sigma,
-        gain=float(gain),
-        read_sigma=sigma if family in ("gaussian", "rician") else math.sqrt(max(level, 0.0)),
-        offset=float(-level / gain) if gain > 0 and level < 0 else 0.0,
-        shape=float(1 / relative) if family == "gamma" else math.inf,
         impulses=impulses if replaced else 0.0,
         correlated=correlated,
         autocorrelation=tuple(lags.tolist()) if correlated else (),
@@ -149,20 +164,32 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
         channels=tuple(np.sqrt(variances).tolist()),
         uncertainty=math.hypot(*error),
         curve=tuple((float(x), float(seen), float(law)) for x, seen, law in points),
-        alternatives=() if replaced else tuple(name for name in possible if name != family),
+        alternatives=() if replaced else tuple(name for name in possible if name != family.family),
     )
+
+
+def estimate_any(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
+    """`estimate`, or Gaussian noise from neighbours' differences where that finds too little.
+
+    One row or one column, or no whole 8×8 block between missing pixels: something is known of
+    the noise all the same.
+    """
+    try:
+        return estimate(x)
+    except HushError:
+        return measured([x] if isinstance(x, np.ndarray) else list(x))
 
 
 def _recognise(
     blocks: Blocks, bend: Bend, magnitudes: bool, reject: float
-) -> tuple[str, tuple[str, ...]]:
+) -> tuple[type[Process], tuple[str, ...]]:
     """Family and all that are possible, judged on points chosen without a family in mind."""
-    free = fit_curve(blocks, bend, "any")
-    families = ("gaussian", "poisson", "gamma", "poisson-gaussian")
-    misfit = {name: free.misfit(name) for name in families}
+    free = fit_curve(blocks, bend, ANY)
+    misfit = {f.family: free.misfit(f.terms) for f in (Gaussian, Poisson, Gamma, PoissonGaussian)}
     if magnitudes:
-        rician = fit_curve(blocks, magnitude, "rician")
+        rician = fit_curve(blocks, magnitude, Rician.terms)
         if rician.x.min() < DARK * math.sqrt(max(rician.law[0], 0.0)):
             seen = Bent(rician, magnitude, blocks.mean).variance_at(free.x)
-            misfit["rician"] = free.misfit_of(seen)
-    return family_of(misfit, reject)
+            misfit[Rician.family] = free.misfit_of(seen)
+    name, possible = family_of(misfit, reject)
+    return FAMILIES[name], possible

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import i0e, i1e, ndtr
 
 from hush.kinds.image.measure.blocks import HIGH, Blocks
+from hush.noise.processes import FAMILIES
 
 BINS = 24  #: points on the photon transfer curve
 FLAT = 1.3  #: low-frequency energy, relative to the noise's, up to which a block is flat
@@ -20,15 +21,8 @@ FALLING = 0.7  #: variance where it is bright over that where it is dark, from w
 REJECT_CORRELATED = 30.0  #: the same where noise is measured among structure
 
 
-#: which of the powers x⁰, x¹, x² the variance is made of
-TERMS = {
-    "gaussian": (0,),
-    "rician": (0,),
-    "poisson": (1,),
-    "gamma": (2,),
-    "poisson-gaussian": (0, 1),
-    "any": (0, 1, 2),
-}
+#: powers of the signal that a variance is made of: of no brightness, of a line, of any law
+CONSTANT, LINE, ANY = (0,), (0, 1), (0, 1, 2)
 
 #: (signal, variance of the noise) → mean and variance of what is observed
 Bend = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -44,14 +38,14 @@ class Curve:
     law: np.ndarray = field(default_factory=lambda: np.zeros(3))  # of x⁰, x¹, x²
     covariance: np.ndarray = field(default_factory=lambda: np.zeros((3, 3)))  # of the three
 
-    def fitted(self, family: str) -> Curve:
-        """With the family's law, by weighted least squares; its slope is not negative."""
+    def fitted(self, terms: tuple[int, ...]) -> Curve:
+        """With a law of these powers, by weighted least squares; a line does not fall."""
         design = self.x[:, None] ** np.arange(3) / self.sd[:, None]
-        design[:, [power for power in range(3) if power not in TERMS[family]]] = 0
+        design[:, [power for power in range(3) if power not in terms]] = 0
         covariance = np.linalg.pinv(design.T @ design, hermitian=True)
         law = covariance @ (design.T @ (self.variance / self.sd))
-        if family in ("poisson", "poisson-gaussian") and law[1] < 0:
-            return self.fitted("gaussian")
+        if max(terms) == 1 and law[1] < 0:
+            return self.fitted(CONSTANT)
         return replace(self, law=law, covariance=covariance)
 
     @property
@@ -66,9 +60,9 @@ class Curve:
         result: np.ndarray = self.law[0] + (self.law[1] + self.law[2] * np.asarray(x)) * x
         return result
 
-    def misfit(self, family: str) -> float:
-        """χ² of the family's law."""
-        return self.misfit_of(self.fitted(family).at(self.x))
+    def misfit(self, terms: tuple[int, ...]) -> float:
+        """χ² of the law of these powers."""
+        return self.misfit_of(self.fitted(terms).at(self.x))
 
     def misfit_of(self, variance: np.ndarray) -> float:
         """χ² of variances predicted at the points."""
@@ -81,13 +75,13 @@ class Curve:
         return 0.5 * math.sqrt(max(float(powers @ self.covariance @ powers), 0.0)) / variance
 
 
-def fit_curve(blocks: Blocks, bend: Bend, family: str = "poisson-gaussian") -> Curve:
-    """Choose flat blocks and fit the variance of `family` to them, in turns."""
+def fit_curve(blocks: Blocks, bend: Bend, terms: tuple[int, ...] = LINE) -> Curve:
+    """Choose flat blocks and fit a variance of these powers to them, in turns."""
     order = np.argsort(blocks.mean, kind="stable")
     bins = [p for p in np.array_split(order, BINS) if len(p)]
     x = np.array([blocks.mean[p].mean() for p in bins])
     variance = np.array([np.quantile(blocks.high[p], 0.1) for p in bins])
-    curve = Curve(x, variance, variance + 0.05 * variance.mean() + 1e-30).fitted(family)
+    curve = Curve(x, variance, variance + 0.05 * variance.mean() + 1e-30).fitted(terms)
     for _ in range(8):
         bent = Bent(curve, bend, blocks.mean)
         score = blocks.low / bent.variance_at(blocks.mean)
@@ -99,7 +93,7 @@ def fit_curve(blocks: Blocks, bend: Bend, family: str = "poisson-gaussian") -> C
         rough = np.array([max(1.0, score[p].mean()) for p in chosen]) ** 2
         x, straight, unbend = bent.undo(mean)
         sd = straight * rough * np.sqrt(2 / freedom + SYSTEMATIC**2)
-        before, curve = curve, Curve(x, variance * unbend, sd).fitted(family)
+        before, curve = curve, Curve(x, variance * unbend, sd).fitted(terms)
         if np.allclose(curve.at(x), before.at(x), rtol=1e-4, atol=0):
             break
     return curve
@@ -169,6 +163,6 @@ def family_of(misfit: Mapping[str, float], reject: float) -> tuple[str, tuple[st
     """
     least = min(misfit.values())
     scale = max(1.0, least / (BINS - 2))
-    simple = [name for name in misfit if len(TERMS[name]) == 1]
+    simple = [name for name in misfit if len(FAMILIES[name].terms) == 1]
     possible = tuple(n for n in simple if (misfit[n] - least) / scale <= reject)
     return possible[0] if possible else min(misfit, key=lambda name: misfit[name]), possible
