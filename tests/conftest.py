@@ -132,8 +132,8 @@ def random_mid(randomise: Callable[..., nn.Module]) -> Callable[..., MID]:
 def tiny() -> Callable[[str], dict[str, Any]]:
     """The settings of a method's smallest network worth testing, whatever its fields are.
 
-    Sizes that are listed (features, blocks) lose the coarsest scale, unless the method refuses
-    that; what is left of them, and sizes of one number, get small.
+    Of sizes that are listed the coarsest scale goes, unless the method refuses that; of the others
+    features become 8, and numbers of blocks 1. Sizes of one number get small.
     """
     from hush.errors import HushError
     from hush.methods import get
@@ -147,7 +147,7 @@ def tiny() -> Callable[[str], dict[str, Any]]:
         listed = {k: v for k, v in defaults.items() if isinstance(v, tuple)}
         single = {k: min(defaults[k], n) for k, n in small.items() if defaults.get(k)}
         for length in (-1, None):
-            sizes = {k: tuple(min(n, 8) for n in v[:length]) for k, v in listed.items()}
+            sizes = {k: tuple(8 if n >= 8 else 1 for n in v[:length]) for k, v in listed.items()}
             try:
                 method(**sizes | single)
             except HushError:

@@ -277,7 +277,10 @@ def test_noise2noise_says_what_it_needs(data: Any, sentence: str) -> None:
 
 # -- PUCA and LG-BPN --------------------------------------------------------------------------
 
-BLIND = [("puca", {}, 1), *(("lgbpn", {"blind": blind}, blind) for blind in (1, 5, 9))]
+BLIND: list[tuple[str, dict[str, Any], int]] = [
+    ("puca", {}, 1),
+    *(("lgbpn", {"blind": blind, "blocks": (2, 1)}, blind) for blind in (1, 5, 9)),
+]
 every_blind = pytest.mark.parametrize(
     ("name", "settings", "blind"), BLIND, ids=["puca", "lgbpn 1", "lgbpn 5", "lgbpn 9"]
 )
