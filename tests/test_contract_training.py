@@ -31,7 +31,12 @@ Tiny = Callable[[str], dict[str, Any]]
 Examples = Callable[..., list[np.ndarray]]
 
 TRAINED = [name for name in METHODS if get(name).trained]
+#: a training of theirs takes seconds: five stages, of networks that have no sizes to set
+SLOW = ("diffdenoise",)
 every_method = pytest.mark.parametrize("name", TRAINED)
+every_method_slowly = pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in TRAINED]
+)
 
 
 def every_method_with(argument: str, usual: Any, **others: Any) -> pytest.MarkDecorator:
@@ -92,7 +97,7 @@ def test_a_gray_model_takes_channels_one_by_one(name: str, random_learned: Make)
 # -- training ---------------------------------------------------------------------------------
 
 
-@every_method
+@every_method_slowly
 def test_a_short_training_denoises_and_is_kept(
     name: str, tiny: Tiny, examples: Examples, toys: Sequence[np.ndarray], tmp_path: Path
 ) -> None:
@@ -126,7 +131,8 @@ def test_a_training_stopped_goes_on_as_if_it_had_not(
 
     def fitted(**options: Any) -> dict[str, torch.Tensor]:
         model: Any = get(name)(**tiny(name))
-        model.fit(examples(name, toys[:4]), schedule=schedule, device="cpu", **options)
+        data = examples(name, [x[:32, :32] for x in toys[:4]])
+        model.fit(data, schedule=schedule, device="cpu", **options)
         return dict(model.weights())
 
     straight = fitted()
@@ -207,14 +213,14 @@ def test_what_cannot_be_trained_gets_a_sentence(name: str, tiny: Tiny, examples:
             call()
 
 
-@every_method
+@every_method_slowly
 def test_the_command_line_trains_and_denoises(
     name: str, tiny: Tiny, examples: Examples, toys: Sequence[np.ndarray], tmp_path: Path
 ) -> None:
     """Of a folder; where a method takes repeats or pairs its files are stacks, a scene each."""
     folder, model = tmp_path / "mine", tmp_path / "m.safetensors"
     folder.mkdir()
-    for i, x in enumerate(examples(name, toys[:4])):
+    for i, x in enumerate(examples(name, [x[:32, :32] for x in toys[:4]])):
         tifffile.imwrite(folder / f"{i}.tif", x, photometric="minisblack")
 
     def run(*arguments: Any) -> Any:
