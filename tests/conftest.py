@@ -9,8 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# Before torch and matplotlib are first imported: two threads, as the defaults are made for,
-# and no display.
+# Before torch and matplotlib are first imported: two threads, as the defaults are made for, or one
+# where pytest-xdist has a worker on every core, for the programs that tests start too; and no
+# display.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"  # the workers' parent has said 2
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
