@@ -2,6 +2,7 @@
 # first use and brought up to date only when pyproject.toml or constraints.txt changes.
 #
 #   make test ARGS="-k tiling"      pass arguments on (test, bench)
+#   make test ARGS='-m "not slow"'  what takes seconds apiece left out; ARGS="-n 0": one process
 #   make demo PYTHON=python3.12     choose the interpreter
 #   PIP_EXTRA_INDEX_URL=…           any of pip's own settings, such as an index with CPU-only torch
 
@@ -30,8 +31,8 @@ demo: $(VENV)/.run  ## denoise a real noisy image; prints where result and repor
 	@echo "denoised  $(CURDIR)/$(DEMO_OUT)/hubble.denoised.png"
 	@echo "report    $(CURDIR)/$(DEMO_OUT)/report.html"
 
-test: $(VENV)/.dev  ## the whole test suite
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.dev  ## the whole test suite, on all cores
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(VENV)/.dev  ## style, types and the direction of imports
 	$(BIN)/ruff check

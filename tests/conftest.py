@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# Before torch and matplotlib are first imported: two threads, as the defaults are made for,
-# and no display.
+# Before torch and matplotlib are first imported: two threads, as the defaults are made for, or one
+# where pytest-xdist has a worker on every core, for the programs that tests start too; and no
+# display.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"  # the workers' parent has said 2
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -19,7 +24,6 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from torch import nn
 
-    from hush.learned import Learned
     from hush.methods.diffdenoise import DiffDenoise
     from hush.methods.mid.image import MID
 
@@ -86,6 +90,19 @@ def noisy(clean: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
+def toys() -> list[np.ndarray]:
+    """Five clean pictures: a wave and a disc each, float32 (64, 64)."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:64, :64] / 64
+    pictures = []
+    for a, b, c, d in rng.random((5, 4)):
+        wave = 0.5 + 0.15 * np.sin(2 * np.pi * ((1 + 2 * a) * x + (1 + 2 * b) * y))
+        disc = (x - c) ** 2 + (y - d) ** 2 < 0.06
+        pictures.append((wave + 0.25 * disc).astype(np.float32))
+    return pictures
+
+
+@pytest.fixture(scope="session")
 def randomise() -> Callable[..., nn.Module]:
     """Gives every weight of a network a random value; layers that start at zero hide others."""
     import torch
@@ -116,23 +133,88 @@ def random_mid(randomise: Callable[..., nn.Module]) -> Callable[..., MID]:
 
 @pytest.fixture(scope="session")
 def tiny() -> Callable[[str], dict[str, Any]]:
-    """The settings of a method's smallest network worth testing."""
-    scales = {"width": 4, "encoder": (1,), "middle": 1, "decoder": (1,)}
-    others = {"puca": scales, "nafnet": {**scales, "width": 8}}
-    others["lgbpn"] = {"width": 4, "blocks": (2, 1), "heads": 2}
-    return lambda name: others.get(name, {"widths": (8, 8)})
+    """The settings of a method's smallest network worth testing, whatever its fields are.
+
+    Of sizes that are listed the coarsest scale goes, unless the method refuses that; of the others
+    features become 8, and numbers of blocks 1. Sizes of one number get small.
+    """
+    from hush.errors import HushError
+    from hush.methods import get
+
+    small = {"width": 8, "middle": 1, "heads": 2, "cell": 4, "steps": 2}
+
+    @cache
+    def settings(name: str) -> dict[str, Any]:
+        method = get(name)
+        defaults = {f.name: f.default for f in dataclasses.fields(method) if f.init}
+        listed = {k: v for k, v in defaults.items() if isinstance(v, tuple)}
+        single = {k: min(defaults[k], n) for k, n in small.items() if defaults.get(k)}
+        for length in (-1, None):
+            sizes = {k: tuple(8 if n >= 8 else 1 for n in v[:length]) for k, v in listed.items()}
+            try:
+                method(**sizes | single)
+            except HushError:
+                continue
+            return sizes | single
+        return {}
+
+    return lambda name: dict(settings(name))
+
+
+@pytest.fixture(scope="session")
+def examples() -> Callable[..., list[np.ndarray]]:
+    """What a method learns from: of each clean picture a noisy one, two takes, or a pair.
+
+    The pictures are ``(H, W)`` or ``(H, W, C)``; `noise` is the noise's deviation.
+    """
+    from hush.methods import get
+
+    def make(name: str, clean: Sequence[np.ndarray], noise: float = 25 / 255) -> list[np.ndarray]:
+        method, data = get(name), []
+        for seed, x in enumerate(clean, start=1):
+            z = np.random.default_rng(seed).normal(0, noise, (2, *x.shape))
+            takes = (x + z).astype(np.float32)
+            if method.pairs:
+                takes[1] = x
+            data.append(takes if method.repeats else takes[0])
+        return data
+
+    return make
 
 
 @pytest.fixture(scope="session")
 def random_learned(
-    randomise: Callable[..., nn.Module], tiny: Callable[[str], dict[str, Any]]
-) -> Callable[..., Learned]:
-    """A method that learns a network and nothing else, with a tiny one of random weights."""
-    from hush.methods import get
+    randomise: Callable[..., nn.Module],
+    tiny: Callable[[str], dict[str, Any]],
+    examples: Callable[..., list[np.ndarray]],
+) -> Callable[..., Any]:
+    """Any method that learns, its networks tiny and of random weights, which is the harder case.
 
-    def make(name: str, channels: int = 1, seed: int = 0, **settings: Any) -> Learned:
-        model: Any = get(name)(channels=channels, **tiny(name) | settings)  # type: ignore[call-arg]
-        model.network_ = randomise(model.build(channels), seed)
+    They are made by a training of one step: nothing has to be known of how a method builds them.
+    """
+    from torch import nn
+
+    from hush.methods import get
+    from hush.schedule import Schedule
+
+    schedule = Schedule(max_steps=1, batch=1, patch=16, validate_every=9999)
+
+    @cache
+    def learned(name: str, channels: int, told: tuple[Any, ...]) -> Mapping[str, Any]:
+        model: Any = get(name)(channels=channels, **dict(told))
+        ramp = np.linspace(0, 1, 16 * 16 * channels, dtype=np.float32)
+        picture = ramp.reshape((16, 16, channels) if channels > 1 else (16, 16))
+        data = examples(name, [picture] * 4)
+        model.fit(data, schedule=schedule, device="cpu")
+        return dict(model.weights())
+
+    def make(name: str, channels: int = 1, seed: int = 0, **settings: Any) -> Any:
+        settings = tiny(name) | settings
+        model: Any = get(name)(channels=channels, **settings)  # type: ignore[call-arg]
+        model.load_weights(learned(name, channels, tuple(settings.items())))
+        for part in vars(model).values():
+            if isinstance(part, nn.Module):
+                randomise(part, seed)
         return model
 
     return make

@@ -12,7 +12,6 @@ import pytest
 import hush
 from hush.denoiser import Denoiser
 from hush.errors import HushError
-from hush.learned import Learned
 from hush.methods import METHODS, get
 
 # On one thread: arrays this small gain nothing from two.
@@ -23,24 +22,12 @@ SHAPES = [(8, 8), (13, 9), (1, 20), (20, 1), (1, 1), (2, 9, 12), (9, 12, 3)]
 
 
 @pytest.fixture(params=METHODS, scope="module")
-def method(
-    request: pytest.FixtureRequest,
-    random_mid: Callable[..., Denoiser],
-    random_learned: Callable[..., Denoiser],
-    random_diffdenoise: Callable[..., Denoiser],
-) -> Denoiser:
+def method(request: pytest.FixtureRequest, random_learned: Callable[..., Denoiser]) -> Denoiser:
     """Every method, ready to use: networks with random weights, which is the harder case."""
     if request.param == "bm3d":
         pytest.importorskip("bm3d")
     cls = get(request.param)
-    if not cls.trained:
-        return cls()
-    if issubclass(cls, Learned):
-        return random_learned(request.param)
-    if request.param == "diffdenoise":
-        return random_diffdenoise()
-    assert request.param == "mid", "a new trained method needs its random weights made here"
-    return random_mid()
+    return random_learned(request.param) if cls.trained else cls()
 
 
 def image(dtype: str, shape: tuple[int, ...] = (12, 16)) -> np.ndarray:

@@ -247,6 +247,7 @@ def weights(model: DiffDenoise) -> Mapping[str, Tensor]:
     return model.networks_.state_dict()
 
 
+@pytest.mark.slow
 def test_interrupted_in_any_stage_it_ends_the_same(tmp_path: Path, monkeypatch: Any) -> None:
     images = [image(24, seed=i) for i in range(4)]
 
@@ -274,6 +275,7 @@ def test_interrupted_in_any_stage_it_ends_the_same(tmp_path: Path, monkeypatch: 
         assert all(torch.equal(resumed[name], whole[name]) for name in whole)
 
 
+@pytest.mark.slow
 def test_rounds_and_the_oracle(tmp_path: Path) -> None:
     model = DiffDenoise(steps=1, rounds=2, oracle=True, keep=True)
     x = image(24)
@@ -289,6 +291,7 @@ def test_rounds_and_the_oracle(tmp_path: Path) -> None:
     assert len({y.tobytes() for y in results.values()}) == len(results)
 
 
+@pytest.mark.slow
 def test_a_folder_of_other_settings_is_refused(tmp_path: Path) -> None:
     images = [image(24, seed=i) for i in range(4)]
     DiffDenoise(steps=1).fit(images, schedule=short(), folder=tmp_path, device="cpu")
@@ -480,6 +483,7 @@ def test_noise_of_a_given_colour() -> None:
     assert torch.allclose(module._coloured(white, alone), white, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_killed_at_any_point_it_resumes_to_the_same_model(tmp_path: Path) -> None:
     """`hush train`, killed as soon as some file of a stage is there, and once more."""
     folder, places = tmp_path / "noisy", [p for p in sys.path if p]

@@ -1,4 +1,4 @@
-"""Methods that learn one network: what each promises, and that they learn."""
+"""Methods that learn one network: what is special to each; all share test_contract_training.py."""
 
 from __future__ import annotations
 
@@ -17,24 +17,19 @@ import hush
 from hush import learned
 from hush.cli import main
 from hush.errors import HushError
-from hush.kinds.cut import moments
-from hush.learned import Learned
-from hush.methods import get
+from hush.kinds.image.cut import moments
+from hush.learned import Learned, Plain
+from hush.methods import METHODS, get
 from hush.methods.neighbor2neighbor import Neighbor2Neighbor, drawn_pairs, sub_images
 from hush.methods.noise2noise import Noise2Noise
 from hush.methods.noise2self import interpolated, phase
 from hush.methods.noise2void import Noise2Void, a_neighbour, stratified
-from hush.metrics import psnr
 from hush.nets.plain import PlainUNet
 from hush.schedule import Schedule
 
 RandomLearned = Callable[..., Learned]
 Tiny = Callable[[str], dict[str, Any]]
-PEERS = [
-    *("noise2noise", "noise2void", "noise2self", "neighbor2neighbor"),
-    *("puca", "lgbpn", "nafnet"),
-]
-IN_STACKS = ("noise2noise", "nafnet")
+U_NETS = [name for name in METHODS if issubclass(get(name), Plain)]
 
 
 # The trainings too: arrays this small gain nothing from two.
@@ -47,6 +42,11 @@ def drawn(seed: int = 0) -> torch.Generator:
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=drawn(seed))
+
+
+def short(steps: int, **options: Any) -> Schedule:
+    settings = {"batch": 4, "patch": 32, "learning_rate": 3e-3, "ema": 0.97, "validate_every": 9999}
+    return Schedule(max_steps=steps, **{**settings, **options})
 
 
 # -- Noise2Void -------------------------------------------------------------------------------
@@ -277,7 +277,10 @@ def test_noise2noise_says_what_it_needs(data: Any, sentence: str) -> None:
 
 # -- PUCA and LG-BPN --------------------------------------------------------------------------
 
-BLIND = [("puca", {}, 1), *(("lgbpn", {"blind": blind}, blind) for blind in (1, 5, 9))]
+BLIND: list[tuple[str, dict[str, Any], int]] = [
+    ("puca", {}, 1),
+    *(("lgbpn", {"blind": blind, "blocks": (2, 1)}, blind) for blind in (1, 5, 9)),
+]
 every_blind = pytest.mark.parametrize(
     ("name", "settings", "blind"), BLIND, ids=["puca", "lgbpn 1", "lgbpn 5", "lgbpn 9"]
 )
@@ -396,40 +399,13 @@ def test_the_command_line_pairs_files_by_name(
     assert "1.tif is 1 × 1 × 32 × 64 in one folder and 1 × 1 × 64 × 64" in refused.stderr
 
 
-# -- what they share --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", PEERS)
-def test_tiles_do_not_show(name: str, random_learned: RandomLearned) -> None:
-    model = random_learned(name)
-    x = normal(1, 53, 70).numpy()
-    whole = model.restore(x).data
-    tiled = model.replace(tile=16).restore(x).data
-    np.testing.assert_allclose(tiled, whole, atol=1e-5 * float(np.abs(whole).max()))
-
-
-@pytest.mark.parametrize("name", PEERS)
-def test_gain_and_offset_carry_over(name: str, random_learned: RandomLearned) -> None:
-    model = random_learned(name)
-    x = normal(1, 20, 24).numpy()
-    y, z = (model.restore(a * x + b).data for a, b in ((1, 0), (8, 3)))
-    np.testing.assert_allclose(z, 8 * y + 3, atol=1e-3 * float(np.abs(y).max()))
-
-
-@pytest.mark.parametrize("name", PEERS)
-def test_a_gray_model_takes_channels_one_by_one(name: str, random_learned: RandomLearned) -> None:
-    model = random_learned(name)
-    x = normal(4, 12, 12).numpy()
-    y = model.restore(x).data
-    np.testing.assert_array_equal(y[2:3], model.restore(x[2:3]).data)
-    with pytest.raises(HushError, match="3-channel images and the image has 4"):
-        random_learned(name, 3).restore(x)
+# -- sizes --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("name", "settings", "sentence"),
     [
-        *((name, {"widths": ()}, "one to four widths") for name in PEERS[:4]),
+        *((name, {"widths": ()}, "one to four widths") for name in U_NETS),
         ("puca", {"encoder": (1,)}, "as many encoder scales as decoder ones"),
         ("nafnet", {"decoder": ()}, "as many encoder scales as decoder ones"),
         ("lgbpn", {"blind": 4}, "odd side of a square"),
@@ -444,165 +420,9 @@ def test_sizes_that_do_not_fit_get_a_sentence(
         get(name)(**settings)
 
 
-@pytest.mark.parametrize("name", PEERS[:4])
+@pytest.mark.parametrize("name", U_NETS)
 def test_a_u_net_needs_patches_that_it_can_halve(name: str, tiny: Tiny) -> None:
     model: Any = get(name)(**tiny(name))
     data = np.random.default_rng(0).random((2, 2, 40, 40))
     with pytest.raises(HushError, match="multiple of 4 pixels"):
-        model.fit(list(data if name in IN_STACKS else data[0]), schedule=short(1, patch=30))
-
-
-def short(steps: int, **options: Any) -> Schedule:
-    settings = {"batch": 4, "patch": 32, "learning_rate": 3e-3, "ema": 0.97, "validate_every": 9999}
-    return Schedule(max_steps=steps, **{**settings, **options})
-
-
-@pytest.fixture(scope="module")
-def toys() -> list[np.ndarray]:
-    """Five clean pictures: a wave and a disc each, float32 (64, 64)."""
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[:64, :64] / 64
-    pictures = []
-    for a, b, c, d in rng.random((5, 4)):
-        wave = 0.5 + 0.15 * np.sin(2 * np.pi * ((1 + 2 * a) * x + (1 + 2 * b) * y))
-        disc = (x - c) ** 2 + (y - d) ** 2 < 0.06
-        pictures.append((wave + 0.25 * disc).astype(np.float32))
-    return pictures
-
-
-def with_noise(x: np.ndarray, seed: int, takes: int = 1) -> np.ndarray:
-    noise = np.random.default_rng(seed).normal(0, 25 / 255, (takes, *x.shape))
-    return (x + noise).astype(np.float32)
-
-
-def training_data(name: str, toys: list[np.ndarray]) -> list[np.ndarray]:
-    """Noisy pictures, or two takes of each, or each with the clean one."""
-    stacks = [with_noise(x, seed, takes=2) for seed, x in enumerate(toys[:4], start=1)]
-    if name == "nafnet":
-        return [np.stack([stack[0], x]) for stack, x in zip(stacks, toys, strict=False)]
-    return stacks if name == "noise2noise" else [stack[0] for stack in stacks]
-
-
-def fitted(
-    name: str, settings: dict[str, Any], toys: list[np.ndarray], schedule: Schedule, **options: Any
-) -> Learned:
-    model = get(name)(**settings, **{"cell": 4} if name == "noise2void" else {})
-    assert isinstance(model, Learned)
-    return model.fit(training_data(name, toys), schedule=schedule, device="cpu", **options)
-
-
-@pytest.mark.parametrize("name", PEERS)
-def test_a_short_training_denoises_and_is_kept(
-    name: str, tiny: Tiny, toys: list[np.ndarray], tmp_path: Path
-) -> None:
-    """On a picture it has not seen: at least 5 dB over the noisy one."""
-    model = fitted(name, tiny(name), toys, short(120))
-    noisy = with_noise(toys[4], 9)[0]
-    before, after = (psnr(x[None], toys[4][None]) for x in (noisy, model.denoise(noisy)))
-    assert after > before + 5
-    model.save(tmp_path / "model.safetensors")
-    loaded = hush.load(tmp_path / "model.safetensors")
-    assert type(loaded) is type(model)
-    np.testing.assert_array_equal(loaded.denoise(noisy), model.denoise(noisy))
-
-
-def same_weights(a: Learned, b: Learned) -> bool:
-    return all(torch.equal(x, b.weights()[k]) for k, x in a.weights().items())
-
-
-@pytest.mark.parametrize("name", PEERS)
-def test_a_training_stopped_goes_on_as_if_it_had_not(
-    name: str,
-    tiny: Tiny,
-    toys: list[np.ndarray],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """To the last bit, where the loss grows over the training too."""
-    schedule = short(7, batch=2, patch=16)
-    straight = fitted(name, tiny(name), toys, schedule)
-    method, calls = get(name), 0
-    assert issubclass(method, Learned)
-    original = method.loss
-
-    def stopped(self: Any, *arguments: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == 4:
-            import signal
-
-            signal.raise_signal(signal.SIGINT)  # at the end of this step
-        return original(self, *arguments)
-
-    monkeypatch.setattr(method, "loss", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        fitted(name, tiny(name), toys, schedule, folder=tmp_path)
-    assert calls == 4
-    monkeypatch.undo()
-    resumed = fitted(name, tiny(name), toys, schedule, folder=tmp_path, resume=True)
-    assert same_weights(resumed, straight)
-
-
-@pytest.mark.parametrize("name", PEERS)
-def test_training_takes_images_of_any_size(name: str, tiny: Tiny, tmp_path: Path) -> None:
-    """Odd sides and small ones, colours, missing pixels; previews and validation too."""
-    rng = np.random.default_rng(0)
-    for shape in [(8, 8), (9, 31, 3), (33, 41)]:
-        stack = rng.random((2, *shape), np.float32)
-        stack[0, 3, 4] = np.nan
-        data = [stack] if name in IN_STACKS else list(stack)
-        model = get(name)(**tiny(name)).fit(  # type: ignore[call-arg]
-            data, schedule=short(2, batch=2, validate_every=1), folder=tmp_path, device="cpu"
-        )
-        assert all(torch.isfinite(w).all() for w in model.weights().values())
-        assert (tmp_path / "preview.png").exists()
-        assert np.isfinite(model.figures_["val_loss"])  # type: ignore[attr-defined]
-        assert model.denoise(stack[1]).shape == shape
-
-
-@pytest.mark.parametrize("name", PEERS)
-def test_what_cannot_be_trained_gets_a_sentence(name: str, tiny: Tiny) -> None:
-    def fit(*images: np.ndarray, **options: Any) -> None:
-        data = [np.stack([x, x]) for x in images] if name in IN_STACKS else images
-        get(name)(**tiny(name)).fit(data, **{"schedule": short(1), **options})  # type: ignore[call-arg]
-
-    x = np.random.default_rng(0).random((16, 16))
-    with pytest.raises(HushError, match="constant"):
-        fit(np.ones((16, 16)))
-    with pytest.raises(HushError, match="share one number of channels"):
-        fit(x, np.stack([x] * 3, -1))
-    with pytest.raises(HushError, match="without corpus"):
-        fit(x, corpus=True)
-    model = get(name)()
-    for call in (lambda: model.denoise(x), model.weights):
-        with pytest.raises(HushError, match="not been trained"):
-            call()
-
-
-@pytest.mark.parametrize("name", PEERS)
-def test_the_command_line_trains_and_denoises(
-    name: str, tiny: Tiny, toys: list[np.ndarray], tmp_path: Path
-) -> None:
-    """Of a folder; for Noise2Noise and NAFNet its files are stacks, a scene each."""
-    import tifffile
-
-    folder, model = tmp_path / "mine", tmp_path / "m.safetensors"
-    folder.mkdir()
-    for i, x in enumerate(training_data(name, toys)[:2]):
-        tifffile.imwrite(folder / f"{i}.tif", x, photometric="minisblack")
-
-    def run(*arguments: Any) -> Any:
-        return CliRunner().invoke(main, [str(a) for a in arguments])
-
-    options = ["--method", name, "--max-steps", 2, "--set", "patch=16"]
-    for key, value in tiny(name).items():
-        options += ["--set", f"{key}={str(value).strip('(),')}"]
-    refused = run("train", folder, "-o", model, *options, "--noise", "gaussian:0.1")
-    assert refused.exit_code == 1
-    assert "its images alone, without noise" in refused.stderr
-    assert "no setting 'steps'" in run("train", folder, "-o", model, *options, "--steps", 2).stderr
-    trained = run("train", folder, "-o", model, *options)
-    assert trained.exit_code == 0, trained.stderr
-    assert isinstance(hush.load(model), get(name))
-    used = run("denoise", folder / "0.tif", "--model", model, "-o", tmp_path / "out.tif")
-    assert used.exit_code == 0, used.stderr
+        model.fit(list(data if model.repeats else data[0]), schedule=short(1, patch=30))

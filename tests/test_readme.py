@@ -49,6 +49,7 @@ def folder(noisy: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_commands_run(folder: Path) -> None:
     assert len(commands()) >= 7
     for line in commands():

@@ -144,6 +144,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
     assert not list(tmp_path.glob("*.partial"))
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_weights(
     tmp_path: Path, uninterrupted: Mapping[str, Tensor]
 ) -> None:

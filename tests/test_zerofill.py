@@ -103,7 +103,7 @@ def test_what_most_training_images_are_is_done_to_all(scans: int, most: bool) ->
         0.5 + 0.1 * rng.standard_normal((96, 96)).astype(np.float32) for _ in range(4 - scans)
     ]
     assert acquired(mri) != (96, 96)
-    model = DiffDenoise().fit(
+    model = DiffDenoise(steps=1).fit(
         [mri[0]] * scans + others, schedule=Schedule(max_steps=8, batch=2, patch=16), device="cpu"
     )
     assert model.zero_filled is most

@@ -1,0 +1,247 @@
+"""One contract for every method that learns: what its networks and its training promise.
+
+The methods are those of the table `METHODS`: a new one is met by every test here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from click.testing import CliRunner
+
+import hush
+import hush.training
+from hush.cli import main
+from hush.errors import HushError
+from hush.methods import METHODS, get
+from hush.metrics import psnr
+from hush.schedule import Schedule
+
+Make = Callable[..., Any]
+Tiny = Callable[[str], dict[str, Any]]
+Examples = Callable[..., list[np.ndarray]]
+
+TRAINED = [name for name in METHODS if get(name).trained]
+#: a training of theirs takes seconds: five stages, of networks that have no sizes to set
+SLOW = ("diffdenoise",)
+every_method = pytest.mark.parametrize("name", TRAINED)
+every_method_slowly = pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in TRAINED]
+)
+
+
+def every_method_with(argument: str, usual: Any, **others: Any) -> pytest.MarkDecorator:
+    """Every method with what is to be expected of it: of those named, something else."""
+    assert others.keys() <= set(TRAINED)
+    cases = [(name, others.get(name, usual)) for name in TRAINED]
+    return pytest.mark.parametrize(("name", argument), cases, ids=TRAINED)
+
+
+def takes(name: str, option: str) -> bool:
+    """Whether a training of this method can be told that."""
+    return option in inspect.signature(get(name).fit).parameters
+
+
+# The trainings too: arrays this small gain nothing from two.
+pytestmark = pytest.mark.usefixtures("one_thread_throughout")
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def short(steps: int, **options: Any) -> Schedule:
+    settings = {"batch": 4, "patch": 32, "learning_rate": 3e-3, "ema": 0.97, "validate_every": 9999}
+    return Schedule(max_steps=steps, **{**settings, **options})
+
+
+# -- random weights ---------------------------------------------------------------------------
+
+
+@every_method
+def test_tiles_do_not_show(name: str, random_learned: Make) -> None:
+    model = random_learned(name)
+    x = normal(1, 53, 70)
+    whole = model.restore(x).data
+    tiled = model.replace(tile=16).restore(x).data
+    np.testing.assert_allclose(tiled, whole, atol=1e-5 * float(np.abs(whole).max()))
+
+
+@every_method
+def test_gain_and_offset_carry_over(name: str, random_learned: Make) -> None:
+    model = random_learned(name)
+    x = normal(1, 20, 24)
+    y, z = (model.restore(a * x + b).data for a, b in ((1, 0), (8, 3)))
+    np.testing.assert_allclose(z, 8 * y + 3, atol=1e-3 * float(np.abs(y).max()))
+
+
+@every_method
+def test_a_gray_model_takes_channels_one_by_one(name: str, random_learned: Make) -> None:
+    model = random_learned(name)
+    x = normal(4, 12, 12)
+    y = model.restore(x).data
+    np.testing.assert_array_equal(y[2:3], model.restore(x[2:3]).data)
+    with pytest.raises(HushError, match="3-channel images and the image has 4"):
+        random_learned(name, 3).restore(x)
+
+
+# -- training ---------------------------------------------------------------------------------
+
+
+@every_method_slowly
+def test_a_short_training_denoises_and_is_kept(
+    name: str, tiny: Tiny, examples: Examples, toys: Sequence[np.ndarray], tmp_path: Path
+) -> None:
+    """On a picture it has not seen: at least 5 dB over the noisy one. A file of half precision
+    has rounded the weights."""
+    model: Any = get(name)(**tiny(name))
+    model.fit(examples(name, toys[:4]), schedule=short(120), device="cpu")
+    noisy = (toys[4] + 25 / 255 * normal(64, 64, seed=9)).astype(np.float32)
+    before, after = (psnr(x[None], toys[4][None]) for x in (noisy, model.denoise(noisy)))
+    assert after > before + 5
+    model.save(tmp_path / "model.safetensors")
+    loaded = hush.load(tmp_path / "model.safetensors")
+    assert type(loaded) is type(model)
+    assert loaded.config() == model.config()
+    half = any(w.dtype == torch.float16 for w in model.weights().values())
+    kept, given = loaded.denoise(noisy), model.denoise(noisy)
+    np.testing.assert_allclose(kept, given, rtol=0, atol=0.01 if half else 0)
+
+
+@every_method
+def test_a_training_stopped_goes_on_as_if_it_had_not(
+    name: str,
+    tiny: Tiny,
+    examples: Examples,
+    toys: Sequence[np.ndarray],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To the last bit, where the loss grows over the training too."""
+    schedule = short(7, batch=2, patch=16)
+
+    def fitted(**options: Any) -> dict[str, torch.Tensor]:
+        model: Any = get(name)(**tiny(name))
+        data = examples(name, [x[:32, :32] for x in toys[:4]])
+        model.fit(data, schedule=schedule, device="cpu", **options)
+        return dict(model.weights())
+
+    straight = fitted()
+    original, calls = hush.training.train, 0
+
+    def train(networks: Any, patches: Any, loss: Any, *arguments: Any, **options: Any) -> Any:
+        def stopped(*given: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == 4:
+                signal.raise_signal(signal.SIGINT)  # at the end of this step
+            return loss(*given)
+
+        return original(networks, patches, stopped, *arguments, **options)
+
+    monkeypatch.setattr(hush.training, "train", train)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(folder=tmp_path)
+    assert calls == 4
+    monkeypatch.undo()
+    resumed = fitted(folder=tmp_path, resume=True)
+    assert resumed.keys() == straight.keys()
+    assert all(torch.equal(resumed[k], v) for k, v in straight.items())
+
+
+@every_method_with(
+    "preview",
+    True,
+    diffdenoise=False,  # most of its stages have no denoised image to show
+)
+def test_training_takes_images_of_any_size(
+    name: str, preview: bool, tiny: Tiny, examples: Examples, tmp_path: Path
+) -> None:
+    """Odd sides and small ones, colours, missing pixels; previews and validation too."""
+    for shape in [(8, 8), (9, 31, 3), (33, 41)]:
+        pictures = np.random.default_rng(0).random((4, *shape), np.float32)
+        data = examples(name, pictures)
+        data[0].reshape(-1, *shape)[0, 3, 4] = np.nan
+        model: Any = get(name)(**tiny(name))
+        schedule = short(2, batch=2, validate_every=1)
+        model.fit(data, schedule=schedule, folder=tmp_path, device="cpu")
+        assert all(torch.isfinite(w).all() for w in model.weights().values())
+        assert (tmp_path / "preview.png").exists() == preview
+        assert np.isfinite(model.figures_["val_loss"])
+        assert model.denoise(pictures[1]).shape == shape
+
+
+@every_method_with(
+    "sentence",
+    "constant",
+    mid="show no noise to learn from",  # told of noise it learns from a constant, too
+    diffdenoise=None,  # it is taken, and nothing is said
+)
+def test_of_constant_images_there_is_nothing_to_learn(
+    name: str, sentence: str | None, tiny: Tiny, examples: Examples
+) -> None:
+    model: Any = get(name)(**tiny(name))
+    data = examples(name, np.ones((4, 16, 16)), noise=0)
+    with pytest.raises(HushError, match=sentence) if sentence else nullcontext():
+        model.fit(data, schedule=short(1), device="cpu")
+
+
+@every_method
+def test_what_cannot_be_trained_gets_a_sentence(name: str, tiny: Tiny, examples: Examples) -> None:
+    def fit(*images: np.ndarray, **options: Any) -> None:
+        model: Any = get(name)(**tiny(name))
+        model.fit(examples(name, images), schedule=short(1), device="cpu", **options)
+
+    x = np.random.default_rng(0).random((4, 16, 16))
+    with pytest.raises(HushError, match="share one number of channels"):
+        fit(*x, np.stack([x[0]] * 3, -1))
+    refused = pytest.raises(HushError, match="without corpus")
+    with nullcontext() if takes(name, "corpus") else refused:
+        fit(*x, corpus=True)
+    model = get(name)()
+    for call in (lambda: model.denoise(x), model.weights):
+        with pytest.raises(HushError, match="not been trained"):
+            call()
+
+
+@every_method_slowly
+def test_the_command_line_trains_and_denoises(
+    name: str, tiny: Tiny, examples: Examples, toys: Sequence[np.ndarray], tmp_path: Path
+) -> None:
+    """Of a folder; where a method takes repeats or pairs its files are stacks, a scene each."""
+    folder, model = tmp_path / "mine", tmp_path / "m.safetensors"
+    folder.mkdir()
+    for i, x in enumerate(examples(name, [x[:32, :32] for x in toys[:4]])):
+        tifffile.imwrite(folder / f"{i}.tif", x, photometric="minisblack")
+
+    def run(*arguments: Any) -> Any:
+        return CliRunner().invoke(main, [str(a) for a in arguments])
+
+    def train(*more: Any) -> Any:
+        options = ["--method", name, "--max-steps", 2, "--set", "patch=16"]
+        for key, value in tiny(name).items():
+            options += ["--set", f"{key}={str(value).strip('(),')}"]
+        return run("train", folder, "-o", model, "--overwrite", *options, *more)
+
+    for option, value, taken, sentence in (
+        ("--noise", "gaussian:0.1", takes(name, "noise"), "images alone, without noise"),
+        ("--steps", 2, "steps" in get(name)().config(), "no setting 'steps'"),
+        ("--set", "nothing=2", False, "no setting 'nothing'"),
+    ):
+        done = train(option, value)
+        assert (done.exit_code == 0) == taken, done.stderr
+        assert taken or (done.exit_code, sentence in done.stderr) == (1, True)
+    trained = train()
+    assert trained.exit_code == 0, trained.stderr
+    assert isinstance(hush.load(model), get(name))
+    used = run("denoise", folder / "0.tif", "--model", model, "-o", tmp_path / "out.tif")
+    assert used.exit_code == 0, used.stderr
