@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-import hush.methods.mid as mid
+import hush.methods.mid.loss as mid
+from hush.methods.mid.image import MID
 from hush.metrics import psnr
 from hush.noise.processes import Gaussian
 from hush.schedule import Schedule
@@ -39,7 +40,7 @@ def main() -> None:
     for text in args.ranges:
         least, most = map(float, text.split("-"))
         mid._LEAST = least / most
-        model = mid.MID(added=most)
+        model = MID(added=most)
         schedule = Schedule(max_steps=args.max_steps, validate_every=10**6)
         model.fit(training, noise=NOISE, schedule=schedule, progress=True)
         pairs = zip(noisy[::10], clean[::10], strict=True)

@@ -125,7 +125,7 @@ def random_mid(randomise: Callable[..., nn.Module]) -> Callable[..., MID]:
 
     def make(channels: int = 1, seed: int = 0, **settings: Any) -> MID:
         model = MID(channels=channels, widths=(8, 8), blocks=(1, 1), **settings)
-        model.networks_ = randomise(model._build(), seed)  # type: ignore[assignment]
+        model.networks_ = randomise(model.build(channels), seed)  # type: ignore[assignment]
         return model
 
     return make
@@ -174,9 +174,9 @@ def examples() -> Callable[..., list[np.ndarray]]:
         for seed, x in enumerate(clean, start=1):
             z = np.random.default_rng(seed).normal(0, noise, (2, *x.shape))
             takes = (x + z).astype(np.float32)
-            if method.pairs:
+            if method.learns_from == "pairs":
                 takes[1] = x
-            data.append(takes if method.repeats else takes[0])
+            data.append(takes if method.learns_from != "noisy" else takes[0])
         return data
 
     return make

@@ -27,7 +27,7 @@ def method(request: pytest.FixtureRequest, random_learned: Callable[..., Denoise
     if request.param == "bm3d":
         pytest.importorskip("bm3d")
     cls = get(request.param)
-    return random_learned(request.param) if cls.trained else cls()
+    return random_learned(request.param) if cls.learns_from != "nothing" else cls()
 
 
 def image(dtype: str, shape: tuple[int, ...] = (12, 16)) -> np.ndarray:
@@ -146,7 +146,8 @@ def test_saving_and_loading(method: Denoiser, tmp_path: Path) -> None:
 
 
 def test_a_method_says_what_it_is(method: Denoiser) -> None:
-    assert METHODS[method.name][1] == type(method).__name__
+    assert get(method.name) is type(method)
+    assert method.kinds
     assert method.summary
     assert "\n" not in method.summary
 

@@ -30,7 +30,7 @@ Make = Callable[..., Any]
 Tiny = Callable[[str], dict[str, Any]]
 Examples = Callable[..., list[np.ndarray]]
 
-TRAINED = [name for name in METHODS if get(name).trained]
+TRAINED = [name for name in METHODS if get(name).learns_from != "nothing"]
 #: a training of theirs takes seconds: five stages, of networks that have no sizes to set
 SLOW = ("diffdenoise",)
 every_method = pytest.mark.parametrize("name", TRAINED)

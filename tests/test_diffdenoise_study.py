@@ -89,7 +89,7 @@ class Toy(Denoiser):
     name: ClassVar[str] = "diffdenoise"
     summary: ClassVar[str] = ""
     citation: ClassVar[str] = ""
-    trained: ClassVar[bool] = True
+    learns_from: ClassVar[Any] = "noisy"
 
     count_: int = field(default=0, init=False, repr=False)
 

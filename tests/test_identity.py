@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import hush.methods.mid as mid
+import hush.methods.mid.loss as mid
 from hush.methods.mid.image import MID
 from hush.noise.processes import Gaussian, Poisson, PoissonGaussian, Process
 

@@ -120,8 +120,8 @@ def test_sizes_are_free_and_named(exported: Exported) -> None:
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 33])
 @pytest.mark.parametrize("multiple", [1, 4, 8])
 def test_the_graph_mirrors_as_tiles_do(n: int, multiple: int) -> None:
-    (tile,) = tiles(n, n, size=64, radius=64, multiple=multiple)
-    np.testing.assert_array_equal(onnx.mirrored(n, 8, multiple).numpy(), tile.rows)
+    (tile,) = tiles((n, n), size=64, radius=64, multiple=multiple)
+    np.testing.assert_array_equal(onnx.mirrored(n, 8, multiple).numpy(), tile.reads[0])
 
 
 # -- the file ---------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def nowhere(tmp_path: Path) -> Iterator[Path]:
 def test_every_other_method_says_that_it_cannot_be_exported(
     name: str, nowhere: Path, random_learned: Callable[..., Any]
 ) -> None:
-    model = random_learned(name) if get(name).trained else get(name)()
+    model = random_learned(name) if get(name).learns_from != "nothing" else get(name)()
     with pytest.raises(hush.HushError, match=f"^{name} .* cannot be exported; .* can$"):
         hush.export(model, nowhere)
 

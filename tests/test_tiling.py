@@ -42,10 +42,10 @@ def test_tiles_cover_every_pixel_once(
     """And each reads what it says, on the grid of strides, with its margin up to the border."""
     covered = np.zeros((height, width), int)
     border = -(-8 // multiple) * multiple
-    for tile in tiles(height, width, size, radius, multiple):
+    for tile in tiles((height, width), size, radius, multiple):
         covered[tile.inner] += 1
         for n, inner, read, crop in zip(
-            (height, width), tile.inner, (tile.rows, tile.columns), tile.crop, strict=True
+            (height, width), tile.inner, tile.reads, tile.crop, strict=True
         ):
             assert read.min() >= 0
             assert read.max() < n
@@ -61,18 +61,16 @@ def test_tiles_cover_every_pixel_once(
 @pytest.mark.parametrize(("height", "width"), SHAPES)
 def test_without_a_border_tiles_end_where_the_image_does(height: int, width: int) -> None:
     """No pixel is read twice, and none of the margin is missing within the image."""
-    for tile in tiles(height, width, 16, 6, 6, border=None):
-        for n, inner, read in zip(
-            (height, width), tile.inner, (tile.rows, tile.columns), strict=True
-        ):
+    for tile in tiles((height, width), 16, 6, 6, border=None):
+        for n, inner, read in zip((height, width), tile.inner, tile.reads, strict=True):
             first, last = max(inner.start - 6, 0), min(-(-inner.stop // 6) * 6 + 6, n)
             assert np.array_equal(read, np.arange(first, last))
 
 
 def test_what_lies_beyond_the_edge_does_not_depend_on_the_tiles() -> None:
     """Near an edge every tiling reads the same reflection."""
-    whole = next(tiles(20, 1, 64, 8, 4)).rows
-    first, *_, last = (t.rows for t in tiles(20, 1, 4, 8, 4))
+    whole = next(tiles((20, 1), 64, 8, 4)).reads[0]
+    first, *_, last = (t.reads[0] for t in tiles((20, 1), 4, 8, 4))
     assert np.array_equal(first, whole[: len(first)])
     assert np.array_equal(last, whole[-len(last) :])
     assert list(whole[:10]) == [8, 7, 6, 5, 4, 3, 2, 1, 0, 1]
@@ -136,7 +134,7 @@ def test_windows_show_the_step_net_what_the_whole_image_would(
     random_mid: RandomMID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ψ looks at an image larger than its window in pieces: cell by cell the same answers."""
-    import hush.methods.mid as mid
+    import hush.methods.mid.core as mid
 
     seen: list[np.ndarray] = []
     fit = mid.fit_transfer
@@ -148,9 +146,9 @@ def test_windows_show_the_step_net_what_the_whole_image_would(
 
     monkeypatch.setattr(mid, "fit_transfer", record)
     x, model = image(70, 301), random_mid()
-    windows = mid._windows
+    windows = mid.windows
     for size in (4096, 256, 48):
-        monkeypatch.setattr(mid, "_windows", lambda h, w, size=size: windows(h, w, size))
+        monkeypatch.setattr(mid, "windows", lambda *a, size=size: windows(*a, size))
         model.estimate(x)
     cells = -(-70 // StepNet.cell) * -(-301 // StepNet.cell)
     assert seen[0].shape == (2, cells)

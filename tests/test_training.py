@@ -23,6 +23,7 @@ from torch import Tensor, nn
 import hush.training
 from hush.errors import HushError
 from hush.kinds.cut import Patches
+from hush.kinds.image.cut import Turned
 from hush.methods import get
 from hush.methods.mid.image import MID
 from hush.schedule import Schedule
@@ -102,7 +103,9 @@ def train_one(
     """The weight before each step, and at the end."""
     network, path = One(), []
 
-    def loss(x: Tensor, indices: list[int], generator: torch.Generator) -> dict[str, Tensor]:
+    def loss(
+        x: Tensor, indices: list[int], generator: torch.Generator, done: float
+    ) -> dict[str, Tensor]:
         path.append(float(network.weight))
         before_step(len(path))
         return {"loss": network.weight.clone()}
@@ -324,7 +327,7 @@ def test_patches_are_drawn_evenly() -> None:
     for h, w in shapes:
         row, column = np.mgrid[:h, :w]
         images.append((row * 100 + column)[None].astype(np.float32))
-    x, indices = Patches(images, size).draw(6000, np.random.default_rng(0))
+    x, indices = Turned(images, size).draw(6000, np.random.default_rng(0))
     assert x.shape == (6000, 1, size, size)
     area = np.array([h * w for h, w in shapes])
     drawn = np.bincount(indices)
@@ -361,7 +364,9 @@ def test_a_batch_depends_on_the_seed_and_the_step_alone() -> None:
         network = One()
         batches: list[Tensor] = []
 
-        def loss(x: Tensor, indices: list[int], generator: torch.Generator) -> dict[str, Tensor]:
+        def loss(
+            x: Tensor, indices: list[int], generator: torch.Generator, done: float
+        ) -> dict[str, Tensor]:
             batches.append(x + torch.randn(x.shape, generator=generator))
             return {"loss": network.weight.clone()}
 

@@ -150,7 +150,8 @@ class Denoiser:
         batch = self.seen(kind.batch(record))
         process = process_of(noise, batch.scale, kind)
         items = [self.denoise_item(batch, i, process, strength)[0] for i in range(len(batch))]
-        return kind.record(record, np.concatenate(items)).data
+        made = kind.record(record, np.concatenate(items)).data
+        return made.astype(x.dtype, copy=False)  # in the byte order it came in
 
     def seen(self, batch: Batch) -> Batch:
         """The batch as this method sees it: channel by channel under a model for one."""
@@ -160,8 +161,8 @@ class Denoiser:
         if self.joint == 1:
             return batch.channelwise()
         raise HushError(
-            f"this model was trained on {self.joint}-channel {self.kind.nouns[1]} and this has "
-            f"{channels}; choose a model for {channels} channels, or for one"
+            f"this model was trained on {self.joint}-channel {self.kind.nouns[1]} and this one has "
+            f"{channels} channel{'s' * (channels != 1)}; choose a model for {channels}, or for 1"
         )
 
     def denoise_item(

@@ -43,14 +43,13 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hush.denoiser import ANY, Advance, Denoiser, Learns
+from hush.denoiser import ANY, Advance, Denoiser, Learns, process_of
 from hush.errors import HushError
 from hush.kinds.cut import check_channels, hold_out, rms_level, split, splits
 from hush.kinds.values import fit_transfer
-from hush.metrics import psnr
+from hush.methods.mid.loss import BLUR, FLOOR, Ladder, joint_loss, local_mean, restored_psnr
 from hush.nets import channels_last
 from hush.nets.values import LevelNet, ValueUNet, average
 from hush.noise.processes import Gaussian, OneOf, Process, parse
@@ -61,10 +60,6 @@ from hush.schedule import Schedule
 from hush.tiling import tiled, tiles
 
 M = TypeVar("M", bound="ValueMID")
-
-_LEAST = 0.5  #: smallest noise added in noisy-only training, relative to the most
-_FLOOR = 0.5 / 255  # levels below half an 8-bit step are not told apart
-_BLUR = 9  #: values a side, whose mean is the signal that a level goes with
 
 
 @dataclass
@@ -213,7 +208,7 @@ class ValueMID(Denoiser):
             units = (
                 first.scale if isinstance(first, Record) else full_range(np.asarray(first).dtype)
             )
-            given = [parse(noise, units) if isinstance(noise, str) else noise] * len(training)
+            given = [process_of(noise, units, self.kind)] * len(training)
         else:
             given = [self.measured(x).process for x in training]
         if not corpus:
@@ -287,7 +282,7 @@ class ValueMID(Denoiser):
             self.estimate(x, noise, found)[0] for x, (_, found) in zip(items, seen, strict=True)
         ]
         levels = [rms_level(p, x) for p, x in zip(processes, items, strict=True)]
-        kept = [i for i, level in enumerate(levels) if level > _FLOOR]
+        kept = [i for i, level in enumerate(levels) if level > FLOOR]
         if not kept:
             return self
         schedule = Schedule(budget=seconds, batch=8, learning_rate=2e-4, ema=0.99, seed=seed)
@@ -329,7 +324,7 @@ class ValueMID(Denoiser):
                 generator = torch.Generator(self.device_).manual_seed(draw)
                 with torch.inference_mode():
                     parts = self._loss(self.networks_, self._tensor(x), [process], generator)
-                scores.append(float(parts["noise_loss"]) / (rms_level(process, x) + _FLOOR))
+                scores.append(float(parts["noise_loss"]) / (rms_level(process, x) + FLOOR))
         return np.array(scores)
 
     def _loss(
@@ -339,43 +334,10 @@ class ValueMID(Denoiser):
         given: Sequence[Process | None],
         generator: torch.Generator,
     ) -> dict[str, Tensor]:
-        """Eq. 9 on patches ``(B, C, *s)``: clean ones where `given` is None, else collected."""
-        collected, states, deviations, shares = [], [], [], []
-        for s_0, process in zip(x, given, strict=True):
-            if process is None:  # corpus: v_0 = 0, one jump to a drawn level
-                now = parse(self.ladder).draw(generator)
-                s_t, share = now.sample(s_0, generator), 1.0
-                if _uniform(generator) < self.stored:
-                    s_t = (s_t * 255).round().clamp(0, 255) / 255
-                reached: tuple[Tensor, ...] = (s_t,)
-            else:  # noisy-only: v_t = a·v_0 (eq. 1)
-                a = 1 + (self.added * (_LEAST + (1 - _LEAST) * _uniform(generator))) ** 2
-                now, share = process.scaled(a), 1 - 1 / a
-                reached = process.accumulate_twice(s_0, a, generator)
-            for s_t in reached:
-                collected.append(s_0)
-                states.append(s_t)
-                shares.append(share)
-                deviations.append(now.variance(local_mean(s_t[None]))[0].sqrt())
-        s_t = channels_last(torch.stack(states))
-        deviation = torch.stack(deviations)
-        shared = torch.tensor(shares, device=x.device).view(-1, *[1] * (x.ndim - 1))
-        every = tuple(range(1, x.ndim))
-        added = s_t - torch.stack(collected)  # Δ accumulated since s_0 (eq. 3)
-
-        # Φ (eq. 7), both sides over the added share: the estimate of the whole noise. Squared
-        # errors grow with the level about as the level does; dividing by it lets all count.
-        told = deviation * torch.exp(self.jitter * _normal_like(shared, generator))
-        whole = networks["noise"](s_t, told).float()
-        level = deviation.square().mean(every).sqrt() + _FLOOR
-        noise = ((whole - added / shared).square().mean(every) / level).mean()
-
-        # Ψ (eq. 5): the level in each cell, on a logarithmic scale.
-        before = (1 - shared) * deviation.square()
-        level = average(before + added.square(), self.cell).sqrt()
-        told_by_step = networks["step"](s_t).float()
-        step = ((told_by_step + _FLOOR) / (level + _FLOOR)).log().square().mean()
-        return {"noise_loss": noise, "step_loss": 0.1 * step}
+        """Eq. 9 on patches ``(B, C, *s)``; see `hush.methods.mid.loss`."""
+        corpus = parse(self.ladder).over(x.ndim - 2)
+        ladder = Ladder(corpus, self.added, self.stored, self.jitter)
+        return joint_loss(networks, x, given, ladder, self.cell, generator)
 
     # -- denoising: algorithm 2 ------------------------------------------------------------------
 
@@ -466,7 +428,7 @@ class ValueMID(Denoiser):
             whole,
             s,
             size=self.tile,
-            radius=network.radius + _BLUR // 2,
+            radius=network.radius + BLUR // 2,
             multiple=network.multiple,
             advance=share,
         )
@@ -495,24 +457,17 @@ class ValueMID(Denoiser):
         processes: Sequence[Process | None],
     ) -> Mapping[str, float]:
         """Held-out PSNR at σ = 25/255 (corpus), or the loss under frozen noise (noisy only)."""
+        if None in processes:
+            return {"psnr": restored_psnr(networks["noise"], held_out)}
         device = next(networks.parameters()).device
         generator = torch.Generator(device).manual_seed(0)
-        if None not in processes:
-            with torch.inference_mode():
-                losses = [
-                    self._loss(networks, torch.from_numpy(x)[None].to(device), [process], generator)
-                    for x, process in zip(held_out, processes, strict=True)
-                    for _ in range(4)
-                ]
-            return {"val_loss": float(np.mean([float(part["noise_loss"]) for part in losses]))}
-        scores = []
-        for x in held_out:
-            clean = torch.from_numpy(x)[None].to(device)
-            noisy = parse("gaussian:25/255").sample(clean, generator)
-            with torch.inference_mode():
-                noise = networks["noise"](noisy, torch.full_like(noisy, 25 / 255)).float()
-            scores.append(psnr((noisy - noise)[0].cpu().numpy(), x))
-        return {"psnr": float(np.mean(scores))}
+        with torch.inference_mode():
+            losses = [
+                self._loss(networks, torch.from_numpy(x)[None].to(device), [process], generator)
+                for x, process in zip(held_out, processes, strict=True)
+                for _ in range(4)
+            ]
+        return {"val_loss": float(np.mean([float(part["noise_loss"]) for part in losses]))}
 
     def _preview(self, held_out: Sequence[np.ndarray], corpus: bool, path: Path) -> None:
         """Before above after, for up to four held-out crops."""
@@ -553,12 +508,6 @@ def _widened(start: ValueMID, channels: int) -> dict[str, Tensor]:
     return start.widened(channels)
 
 
-def local_mean(s: Tensor) -> Tensor:
-    """Mean over 9 values along every axis, for the level that goes with the signal; same shape."""
-    around = F.pad(s, [_BLUR // 2] * 2 * (s.ndim - 2), mode="replicate")
-    return average(around, _BLUR, stride=1)
-
-
 def _top(ladder: Process) -> float:
     """The highest level of a training ladder at mid-gray."""
     choices = ladder.choices if isinstance(ladder, OneOf) else (ladder,)
@@ -572,11 +521,3 @@ def windows(
     """Windows that Ψ looks at: all of a small item, an even choice from a large one."""
     every = list(tiles(shape, size, reach, cell, border=cell))
     return every[:: -(-len(every) // most)]
-
-
-def _uniform(generator: torch.Generator) -> float:
-    return float(torch.rand((), generator=generator, device=generator.device))
-
-
-def _normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randn(x.shape, generator=generator, device=x.device)
