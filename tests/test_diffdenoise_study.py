@@ -23,7 +23,7 @@ from hush.results import Restoration
 from hush.schedule import Schedule
 from hush.studies import STUDIES, run
 from hush.studies import medical as module
-from hush.studies.core import Case, Sample
+from hush.studies.core import Case
 from hush.studies.diffdenoise import (
     METRICS,
     ROWS,
@@ -37,6 +37,7 @@ from hush.studies.diffdenoise import (
 )
 from hush.studies.images import frozen_noise
 from hush.studies.medical import blocks, by_subject, find_images, find_repeats, read_planes
+from hush.studies.sample import Sample
 from hush.studies.table import groups
 from hush.studies.trained import Recipe, Training
 

@@ -15,10 +15,11 @@ from scipy.ndimage import uniform_filter
 
 from hush.errors import HushError
 from hush.studies import STUDIES, Results, run
-from hush.studies.core import PSNR, Case, Method, Metric, Sample, Study
+from hush.studies.core import PSNR, Case, Method, Metric, Study
 from hush.studies.folders import find_paired_sets, find_pairs, find_sets
 from hush.studies.images import centre_crop, frozen_noise, recognise
 from hush.studies.ledger import Cell, Key, Ledger
+from hush.studies.sample import Sample
 from hush.studies.table import best, groups
 
 FIELDS = [

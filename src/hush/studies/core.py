@@ -18,6 +18,7 @@ import numpy as np
 from hush.errors import HushError
 from hush.metrics import psnr, ssim
 from hush.studies.ledger import Cell, Key, Ledger
+from hush.studies.sample import Sample
 from hush.studies.trained import Training
 
 #: (noisy, noise it has or None) → result
@@ -26,19 +27,6 @@ Method = Callable[[np.ndarray, Any], np.ndarray]
 Find = Callable[[str, "Case", int], Method | None]
 #: told what is computed, and how many of its samples are done out of how many
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One thing to denoise: arrays ``(C, H, W)``, float32, full range 1.
-
-    noise : the process that the method is told of; None leaves it to the method.
-    """
-
-    name: str
-    noisy: np.ndarray
-    reference: np.ndarray
-    noise: Any = None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 from hush.errors import HushError
 from hush.metrics import psnr, ssim
-from hush.studies.core import Case, Metric, Sample, Study
+from hush.studies.core import Case, Metric, Study
 from hush.studies.draws import draw_samples
 from hush.studies.medical import (
     Images,
@@ -28,6 +28,7 @@ from hush.studies.medical import (
     noisy_planes,
     repeated_slices,
 )
+from hush.studies.sample import Sample
 from hush.studies.trained import Recipe, Training
 
 #: Side of the patches in pixels; smaller images are taken whole.

@@ -16,8 +16,9 @@ from zlib import crc32
 import numpy as np
 
 from hush.errors import HushError
-from hush.studies.core import Case, Sample, Study
+from hush.studies.core import Case, Study
 from hush.studies.folders import find_sets, image_files, read_images
+from hush.studies.sample import Sample
 
 #: Noise by number of channels: MID's levels, and for gray images those of the BSD68 literature.
 NOISE = {

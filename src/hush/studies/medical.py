@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hush.studies.core import Sample
 from hush.studies.folders import image_files, read_images
 from hush.studies.images import centre_crop, frozen_noise
+from hush.studies.sample import Sample
 
 #: The paper tests on as many images; of larger training sets the first are taken.
 TEST_MOST, TRAIN_MOST = 200, 1000

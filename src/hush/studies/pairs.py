@@ -16,9 +16,10 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.metrics import fit_gain_offset, psnr, ssim
-from hush.studies.core import Case, Metric, Sample, Study
+from hush.studies.core import Case, Metric, Study
 from hush.studies.folders import Pair, find_paired_sets, find_pairs, read_images
 from hush.studies.images import QUICK_COUNT, QUICK_SIDE, centre_crop
+from hush.studies.sample import Sample
 
 
 def _fitted(result: np.ndarray, reference: np.ndarray) -> np.ndarray:

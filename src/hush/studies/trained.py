@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hush.studies.sample import Sample
+
 if TYPE_CHECKING:
     from hush.denoiser import Denoiser
-    from hush.studies.core import Sample
 
 MODEL = "model.safetensors"  #: in a training's folder, once it is finished
 
