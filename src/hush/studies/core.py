@@ -7,7 +7,7 @@ own will stand. Running one fills a `Ledger`, cell by cell, and skips what is in
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -35,6 +35,8 @@ class Metric:
 
     variant : ``key=value`` that joins the case's settings, for another reading of the same
         results (such as PSNR after a fit of gain and offset).
+    judge : whether it is an aim of denoising; False for diagnostics, such as time, and for what
+        smoothing wins.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Metric:
     higher_is_better: bool = True
     digits: int = 2
     variant: str = ""
+    judge: bool = True
 
 
 PSNR = Metric("psnr", psnr)
@@ -108,6 +111,9 @@ class Picture(Protocol):
 class Study:
     """A table of a paper.
 
+    methods : its rows. ``mid`` and ``diffdenoise`` are what a user gets by default, variants of
+        ours are ``mid:NAME``; ``none`` does nothing.
+    references : rows that know more than a user does, besides those whose recipes say so.
     variants : settings along which rows of one table are compared, such as ``steps``; along
         all others the table is split.
     picture : draws what a table cannot show, into files beside the ledger's.
@@ -120,6 +126,12 @@ class Study:
     metrics: Sequence[Metric] = (PSNR, SSIM)
     variants: Sequence[str] = ()
     picture: Picture | None = None
+    references: Collection[str] = ()
+
+    def is_reference(self, row: str, case: Case) -> bool:
+        """Whether a row knows more than a user does, such as clean targets or the noise."""
+        recipe = case.training and case.training.recipes.get(row)
+        return row in self.references or bool(recipe and recipe.is_reference)
 
 
 def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method | None:
@@ -193,5 +205,12 @@ def fill(
                 progress(label, done, case.count)
             for metric, key in missing.items():
                 paper = case.paper.get((method_name, metric.name))
-                cell = Cell.of(key, metric.higher_is_better, scores[metric], paper)
+                cell = Cell.of(
+                    key,
+                    metric.higher_is_better,
+                    scores[metric],
+                    paper,
+                    reference=study.is_reference(method_name, case),
+                    judge=metric.judge,
+                )
                 ledger.add(cell, scores[metric])

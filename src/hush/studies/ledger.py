@@ -32,7 +32,9 @@ class Key(NamedTuple):
 class Cell:
     """One figure: the mean of a metric over `n` samples, and their standard deviation.
 
-    `value` is None where the mean is not finite. The fields are the JSON line, in its order.
+    `value` is None where the mean is not finite. `reference` says that the row knows more than a
+    user does, such as clean targets, true labels or the noise; `judge`, that the metric is an aim
+    of denoising. The fields are the JSON line, in its order; older lines end with `paper`.
     """
 
     study: str
@@ -45,10 +47,19 @@ class Cell:
     n: int
     seed: int
     paper: float | None
+    reference: bool = False
+    judge: bool = True
 
     @classmethod
     def of(
-        cls, key: Key, higher_is_better: bool, values: Mapping[str, float], paper: float | None
+        cls,
+        key: Key,
+        higher_is_better: bool,
+        values: Mapping[str, float],
+        paper: float | None,
+        *,
+        reference: bool = False,
+        judge: bool = True,
     ) -> Cell:
         """The cell of these per-sample values."""
         x = np.asarray(list(values.values()), dtype=np.float64)
@@ -64,6 +75,8 @@ class Cell:
             n=len(x),
             seed=key.seed,
             paper=paper,
+            reference=reference,
+            judge=judge,
         )
 
     @property

@@ -33,6 +33,7 @@ class Recipe:
     supervised : it learns from pairs of noisy and clean images, not from noisy ones alone.
     told : it is given the noise process, in training and afterwards.
     budgets : for how many of the case's budgets it is trained, those of `start` included.
+    ceiling : it knows more than a user does in another way, such as by all of the data.
     """
 
     method: str
@@ -42,6 +43,12 @@ class Recipe:
     supervised: bool = False
     told: bool = False
     budgets: int = 1
+    ceiling: bool = False
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether its row knows more than a user does."""
+        return self.supervised or self.told or self.ceiling
 
     def read(self, **reading: Any) -> Recipe:
         """The same training, read with these settings too."""
