@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 from rich.console import Console
 from scipy.ndimage import uniform_filter
 
+from hush.cli import main
 from hush.errors import HushError
 from hush.studies import STUDIES, Results, run
 from hush.studies.core import PSNR, Case, Method, Metric, Study
@@ -333,7 +335,7 @@ def test_files_of_before_rows_said_what_they_know_are_read_and_gone_on_with(
     for file in (path, tmp_path / "r.samples.jsonl"):
         old = [json.loads(line) for line in file.read_text().splitlines()]
         for line in old:
-            line.pop("reference", None)
+            line.pop("reference")
             line.pop("judge", None)
         file.write_text("".join(json.dumps(line) + "\n" for line in old))
     before = path.read_bytes()
@@ -360,7 +362,7 @@ def cells_study(monkeypatch: pytest.MonkeyPatch, **more: Any) -> Study:
     samples = [Sample(str(i), flat + z, flat) for i, z in enumerate(noise)]
 
     def find_cases(
-        data: Path, *, quick: bool, only: str | None, train: Path | None = None, note: Any = print
+        data: Path, *, quick: bool, only: str | None, train: Path | None = None, note: Any
     ) -> list[Case]:
         note(f"spectra are missing in {data}: left out")
         return [Case({"data": "flat"}, lambda seed: samples, 10)]
@@ -439,6 +441,64 @@ def test_references_and_diagnostics_are_dim(
     legend = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())
     assert "rows that know more than a user does" in legend
     assert "no aim of denoising" in legend
+
+
+# -- data that are missing, and folders to train on --------------------------------------------
+
+
+def test_data_sets_that_are_missing_are_named(
+    data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cells_study(monkeypatch)
+    results = run("cells/flat", tmp_path, find=shrunk)
+    assert results.notes == [f"spectra are missing in {tmp_path}: left out"]
+    (data / "images/cells").rename(data / "images/my_bsd68")
+    results = run("mid/images", data, methods=["none"], find=find, where={"level": "25/255"})
+    assert results.notes == [
+        f"{name} is missing in {data}: left out" for name in ("kodak", "bsd300")
+    ]
+    assert images(data, only="my*").notes == []
+
+
+def test_a_method_is_left_out_of_the_cases_that_it_cannot_do(data: Path) -> None:
+    def partly(name: str, case: Case, seed: int) -> Method | None:
+        if name == "bm3d" and case.settings["noise"] == "poisson":
+            raise HushError("no counts")
+        return find("mid" if name == "bm3d" else name, case, seed)
+
+    results = run("mid/images", data, quick=True, only="cells", find=partly)
+    (note,) = results.notes
+    assert note.startswith("bm3d is left out of data=cells;noise=poisson;level=30;estimator=given")
+    assert note.endswith(": no counts")
+    assert len([c for c in results.cells if c.method == "bm3d"]) == 4
+
+
+def test_methods_that_nobody_trained_say_so(data: Path) -> None:
+    with pytest.raises(HushError, match="nothing to train puca on, and no model of it is shipped"):
+        run("mid/images", data, quick=True, only="cells", methods=["puca"])
+
+
+@pytest.mark.parametrize("name", ["mid/images", "mid/ablation", "real/pairs"])
+def test_studies_that_train_nothing_take_no_folder_to_train_on(data: Path, name: str) -> None:
+    with pytest.raises(HushError, match=f"{name} trains nothing; leave --train out"):
+        run(name, data, quick=True, train_dir=data)
+    with pytest.raises(HushError, match="is no folder; --train takes"):
+        run(name, data, quick=True, train_dir=data / "none")
+
+
+def test_a_row_that_there_is_not_is_refused(data: Path) -> None:
+    with pytest.raises(HushError, match="mid/images has no row 'x'; there are none, mid, bm3d"):
+        images(data, methods=["x"])
+
+
+# -- the command ------------------------------------------------------------------------------
+
+
+def test_the_command_passes_on_what_to_train_on(data: Path) -> None:
+    arguments = ["study", "mid/images", "--quick", "--data", str(data), "--train", str(data)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert "mid/images trains nothing; leave --train out" in result.output
 
 
 # -- the machinery on real methods -----------------------------------------------------------

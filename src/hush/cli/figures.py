@@ -118,7 +118,12 @@ def compare(
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Folder with the study's data; by default the one that HUSH_DATA names.",
+    help="Folder with what is tested; by default the one that HUSH_DATA names.",
+)
+@click.option(
+    "--train",
+    type=click.Path(path_type=Path),
+    help="Folder with what is trained on, in studies that train; by default a part of the data.",
 )
 @click.option("--quick", is_flag=True, help="A few small crops only, to see that all works.")
 @click.option(
@@ -149,6 +154,7 @@ def compare(
 def study(
     name: str,
     data: Path | None,
+    train: Path | None,
     quick: bool,
     json_file: Path | None,
     seeds: tuple[int, ...],
@@ -164,8 +170,9 @@ def study(
 ) -> None:
     """Make a table of figures, such as mid/images or diffdenoise/iid, beside those published.
 
-    The diffdenoise studies train all their methods, each for --budget; with --json the models are
-    kept beside that file, and a run that was interrupted goes on where it stopped.
+    The diffdenoise studies train all their methods, each for --budget: on --train, and then all of
+    --data is tested, or on a part of the data. With --json the models are kept beside that file,
+    and a run that was interrupted goes on where it stopped. Data that are missing are left out.
     """
     from rich.console import Console
 
@@ -197,6 +204,7 @@ def study(
             where=settings,
             model=model,
             budget=budget,
+            train_dir=train,
             progress=tell,
             find=partial(find_method, device=resolve_device(device)),
         )

@@ -27,6 +27,12 @@ Method = Callable[[np.ndarray, Any], np.ndarray]
 Find = Callable[[str, "Case", int], Method | None]
 #: told what is computed, and how many of its samples are done out of how many
 Progress = Callable[[str, int, int], None]
+#: told in a sentence what has to be left out
+Note = Callable[[str], None]
+
+
+def ignore(text: str) -> None:
+    """A `Note` that nobody reads."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,10 @@ class Case:
     options : fields of the method that this case sets (methods without them are left out), and
         its ``model``.
     paper : (method, metric) → published figure.
-    training : what methods are trained on for this case, and how its rows come from them.
+    training : what methods are trained on for this case, and how its rows come from them; None
+        where there is nothing to train on, or nothing is to be trained.
+    told : whether methods are told the noise of its samples. What is trained for the case is told
+        what its recipe says.
     """
 
     settings: Mapping[str, str]
@@ -69,6 +78,7 @@ class Case:
     options: Mapping[str, Any] = field(default_factory=dict)
     paper: Mapping[tuple[str, str], float] = field(default_factory=dict)
     training: Training | None = None
+    told: bool = True
 
     def key(self, variant: str = "") -> str:
         """``key=value;…``, the cell's ``case``."""
@@ -96,9 +106,22 @@ class Case:
 
 
 class FindCases(Protocol):
-    """The cases that a folder of data allows; `only` picks folders by a name pattern."""
+    """The cases that a folder of data allows; `only` picks folders by a name pattern.
 
-    def __call__(self, data: Path, *, quick: bool, only: str | None) -> Sequence[Case]: ...
+    `data` is what is tested. `train`, a folder, is what is trained on, and then all of `data` is
+    tested; without it the data are split. A data set that is missing is told to `note` and
+    skipped; `HushError` where none is left.
+    """
+
+    def __call__(
+        self,
+        data: Path,
+        *,
+        quick: bool,
+        only: str | None,
+        train: Path | None = None,
+        note: Note = ignore,
+    ) -> Sequence[Case]: ...
 
 
 class Picture(Protocol):
@@ -139,16 +162,20 @@ def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method
 
     Where the case has a training with a recipe for the row, the method is trained there. Any
     other that has to be trained takes the weights that ``options["model"]`` names, or those
-    that are shipped.
+    that are shipped. Raises `HushError` where there are none.
     """
     from hush.denoiser import Denoiser
     from hush.methods import METHODS, WEIGHTS, get, load, shipped
+
+    untrained = f"there is nothing to train {name} on, and no model of it is shipped; give --train"
 
     if case.training:
         if recipe := case.training.recipes.get(name):
             return case.training.method(recipe, seed, device)
         if name not in METHODS:
             return None
+    elif ":" in name and name not in METHODS:  # a variant, of which there are no weights
+        raise HushError(untrained)
     cls, options = get(name), case.options
     fields = {option: value for option, value in options.items() if option != "model"}
     if not fields.keys() <= {f.name for f in dataclasses.fields(cls)}:
@@ -159,6 +186,8 @@ def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method
         if not cls.trained:
             return cls(**fields)
         model = options.get("model") or WEIGHTS / f"{shipped(name, channels)}.safetensors"
+        if "model" not in options and not model.exists():
+            raise HushError(untrained)
         denoiser = load(model)
         if denoiser.name != name:
             raise HushError(f"{model} is a model of {denoiser.name}, not of {name}")
@@ -168,7 +197,7 @@ def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method
         channels = noisy.shape[0]
         if channels not in ready:
             ready[channels] = prepare(channels)
-        return ready[channels].restore(noisy, noise).data
+        return ready[channels].restore(noisy, noise if case.told else None).data
 
     return method
 

@@ -75,6 +75,8 @@ class Training:
         """The folder of a recipe's training: one for all recipes that differ in reading alone."""
         assert self.folder is not None
         fields = [f"{k}={v}" for k, v in recipe.fields.items()]
+        fields.append("pairs" if recipe.supervised else "noisy")
+        fields += ["told"] * recipe.told
         data = f"{self.name};budget={self.budget:g};seed={seed}"
         return self.folder / _file_name(data) / _file_name(";".join([recipe.method, *fields]))
 
