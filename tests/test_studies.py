@@ -494,6 +494,14 @@ def test_a_row_that_there_is_not_is_refused(data: Path) -> None:
 # -- the command ------------------------------------------------------------------------------
 
 
+def test_help_lists_the_studies_and_those_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells_study(monkeypatch)
+    text = " ".join(CliRunner().invoke(main, ["study", "--help"]).output.split())
+    assert "cells/flat Flat cells" in text
+    for study in STUDIES.values():
+        assert f"{study.name} {study.title}" in text
+
+
 def test_the_command_passes_on_what_to_train_on(data: Path) -> None:
     arguments = ["study", "mid/images", "--quick", "--data", str(data), "--train", str(data)]
     result = CliRunner().invoke(main, arguments)

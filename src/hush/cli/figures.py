@@ -113,7 +113,17 @@ def compare(
         words.print_block(f"{result} against {reference}", lines)
 
 
-@click.command(short_help="Make a table of figures, ours beside the published.")
+class _Study(click.Command):
+    """A command whose help ends with the studies there are."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from hush.studies import STUDIES
+
+        with formatter.section("Studies"):
+            formatter.write_dl([(study.name, study.title) for study in STUDIES.values()])
+
+
+@click.command(cls=_Study, short_help="Make a table of figures, ours beside the published.")
 @click.argument("name", type=STUDY, metavar="NAME")
 @click.option(
     "--data",
