@@ -13,18 +13,24 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from hush.kinds.image.measure.small import estimate_any
 from PIL import Image
 
 from hush.denoiser import Advance, Denoiser
 from hush.errors import HushError
+from hush.kinds.image.cut import float_images
+from hush.kinds.image.zerofill import reduced
 from hush.methods import METHODS
+from hush.methods.diffdenoise import DiffDenoise as METHOD
+from hush.methods.diffdenoise import _blind as measured_blind
 from hush.noise.process import Process
 from hush.results import Restoration
 from hush.schedule import Schedule
 from hush.studies import STUDIES, run
 from hush.studies import medical as module
-from hush.studies.core import Case, Sample
+from hush.studies.core import Case
 from hush.studies.diffdenoise import (
+    BLIND,
     METRICS,
     ROWS,
     TABLE_1,
@@ -36,7 +42,18 @@ from hush.studies.diffdenoise import (
     spec,
 )
 from hush.studies.images import frozen_noise
-from hush.studies.medical import blocks, by_subject, find_images, find_repeats, read_planes
+from hush.studies.medical import (
+    blocks,
+    by_subject,
+    find_all_images,
+    find_all_repeats,
+    find_images,
+    find_repeats,
+    learned_from,
+    read_planes,
+    repeats_learned_from,
+)
+from hush.studies.sample import Sample
 from hush.studies.table import groups
 from hush.studies.trained import Recipe, Training
 
@@ -283,6 +300,196 @@ def test_released_repeats_are_found_by_their_parts(
     assert find_images(tmp_path) == []
 
 
+# -- what is missing, and folders to train on ------------------------------------------------
+
+
+def test_kinds_that_are_missing_are_named_and_skipped(data: Path) -> None:
+    missing = []
+    cases = STUDIES["diffdenoise/iid"].cases(data, quick=False, only=None, note=missing.append)
+    assert {c.settings["data"] for c in cases} == {"chest"}
+    assert missing == [
+        f"brain images are missing in {data}: left out",
+        f"knee images are missing in {data}: left out",
+    ]
+    for path in (data / "volumes/low").glob("T1*"):
+        path.rename(path.with_name(path.name.replace("T1", "FLAIR1")))
+    results = run("diffdenoise/real", data, methods=["none"])
+    assert results.notes == [f"T1 scans are missing in {data}: left out"]
+    assert {c.case.partition(";")[0] for c in results.cells} == {"data=FLAIR"}
+
+
+def test_parts_without_their_test_are_named(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in ("knee/singlecoil_train", "brain/multicoil_train"):
+        (data / "images" / part).mkdir(parents=True)
+        (data / "images" / part / "1.h5").touch()
+    missing = []
+    STUDIES["diffdenoise/iid"].cases(data, quick=False, only=None, note=missing.append)
+    assert [text for text in missing if "beside" in text] == [
+        f"*val* or *test* is missing beside {data / 'images' / part}: left out"
+        for part in ("brain/multicoil_train", "knee/singlecoil_train")
+    ]
+
+
+def test_what_is_missing_is_an_error_where_nothing_is_left(data: Path) -> None:
+    with pytest.raises(HushError, match="knee images are missing"):
+        run("diffdenoise/iid", data, where={"data": "knee"})
+
+
+def named(samples: Any) -> set[str]:
+    return {sample.name for sample in samples(0)}
+
+
+def test_the_datas_own_split_is_disjoint(data: Path) -> None:
+    for name in ("iid", "correlated", "real", "ablation", "sweep"):
+        for case in STUDIES[f"diffdenoise/{name}"].cases(data, quick=False, only=None):
+            assert case.training is not None
+            assert named(case.training.samples)
+            assert not named(case.samples) & named(case.training.samples)
+
+
+@pytest.fixture
+def lessons(tmp_path: Path) -> Path:
+    """Other X-rays, some under the names that the tested ones have; and another scan."""
+    for subject in range(3):
+        write(tmp_path / f"lessons/chests/{subject:02}_0.png", seed=100 + subject)
+    for k in (1, 2):
+        for i in range(4):
+            write(tmp_path / f"lessons/scans/FLAIR{k:02}/{i}.png", seed=50 + i)
+    return tmp_path / "lessons"
+
+
+def test_a_folder_to_train_on_leaves_all_data_to_be_tested(data: Path, lessons: Path) -> None:
+    results = run(
+        "diffdenoise/iid", data, train_dir=lessons, methods=["puca"], budget=1,
+        where={"noise": "gaussian"}, find=learner,
+    )  # fmt: skip
+    (case,) = results.cases
+    assert case.training is not None
+    assert case.settings["train"].startswith("3 of chests#")
+    assert len(named(case.samples)) == 20  # both images of all ten subjects
+    images, _, _ = seen["diffdenoise-pair-1"]
+    tested = list(case.samples(0))
+    for image, sample in zip(images, case.training.samples(0), strict=True):
+        assert np.array_equal(image, sample.noisy[0])
+        for other in tested:  # of one name or not: neither scene nor noise is the same
+            assert not np.array_equal(sample.reference, other.reference)
+            noise = sample.noisy - sample.reference
+            assert not np.allclose(noise, other.noisy - other.reference, atol=1e-3)
+    names = {case.training.name, *(c.training.name for c in own_cases(data) if c.training)}
+    assert len(names) == 3  # none of which finds another's models
+    assert results.notes == [
+        f"{kind} images are missing in {data} or {lessons}: left out" for kind in ("brain", "knee")
+    ]
+
+
+def own_cases(data: Path) -> Sequence[Case]:
+    return STUDIES["diffdenoise/iid"].cases(data, quick=False, only=None)
+
+
+def learner(name: str, case: Case, seed: int) -> Any:
+    """Every row is the toy's."""
+    assert case.training is not None
+    return case.training.method(Recipe("diffdenoise"), seed, "cpu")
+
+
+def test_repeats_to_train_on_leave_all_data_to_be_tested(data: Path, lessons: Path) -> None:
+    missing = []
+    (case,) = STUDIES["diffdenoise/real"].cases(
+        data, quick=False, only=None, train=lessons, note=missing.append
+    )
+    assert case.training is not None
+    assert named(case.samples) == {f"FLAIR[{i}]" for i in range(12)}
+    assert case.settings["train"].startswith("4 of scans#")
+    assert len(named(case.training.samples)) == 4
+    assert missing == [f"T1 scans are missing in {data} or {lessons}: left out"]
+
+
+def test_folders_of_one_name_are_trained_on_apart(data: Path, lessons: Path) -> None:
+    def learned() -> list[str]:
+        find_cases = (STUDIES[f"diffdenoise/{name}"].cases for name in ("sweep", "real"))
+        cases = [f(data, quick=True, only=None, train=lessons)[0] for f in find_cases]
+        return [case.settings["train"] for case in cases]
+
+    before = learned()
+    assert before == learned()
+    write(lessons / "chests/00_0.png", side=50)
+    write(lessons / "scans/FLAIR01/0.png", side=50)
+    assert all(a != b for a, b in zip(before, learned(), strict=True))
+
+
+def test_nothing_is_both_trained_on_and_tested_on(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "again").mkdir()
+    (tmp_path / "again/cxr").symlink_to(data / "images/cxr")
+    for name, train in (("iid", data), ("iid", tmp_path / "again"), ("real", data / "volumes")):
+        with pytest.raises(HushError, match="both trained on and tested on"):
+            run(f"diffdenoise/{name}", data, train_dir=train)
+
+
+def test_parts_of_a_release_can_be_given_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("knee/train/a.h5", "knee/val/b.h5", "siim/train/a/1.dcm", "siim/test/b/2.dcm")
+    for name in (*names, "m4/train/x_T101.h5", "m4/train/x_T102.h5", "m4/val/y_T101.h5"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "m4/val/y_T102.h5").touch()
+    monkeypatch.setattr(module, "read_planes", lambda path: [np.eye(8)] * 4)
+    for kind, train, test in (("knee", *names[:2]), ("chest", *names[2:])):
+        parts = [tmp_path.joinpath(*Path(name).parts[:2]) for name in (test, train)]
+        (tested,), lessons = find_all_images(parts[0]), find_all_images(parts[1])
+        found = learned_from(tested, lessons)
+        assert found.kind == kind
+        assert {p.path for p in found.test} == {tmp_path / test}
+        assert {p.path for p in found.train} == {tmp_path / train}
+        (whole,) = find_all_images(parts[0].parent)
+        assert {p.path for p in whole.test} == {tmp_path / test, tmp_path / train}
+    (tested,) = find_all_repeats(tmp_path / "m4/val")
+    found = repeats_learned_from(tested, find_all_repeats(tmp_path / "m4/train"))
+    assert [(s.name, len(n)) for s, n in found.test] == [("y_T1", 4)]
+    assert [(s.name, len(n)) for s, n in found.train] == [("x_T1", 4)]
+
+
+def test_data_too_small_to_be_split_are_tested_by_what_is_shipped(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in (data / "images/cxr").iterdir():
+        if not path.name.startswith("00"):
+            path.unlink()
+    shipped = Told()
+    shipped.count_ = 1
+    monkeypatch.setattr("hush.methods.load", lambda path: shipped)
+    results = quick("sweep", data)
+    (case,) = results.cases
+    assert case.training is None
+    assert "train" not in case.settings
+    assert {c.method for c in results.cells} == {"none", "mid"}
+    assert {c.n for c in results.cells} == {2}
+    assert seen["mid restore"] is None  # it is told nothing
+    assert not trained
+    assert [note.partition(" is left out: there is nothing")[0] for note in results.notes] == [
+        "diffdenoise", "diffdenoise:condition", "mid:told",
+    ]  # fmt: skip
+    with pytest.raises(HushError, match="give --train"):
+        quick("iid", data, methods=["puca"])
+    results = quick("rounds", data)
+    assert {c.method for c in results.cells} == {"none"}
+
+
+def test_repeats_too_short_to_be_split_are_tested_whole(data: Path) -> None:
+    for path in (data / "volumes/low").glob("T1*/*"):
+        if int(path.stem) >= 6:
+            path.unlink()
+    flair, t1 = STUDIES["diffdenoise/real"].cases(data, quick=False, only=None)
+    assert flair.training is not None
+    assert t1.training is None
+    assert named(t1.samples) == {f"T1[{i}]" for i in range(6)}
+
+
+def test_rows_that_there_are_not_are_refused(data: Path) -> None:
+    with pytest.raises(HushError, match="has no row 'student'; there are none, "):
+        quick("iid", data, methods=["student"])
+
+
 def test_folders_without_such_data_get_a_sentence(tmp_path: Path) -> None:
     for name, what in (("iid", "brain or knee or chest"), ("real", "repeated scans")):
         with pytest.raises(HushError, match=f"holds no {what}"):
@@ -294,21 +501,22 @@ def test_folders_without_such_data_get_a_sentence(tmp_path: Path) -> None:
 
 def test_published_figures_are_the_papers() -> None:
     assert TABLE_1["brain", "gaussian"]["none", "psnr"] == 32.57
-    assert TABLE_1["chest", "poisson"]["student", "ssim"] == 0.901
+    assert TABLE_1["chest", "poisson"]["diffdenoise", "ssim"] == 0.901
     assert TABLE_1["knee", "poisson"]["neighbor2neighbor", "psnr"] == 34.48
-    assert TABLE_2["gamma", "1.2"]["student", "psnr"] == 35.40
+    assert TABLE_2["gamma", "1.2"]["diffdenoise", "psnr"] == 35.40
     assert TABLE_2["poisson", "0.5"]["puca", "ssim"] == 0.761
     assert TABLE_3["T1",]["nafnet", "psnr"] == 32.17
     assert TABLE_4["1.2",]["3", "psnr"] == 36.07
-    assert TABLE_5["0.5",]["kd-only", "ssim"] == 0.754
-    assert {row for row, _ in TABLE_1["knee", "gaussian"]} <= set(ROWS)
+    assert TABLE_5["0.5",]["diffdenoise:kd-only", "ssim"] == 0.754
+    every = [*TABLE_1.values(), *TABLE_2.values(), *TABLE_3.values(), *TABLE_5.values()]
+    assert {row for figures in every for row, _ in figures} <= set(ROWS)
 
 
 def test_a_single_repeat_is_no_reference_for_the_papers_ssim(data: Path) -> None:
     flair, t1 = STUDIES["diffdenoise/real"].cases(data, quick=False, only=None)
-    assert flair.paper["student", "psnr"] == 31.44
-    assert ("student", "ssim") not in flair.paper
-    assert t1.paper["student", "ssim"] == 0.900
+    assert flair.paper["diffdenoise", "psnr"] == 31.44
+    assert ("diffdenoise", "ssim") not in flair.paper
+    assert t1.paper["diffdenoise", "ssim"] == 0.900
 
 
 # -- training --------------------------------------------------------------------------------
@@ -319,7 +527,8 @@ def quick(name: str, data: Path, **options: Any) -> Any:
 
 
 def test_rows_that_differ_in_reading_come_from_one_model(data: Path, tmp_path: Path) -> None:
-    rows = ["none", "single", "pair", "student", "kd-only", "nafnet"]
+    ours = [f"diffdenoise{name}" for name in (":single", ":pair", "", ":kd-only")]
+    rows = ["none", *ours, "nafnet"]
     path = tmp_path / "r.json"
     results = quick("iid", data, json_path=path, methods=rows, budget=7)
     assert trained == [
@@ -327,7 +536,8 @@ def test_rows_that_differ_in_reading_come_from_one_model(data: Path, tmp_path: P
     ]  # fmt: skip
     psnr = {c.method: c.value for c in results.cells if c.metric == "psnr"}
     assert len(psnr) == len(rows)
-    assert psnr["none"] > psnr["single"] > psnr["pair"] > psnr["student"] == psnr["kd-only"]
+    single, pair, student, unstable = (psnr[row] for row in ours)
+    assert psnr["none"] > single > pair > student == unstable
     (case,) = {c.case for c in results.cells}
     assert case == (
         "data=chest;source=cxr;noise=gaussian;level=6/255;train=16;subset=2x128;budget=7s"
@@ -347,11 +557,13 @@ def test_other_budgets_and_seeds_are_other_models_and_the_same_are_reused(
     data: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "r.json"
-    quick("iid", data, json_path=path, methods=["student"])
-    quick("ablation", data, json_path=path, methods=["pair"])  # the same case, another table
+    quick("iid", data, json_path=path, methods=["diffdenoise"])
+    quick(
+        "ablation", data, json_path=path, methods=["diffdenoise:pair"]
+    )  # the same case, another table
     assert len(trained) == 1
-    quick("iid", data, json_path=path, methods=["student"], budget=1)
-    quick("iid", data, json_path=path, methods=["student"], seeds=[1])
+    quick("iid", data, json_path=path, methods=["diffdenoise"], budget=1)
+    quick("iid", data, json_path=path, methods=["diffdenoise"], seeds=[1])
     assert len(trained) == 3
     cells = [json.loads(line) for line in path.read_text().splitlines()]
     assert len({(c["study"], c["case"], c["seed"], c["metric"]) for c in cells}) == 8
@@ -371,12 +583,91 @@ def test_a_killed_training_goes_on_and_finished_ones_are_kept(tmp_path: Path) ->
 
 
 def test_methods_that_are_told_the_noise_get_it(data: Path) -> None:
-    quick("sweep", data, methods=["mid", "student"])
+    quick("sweep", data, methods=["mid:told", "diffdenoise"])
     noise = frozen_noise(np.zeros((1, 2, 2), np.float32), "gaussian:25/255", "", 0)[1]
     assert seen["mid-pair-1"][2] == {"noise": noise}
     assert seen["mid restore"] == noise
     assert seen["diffdenoise-pair-1"][2] == {}
     assert seen["diffdenoise restore"] is None
+
+
+def test_mid_is_told_nothing_and_is_another_model_than_the_one_that_is(
+    data: Path, tmp_path: Path
+) -> None:
+    results = quick("sweep", data, methods=["mid:told", "mid"], json_path=tmp_path / "r.json")
+    assert trained == ["mid-pair-1", "mid-pair-1"]
+    assert seen["mid-pair-1"][2] == {}
+    assert seen["mid restore"] is None
+    told = {c.method: c.reference for c in results.cells}
+    assert told == {"mid:told": True, "mid": False}
+
+
+def test_rows_that_see_more_than_a_user_are_references(data: Path) -> None:
+    results = quick("iid", data, methods=["none", "nafnet", "diffdenoise", "diffdenoise:oracle"])
+    told = {c.method: c.reference for c in results.cells}
+    assert told == {
+        "none": False, "nafnet": True, "diffdenoise": False, "diffdenoise:oracle": False,
+    }  # fmt: skip
+    assert {row for row, recipe in recipes().items() if recipe.is_reference} == {
+        "nafnet", "mid:told",
+    }  # fmt: skip
+    assert Recipe("nafnet", ceiling=True).is_reference
+    (rows,) = groups(STUDIES["diffdenoise/iid"], results.ledger, results.cases).values()
+    assert [row.label for row in rows if row.reference] == ["nafnet"]
+
+
+def test_diffdenoise_is_what_a_user_gets() -> None:
+    default, told = METHOD(), {"keep", "oracle"}  # which change what is left, not the student
+    for row, recipe in recipes(blind=9).items():
+        if row == "diffdenoise" or row.startswith("diffdenoise:"):
+            fields = {k: v for k, v in recipe.fields.items() if k not in told}
+            assert set(fields) <= {"teacher"}
+    assert recipes()["diffdenoise"].fields.keys() == told
+    assert recipes()["diffdenoise"].reading == {"output": default.output}
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["iid", "correlated", "real", "sweep"])
+def test_diffdenoise_measures_the_blind_spot_that_covers_the_noise(
+    hush_data: Path, name: str
+) -> None:
+    for case in STUDIES[f"diffdenoise/{name}"].cases(hush_data, quick=False, only=None):
+        assert case.training is not None
+        images = float_images([sample.noisy[0] for sample in case.training.samples(0)])
+        smaller = [reduced(x) for x in images]
+        filled = 2 * sum(a is not b for a, b in zip(images, smaller, strict=True)) > len(images)
+        found = measured_blind(estimate_any((smaller if filled else images)[:64]))
+        assert found == BLIND[case.settings.get("kernel", "")], case.key()
+
+
+def test_old_rows_are_read_and_those_that_were_told_are_named_so(
+    data: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.json"
+    case = "data=chest;source=cxr;noise=gaussian;level=25/255;train=16;subset=2x128;budget=1s"
+    for row in ("student", "condition", "mid"):
+        line = {"study": "diffdenoise/sweep", "case": case, "method": row, "metric": "psnr"}
+        values = {**line, "seed": 0, "values": {"a": 1.0, "b": 3.0}}
+        cell = {
+            **line, "higher_is_better": True, "value": 2.0, "std": 1.4, "n": 2, "seed": 0,
+            "paper": None,
+        }  # fmt: skip
+        for file, record in ((path.with_suffix(".samples.jsonl"), values), (path, cell)):
+            with file.open("a") as f:
+                f.write(json.dumps(record) + "\n")
+    for _ in range(2):
+        results = quick("sweep", data, json_path=path, methods=["mid"], budget=1)
+        study = STUDIES["diffdenoise/sweep"]
+        (rows,) = groups(study, results.ledger, results.cases).values()
+        assert [r.label for r in rows] == ["student", "condition", "mid:told", "mid"]
+        old = {r.label: r for r in rows}
+        assert all(old[name].mean("psnr") == 2 for name in ("student", "condition", "mid:told"))
+        assert old["mid"].mean("psnr") > 15
+        assert [r.label for r in rows if r.reference] == ["mid:told"]
+        assert old["mid:told"].per_sample("psnr") == {"a": 1, "b": 3}
+        assert len(old["mid"].per_sample("psnr")) == 2
+    assert len(trained) == 1
 
 
 def test_rounds_are_rows_of_one_table_beside_their_figures(
@@ -394,9 +685,9 @@ def test_rounds_are_rows_of_one_table_beside_their_figures(
     study = STUDIES["diffdenoise/rounds"]
     tables = groups(study, results.ledger, results.cases)
     rows = {row.label: row for row in next(iter(tables.values()))}
-    assert list(rows) == ["none", "student round=1", "student round=2", "student round=3"]
+    assert list(rows) == ["none", *(f"diffdenoise round={n}" for n in (1, 2, 3))]
     assert rows["none"].paper["psnr"] == 32.57
-    assert rows["student round=3"].paper["psnr"] == 36.11
+    assert rows["diffdenoise round=3"].paper["psnr"] == 36.11
     assert all(row.cells for row in rows.values())
 
 
@@ -406,9 +697,10 @@ def test_the_ablation_draws_how_samples_scatter(data: Path, tmp_path: Path) -> N
     assert results.notes == []
     drawn = json.loads((tmp_path / "r.draws.json").read_text())
     assert {row: len(values) for row, values in drawn["psnr"].items()} == {
-        "single": 5, "two-random": 5, "pair": 5, "student": 1,
+        "diffdenoise:single": 5, "diffdenoise:two-random": 5, "diffdenoise:pair": 5,
+        "diffdenoise": 1,
     }  # fmt: skip
-    assert len(set(drawn["psnr"]["single"])) == 5
+    assert len(set(drawn["psnr"]["diffdenoise:single"])) == 5
     assert Image.open(tmp_path / "r.draws.png").size[0] > 400
     before = (tmp_path / "r.draws.png").stat().st_mtime_ns
     quick("ablation", data, json_path=path)
@@ -421,8 +713,8 @@ def test_every_row_has_a_recipe_and_blind_spots_cover_the_noise() -> None:
         assert set(study.methods) <= {"none", *recipes()}
     for blind in (1, 5, 9):
         rows = recipes(blind)
-        assert rows["student"].fields["blind"] == rows["lgbpn"].fields["blind"] == blind
-        assert rows["kd-only"].start == replace(rows["student"], reading={})
+        assert rows["lgbpn"].fields["blind"] == blind
+        assert rows["diffdenoise:kd-only"].start == replace(rows["diffdenoise"], reading={})
 
 
 def test_models_and_budgets_have_their_studies(data: Path) -> None:

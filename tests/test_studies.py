@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import json
+import re
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 from rich.console import Console
 from scipy.ndimage import uniform_filter
 
+from hush.cli import main
 from hush.errors import HushError
 from hush.studies import STUDIES, Results, run
-from hush.studies.core import PSNR, Case, Method, Metric, Sample, Study
+from hush.studies.core import PSNR, Case, Method, Metric, Study
 from hush.studies.folders import find_paired_sets, find_pairs, find_sets
 from hush.studies.images import centre_crop, frozen_noise, recognise
 from hush.studies.ledger import Cell, Key, Ledger
+from hush.studies.sample import Sample
 from hush.studies.table import best, groups
 
 FIELDS = [
     *("study", "case", "method", "metric", "higher_is_better"),
-    *("value", "std", "n", "seed", "paper"),
+    *("value", "std", "n", "seed", "paper", "reference", "judge"),
 ]
 
 
@@ -317,6 +321,192 @@ def test_the_table_shows_the_published_figure_beside_ours(data: Path) -> None:
     assert "28.56" in text  # BM3D's, which was not run
     assert f"{cell.value:.2f}" in text
     assert "★" in text
+
+
+# -- what a study's rows say -----------------------------------------------------------------
+
+
+def test_files_of_before_rows_said_what_they_know_are_read_and_gone_on_with(
+    data: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.json"
+    images(data, json_path=path)
+    new = path.read_text()
+    for file in (path, tmp_path / "r.samples.jsonl"):
+        old = [json.loads(line) for line in file.read_text().splitlines()]
+        for line in old:
+            line.pop("reference")
+            line.pop("judge", None)
+        file.write_text("".join(json.dumps(line) + "\n" for line in old))
+    before = path.read_bytes()
+    results = images(data, json_path=path)
+    assert not calls
+    assert path.read_bytes() == before != new.encode()
+    assert len(results.cells) == 16
+    assert not any(cell.reference for cell in results.cells)
+    assert all(cell.judge for cell in results.cells)
+    rows = next(iter(groups(STUDIES["mid/images"], results.ledger, results.cases).values()))
+    assert [len(row.per_sample("psnr")) for row in rows] == [3, 3]
+
+
+SHARPNESS = Metric("sharpness", lambda result, reference: float(-result.std()), judge=False)
+BROKEN = Metric("broken", lambda result, reference: float("nan"))
+
+
+def cells_study(monkeypatch: pytest.MonkeyPatch, **more: Any) -> Study:
+    """A study of ten flat images, added to the others: halves of noise are better than all."""
+    rng = np.random.default_rng(0)
+    flat = np.full((1, 16, 16), 0.5, np.float32)
+    noise = rng.normal(0, 0.1, (10, *flat.shape)).astype(np.float32)
+    noise *= np.linspace(1, 2, 10, dtype=np.float32)[:, None, None, None]
+    samples = [Sample(str(i), flat + z, flat) for i, z in enumerate(noise)]
+
+    def find_cases(
+        data: Path, *, quick: bool, only: str | None, train: Path | None = None, note: Any
+    ) -> list[Case]:
+        note(f"spectra are missing in {data}: left out")
+        return [Case({"data": "flat"}, lambda seed: samples, 10)]
+
+    study = Study(
+        "cells/flat", "Flat cells", find_cases, ("none", "ours", "clean"),
+        (PSNR, SHARPNESS, BROKEN), **more,
+    )  # fmt: skip
+    monkeypatch.setitem(STUDIES, study.name, study)
+    return study
+
+
+def shrunk(name: str, case: Case, seed: int) -> Method:
+    """So much of the noise is left."""
+    left = {"none": 1.0, "ours": 0.5, "clean": 0.1}[name]
+    return lambda noisy, noise: 0.5 + left * (noisy - 0.5)
+
+
+def shown(results: Results) -> str:
+    out = StringIO()
+    for table in results.tables():
+        Console(file=out, width=140, color_system="standard", force_terminal=True).print(table)
+    return out.getvalue()
+
+
+def test_references_are_shown_but_never_the_best(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def stars(study: Study) -> dict[str, str | None]:
+        path = tmp_path / f"{len(study.references)}.json"
+        results = run("cells/flat", tmp_path, find=shrunk, json_path=path)
+        (rows,) = groups(study, results.ledger, results.cases).values()
+        winners = {m.name: best(rows, m) for m in study.metrics}
+        assert sum(line.count("★") for line in shown(results).splitlines() if "│" in line) == 1
+        return {name: winner and winner.label for name, winner in winners.items()}
+
+    none = {"sharpness": None, "broken": None}
+    assert stars(cells_study(monkeypatch)) == {"psnr": "clean", **none}
+    assert stars(cells_study(monkeypatch, references=("clean",))) == {"psnr": "ours", **none}
+    lines = [json.loads(line) for line in (tmp_path / "1.json").read_text().splitlines()]
+    assert {line["method"]: line["reference"] for line in lines} == {
+        "none": False, "ours": False, "clean": True,
+    }  # fmt: skip
+    assert {line["metric"]: line["judge"] for line in lines} == {
+        "psnr": True, "sharpness": False, "broken": True,
+    }  # fmt: skip
+    assert {line["value"] for line in lines if line["metric"] == "broken"} == {None}
+
+
+def test_a_row_is_a_reference_by_its_cell_or_by_its_study(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.json"
+    cells_study(monkeypatch, references=("clean",))
+    run("cells/flat", tmp_path, find=shrunk, json_path=path)
+    for study in (cells_study(monkeypatch), cells_study(monkeypatch, references=("ours",))):
+        results = run("cells/flat", tmp_path, find=shrunk, json_path=path)
+        (rows,) = groups(study, results.ledger, results.cases).values()
+        assert {r.label for r in rows if r.reference} == {"clean", *study.references}
+
+
+def test_references_and_diagnostics_are_dim(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cells_study(monkeypatch, references=("clean",))
+    text = shown(run("cells/flat", tmp_path, find=shrunk))
+    lines = [line.split("│")[1:-1] for line in text.splitlines() if "│" in line]
+    dim = {
+        name: ["\x1b[2m" in cell for cell in line]
+        for line in lines
+        for name in ("none", "ours", "clean")
+        if name in line[0]
+    }
+    sharpness = [False, False, True, False]
+    assert dim == {"none": sharpness, "ours": sharpness, "clean": [True] * 4}
+    legend = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())
+    assert "rows that know more than a user does" in legend
+    assert "no aim of denoising" in legend
+
+
+# -- data that are missing, and folders to train on --------------------------------------------
+
+
+def test_data_sets_that_are_missing_are_named(
+    data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cells_study(monkeypatch)
+    results = run("cells/flat", tmp_path, find=shrunk)
+    assert results.notes == [f"spectra are missing in {tmp_path}: left out"]
+    (data / "images/cells").rename(data / "images/my_bsd68")
+    results = run("mid/images", data, methods=["none"], find=find, where={"level": "25/255"})
+    assert results.notes == [
+        f"{name} is missing in {data}: left out" for name in ("kodak", "bsd300")
+    ]
+    assert images(data, only="my*").notes == []
+
+
+def test_a_method_is_left_out_of_the_cases_that_it_cannot_do(data: Path) -> None:
+    def partly(name: str, case: Case, seed: int) -> Method | None:
+        if name == "bm3d" and case.settings["noise"] == "poisson":
+            raise HushError("no counts")
+        return find("mid" if name == "bm3d" else name, case, seed)
+
+    results = run("mid/images", data, quick=True, only="cells", find=partly)
+    (note,) = results.notes
+    assert note.startswith("bm3d is left out of data=cells;noise=poisson;level=30;estimator=given")
+    assert note.endswith(": no counts")
+    assert len([c for c in results.cells if c.method == "bm3d"]) == 4
+
+
+def test_methods_that_nobody_trained_say_so(data: Path) -> None:
+    with pytest.raises(HushError, match="nothing to train puca on, and no model of it is shipped"):
+        run("mid/images", data, quick=True, only="cells", methods=["puca"])
+
+
+@pytest.mark.parametrize("name", ["mid/images", "mid/ablation", "real/pairs"])
+def test_studies_that_train_nothing_take_no_folder_to_train_on(data: Path, name: str) -> None:
+    with pytest.raises(HushError, match=f"{name} trains nothing; leave --train out"):
+        run(name, data, quick=True, train_dir=data)
+    with pytest.raises(HushError, match="is no folder; --train takes"):
+        run(name, data, quick=True, train_dir=data / "none")
+
+
+def test_a_row_that_there_is_not_is_refused(data: Path) -> None:
+    with pytest.raises(HushError, match="mid/images has no row 'x'; there are none, mid, bm3d"):
+        images(data, methods=["x"])
+
+
+# -- the command ------------------------------------------------------------------------------
+
+
+def test_help_lists_the_studies_and_those_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells_study(monkeypatch)
+    text = " ".join(CliRunner().invoke(main, ["study", "--help"]).output.split())
+    assert "cells/flat Flat cells" in text
+    for study in STUDIES.values():
+        assert f"{study.name} {study.title}" in text
+
+
+def test_the_command_passes_on_what_to_train_on(data: Path) -> None:
+    arguments = ["study", "mid/images", "--quick", "--data", str(data), "--train", str(data)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert "mid/images trains nothing; leave --train out" in result.output
 
 
 # -- the machinery on real methods -----------------------------------------------------------

@@ -153,6 +153,11 @@ class Denoiser:
         made = kind.record(record, np.concatenate(items)).data
         return made.astype(x.dtype, copy=False)  # in the byte order it came in
 
+    def restored(self, x: np.ndarray, noise: Process | None = None) -> np.ndarray:
+        """`restore` of an item ``(C, *S)``, channel by channel under a model for one."""
+        items = self.seen(Batch([x])).data
+        return np.concatenate([self.restore(item, noise).data for item in items])
+
     def seen(self, batch: Batch) -> Batch:
         """The batch as this method sees it: channel by channel under a model for one."""
         channels = len(batch.data[0])

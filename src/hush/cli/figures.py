@@ -111,12 +111,27 @@ def compare(
         words.print_block(f"{result} against {reference}", lines)
 
 
-@click.command(short_help="Make a table of figures, ours beside the published.")
+class _Study(click.Command):
+    """A command whose help ends with the studies there are."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from hush.studies import STUDIES
+
+        with formatter.section("Studies"):
+            formatter.write_dl([(study.name, study.title) for study in STUDIES.values()])
+
+
+@click.command(cls=_Study, short_help="Make a table of figures, ours beside the published.")
 @click.argument("name", type=STUDY, metavar="NAME")
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Folder with the study's data; by default the one that HUSH_DATA names.",
+    help="Folder with what is tested; by default the one that HUSH_DATA names.",
+)
+@click.option(
+    "--train",
+    type=click.Path(path_type=Path),
+    help="Folder with what is trained on, in studies that train; by default a part of the data.",
 )
 @click.option("--quick", is_flag=True, help="A few small crops only, to see that all works.")
 @click.option(
@@ -147,6 +162,7 @@ def compare(
 def study(
     name: str,
     data: Path | None,
+    train: Path | None,
     quick: bool,
     json_file: Path | None,
     seeds: tuple[int, ...],
@@ -162,8 +178,9 @@ def study(
 ) -> None:
     """Make a table of figures, such as mid/images or diffdenoise/iid, beside those published.
 
-    The diffdenoise studies train all their methods, each for --budget; with --json the models are
-    kept beside that file, and a run that was interrupted goes on where it stopped.
+    The diffdenoise studies train all their methods, each for --budget: on --train, and then all of
+    --data is tested, or on a part of the data. With --json the models are kept beside that file,
+    and a run that was interrupted goes on where it stopped. Data that are missing are left out.
     """
     from rich.console import Console
 
@@ -195,6 +212,7 @@ def study(
             where=settings,
             model=model,
             budget=budget,
+            train_dir=train,
             progress=tell,
             find=partial(find_method, device=device_for(device)),
         )

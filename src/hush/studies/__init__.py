@@ -6,6 +6,7 @@ are one JSON line per cell, and a run that was interrupted goes on where it stop
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,18 +16,23 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from hush.errors import HushError
-from hush.methods import get
+from hush.methods import METHODS, get
 from hush.studies.core import Case, Find, Progress, Study, fill, find_method
 from hush.studies.diffdenoise import DIFFDENOISE
 from hush.studies.images import ABLATION, IMAGES
 from hush.studies.ledger import Cell, Key, Ledger
 from hush.studies.pairs import PAIRS
 from hush.studies.table import tables
+from hush.table import Table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-STUDIES = {study.name: study for study in (IMAGES, ABLATION, PAIRS, *DIFFDENOISE)}
+#: by name: hush's own, and those of packages that name theirs in the entry points ``hush.studies``
+STUDIES: Mapping[str, Study] = ChainMap(
+    {study.name: study for study in (IMAGES, ABLATION, PAIRS, *DIFFDENOISE)},
+    Table("hush.studies", {}),  # type: ignore[arg-type]  # nothing is ever written to it
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ def run(
     where: Mapping[str, str] | None = None,
     model: Path | str | None = None,
     budget: float | None = None,
+    train_dir: Path | str | None = None,
     progress: Progress = lambda what, done, count: None,
     find: Find = find_method,
 ) -> Results:
@@ -70,7 +77,8 @@ def run(
     Parameters
     ----------
     name : one of `STUDIES`.
-    data_dir : folder with the data; by default the one that HUSH_DATA names.
+    data_dir : folder with the data to test on; by default the one that HUSH_DATA names. Sets of
+        data that are missing are skipped (`Results.notes` names them).
     quick : a few small crops instead of everything, as cases of their own.
     json_path : file to append a line per finished cell to; ``NAME.samples.jsonl`` beside it
         takes the per-sample values, the folder ``NAME.models`` what the study trains.
@@ -80,41 +88,66 @@ def run(
     where : settings that a case must have, such as ``{"noise": "gaussian", "level": "5-*"}``.
     model : weights for the methods that have to be trained, instead of those shipped.
     budget : seconds of training for each method, in studies that train theirs.
+    train_dir : folder with what they are trained on; all of the data are tested then. By default
+        a part of the data is trained on, the rest tested.
     progress : told what is computed, how many samples are done, and of how many.
     find : where methods come from.
 
-    Raises `HushError` for unknown studies and methods, and for data without a usable layout.
+    Raises `HushError` for unknown studies and rows, and for data without a usable layout.
     """
     if name not in STUDIES:
         raise HushError(f"there is no study '{name}'; there are {', '.join(STUDIES)}")
     study = STUDIES[name]
     ledger = Ledger(Path(json_path) if json_path else None)
-    cases = study.cases(_data(data_dir), quick=quick, only=only)
+    notes: list[str] = []
+    data, train = _data(data_dir), _folder(train_dir)
+    cases = study.cases(data, quick=quick, only=only, train=train, note=notes.append)
     trains = any(case.training for case in cases)
     if trains and model:
         raise HushError(f"{name} trains its methods itself; leave the model out")
     if budget and not trains:
         raise HushError(f"{name} trains nothing; leave the budget out")
+    if train and not trains:
+        raise HushError(f"{name} trains nothing; leave --train out")
+    _check_rows(study, cases, methods or ())
     with _models(ledger.path) as folder:
         cases = [case.trained(folder, budget) for case in cases if case.matches(where or {})]
         own = [case.using(Path(model)) for case in cases] if model else []
-        results = Results(study, [*cases, *own], ledger)
+        results = Results(study, [*cases, *own], ledger, notes)
+        left_out: list[str] = []
         for method in methods or study.methods:
-            try:
-                theirs = own if own and get(method).learns_from != "nothing" else cases
-                fill(ledger, study, theirs, method, seeds, find, progress)
-            except HushError as e:
-                if methods:
-                    raise
-                results.notes.append(f"{method} is left out: {e}")
+            errors: dict[str, list[str]] = {}
+            trained = method in METHODS and get(method).learns_from != "nothing"
+            theirs = own if own and trained else cases
+            for case in theirs:
+                try:
+                    fill(ledger, study, [case], method, seeds, find, progress)
+                except HushError as e:
+                    if methods:
+                        raise
+                    errors.setdefault(str(e), []).append(case.key())
+            for error, of in errors.items():
+                some = "" if len(of) == len(theirs) else f" of {', '.join(of)}"
+                left_out.append(f"{method} is left out{some}: {error}")
+        notes += left_out
         if study.picture and ledger.path and not methods:
             try:
                 study.picture(cases, find, ledger.path, quick=quick)
             except HushError as e:
                 results.notes.append(f"no picture was drawn: {e}")
-        if not results.cells and results.notes:
-            raise HushError(results.notes[0])
+        if not results.cells and notes:
+            raise HushError("; ".join(left_out or notes))
         return results
+
+
+def _check_rows(study: Study, cases: Sequence[Case], rows: Sequence[str]) -> None:
+    """Refuse the name of a row that there is not."""
+    made = {row for case in cases if case.training for row in case.training.recipes}
+    for row in rows:
+        if row not in {*study.methods, *made, *METHODS}:
+            raise HushError(
+                f"{study.name} has no row '{row}'; there are {', '.join(study.methods)}"
+            )
 
 
 @contextmanager
@@ -132,6 +165,12 @@ def _data(folder: Path | str | None) -> Path:
     if not folder:
         raise HushError("no data: give the folder with --data, or name it in HUSH_DATA")
     return Path(folder)
+
+
+def _folder(train: Path | str | None) -> Path | None:
+    if train is not None and not Path(train).is_dir():
+        raise HushError(f"{train} is no folder; --train takes the one with what is to be learned")
+    return None if train is None else Path(train)
 
 
 __all__ = ["STUDIES", "Case", "Cell", "Key", "Ledger", "Results", "Study", "run"]

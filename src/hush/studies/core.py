@@ -7,7 +7,7 @@ own will stand. Running one fills a `Ledger`, cell by cell, and skips what is in
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 from hush.errors import HushError
 from hush.metrics import psnr, ssim
 from hush.studies.ledger import Cell, Key, Ledger
+from hush.studies.sample import Sample
 from hush.studies.trained import Training
 
 #: (noisy, noise it has or None) → result
@@ -26,19 +27,12 @@ Method = Callable[[np.ndarray, Any], np.ndarray]
 Find = Callable[[str, "Case", int], Method | None]
 #: told what is computed, and how many of its samples are done out of how many
 Progress = Callable[[str, int, int], None]
+#: told in a sentence what has to be left out
+Note = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One thing to denoise: arrays ``(C, H, W)``, float32, full range 1.
-
-    noise : the process that the method is told of; None leaves it to the method.
-    """
-
-    name: str
-    noisy: np.ndarray
-    reference: np.ndarray
-    noise: Any = None
+def ignore(text: str) -> None:
+    """A `Note` that nobody reads."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +41,8 @@ class Metric:
 
     variant : ``key=value`` that joins the case's settings, for another reading of the same
         results (such as PSNR after a fit of gain and offset).
+    judge : whether it is an aim of denoising; False for diagnostics, such as time, and for what
+        smoothing wins.
     """
 
     name: str
@@ -54,6 +50,7 @@ class Metric:
     higher_is_better: bool = True
     digits: int = 2
     variant: str = ""
+    judge: bool = True
 
 
 PSNR = Metric("psnr", psnr)
@@ -69,7 +66,11 @@ class Case:
     options : fields of the method that this case sets (methods without them are left out), and
         its ``model``.
     paper : (method, metric) → published figure.
-    training : what methods are trained on for this case, and how its rows come from them.
+    training : what methods are trained on for this case, and how its rows come from them; None
+        where there is nothing to train on, or nothing is to be trained.
+    kind : of data.
+    told : whether methods are told the noise of its samples. What is trained for the case is told
+        what its recipe says.
     """
 
     settings: Mapping[str, str]
@@ -78,6 +79,8 @@ class Case:
     options: Mapping[str, Any] = field(default_factory=dict)
     paper: Mapping[tuple[str, str], float] = field(default_factory=dict)
     training: Training | None = None
+    kind: str = "image"
+    told: bool = True
 
     def key(self, variant: str = "") -> str:
         """``key=value;…``, the cell's ``case``."""
@@ -105,9 +108,22 @@ class Case:
 
 
 class FindCases(Protocol):
-    """The cases that a folder of data allows; `only` picks folders by a name pattern."""
+    """The cases that a folder of data allows; `only` picks folders by a name pattern.
 
-    def __call__(self, data: Path, *, quick: bool, only: str | None) -> Sequence[Case]: ...
+    `data` is what is tested. `train`, a folder, is what is trained on, and then all of `data` is
+    tested; without it the data are split. A data set that is missing is told to `note` and
+    skipped; `HushError` where none is left.
+    """
+
+    def __call__(
+        self,
+        data: Path,
+        *,
+        quick: bool,
+        only: str | None,
+        train: Path | None = None,
+        note: Note = ignore,
+    ) -> Sequence[Case]: ...
 
 
 class Picture(Protocol):
@@ -120,6 +136,9 @@ class Picture(Protocol):
 class Study:
     """A table of a paper.
 
+    methods : its rows. ``mid`` and ``diffdenoise`` are what a user gets by default, variants of
+        ours are ``mid:NAME``; ``none`` does nothing.
+    references : rows that know more than a user does, besides those whose recipes say so.
     variants : settings along which rows of one table are compared, such as ``steps``; along
         all others the table is split.
     picture : draws what a table cannot show, into files beside the ledger's.
@@ -132,6 +151,12 @@ class Study:
     metrics: Sequence[Metric] = (PSNR, SSIM)
     variants: Sequence[str] = ()
     picture: Picture | None = None
+    references: Collection[str] = ()
+
+    def is_reference(self, row: str, case: Case) -> bool:
+        """Whether a row knows more than a user does, such as clean targets or the noise."""
+        recipe = case.training and case.training.recipes.get(row)
+        return row in self.references or bool(recipe and recipe.is_reference)
 
 
 def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method | None:
@@ -139,18 +164,22 @@ def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method
 
     Where the case has a training with a recipe for the row, the method is trained there. Any
     other that has to be trained takes the weights that ``options["model"]`` names, or those
-    that are shipped.
+    that are shipped. Raises `HushError` where there are none.
     """
     from hush.denoiser import Denoiser
     from hush.methods import METHODS, get, make
     from hush.models import load, shipped
+
+    untrained = f"there is nothing to train {name} on, and no model of it is shipped; give --train"
 
     if case.training:
         if recipe := case.training.recipes.get(name):
             return case.training.method(recipe, seed, device)
         if name not in METHODS:
             return None
-    cls, options = get(name), case.options
+    elif ":" in name and name not in METHODS:  # a variant, of which there are no weights
+        raise HushError(untrained)
+    cls, options = get(name, case.kind), case.options
     fields = {option: value for option, value in options.items() if option != "model"}
     if not fields.keys() <= {f.name for f in dataclasses.fields(cls)}:
         return None
@@ -158,8 +187,10 @@ def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method
 
     def prepare(channels: int) -> Denoiser:
         if cls.learns_from == "nothing":
-            return make(name, **fields)
-        model = options.get("model") or shipped(name, channels) or name
+            return make(name, case.kind, **fields)
+        model = options.get("model") or shipped(name, channels, case.kind)
+        if model is None:
+            raise HushError(untrained)
         denoiser = load(model)
         if denoiser.name != name:
             raise HushError(f"{model} is a model of {denoiser.name}, not of {name}")
@@ -169,7 +200,7 @@ def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method
         channels = noisy.shape[0]
         if channels not in ready:
             ready[channels] = prepare(channels)
-        return ready[channels].restore(noisy, noise).data
+        return ready[channels].restored(noisy, noise if case.told else None)
 
     return method
 
@@ -206,5 +237,12 @@ def fill(
                 progress(label, done, case.count)
             for metric, key in missing.items():
                 paper = case.paper.get((method_name, metric.name))
-                cell = Cell.of(key, metric.higher_is_better, scores[metric], paper)
+                cell = Cell.of(
+                    key,
+                    metric.higher_is_better,
+                    scores[metric],
+                    paper,
+                    reference=study.is_reference(method_name, case),
+                    judge=metric.judge,
+                )
                 ledger.add(cell, scores[metric])

@@ -1,9 +1,13 @@
 """DiffDenoise's tables 1 to 5 and figure 4, and a sweep over stronger noise.
 
 Every method is trained here, for each case anew: on the same frozen noisy images, for the same
-time. Supervised NAFNet alone also sees their references. Nothing is clipped, neither noisy
-images nor results before they are scored: the paper's noisy Gaussian figure, 32.57 dB, is
-exactly that of σ = 6/255 unclipped.
+time. None is told the noise, but for references: ``mid:told`` is, and supervised NAFNet sees the
+clean images. Nothing is clipped, neither noisy images nor results before they are scored: the
+paper's noisy Gaussian figure, 32.57 dB, is exactly that of σ = 6/255 unclipped.
+
+``diffdenoise`` is what a user gets, ``diffdenoise:NAME`` what its stages give or other teachers
+teach. The oracle is no reference: it is a regression on the noisy images of the others, and takes
+only more time.
 """
 
 from __future__ import annotations
@@ -17,17 +21,24 @@ from typing import Any
 
 from hush.errors import HushError
 from hush.metrics import psnr, ssim
-from hush.studies.core import Case, Metric, Sample, Study
+from hush.studies.core import Case, Metric, Note, Study, ignore
 from hush.studies.draws import draw_samples
 from hush.studies.medical import (
+    TRAIN_MOST,
     Images,
     Plane,
     Repeats,
+    find_all_images,
+    find_all_repeats,
     find_images,
     find_repeats,
+    half_released,
+    learned_from,
     noisy_planes,
     repeated_slices,
+    repeats_learned_from,
 )
+from hush.studies.sample import Sample
 from hush.studies.trained import Recipe, Training
 
 #: Side of the patches in pixels; smaller images are taken whole.
@@ -53,8 +64,12 @@ METRICS = (
 
 
 def recipes(blind: int = 1, rounds: int = 1) -> dict[str, Recipe]:
-    """How each row is made, for noise that a blind spot of that side covers."""
-    ours = Recipe("diffdenoise", {"blind": blind, "keep": True, "oracle": True})
+    """How each row is made.
+
+    blind : side of the blind spot that covers the noise, which LG-BPN asks of its user (`hush
+        inspect` finds the kernel's width). DiffDenoise measures its own.
+    """
+    ours = Recipe("diffdenoise", {"keep": True, "oracle": True})
     for n in range(2, rounds + 1):  # each round goes on where the one before has ended
         ours = replace(ours, fields={**ours.fields, "rounds": n}, start=ours, budgets=n)
     unstable, paper = (
@@ -62,27 +77,32 @@ def recipes(blind: int = 1, rounds: int = 1) -> dict[str, Recipe]:
         for teacher in ("single", "pair")
     )
     return {
-        "condition": ours.read(output="condition"),
-        "oracle": ours.read(output="oracle"),
-        "single": ours.read(output="single"),
-        "two-random": ours.read(output="two-random"),
-        "pair": ours.read(output="pair"),
-        "student": ours.read(output="student"),
-        "kd-only": unstable.read(output="student"),
-        "kd-pair": paper.read(output="student"),  # the paper's own student
+        "diffdenoise": ours.read(output="student"),
+        "diffdenoise:condition": ours.read(output="condition"),
+        "diffdenoise:oracle": ours.read(output="oracle"),
+        "diffdenoise:single": ours.read(output="single"),
+        "diffdenoise:two-random": ours.read(output="two-random"),
+        "diffdenoise:pair": ours.read(output="pair"),
+        "diffdenoise:kd-only": unstable.read(output="student"),
+        "diffdenoise:kd-pair": paper.read(output="student"),  # the paper's own student
         "nafnet": Recipe("nafnet", supervised=True),
         "noise2self": Recipe("noise2self"),
         "noise2void": Recipe("noise2void"),
         "neighbor2neighbor": Recipe("neighbor2neighbor"),
         "puca": Recipe("puca"),
         "lgbpn": Recipe("lgbpn", {"blind": blind}),
-        "mid": Recipe("mid", told=True),
+        "mid": Recipe("mid"),
+        "mid:told": Recipe("mid", told=True),
     }
 
 
 SELF_SUPERVISED = ("noise2self", "noise2void", "neighbor2neighbor", "lgbpn", "puca")
-STAGES = ("condition", "oracle", "single", "two-random", "pair", "student")
-ROWS = ("none", "nafnet", *SELF_SUPERVISED, *STAGES, "kd-only", "kd-pair")
+OURS = (
+    *("diffdenoise:condition", "diffdenoise:oracle", "diffdenoise:single"),
+    *("diffdenoise:two-random", "diffdenoise:pair", "diffdenoise"),
+    *("diffdenoise:kd-only", "diffdenoise:kd-pair"),
+)
+ROWS = ("none", "nafnet", *SELF_SUPERVISED, *OURS)
 
 # -- what was published ----------------------------------------------------------------------
 
@@ -109,7 +129,7 @@ TABLE_1 = table(_IID, {
     "puca": "35.45/0.909 34.14/0.908 33.82/0.797 31.72/0.749 35.56/0.856 34.11/0.822",
     "neighbor2neighbor":
         "36.69/0.935 35.47/0.930 36.08/0.894 34.48/0.864 36.12/0.894 35.56/0.880",
-    "student": "36.68/0.942 35.44/0.942 36.02/0.897 35.31/0.893 35.95/0.905 35.30/0.901",
+    "diffdenoise": "36.68/0.942 35.44/0.942 36.02/0.897 35.31/0.893 35.95/0.905 35.30/0.901",
 })  # fmt: skip
 
 _MIXED = [(n, width) for n in ("gaussian", "poisson", "gamma") for width in ("0.5", "1.2")]
@@ -120,7 +140,7 @@ TABLE_2 = table(_MIXED, {
     "puca": "32.57/0.769 32.23/0.760 32.20/0.761 32.03/0.756 32.39/0.764 31.91/0.751",
     "neighbor2neighbor":
         "35.68/0.881 33.91/0.850 34.27/0.859 32.35/0.839 35.37/0.889 34.13/0.891",
-    "student": "35.99/0.892 35.31/0.878 34.92/0.881 34.85/0.869 36.63/0.905 35.40/0.895",
+    "diffdenoise": "35.99/0.892 35.31/0.878 34.92/0.881 34.85/0.869 36.63/0.905 35.40/0.895",
 })  # fmt: skip
 
 TABLE_3 = table([("T1",), ("FLAIR",)], {
@@ -129,7 +149,7 @@ TABLE_3 = table([("T1",), ("FLAIR",)], {
     "neighbor2neighbor": "31.11/0.898 30.71/0.869",
     "lgbpn": "30.20/0.871 29.22/0.795",
     "puca": "31.50/0.898 31.16/0.852",
-    "student": "31.95/0.900 31.44/0.864",
+    "diffdenoise": "31.95/0.900 31.44/0.864",
 })  # fmt: skip
 
 _WIDTHS = [("",), ("0.5",), ("1.2",)]
@@ -141,10 +161,10 @@ TABLE_4 = table(_WIDTHS, {
 })  # fmt: skip
 
 TABLE_5 = table(_WIDTHS, {
-    "single": "33.48/0.793 33.88/0.768 31.50/0.729",
-    "pair": "35.87/0.896 35.73/0.890 34.95/0.874",
-    "kd-only": "33.15/0.781 32.90/0.754 30.61/0.713",
-    "student": "36.02/0.897 35.99/0.892 35.31/0.878",
+    "diffdenoise:single": "33.48/0.793 33.88/0.768 31.50/0.729",
+    "diffdenoise:pair": "35.87/0.896 35.73/0.890 34.95/0.874",
+    "diffdenoise:kd-only": "33.15/0.781 32.90/0.754 30.61/0.713",
+    "diffdenoise": "36.02/0.897 35.99/0.892 35.31/0.878",
 })  # fmt: skip
 
 # -- the cases -------------------------------------------------------------------------------
@@ -165,17 +185,20 @@ def _trained(
     rows: Mapping[str, Recipe],
     paper: Figures,
     quick: bool,
+    lessons: str = "",
 ) -> Case:
-    """A case that trains on `learn` and tests on `judge`, so many images."""
+    """A case that trains on `learn` and tests on `judge`, so many images; on none, nothing is
+    trained. lessons : name of a folder of its own that is trained on."""
     train, test = counts
-    settings = {**settings, "train": str(train)}
+    learned = f"{train} of {lessons}" if lessons else str(train)
+    settings = {**settings, "train": learned if train else ""}
     if quick:
         settings["subset"] = f"{test}x{QUICK_SIDE}"
     settings = {k: v for k, v in settings.items() if v}
     name = ";".join(f"{k}={v}" for k, v in settings.items())
     budget = QUICK_BUDGET if quick else BUDGET
-    training = Training(name, learn, rows, budget)
-    return Case(settings, judge, test, paper=paper, training=training)
+    training = Training(name, learn, rows, budget) if train else None
+    return Case(settings, judge, test, paper=paper, training=training, told=False)
 
 
 def _synthetic(
@@ -202,6 +225,7 @@ def _synthetic(
         recipes(BLIND[width]),
         paper,
         quick,
+        images.lessons,
     )
 
 
@@ -227,32 +251,81 @@ def _real(repeats: Repeats, quick: bool) -> Case:
         recipes(),
         paper,
         quick,
+        repeats.lessons,
     )
 
 
-def _sets(data: Path, only: str | None, *kinds: str) -> list[Images]:
-    found = [images for images in find_images(data, only) if images.kind in kinds]
+def _sets(
+    data: Path,
+    kinds: Sequence[str],
+    *,
+    quick: bool,
+    only: str | None,
+    train: Path | None,
+    note: Note,
+) -> list[Images]:
+    """Sets of these kinds, split or with what is in `train`; one that is there, if `quick`."""
+    if train is None:
+        found = [images for images in find_images(data, only) if images.kind in kinds]
+    else:
+        found = [images for images in find_all_images(data, only) if images.kind in kinds]
+        lessons = find_all_images(train, most=TRAIN_MOST)
+        found = [
+            learned_from(images, lessons)
+            for images in found
+            if images.kind in {lesson.kind for lesson in lessons}
+        ]
     if not found:
+        lack = f"{data} and {train} share" if train else f"{data} holds"
         raise HushError(
-            f"{data} holds no {' or '.join(kinds)} images; give --data a folder with fastMRI's or "
+            f"{lack} no {' or '.join(kinds)} images; give --data a folder with fastMRI's or "
             "the SIIM X-rays' *train* and *val* or *test*, or with volumes/knee*/SERIES/*.dcm"
         )
+    if quick:
+        return [max(found, key=lambda images: kinds.index(images.kind))]
+    where = f"{data} or {train}" if train else f"{data}"
+    for kind in kinds:
+        if only is None and kind not in {images.kind for images in found}:
+            note(f"{kind} images are missing in {where}: left out")
+    _name_halves(data, only, train, note)
     return found
 
 
-def iid_cases(data: Path, *, quick: bool, only: str | None) -> list[Case]:
+def _name_halves(data: Path, only: str | None, train: Path | None, note: Note) -> None:
+    for part in half_released(data, only) if train is None else ():
+        note(f"*val* or *test* is missing beside {part}: left out")
+
+
+def iid_cases(
+    data: Path,
+    *,
+    quick: bool,
+    only: str | None,
+    train: Path | None = None,
+    note: Note = ignore,
+) -> list[Case]:
     """Table 1: every kind of image under white noise."""
+    kinds = ("brain", "knee", "chest")
+    found = _sets(data, kinds, quick=quick, only=only, train=train, note=note)
     if quick:
-        return [_synthetic(_sets(data, only, "chest")[0], "gaussian", quick, {})]
+        return [_synthetic(found[0], "gaussian", quick, {})]
     return [
         _synthetic(images, noise, quick, TABLE_1[images.kind, noise])
-        for images in _sets(data, only, "brain", "knee", "chest")
+        for images in found
         for noise in ("gaussian", "poisson")
     ]
 
 
-def correlated_cases(data: Path, *, quick: bool, only: str | None) -> list[Case]:
+def correlated_cases(
+    data: Path,
+    *,
+    quick: bool,
+    only: str | None,
+    train: Path | None = None,
+    note: Note = ignore,
+) -> list[Case]:
     """Table 2: the knee under correlated noise, and the chest."""
+    found = _sets(data, ("knee", "chest"), quick=quick, only=only, train=train, note=note)
     every = [
         _synthetic(
             images,
@@ -261,71 +334,116 @@ def correlated_cases(data: Path, *, quick: bool, only: str | None) -> list[Case]
             TABLE_2[noise, width] if images.kind == "knee" and not quick else {},
             width,
         )
-        for images in _sets(data, only, "knee", "chest")
+        for images in found
         for noise, width in _MIXED
     ]
     return every[:1] if quick else every
 
 
-def real_cases(data: Path, *, quick: bool, only: str | None) -> list[Case]:
+def real_cases(
+    data: Path,
+    *,
+    quick: bool,
+    only: str | None,
+    train: Path | None = None,
+    note: Note = ignore,
+) -> list[Case]:
     """Table 3: repeated scans."""
-    cases = [_real(repeats, quick) for repeats in find_repeats(data, only)]
-    if not cases:
+    if train is None:
+        found = [repeats for repeats in find_repeats(data, only) if repeats.test]
+    else:
+        lessons = find_all_repeats(train)
+        contrasts = {repeats.contrast for repeats in lessons}
+        found = [
+            repeats_learned_from(repeats, lessons)
+            for repeats in find_all_repeats(data, only)
+            if repeats.contrast in contrasts
+        ]
+    where = f"{data} or {train}" if train else f"{data}"
+    if not found:
+        lack = f"{data} and {train} share" if train else f"{data} holds"
         raise HushError(
-            f"{data} holds no repeated scans; give --data a folder with M4Raw's *train* and "
+            f"{lack} no repeated scans; give --data a folder with M4Raw's *train* and "
             "*val*, or with volumes/NAME/T101, T102, …"
         )
-    return cases[:1] if quick else cases
+    if quick:
+        return [_real(found[0], quick)]
+    for (contrast,) in TABLE_3:
+        if only is None and contrast not in {repeats.contrast for repeats in found}:
+            note(f"{contrast} scans are missing in {where}: left out")
+    _name_halves(data, only, train, note)
+    return [_real(repeats, quick) for repeats in found]
 
 
-def round_cases(data: Path, *, quick: bool, only: str | None) -> list[Case]:
+def round_cases(
+    data: Path,
+    *,
+    quick: bool,
+    only: str | None,
+    train: Path | None = None,
+    note: Note = ignore,
+) -> list[Case]:
     """Table 4: the student's output as the condition of the next round; one budget a round.
 
     The paper has the knee; the chest, smoother, is added.
     """
     cases = []
-    for images, ((width,), table) in product(_sets(data, only, "knee", "chest"), TABLE_4.items()):
+    found = _sets(data, ("knee", "chest"), quick=quick, only=only, train=train, note=note)
+    for images, ((width,), table) in product(found, TABLE_4.items()):
         figures = table if images.kind == "knee" and not quick else {}
         first = _synthetic(images, "gaussian", quick, {}, width)
-        assert first.training is not None
         noisy = {key: figure for key, figure in figures.items() if key[0] == "none"}
-        bare = replace(first.training, recipes={})
+        bare = first.training and replace(first.training, recipes={})
         cases.append(replace(first, training=bare, paper=noisy))
-        for n in ROUNDS:
-            rows = {"student": recipes(BLIND[width], n)["student"]}
-            paper = {("student", m): f for (row, m), f in figures.items() if row == str(n)}
+        for n in ROUNDS if first.training else ():
+            rows = {"diffdenoise": recipes(BLIND[width], n)["diffdenoise"]}
+            paper = {("diffdenoise", m): f for (row, m), f in figures.items() if row == str(n)}
             cases.append(
                 replace(
                     first,
                     settings={**first.settings, "round": str(n)},
                     options={"round": n},  # which `none` has not: it is there once
-                    training=replace(first.training, recipes=rows),
+                    training=first.training and replace(first.training, recipes=rows),
                     paper=paper,
                 )
             )
     return cases[: 1 + len(ROUNDS)] if quick else cases
 
 
-def ablation_cases(data: Path, *, quick: bool, only: str | None) -> list[Case]:
+def ablation_cases(
+    data: Path,
+    *,
+    quick: bool,
+    only: str | None,
+    train: Path | None = None,
+    note: Note = ignore,
+) -> list[Case]:
     """Table 5 on the knee, and the same on the chest."""
+    found = _sets(data, ("knee", "chest"), quick=quick, only=only, train=train, note=note)
     if quick:
-        return [_synthetic(_sets(data, only, "chest")[0], "gaussian", quick, {})]
+        return [_synthetic(found[0], "gaussian", quick, {})]
     return [
         _synthetic(
             images, "gaussian", quick, TABLE_5[width,] if images.kind == "knee" else {}, width
         )
-        for images in _sets(data, only, "knee", "chest")
+        for images in found
         for width in BLIND
     ]
 
 
-def sweep_cases(data: Path, *, quick: bool, only: str | None) -> list[Case]:
+def sweep_cases(
+    data: Path,
+    *,
+    quick: bool,
+    only: str | None,
+    train: Path | None = None,
+    note: Note = ignore,
+) -> list[Case]:
     """The chest under Gaussian noise up to eight times the paper's."""
-    levels = SWEEP[2:3] if quick else SWEEP
     return [
         _synthetic(images, "gaussian", quick, {}, sigma=sigma)
-        for images in _sets(data, only, "chest")
-        for sigma in levels
+        for images in _sets(data, ("chest",), quick=quick, only=only, train=train, note=note)
+        for sigma in (SWEEP[2:3] if quick else SWEEP)
     ]
 
 
@@ -338,15 +456,19 @@ DIFFDENOISE = (
     _study("correlated", "DiffDenoise, table 2: correlated noise", correlated_cases, ROWS),
     _study("real", "DiffDenoise, table 3: real noise", real_cases, ROWS),
     _study(
-        "rounds", "DiffDenoise, table 4: rounds", round_cases, ("none", "student"),
+        "rounds", "DiffDenoise, table 4: rounds", round_cases, ("none", "diffdenoise"),
         variants=("round",),
     ),
     _study(
         "ablation", "DiffDenoise, table 5: symmetric pairs and distillation", ablation_cases,
-        ("none", "single", "pair", "kd-only", "kd-pair", "student"), picture=draw_samples,
+        (
+            *("none", "diffdenoise:single", "diffdenoise:pair", "diffdenoise:kd-only"),
+            *("diffdenoise:kd-pair", "diffdenoise"),
+        ),
+        picture=draw_samples,
     ),
     _study(
         "sweep", "DiffDenoise and MID under stronger noise", sweep_cases,
-        ("none", "student", "condition", "mid"),
+        ("none", "diffdenoise", "diffdenoise:condition", "mid", "mid:told"),
     ),
 )  # fmt: skip

@@ -14,17 +14,24 @@ from hush.metrics import psnr
 from hush.studies.core import Case, Find
 
 COUNT, QUICK_COUNT = 50, 5
-KINDS = {"single": "one sample", "two-random": "mean of two", "pair": "symmetric pair"}
+STUDENT = "diffdenoise"
+KINDS = {
+    "diffdenoise:single": "one sample",
+    "diffdenoise:two-random": "mean of two",
+    "diffdenoise:pair": "symmetric pair",
+}
 
 
 def draw_samples(cases: Sequence[Case], find: Find, path: Path, *, quick: bool) -> None:
-    """Write ``NAME.draws.png``, and its figures to ``NAME.draws.json``, for the first case.
+    """Write ``NAME.draws.png``, and its figures to ``NAME.draws.json``, for the first case that
+    has a training.
 
     Figures that are there for this case and this many draws are not made again.
     """
-    if not cases:
+    case = next((case for case in cases if case.training), None)
+    if case is None:
         return
-    case, count = cases[0], QUICK_COUNT if quick else COUNT
+    count = QUICK_COUNT if quick else COUNT
     values = path.with_suffix(".draws.json")
     if values.exists():
         known = json.loads(values.read_text(encoding="utf-8"))
@@ -47,7 +54,7 @@ def draws(case: Case, find: Find, count: int) -> dict[str, list[float]]:
         return psnr(method(sample.noisy, sample.noise), sample.reference, clip=False)
 
     drawn = {row: [score(row, seed=k) for k in range(count)] for row in KINDS}
-    return {**drawn, "student": [score("student")]}
+    return {**drawn, STUDENT: [score(STUDENT)]}
 
 
 def _read(case: Case, row: str, reading: Mapping[str, Any]) -> Case:
@@ -65,7 +72,7 @@ def plot(drawn: Mapping[str, Sequence[float]], path: Path) -> None:
     axes = figure.subplots()
     for row, label in KINDS.items():
         axes.plot(range(1, len(drawn[row]) + 1), drawn[row], ".-", linewidth=1, label=label)
-    axes.axhline(drawn["student"][0], color="tab:red", label="student")
+    axes.axhline(drawn[STUDENT][0], color="tab:red", label="student")
     axes.set(xlabel="draw", ylabel="PSNR, dB")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, ncols=2)

@@ -16,8 +16,9 @@ from zlib import crc32
 import numpy as np
 
 from hush.errors import HushError
-from hush.studies.core import Case, Sample, Study
+from hush.studies.core import Case, Note, Study, ignore
 from hush.studies.folders import find_sets, image_files, read_images
+from hush.studies.sample import Sample
 
 #: Noise by number of channels: MID's levels, and for gray images those of the BSD68 literature.
 NOISE = {
@@ -170,10 +171,21 @@ def _case(
     )
 
 
-def image_cases(data: Path, *, quick: bool, only: str | None) -> list[Case]:
-    """Every set under every noise, the level given and not."""
-    cases = []
-    for folder, role in _sets(data, only):
+def image_cases(
+    data: Path,
+    *,
+    quick: bool,
+    only: str | None,
+    train: Path | None = None,
+    note: Note = ignore,
+) -> list[Case]:
+    """Every set under every noise, the level given and not. Nothing is trained."""
+    cases, sets = [], _sets(data, only)
+    if not (quick or only):
+        for name in dict.fromkeys(name for name, _ in PUBLISHED):
+            if name not in (role for _, role in sets):
+                note(f"{name} is missing in {data}: left out")
+    for folder, role in sets:
         channels = len(next(read_images(image_files(folder)[0])))
         specs = QUICK_NOISE if quick else NOISE.get(channels, NOISE[3])
         cases += [
@@ -182,8 +194,16 @@ def image_cases(data: Path, *, quick: bool, only: str | None) -> list[Case]:
     return cases
 
 
-def ablation_cases(data: Path, *, quick: bool, only: str | None) -> list[Case]:
-    """Poisson images, one shot against iterated, the level given; without steps for the rest."""
+def ablation_cases(
+    data: Path,
+    *,
+    quick: bool,
+    only: str | None,
+    train: Path | None = None,
+    note: Note = ignore,
+) -> list[Case]:
+    """Poisson images, one shot against iterated, the level given; without steps for the rest.
+    Nothing is trained."""
     return [
         _case(folder, role, "poisson:30", True, quick, options)
         for folder, role in _sets(data, only)

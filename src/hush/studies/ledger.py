@@ -32,7 +32,9 @@ class Key(NamedTuple):
 class Cell:
     """One figure: the mean of a metric over `n` samples, and their standard deviation.
 
-    `value` is None where the mean is not finite. The fields are the JSON line, in its order.
+    `value` is None where the mean is not finite. `reference` says that the row knows more than a
+    user does, such as clean targets, true labels or the noise; `judge`, that the metric is an aim
+    of denoising. The fields are the JSON line, in its order; older lines end with `paper`.
     """
 
     study: str
@@ -45,10 +47,19 @@ class Cell:
     n: int
     seed: int
     paper: float | None
+    reference: bool = False
+    judge: bool = True
 
     @classmethod
     def of(
-        cls, key: Key, higher_is_better: bool, values: Mapping[str, float], paper: float | None
+        cls,
+        key: Key,
+        higher_is_better: bool,
+        values: Mapping[str, float],
+        paper: float | None,
+        *,
+        reference: bool = False,
+        judge: bool = True,
     ) -> Cell:
         """The cell of these per-sample values."""
         x = np.asarray(list(values.values()), dtype=np.float64)
@@ -64,6 +75,8 @@ class Cell:
             n=len(x),
             seed=key.seed,
             paper=paper,
+            reference=reference,
+            judge=judge,
         )
 
     @property
@@ -87,7 +100,7 @@ class Ledger:
         if path is None:
             return
         self._samples = path.with_suffix(".samples.jsonl")
-        for cell in _read(path, lambda line: Cell(**line)):
+        for cell in _read(path, lambda line: Cell(**_named_anew(line))):
             self.cells[cell.key] = cell
         for key, values in _read(self._samples, _parse_values):
             self.values[key] = values
@@ -101,12 +114,23 @@ class Ledger:
         self.values[cell.key] = dict(values)
         if self.path is not None:
             finite = {name: v if math.isfinite(v) else None for name, v in values.items()}
-            _append(self._samples, {**cell.key._asdict(), "values": finite})
+            line = {**cell.key._asdict(), "reference": cell.reference, "values": finite}
+            _append(self._samples, line)
             _append(self.path, asdict(cell))
 
 
+def _named_anew(line: dict[str, Any]) -> dict[str, Any]:
+    """A line as it is, but for an older one of a row that was told the noise without saying so."""
+    told = line["study"].startswith("diffdenoise/") and line["method"] in ("mid", "bm3d")
+    if "reference" in line or not told:
+        return line
+    return {**line, "method": f"{line['method']}:told", "reference": True}
+
+
 def _parse_values(line: dict[str, Any]) -> tuple[Key, dict[str, float]]:
+    line = _named_anew(line)
     values = line.pop("values")
+    line.pop("reference", None)
     return Key(**line), {name: math.nan if v is None else v for name, v in values.items()}
 
 

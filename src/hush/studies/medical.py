@@ -3,23 +3,26 @@
 Two layouts are known. *Releases* such as fastMRI, M4Raw and the SIIM chest X-rays come as folders
 named after their parts, ``*train*`` beside ``*val*`` or ``*test*``, of ``.h5`` or ``.dcm`` files.
 *Stand-ins* come without parts: series of ``.dcm`` slices of one subject and repeats of one
-scan are cut into blocks of slices, X-rays ``SUBJECT_NUMBER.png`` by subjects.
+scan are cut into blocks of slices, X-rays ``SUBJECT_NUMBER.png`` by subjects. What is trained on
+may also be in a folder of its own; then no layout is split.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
-from hush.studies.core import Sample
+from hush.errors import HushError
 from hush.studies.folders import image_files, read_images
 from hush.studies.images import centre_crop, frozen_noise
+from hush.studies.sample import Sample
 
 #: The paper tests on as many images; of larger training sets the first are taken.
 TEST_MOST, TRAIN_MOST = 200, 1000
@@ -48,7 +51,8 @@ class Images:
     """Clean images of one kind, to train on and to test on; no subject or slice is in both.
 
     kind : brain, knee or chest; label : the kind, and the series where it matters.
-    source : the folder's name.
+    source : the folder's name; lessons : that of what is trained on, where it is another
+        one, with a mark of its files.
     """
 
     kind: str
@@ -56,6 +60,7 @@ class Images:
     source: str
     train: Sequence[Plane]
     test: Sequence[Plane]
+    lessons: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,12 +74,14 @@ class Scan:
 
 @dataclass(frozen=True)
 class Repeats:
-    """Repeated scans of one contrast. train, test : scans and the slices taken of each."""
+    """Repeated scans of one contrast. train, test : scans and the slices taken of each;
+    lessons : name of the folder that is trained on, where it is another one, and its mark."""
 
     contrast: str
     source: str
     train: Sequence[tuple[Scan, Sequence[int]]]
     test: Sequence[tuple[Scan, Sequence[int]]]
+    lessons: str = ""
 
 
 # -- reading ---------------------------------------------------------------------------------
@@ -143,72 +150,203 @@ def by_subject(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def find_images(data: Path, only: str | None = None) -> list[Images]:
-    """Sets of clean images under a folder, of the kinds that the paper has."""
-    found = [images for folder in _candidates(data, only) if (images := _images(folder))]
-    return sorted(found, key=lambda images: list(KINDS).index(images.kind))
+    """Sets of clean images under a folder, of the kinds that the paper has, each split in two.
+
+    A set that is too small to be split is all for the test.
+    """
+    found = []
+    for folder in _candidates(data, only):
+        if layout := _layout(folder):
+            train, test = (
+                _planes(folder, files, most if layout.released else None)
+                for files, most in zip(layout.halves, (TRAIN_MOST, TEST_MOST), strict=True)
+            )
+            if not (train and test):
+                train, test = [], _planes(folder, layout.every)
+            found.append(Images(layout.kind, layout.label, folder.name, train, test))
+    return _in_order(found)
+
+
+def find_all_images(data: Path, only: str | None = None, most: int | None = None) -> list[Images]:
+    """The same without a split, all for the test, or the first `most` images of each set. Where
+    no layout is known, the files are of one set."""
+    found = [(p, layout) for p in _candidates(data, only) if (layout := _layout(p))]
+    if not found and (layout := _loose(data)):
+        found = [(data, layout)]
+    return _in_order(
+        Images(layout.kind, layout.label, p.name, (), _planes(p, layout.every, most))
+        for p, layout in found
+    )
+
+
+def learned_from(tested: Images, lessons: Sequence[Images]) -> Images:
+    """These images, all for the test, with those lessons of their kind to train on.
+
+    Raises `HushError` where a file would be both trained on and tested on.
+    """
+    lessons = [images for images in lessons if images.kind == tested.kind]
+    planes = [  # named apart from what is tested: noise is frozen by name
+        replace(plane, name=f"train/{images.source}/{plane.name}")
+        for images in lessons
+        for plane in images.test
+    ][:TRAIN_MOST]
+    _keep_apart([p.path for p in planes], [p.path for p in tested.test])
+    sources = "+".join(images.source for images in lessons)
+    return replace(tested, train=planes, lessons=_marked(sources, [p.path for p in planes]))
 
 
 def find_repeats(data: Path, only: str | None = None) -> list[Repeats]:
-    """Repeated scans under a folder, by contrast."""
-    return [r for folder in _candidates(data, only) for r in _repeats(folder)]
+    """Repeated scans under a folder, by contrast, split in two; short ones are tested whole."""
+    found = []
+    for folder in _candidates(data, only):
+        parts = _parts(folder)
+        halves = [_scans(_files(p)) for p in parts] if parts else [_scans(_folders(folder))] * 2
+        for contrast in dict.fromkeys(scan.contrast for scan in halves[0]):
+            train, test = (
+                _taken([s for s in scans if s.contrast == contrast], most, None if parts else half)
+                for half, (scans, most) in enumerate(
+                    zip(halves, (TRAIN_MOST, TEST_MOST), strict=True)
+                )
+            )
+            found.append(Repeats(contrast, folder.name, train, test))
+    return found
+
+
+def find_all_repeats(data: Path, only: str | None = None) -> list[Repeats]:
+    """The same without a split, all for the test."""
+    found = []
+    for folder in _candidates(data, only):
+        if parts := _parts(folder):
+            scans = _scans([f for part in parts for f in _files(part)])
+        else:
+            scans = _scans([*_folders(folder), *_files(folder, direct=True)])
+        for contrast in dict.fromkeys(scan.contrast for scan in scans):
+            test = _taken([s for s in scans if s.contrast == contrast])
+            found.append(Repeats(contrast, folder.name, (), test))
+    return found
+
+
+def repeats_learned_from(tested: Repeats, lessons: Sequence[Repeats]) -> Repeats:
+    """These repeats, all for the test, with those lessons of their contrast to train on.
+
+    Raises `HushError` where a file would be both trained on and tested on.
+    """
+    lessons = [repeats for repeats in lessons if repeats.contrast == tested.contrast]
+    scans = [scan for repeats in lessons for scan, _ in repeats.test]
+    _keep_apart(
+        [p for scan in scans for p in scan.repeats],
+        [p for scan, _ in tested.test for p in scan.repeats],
+    )
+    sources = "+".join(repeats.source for repeats in lessons)
+    named = _marked(sources, [p for scan in scans for p in scan.repeats])
+    return replace(tested, train=_taken(scans, TRAIN_MOST), lessons=named)
+
+
+def half_released(data: Path, only: str | None = None) -> list[Path]:
+    """Folders of training data with no test data beside them, which cannot be split."""
+    return [p for f in _candidates(data, only) for p in _named(f, "train") if not _parts(f)]
+
+
+def _keep_apart(train: Sequence[Path], test: Sequence[Path]) -> None:
+    if both := {p.resolve() for p in train} & {p.resolve() for p in test}:
+        raise HushError(
+            f"{min(both)} would be both trained on and tested on; give --train and --data folders "
+            "that share no file"
+        )
+
+
+def _marked(name: str, paths: Sequence[Path]) -> str:
+    """The name with a mark of what the files are, as there are many folders of one name."""
+    files = [f for p in paths for f in (image_files(p) if p.is_dir() else [p])]
+    text = ";".join(f"{f.parent.name}/{f.name}:{f.stat().st_size}" for f in files)
+    return f"{name}#{crc32(text.encode()):08x}"
+
+
+def _in_order(found: Iterable[Images]) -> list[Images]:
+    return sorted(found, key=lambda images: list(KINDS).index(images.kind))
 
 
 def _candidates(data: Path, only: str | None) -> list[Path]:
-    """The folder itself, what is in it, and what is in its ``images`` and ``volumes``."""
+    """The folder itself, what is in it, and what is in its ``images`` and ``volumes``; a part of
+    one of these is none of its own."""
     inside = [p for f in (data, data / "images", data / "volumes") for p in _folders(f)]
-    return [p for p in (data, *inside) if only is None or fnmatch(p.name, only)]
+    found = [p for p in (data, *inside) if only is None or fnmatch(p.name, only)]
+    parts = {part for p in found for part in _parts(p) or ()}
+    return [p for p in found if p not in parts]
 
 
-def _images(folder: Path) -> Images | None:
+@dataclass(frozen=True)
+class _Layout:
+    """What a folder shows: files to train on and to test on, and every one of them.
+
+    released : the split is the data's own, of which the first images are taken.
+    """
+
+    kind: str
+    label: str
+    halves: tuple[Sequence[Path], Sequence[Path]]
+    every: Sequence[Path]
+    released: bool = False
+
+
+def _layout(folder: Path) -> _Layout | None:
     if parts := _parts(folder):
-        files = [_files(part) for part in parts]
-        kind = _kind(folder.name, files[0][0]) or ("knee" if files[0][0].suffix == ".h5" else "")
-        if not kind or _REPEAT.fullmatch(files[0][0].stem):
+        train, test = (_files(part) for part in parts)
+        kind = _kind(folder.name, train[0]) or ("knee" if train[0].suffix == ".h5" else "")
+        if not kind or _REPEAT.fullmatch(train[0].stem):
             return None
-        if kind == "brain":  # the paper's contrast, where files name theirs
-            files = [[f for f in part if "T2" in f.name] or part for part in files]
-        train, test = (
-            _planes(folder, part, most)
-            for part, most in zip(files, (TRAIN_MOST, TEST_MOST), strict=True)
-        )
-        return Images(kind, kind, folder.name, train, test)
+        train, test = _of_contrast(kind, train), _of_contrast(kind, test)
+        return _Layout(kind, kind, (train, test), [*train, *test], released=True)
     series = [s for s in (folder, *_folders(folder)) if any(s.glob("*.dcm"))]
     if series and (kind := _kind(folder.name, series[0])):
-        halves: tuple[list[Plane], list[Plane]] = ([], [])
+        every: list[Path] = []
+        halves: tuple[list[Path], list[Path]] = ([], [])
         for one in series:
             slices = sorted(one.glob("*.dcm"))
+            every += slices
             for half, taken in zip(halves, blocks(len(slices), len(slices) // 3), strict=True):
-                half += _planes(folder, [slices[i] for i in taken])
+                half += [slices[i] for i in taken]
         label = "-".join([kind, *(s.name.lower() for s in series if s != folder)])
-        return Images(kind, label, folder.name, *halves)
-    if _kind(folder.name) == "chest" and (files_here := image_files(folder)):
-        train_files, test_files = by_subject(files_here)
-        halves = _planes(folder, train_files), _planes(folder, test_files)
-        return Images("chest", "chest", folder.name, *halves)
+        return _Layout(kind, label, halves, every)
+    if _kind(folder.name) == "chest" and (files := image_files(folder)):
+        return _Layout("chest", "chest", by_subject(files), files)
     return None
 
 
-def _repeats(folder: Path) -> Iterator[Repeats]:
-    parts = _parts(folder)
-    found = [_scans(_files(part)) for part in parts] if parts else [_scans(_folders(folder))] * 2
-    for contrast in dict.fromkeys(scan.contrast for scan in found[0]):
-        halves = [
-            _taken([s for s in scans if s.contrast == contrast], most, None if parts else half)
-            for half, (scans, most) in enumerate(zip(found, (TRAIN_MOST, TEST_MOST), strict=True))
-        ]
-        yield Repeats(contrast, folder.name, *halves)
+def _loose(folder: Path) -> _Layout | None:
+    """A release's part by itself: its files, wherever they are in the folder."""
+    files = _files(folder)
+    if not files or _REPEAT.fullmatch(files[0].stem):
+        return None
+    kind = _kind(folder.name, folder.absolute().parent.name, files[0])
+    if not kind and files[0].suffix == ".h5" and files[0].parent == folder:
+        kind = "knee"
+    files = _of_contrast(kind, files)
+    return _Layout(kind, kind, (files, ()), files) if kind else None
 
 
-def _taken(scans: Sequence[Scan], most: int, half: int | None) -> list[tuple[Scan, Sequence[int]]]:
+def _of_contrast(kind: str, files: list[Path]) -> list[Path]:
+    """Of brains the paper's contrast, where files name theirs."""
+    return [f for f in files if kind == "brain" and "T2" in f.name] or files
+
+
+def _taken(
+    scans: Sequence[Scan], most: int | None = None, half: int | None = None
+) -> list[tuple[Scan, Sequence[int]]]:
     """The first slices of these scans; of a scan that is cut in blocks, those of one half."""
     taken: list[tuple[Scan, Sequence[int]]] = []
+    left = most
     for scan in scans:
-        if most <= 0:
+        if left is not None and left <= 0:
             break
         count = len(read_planes(scan.repeats[0]))
-        slices = range(count) if half is None else blocks(count, REAL_TEST, gap=0)[half]
-        taken.append((scan, slices[:most]))
-        most -= len(slices)
+        slices: Sequence[int] = range(count)
+        if half is not None:
+            cut = blocks(count, REAL_TEST, gap=0) if count > REAL_TEST else ([], slices)
+            slices = cut[half]
+        if slices:
+            taken.append((scan, slices[:left]))
+        left = None if left is None else left - len(slices)
     return taken
 
 
@@ -228,16 +366,18 @@ def _scans(paths: Sequence[Path]) -> list[Scan]:
 
 def _parts(folder: Path) -> tuple[Path, Path] | None:
     """A release's folders of training and of test data."""
-    named = {
-        word: [p for p in _folders(folder) if word in p.name.lower() and _files(p)]
-        for word in ("train", "val", "test")
-    }
-    test = named["val"] or named["test"]
-    return (named["train"][0], test[0]) if named["train"] and test else None
+    train, test = _named(folder, "train"), _named(folder, "val") or _named(folder, "test")
+    return (train[0], test[0]) if train and test else None
 
 
-def _files(part: Path) -> list[Path]:
-    return sorted(p for p in part.rglob("*") if p.suffix.lower() in _RELEASED)
+def _named(folder: Path, word: str) -> list[Path]:
+    """Folders in this one that are named so and hold a release's files."""
+    return [p for p in _folders(folder) if word in p.name.lower() and _files(p)]
+
+
+def _files(part: Path, direct: bool = False) -> list[Path]:
+    files = part.iterdir() if direct else part.rglob("*")
+    return sorted(p for p in files if p.suffix.lower() in _RELEASED)
 
 
 def _planes(folder: Path, files: Sequence[Path], most: int | None = None) -> list[Plane]:

@@ -16,9 +16,10 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.metrics import fit_gain_offset, psnr, ssim
-from hush.studies.core import Case, Metric, Sample, Study
+from hush.studies.core import Case, Metric, Note, Study, ignore
 from hush.studies.folders import Pair, find_paired_sets, find_pairs, read_images
 from hush.studies.images import QUICK_COUNT, QUICK_SIDE, centre_crop
+from hush.studies.sample import Sample
 
 
 def _fitted(result: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -60,8 +61,15 @@ def _parts(pairs: Sequence[Pair]) -> dict[tuple[str, str], list[Pair]]:
     return parts
 
 
-def pair_cases(data: Path, *, quick: bool, only: str | None) -> list[Case]:
-    """One case per set, kind of scene and number of frames averaged."""
+def pair_cases(
+    data: Path,
+    *,
+    quick: bool,
+    only: str | None,
+    train: Path | None = None,
+    note: Note = ignore,
+) -> list[Case]:
+    """One case per set, kind of scene and number of frames averaged. Nothing is trained."""
     cases = []
     for folder in find_paired_sets(data, only):
         for (word, averaged), pairs in _parts(find_pairs(folder)).items():

@@ -23,9 +23,10 @@ MISSING = "–"
 @dataclass(frozen=True, eq=False)
 class Row:
     """One line of a table: a method with its variant; by metric, its cells and per-sample
-    values for each seed, and the published figure."""
+    values for each seed, and the published figure. reference : it knows more than a user does."""
 
     label: str
+    reference: bool = False
     cells: dict[str, list[Cell]] = field(default_factory=dict)
     samples: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     paper: dict[str, float] = field(default_factory=dict)
@@ -60,19 +61,26 @@ def groups(study: Study, ledger: Ledger, cases: Sequence[Case]) -> dict[str, lis
         for key, cell in ledger.cells.items():
             if (key.study, key.case) == (study.name, case.key(fit)):
                 label = " ".join([key.method, *varied])
-                row = rows.setdefault(label, Row(label))
+                reference = cell.reference or study.is_reference(key.method, case)
+                row = rows.setdefault(label, Row(label, reference))
                 row.cells.setdefault(key.metric, []).append(cell)
                 row.samples.setdefault(key.metric, []).append(ledger.values.get(key, {}))
         published = [s for s in varied if not s.startswith("model=")]
         for (method, metric), figure in case.paper.items():
             label = " ".join([method, *published])
-            rows.setdefault(label, Row(label)).paper[metric] = figure
+            reference = study.is_reference(method, case)
+            rows.setdefault(label, Row(label, reference)).paper[metric] = figure
     return {common: list(rows.values()) for common, rows in tables.items()}
 
 
 def best(rows: Sequence[Row], metric: Metric) -> Row | None:
-    """The best row, where its paired difference to the next is significant; else None."""
-    ranked = [r for r in rows if np.isfinite(r.mean(metric.name))]
+    """The best row, where its paired difference to the next is significant; else None.
+
+    Rows that know more than a user does are out of the contest, and some metrics hold none.
+    """
+    if not metric.judge:
+        return None
+    ranked = [r for r in rows if not r.reference and np.isfinite(r.mean(metric.name))]
     ranked.sort(key=lambda r: r.mean(metric.name), reverse=metric.higher_is_better)
     if len(ranked) < 2:
         return None
@@ -96,7 +104,9 @@ def tables(study: Study, ledger: Ledger, cases: Sequence[Case]) -> Iterator[Rend
         published = {name for row in rows for name in row.paper}
         table = Table("method")
         for name in metrics:
-            table.add_column(name.upper(), justify="right")
+            table.add_column(
+                name.upper(), justify="right", style="" if metrics[name].judge else "dim"
+            )
             if name in published:
                 table.add_column("published", justify="right", style="dim")
         winners = {name: best(rows, metric) for name, metric in metrics.items()}
@@ -109,12 +119,13 @@ def tables(study: Study, ledger: Ledger, cases: Sequence[Case]) -> Iterator[Rend
                 line.append(mark.format(figure if error == MISSING else f"{figure} ± {error}"))
                 if name in published:
                     line.append(_figure(row.paper.get(name, np.nan), metric))
-            table.add_row(*line)
+            table.add_row(*line, style="dim" if row.reference else "")
         yield Group(Text(f"{common.replace(';', '  ')}  n={max(counts)}", style="bold"), table)
     yield Text(
         f"★ best, its paired difference to the next significant (p < {SIGNIFICANT}); "
         "± standard error over samples; "
-        "published figures are for whole sets",
+        "dim, without a ★: rows that know more than a user does, figures that are no aim of "
+        "denoising; published figures are for whole sets",
         style="dim",
     )
 

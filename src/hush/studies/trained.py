@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hush.studies.sample import Sample
+
 if TYPE_CHECKING:
     from hush.denoiser import Denoiser
-    from hush.studies.core import Sample
 
 MODEL = "model.safetensors"  #: in a training's folder, once it is finished
 
@@ -32,6 +33,7 @@ class Recipe:
     supervised : it learns from pairs of noisy and clean images, not from noisy ones alone.
     told : it is given the noise process, in training and afterwards.
     budgets : for how many of the case's budgets it is trained, those of `start` included.
+    ceiling : it knows more than a user does in another way, such as by all of the data.
     """
 
     method: str
@@ -41,6 +43,12 @@ class Recipe:
     supervised: bool = False
     told: bool = False
     budgets: int = 1
+    ceiling: bool = False
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether its row knows more than a user does."""
+        return self.supervised or self.told or self.ceiling
 
     def read(self, **reading: Any) -> Recipe:
         """The same training, read with these settings too."""
@@ -62,11 +70,14 @@ class Training:
     recipes: Mapping[str, Recipe]
     budget: float
     folder: Path | None = None
+    kind: str = "image"
 
     def place(self, recipe: Recipe, seed: int) -> Path:
         """The folder of a recipe's training: one for all recipes that differ in reading alone."""
         assert self.folder is not None
         fields = [f"{k}={v}" for k, v in recipe.fields.items()]
+        fields.append("pairs" if recipe.supervised else "noisy")
+        fields += ["told"] * recipe.told
         data = f"{self.name};budget={self.budget:g};seed={seed}"
         return self.folder / _file_name(data) / _file_name(";".join([recipe.method, *fields]))
 
@@ -84,7 +95,7 @@ class Training:
                 _copy(self.place(recipe.start, seed), folder)
             samples = list(self.samples(seed))
             options = {"noise": samples[0].noise} if recipe.told else {}
-            method = make(recipe.method, **recipe.fields)
+            method = make(recipe.method, self.kind, **recipe.fields)
             method.fit(
                 [_taught(sample, recipe.supervised) for sample in samples],
                 schedule=Schedule(budget=self.budget * recipe.budgets, seed=seed),
@@ -103,13 +114,13 @@ class Training:
         model = self.model(recipe, seed, device)
 
         def method(noisy: np.ndarray, noise: Any) -> np.ndarray:
-            return model.restore(noisy, noise if recipe.told else None).data
+            return model.restored(noisy, noise if recipe.told else None)
 
         return method
 
 
 def _taught(sample: Sample, supervised: bool) -> np.ndarray:
-    """A gray sample as `fit` takes it: ``(H, W)``, or ``(2, H, W)`` with the clean one last."""
+    """A sample of one channel as `fit` takes it: ``(H, W)``, or ``(2, H, W)`` with the clean one last."""
     return np.concatenate([sample.noisy, sample.reference]) if supervised else sample.noisy[0]
 
 
