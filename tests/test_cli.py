@@ -802,7 +802,7 @@ def test_ctrl_c_exits_130_and_training_goes_on_later(
     assert (status, out.exists()) == (130, False), said
     checkpoint = tmp_path / "m.safetensors.training" / "resume.safetensors"
     if checkpoint.exists():  # unless it had not begun
-        assert "--resume goes on from here" in said
+        assert "repeat the command with --resume" in said
         assert "--resume" in hush(*command, "--max-steps", "5").stderr
         other = hush(*command, "--max-steps", "5", "--resume", "--seed", "3")
         assert "had other seed" in other.stderr

@@ -87,7 +87,7 @@ def test_leak_tells_copies_from_blindness(model: DiffDenoise, monkeypatch: Any) 
 
 def test_training_fails_where_samples_carry_the_noise(monkeypatch: Any) -> None:
     monkeypatch.setattr(DiffDenoise, "leak", lambda self, x, sigma, seed=0: 0.9)
-    with pytest.raises(HushError, match=r"carry the input's noise \(correlation 0.90\)"):
+    with pytest.raises(HushError, match=r"contain the input's noise \(correlation 0.90\)"):
         DiffDenoise(steps=1).fit([image(seed=i) for i in range(4)], schedule=short(), device="cpu")
 
 
@@ -227,7 +227,7 @@ def test_what_has_no_spread_says_what_has(model: DiffDenoise) -> None:
     assert model.replace(draws=3).with_spread().draws == 3
     assert model.networks_ is not None
     model.networks_ = nn.ModuleDict({"student-1": model.networks_["student-1"]})
-    with pytest.raises(HushError, match=r"student alone .* --set keep=true"):
+    with pytest.raises(HushError, match=r"only its student .* --set keep=true"):
         model.with_spread()
     with pytest.raises(HushError, match=r"mid .* --method diffdenoise --set keep=true"):
         hush.MID().with_spread()

@@ -586,8 +586,8 @@ BAD: dict[str, tuple[str, Callable[[Path], Any], str]] = (
         "folder": ("a.tif", Path.mkdir, "folder"),
         "zero bytes": ("a.tif", Path.touch, "empty"),
         "pipe": ("a.tif", os.mkfifo, "regular"),
-        "text": ("a.png", text(b"hello"), "not a file hush reads"),
-        "only magic": ("a.png", text(b"\x89PNG\r\n\x1a\n"), "truncated"),
+        "text": ("a.png", text(b"hello"), "not a file hush can read"),
+        "only magic": ("a.png", text(b"\x89PNG\r\n\x1a\n"), "cut short"),
         "no page": ("a.tif", text(b"II*\0\0\0\0\0"), "no images"),
         "not an npz": ("a.npz", text(b"PK\x03\x04 and so on"), "damaged"),
         "palette png": ("a.png", picture("P"), "palette"),
@@ -613,16 +613,16 @@ BAD: dict[str, tuple[str, Callable[[Path], Any], str]] = (
         "no samples": ("a.npy", npy(np.zeros((0, 9), "u1")), "no samples"),
         "several arrays": ("a.npz", npz(samples(9, 9), samples(9, 9)), "choose one"),
         "no arrays": ("a.npz", zipped, "without NumPy arrays"),
-        "dicom without pixels": ("a.dcm", text(bytes(128) + b"DICM"), "without an image"),
+        "dicom without pixels": ("a.dcm", text(bytes(128) + b"DICM"), "without integer"),
         "colour dicom": ("a.dcm", dcm(U1, PhotometricInterpretation="RGB"), "colour DICOM"),
         "1-bit dicom": ("a.dcm", dcm(U1, BitsAllocated=1, BitsStored=1, HighBit=0), "1-bit"),
-        "dicom of high bits": ("a.dcm", dcm(U2, bits=12, HighBit=15), "bits elsewhere"),
+        "dicom of high bits": ("a.dcm", dcm(U2, bits=12, HighBit=15), "in the low bits"),
         "dicom of more rows": ("a.dcm", dcm(U2, Rows=99), "damaged"),
         "empty hdf5": ("a.h5", h5(), "without datasets"),
         "hdf5 of tables": ("a.h5", h5(x=np.zeros(9), y=np.zeros((99, 2))), "datasets are x, y"),
         "several hdf5": ("a.h5", h5(x=U2, y=U2), "2 images (x, y); choose one as a.h5:x"),
         "k-space of five axes": ("a.h5", h5(kspace=np.ones((1,) * 5, complex)), "k-space of"),
-        "odd header": ("a.h5", h5(kspace=STACK + 0j, ismrmrd_header=b"<a/>"), "how large"),
+        "odd header": ("a.h5", h5(kspace=STACK + 0j, ismrmrd_header=b"<a/>"), "the image's size"),
     }
     | {
         f"{case} cut at {keep:.0%}": (CASES[case][0], cut(CASES[case][1], keep), "")
@@ -729,10 +729,10 @@ def test_targets_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
         "pipe.tif": "not a regular file",
         "a.npy/b.tif": "is a file, not a folder",
         "b.jpg": "noise",
-        "b.gif": "end the name in .png",
-        "b.h5": "only read; end the name in .png",
-        "b.dcm": "only what was read from a DICOM file",
-        "b": "end the name in .png",
+        "b.gif": "use a name ending in .png",
+        "b.h5": "does not write HDF5 files; use a name ending in .png",
+        "b.dcm": "only images read from a DICOM file",
+        "b": "use a name ending in .png",
         "b.png": "8 or 16 bits, not float32",
     }.items():
         for call in (io.check, io.write):
@@ -768,7 +768,7 @@ def test_output_paths(tmp_path: Path) -> None:
     assert named("noisy.tif", tmp_path / "there") == "there/noisy.tif"
     assert named("a.tif", tmp_path, many=True, suffix_map={".tif": ".png"}) == "a.png"
     (tmp_path / "noisy.tif").touch()
-    for out, words in (("noisy.tif", "replace the input"), ("x.bmp", "end the name")):
+    for out, words in (("noisy.tif", "replace the input"), ("x.bmp", "use a name ending in")):
         with pytest.raises(HushError, match=words):
             named("noisy.tif", tmp_path / out)
     with pytest.raises(HushError, match="replace the input"):

@@ -160,7 +160,7 @@ def test_a_file_that_differs_is_not_kept(
     """What torch's exporter made of one model is no file of another."""
     monkeypatch.setattr(torch.onnx, "export", lambda *args, **options: exported.program)
     name, channels = exported.model.name, exported.model.config()["channels"]
-    with pytest.raises(hush.HushError, match=r"differs from hush's own by .* nothing was written"):
+    with pytest.raises(hush.HushError, match=r"differs from hush's by .* nothing was written"):
         hush.export(random_learned(name, channels, seed=1), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
     hush.export(exported.model, tmp_path / "model.onnx")
@@ -190,8 +190,8 @@ def test_every_other_method_says_that_it_cannot_be_exported(
     ("name", "settings", "said"),
     [
         ("mid", {}, "mid is not one pass of one network, and cannot be exported"),
-        ("noise2self", {}, "in 16 passes, and cannot be exported"),
-        ("diffdenoise", {"output": "pair"}, "gives its pair, which is many passes"),
+        ("noise2self", {}, "needs 16 passes, .* and cannot be exported"),
+        ("diffdenoise", {"output": "pair"}, "its pair, which needs many passes"),
     ],
 )
 def test_methods_of_more_than_one_pass_say_so(

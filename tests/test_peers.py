@@ -392,7 +392,7 @@ def test_the_command_line_pairs_files_by_name(
     (clean / "1.tif").rename(clean / "2.tif")
     assert "holds no 1.tif" in train().stderr
     hush.io.write(hush.Record(toys[0][:32], "YX"), clean / "1.tif")
-    assert "2.tif is in" in train().stderr
+    assert "2.tif is only in" in train().stderr
     (clean / "2.tif").unlink()
     refused = train()
     assert refused.exit_code == 1
@@ -406,9 +406,9 @@ def test_the_command_line_pairs_files_by_name(
     ("name", "settings", "sentence"),
     [
         *((name, {"widths": ()}, "one to four widths") for name in U_NETS),
-        ("puca", {"encoder": (1,)}, "as many encoder scales as decoder ones"),
-        ("nafnet", {"decoder": ()}, "as many encoder scales as decoder ones"),
-        ("lgbpn", {"blind": 4}, "odd side of a square"),
+        ("puca", {"encoder": (1,)}, "as many encoder as decoder scales"),
+        ("nafnet", {"decoder": ()}, "as many encoder as decoder scales"),
+        ("lgbpn", {"blind": 4}, "blind must be odd"),
         ("lgbpn", {"width": 30}, "multiple of heads"),
         ("lgbpn", {"blocks": (1,)}, "two numbers of blocks"),
     ],

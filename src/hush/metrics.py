@@ -1,8 +1,8 @@
 """How close a result is to a reference, and whether one result is closer than another.
 
-PSNR and SSIM follow one convention everywhere: full range 1, values clipped to it, nothing
-rounded, SSIM under a Gaussian window of 11×11 with σ = 1.5. SciPy and scikit-image are
-imported where they are used, so that importing this module stays cheap.
+PSNR and SSIM use the same convention everywhere: full range 1, values clipped to it, not
+rounded, SSIM with a Gaussian window of 11×11 with σ = 1.5. SciPy and scikit-image are
+imported inside the functions, so that importing this module stays fast.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ SSIM_WINDOW = 11
 def psnr(a: np.ndarray, b: np.ndarray, data_range: float = 1.0, clip: bool = True) -> float:
     """Peak signal-to-noise ratio of `a` against the reference `b`, in dB.
 
-    Arrays of any one shape; elements that are not finite in either are left out. Equal arrays
-    give infinity.
+    Both arrays have the same shape; elements that are not finite in either are ignored. Equal
+    arrays give infinity.
     """
     a, b, finite = _aligned(a, b, data_range if clip else None)
     if not finite.any():
@@ -39,7 +39,7 @@ def ssim(
     """Structural similarity of ``(C, H, W)`` images, the mean over channels.
 
     ``channel_axis=None`` takes ``(H, W)``. Pixels that are not finite in either image count
-    as equal. Raises `HushError` for sides shorter than the window's 11 pixels.
+    as equal. Raises `HushError` if a side is shorter than the window's 11 pixels.
     """
     from skimage.metrics import structural_similarity
 
@@ -48,7 +48,7 @@ def ssim(
     if min(sides) < SSIM_WINDOW:
         raise HushError(
             f"SSIM needs at least {SSIM_WINDOW}×{SSIM_WINDOW} pixels, "
-            f"and this image has {'×'.join(map(str, sides))}"
+            f"but this image has {'×'.join(map(str, sides))}"
         )
     return float(
         structural_similarity(
@@ -64,9 +64,9 @@ def ssim(
 
 
 def fit_gain_offset(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """Gain and offset for which ``gain * a + offset`` is closest to `b`, in least squares.
+    """The gain and offset that minimise the squared error of ``gain * a + offset`` to `b`.
 
-    Elements that are not finite in either are left out; a constant `a` keeps gain 1.
+    Elements that are not finite in either are ignored; for a constant `a` the gain is 1.
     """
     a, b, finite = _aligned(a, b, None)
     if not finite.any():
@@ -80,10 +80,10 @@ def fit_gain_offset(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
 
 
 def paired_p_value(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float:
-    """Two-sided p-value of "`a` and `b` do not differ", `a[i]` and `b[i]` being one sample's.
+    """Two-sided p-value of "`a` and `b` do not differ"; `a[i]` and `b[i]` are one sample.
 
-    Wilcoxon's signed-rank test; below six pairs, where it can never reach 0.05, Student's
-    paired test. Without two pairs, or without any difference, nothing can be said: 1.
+    Wilcoxon's signed-rank test; below six pairs, where it cannot reach 0.05, Student's
+    paired test. It is 1 for fewer than two pairs, or without any difference.
     """
     from scipy import stats
 
@@ -104,7 +104,7 @@ def _aligned(
     """Both arrays as float64, clipped to ``[0, data_range]``, and where both are finite."""
     if a.shape != b.shape:
         raise HushError(
-            f"only arrays of one shape can be compared, and these are {a.shape} and {b.shape}"
+            f"only arrays of one shape can be compared, but these are {a.shape} and {b.shape}"
         )
     finite = np.isfinite(a) & np.isfinite(b)
     a, b = a.astype(np.float64), b.astype(np.float64)

@@ -1,10 +1,10 @@
-"""A trained model as one ONNX graph, for programs that have no torch.
+"""A trained model as one ONNX graph, for programs without torch.
 
-The graph takes noisy images in any units and gives the denoised ones in the same units: mean and
-deviation, borders and statistics of the whole image are computed within it, for each image apart.
-It knows no tiles: its memory grows with the image. Nor does it know zero-filling: MR images are
-to be given on the grid that was acquired (`hush.kinds.image.zerofill.reduced`), but not to a
-DiffDenoise of ``zero_filled=False``.
+The graph maps noisy images to denoised ones, in any units. It computes the mean and deviation, the
+borders and the statistics of the whole image itself, separately for each image. It does not split
+images into tiles, so its memory grows with the image. It does not detect zero-filling either: give
+it MR images on the acquired grid (`hush.kinds.image.zerofill.reduced`), except for a DiffDenoise
+with ``zero_filled=False``.
 """
 
 from __future__ import annotations
@@ -29,24 +29,27 @@ from hush.io import atomic
 from hush.nets.pooled import PooledNet
 from hush.tiling import BORDER
 
-TOLERANCE = 1e-4  #: of the image's range, between the file's results and hush's own
-CHECKED = (40, 56), (37, 51)  #: sizes, rows and columns; the second no multiple of any stride
+TOLERANCE = 1e-4  #: largest difference from hush's own results, as a share of the image's range
+CHECKED = (
+    (40, 56),
+    (37, 51),
+)  #: sizes to check, rows and columns; the second is not a multiple of any stride
 
 
 def export(model: Denoiser, path: str | Path) -> None:
-    """Write a trained model whose `restore` is one pass of one network as an ONNX file.
+    """Write a trained model as an ONNX file, if its `restore` is one pass of one network.
 
-    Its input ``noisy`` and its output ``denoised`` are float32 ``(N, C, H, W)`` in the same
-    units, whatever these are; N, H and W are free, and C is the model's `channels` (under a gray
-    model, the channels of an image are images of their own). Values have to be finite.
+    The input ``noisy`` and the output ``denoised`` are float32 ``(N, C, H, W)`` in the same
+    units, any units; N, H and W are free, and C is the model's `channels`. (With a gray
+    model, pass the channels of an image as separate images.) All values must be finite.
 
-    The file is run and compared with `restore` before it takes its place.
+    The file is written only after its results were compared with those of `restore`.
 
     Raises
     ------
     HushError
-        Where a method does more than one pass, the ``onnx`` extra is missing, the path cannot be
-        written, or the file's results are not the model's.
+        If the method needs more than one pass, the ``onnx`` extra is missing, the path cannot be
+        written, or the file's results differ from the model's.
     """
     graph = Graph(model.one_pass())
     try:
@@ -69,10 +72,10 @@ def export(model: Denoiser, path: str | Path) -> None:
         )
     assert program is not None
     written = program.model
-    # Each node says in which file of this computer it was written.
+    # Each node has the path of the source file that wrote it, on this computer.
     ir.passes.common.ClearMetadataAndDocStringPass()(written)
     written.metadata_props.update(described(model))
-    written.graph.outputs[0].shape = written.graph.inputs[0].shape  # not a formula that comes to it
+    written.graph.outputs[0].shape = written.graph.inputs[0].shape  # not an equivalent formula
     with atomic(Path(path)) as partial:
         program.save(partial, external_data=False)
         session = onnxruntime.InferenceSession(partial, providers=["CPUExecutionProvider"])
@@ -80,13 +83,13 @@ def export(model: Denoiser, path: str | Path) -> None:
             difference = compared(session, model, (2, channels, *size))
             if not difference <= TOLERANCE:
                 raise HushError(
-                    f"the exported {model.name} differs from hush's own by {difference:.1g} of the "
+                    f"the exported {model.name} differs from hush's by {difference:.1g} of the "
                     "image's range; nothing was written. Please report it, with torch's version"
                 )
 
 
 def described(model: Denoiser) -> dict[str, str]:
-    """What the file says of itself, its metadata."""
+    """The file's metadata."""
     try:
         ours = version("hush-denoise")
     except PackageNotFoundError:  # running from a source tree that is not installed
@@ -110,7 +113,7 @@ def compared(session: Any, model: Denoiser, shape: tuple[int, ...]) -> float:
 
 
 class Graph(nn.Module):
-    """What `restore` does around a network: ``(N, C, H, W)`` float32 in any units to the same."""
+    """A network with all of `restore` around it: float32 ``(N, C, H, W)`` to the same shape."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -119,13 +122,15 @@ class Graph(nn.Module):
 
     def forward(self, noisy: Tensor) -> Tensor:
         mean = noisy.mean((2, 3), keepdim=True)
-        mean = mean + (noisy - mean).mean((2, 3), keepdim=True)  # what rounding left of an offset
+        mean = mean + (noisy - mean).mean(
+            (2, 3), keepdim=True
+        )  # a second time, to correct rounding
         x = noisy - mean
         deviation = x.square().mean((1, 2, 3), keepdim=True).sqrt()
         return mean + deviation * self.through(x / torch.where(deviation > 0, deviation, 1.0))
 
     def through(self, x: Tensor) -> Tensor:
-        """The network's answer to whole images, with the borders that `learned.through` gives."""
+        """The network's output for whole images, with the same borders as `learned.through`."""
         network: Any = self.network
         if isinstance(network, PooledNet):
             return network(x)
@@ -137,16 +142,16 @@ class Graph(nn.Module):
 
 
 def mirrored(n: int, border: int, multiple: int) -> Tensor:
-    """Places among n that lie in a row from −`border` to `border` beyond the next `multiple`."""
+    """Reflected indices into n, from −`border` to `border` beyond the next `multiple`."""
     end = (n + multiple - 1) // multiple * multiple + border
-    period = (2 * torch.arange(n).amax(0)).clamp(min=1)  # n is a symbol; only tensors divide
+    period = (2 * torch.arange(n).amax(0)).clamp(min=1)  # n is symbolic, and only tensors support %
     at = torch.arange(-border, end).abs() % period
     return torch.minimum(at, period - at)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the exporter's advice, which is to those who write networks."""
+    """Silence the exporter's advice, which is meant for authors of networks."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)

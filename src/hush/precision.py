@@ -1,4 +1,4 @@
-"""Which precision networks compute in."""
+"""The precision that networks compute in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The progress bar on standard error: what is being done, the share of it, the time left."""
+"""The progress bar on standard error: the current task, the share done, the time left."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 def progress_bar(note: str = "", transient: bool = False) -> Progress:
-    """A bar that is not yet started.
+    """A progress bar, not yet started.
 
-    note : one more column in rich's terms, such as ``"{task.fields[rate]}"``; transient : whether
-    the bar goes from the screen at the end.
+    note : another column in rich's syntax, such as ``"{task.fields[rate]}"``; transient : remove
+    the bar from the screen at the end.
     """
     from rich.console import Console
     from rich.progress import (
@@ -33,6 +33,6 @@ def progress_bar(note: str = "", transient: bool = False) -> Progress:
         TextColumn(note),
         console=Console(stderr=True),
         transient=transient,
-        redirect_stdout=False,  # results go to standard output, never through this console
+        redirect_stdout=False,  # results go to standard output, not through this console
         redirect_stderr=False,
     )

@@ -1,4 +1,4 @@
-"""Samplers are functions: down a noise ladder, DDIM and its symmetric pair."""
+"""Samplers as functions: down a noise ladder, DDIM and its symmetric pair."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hush.errors import HushError
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: (state, level as a share of the start's standard deviation) → estimate of the whole noise,
-#: in an array of its own
+#: (state, level as a share of the initial standard deviation) → estimate of the whole noise,
+#: in a new array
 NoiseEstimate = Callable[[np.ndarray, float], np.ndarray]
 
 #: (state X_t, time t) → estimate of the standard normal noise in it
@@ -26,17 +26,17 @@ def walk_down(
 ) -> tuple[np.ndarray, list[dict[str, Any]]]:
     r"""Algorithm 2 of MID: from the estimated step down to zero in `steps` equal increments.
 
-    With t increments left, one increment is the share 1/t of the whole noise that the network
-    sees, :math:`s \leftarrow s - \tfrac1t\hat n(s)`, and what is left of the *standard
-    deviation* is the factor (1 − 1/t): the removed part is a multiple of the noise itself, not
-    an independent piece of it. ``steps=1`` is the one-shot ablation of §IV-F.
+    With t increments left, one increment is 1/t of the whole noise that the network predicts,
+    :math:`s \leftarrow s - \tfrac1t\hat n(s)`. The *standard deviation* of the rest is smaller by
+    the factor (1 − 1/t), because the removed part is a multiple of the noise itself, not
+    an independent part of it. ``steps=1`` is the one-shot ablation of §IV-F.
 
-    Returns the last state and, per step, the level before it and the rms removed.
+    Returns the last state and, for each step, the level before it and the rms removed.
     """
     trace, level = [], 1.0
     for t in range(steps, 0, -1):
         removed = noise(s, level)
-        removed /= t  # in place, here and below: images may fill much of the memory
+        removed /= t  # in place, here and below, because images may fill much of the memory
         rms = math.sqrt(float(np.vdot(removed, removed)) / removed.size)
         trace.append({"step": t, "level": level, "removed_rms": rms})
         s = np.subtract(s, removed, out=removed)
@@ -45,7 +45,7 @@ def walk_down(
 
 
 def cosine_signal(total: int = 1000) -> np.ndarray:
-    r"""The share of signal left, :math:`\bar\alpha_1 \dots \bar\alpha_T`, on the cosine schedule.
+    r"""The share of signal left, :math:`\bar\alpha_1 \dots \bar\alpha_T`, in the cosine schedule.
 
     Nichol and Dhariwal, "Improved Denoising Diffusion Probabilistic Models", ICML 2021, eq. 17.
     """
@@ -55,7 +55,7 @@ def cosine_signal(total: int = 1000) -> np.ndarray:
 
 
 def ddim(predict: NoisePredictor, x: Tensor, signal: np.ndarray, steps: int) -> Tensor:
-    r"""Deterministic DDIM from :math:`X_T = x` in `steps` steps, evenly spread and ending at X_0.
+    r"""Deterministic DDIM from :math:`X_T = x` to X_0 in `steps` evenly spaced steps.
 
     .. math:: X_{t'} = \sqrt{\bar\alpha_{t'}} \,
               \frac{X_t - \sqrt{1 - \bar\alpha_t}\, \epsilon}{\sqrt{\bar\alpha_t}}
@@ -65,7 +65,7 @@ def ddim(predict: NoisePredictor, x: Tensor, signal: np.ndarray, steps: int) -> 
     (DiffDenoise, eq. 1). `signal` is :math:`\bar\alpha`; times are counted from 0.
     """
     if not 1 <= steps <= len(signal):
-        raise HushError(f"DDIM takes 1 to {len(signal)} steps, not {steps}")
+        raise HushError(f"DDIM needs 1 to {len(signal)} steps, not {steps}")
     times = np.round(len(signal) * (1 - np.arange(steps) / steps)).astype(int) - 1
     for t, before in zip(times, [*times[1:], None], strict=True):
         now, then = float(signal[t]), 1.0 if before is None else float(signal[before])
@@ -78,6 +78,6 @@ def ddim(predict: NoisePredictor, x: Tensor, signal: np.ndarray, steps: int) -> 
 def symmetric_pair(
     predict: NoisePredictor, noise: Tensor, signal: np.ndarray, steps: int
 ) -> tuple[Tensor, Tensor]:
-    """The samples that start from ε and −ε; their mean is the stabilised one (DiffDenoise, eqs.
-    3–4). What the map from ε to the sample has of odd order cancels in it."""
+    """The samples that start from ε and −ε; their mean is the stabilised sample (DiffDenoise,
+    eqs. 3–4). The odd part of the map from ε to the sample cancels in the mean."""
     return ddim(predict, noise, signal, steps), ddim(predict, -noise, signal, steps)

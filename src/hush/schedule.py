@@ -1,4 +1,4 @@
-"""How long to train; apart from `hush.training`, which takes seconds to import."""
+"""How long to train; separate from `hush.training`, which takes seconds to import."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hush.errors import HushError
 class Schedule:
     """How long and how to train.
 
-    Give `max_steps` for a repeatable run, or `budget` in seconds of training time.
-    `learning_rate` is the peak, after a warm-up over the first 2 % and before a cosine to 0.
-    Where it or `batch` is None, the method chooses what its networks learn well with.
+    Set `max_steps` for a repeatable run, or `budget` in seconds of training time.
+    `learning_rate` is the peak: after a warm-up over the first 2 %, it falls to 0 along a cosine.
+    If it or `batch` is None, the method uses its own value.
     """
 
     max_steps: int | None = None
@@ -29,9 +29,9 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if (self.max_steps is None) == (self.budget is None):
-            raise HushError("give training either a number of steps or a time budget")
+            raise HushError("training needs either a number of steps or a time budget; give one")
         if (self.max_steps or self.budget or 0) <= 0:
-            raise HushError("training needs a positive number of steps or seconds")
+            raise HushError("training needs more than 0 steps or seconds")
         if (self.batch is not None and self.batch < 1) or self.patch < 1:
             raise HushError("training needs a batch and patches of at least 1")
         rate = 1.0 if self.learning_rate is None else self.learning_rate
@@ -39,7 +39,7 @@ class Schedule:
             raise HushError("training needs 0 ≤ ema < 1 and a learning rate above 0")
 
     def settled(self, batch: int = 16, learning_rate: float = 1e-3) -> Schedule:
-        """This schedule, with these in the place of what it leaves open."""
+        """This schedule with its unset fields filled in."""
         return replace(
             self,
             batch=batch if self.batch is None else self.batch,

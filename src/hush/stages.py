@@ -1,4 +1,4 @@
-"""Several trainings one after the other, each begun where an interruption left it."""
+"""Several trainings in sequence, each of which can be resumed after an interruption."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from hush.kinds import Kind
 from hush.kinds.cut import hold_out, within
 from hush.schedule import Schedule
 
-_UNIT = 16  #: pixels; patches smaller than asked for are multiples of it, as networks halve them
+_UNIT = 16  #: pixels; reduced patch sizes are multiples of it, because networks halve them
 
 
 @dataclass
 class Stages:
-    """One schedule shared among trainings, what each leaves being kept in a folder of its own name.
+    """One schedule shared by several trainings, each with its own folder for its results.
 
-    schedule : of all stages together; each is given a share.
-    folder : for what is finished and for the checkpoints of what is not; None keeps nothing.
-    resume : a stage that is finished in the folder is read, one that is begun goes on.
-    settings : what all stages depend on; a folder of other settings is refused.
+    schedule : for all stages together; each gets a share.
+    folder : for the results of finished stages and the checkpoints of others; None keeps nothing.
+    resume : read finished stages from the folder and continue the stage that was interrupted.
+    settings : settings that all stages depend on; a folder with other settings raises an error.
     kind : of data that is learned from.
     """
 
@@ -40,11 +40,11 @@ class Stages:
     progress: bool
     settings: Mapping[str, Any]
     kind: Kind
-    #: seconds that this object spent in all stages
+    #: seconds spent in all stages by this object
     spent: dict[str, float] = field(default_factory=lambda: {"seconds": 0.0})
 
     def __post_init__(self) -> None:
-        apart = ("max_steps", "budget")  # more time for the rest of a training is no other training
+        apart = ("max_steps", "budget")  # a resumed training may have more time
         rest = {k: v for k, v in dataclasses.asdict(self.schedule).items() if k not in apart}
         settings = json.loads(json.dumps({**self.settings, **rest}))
         path = self.folder and self.folder / "stages.json"
@@ -54,10 +54,10 @@ class Stages:
                 if settings.get(name) != before.get(name):
                     raise HushError(
                         f"the training in {self.folder} had {name} {before.get(name)}, not "
-                        f"{settings.get(name)}; resume with its settings, or train without resuming"
+                        f"{settings.get(name)}; resume with its settings, or start a new training"
                     )
         elif path:
-            for old in path.parent.rglob("*.safetensors"):  # of another training, now given up
+            for old in path.parent.rglob("*.safetensors"):  # of an abandoned training
                 old.unlink()
             _write(path, json.dumps(settings).encode())
 
@@ -70,7 +70,7 @@ class Stages:
         loss: Callable[[Tensor, torch.Generator, float], Mapping[str, Tensor]],
         pace: Mapping[str, Any] | None = None,
     ) -> dict[str, float]:
-        """Train a network in place for a `share` of the schedule; its loss on parts held out.
+        """Train a network in place for a `share` of the schedule; return its held-out loss.
 
         `images` are ``(C, H, W)``, `loss` is of patches ``(B, C, h, w)`` when a share of the stage
         is done; `pace`, the batch and learning rate where the schedule leaves them open.
@@ -86,7 +86,7 @@ class Stages:
         training, held_out = hold_out(images, part.patch)
 
         def validate() -> Mapping[str, float]:
-            """The same under the same draws, four of each crop, and as the stage ends."""
+            """The loss as at the end of the stage, with four fixed draws of each crop."""
             place = next(network.parameters()).device
             generator = torch.Generator(place).manual_seed(0)
             with torch.inference_mode():
@@ -123,8 +123,7 @@ class Stages:
     def collect(
         self, name: str, share: float, count: int, make: Callable[[int], np.ndarray]
     ) -> list[np.ndarray]:
-        """``make(0)``, ``make(1)``, …: `count` arrays; with a time budget, as many as its share
-        allows, and four at least."""
+        """Make `count` arrays, or with a time budget as many as its share allows, at least 4."""
         from hush.progress import progress_bar
 
         allowed = self.schedule.budget and share * self.schedule.budget
@@ -148,13 +147,13 @@ class Stages:
         return made
 
     def once(self, name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """Named arrays that are made once."""
+        """Make named arrays, or read them if they were already made."""
         from safetensors.numpy import load_file, save
 
         path = self._path(name)
         if path and self.resume and path.exists():
             return load_file(path)
-        # Of arrays in another order than C's, such as channels last, safetensors writes nonsense.
+        # safetensors writes wrong values for arrays not in C order, such as channels last.
         made = {key: np.ascontiguousarray(array) for key, array in make().items()}
         if path:
             _write(path, save(made))

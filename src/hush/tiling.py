@@ -1,9 +1,9 @@
-"""Large items through small networks: tiles that give exactly the whole item's result.
+"""Large items through small networks: tiles give exactly the result of the whole item.
 
-A tile is computed with a margin of at least the network's receptive radius, starts at a
-multiple of its stride, and beyond the item's edge sees the same short reflection whatever
-the tiling, or nothing: a network with a blind spot would meet its own mirror image there.
-Nothing is scaled per tile.
+A tile is computed with a margin of at least the network's receptive radius and begins at a multiple
+of the network's stride. Beyond the item's edge it reads the same short reflection for every tiling,
+or nothing for a blind-spot network, which would otherwise see its own mirror image. Nothing is
+scaled per tile.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ BORDER = 8  #: samples of reflection beyond the item's edge, at least
 class Tile:
     """A part of an item, by axis.
 
-    inner : the samples that this tile answers for; reads : the samples that it sees, edges
-    reflected; crop : where the inner ones lie in what it sees.
+    inner : the samples this tile computes; reads : the samples it reads, edges reflected;
+    crop : the position of the inner samples in those.
     """
 
     inner: tuple[slice, ...]
@@ -32,7 +32,7 @@ class Tile:
     crop: tuple[slice, ...]
 
     def of(self, x: np.ndarray) -> np.ndarray:
-        """What this tile sees of `x` ``(C, *S)``."""
+        """The part of `x` ``(C, *S)`` that this tile reads."""
         index: tuple[Any, ...] = (slice(None), *np.ix_(*self.reads))
         part: np.ndarray = x[index]
         return part
@@ -43,8 +43,8 @@ def tiles(
 ) -> Iterator[Tile]:
     """Tiles of at most `size` samples a side that cover `shape`.
 
-    `radius` and `border` are taken up, and `size` too, to the next `multiple`. Without a `border`
-    tiles end where the item does, at a multiple or not.
+    `size`, `radius` and `border` are rounded up to the next `multiple`. Without a `border`,
+    tiles end at the item's edge, whether that is at a multiple or not.
     """
     exact = border is None
     size, radius, border = (-(-n // multiple) * multiple for n in (size, radius, border or 0))
@@ -77,9 +77,9 @@ def tiled(
     border: int | None = BORDER,
     advance: Callable[[float], None] | None = None,
 ) -> np.ndarray:
-    """`function` of `x` ``(C, *S)``, tile by tile; it keeps sides, and may change the channels.
+    """Apply `function` to `x` ``(C, *S)`` tile by tile; it may change only the channels.
 
-    `advance` is told the share of the item that each finished tile was.
+    After each tile, `advance` gets the tile's share of the item.
     """
     out: np.ndarray | None = None
     shape = x.shape[1:]

@@ -1,8 +1,8 @@
-"""Training, written once: a method brings networks, a loss and a validation; Lightning the rest.
+"""The training loop for all methods: a method gives networks, a loss and a validation.
 
-A run is repeatable because nothing is remembered between steps: the batch of step k is drawn
-from a generator seeded by (seed, k). The learning rate follows *progress*, the share
-spent of the steps or of the wall-clock allowed, so a budget and a step count are one thing.
+Runs are repeatable because no random state carries over between steps: a generator seeded by (seed,
+k) draws the batch of step k. The learning rate depends on *progress*, the share of the steps or of
+the time that is used up, so a time budget and a number of steps work the same way.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from hush.progress import progress_bar
 from hush.schedule import Schedule
 
 #: loss of one batch: (patches, index of each patch's item, generator, share of the training done)
-#: → named parts
+#: → named terms
 Loss = Callable[[Tensor, list[int], torch.Generator, float], Mapping[str, Tensor]]
 #: figures on held-out data, e.g. {"psnr": 29.0}
 Validation = Callable[[], Mapping[str, float]]
 
 CHECKPOINT_EVERY = 60.0  #: seconds
 
-_LENGTH = ("max_steps", "budget")  #: what a resumed training may change of its schedule
-_GO_ON = "resume with its settings, or train without resuming"
+_LENGTH = ("max_steps", "budget")  #: what a resumed training may change in its schedule
+_GO_ON = "resume with its settings, or start a new training"
 
 
 def train(
@@ -63,18 +63,18 @@ def train(
     advance: Callable[[float], None] | None = None,
     label: str = "training",
 ) -> dict[str, float]:
-    """Train `networks` in place; their weights end as the moving average (EMA).
+    """Train `networks` in place; at the end their weights are the moving average (EMA).
 
-    `folder` holds the log (``metrics.csv``; of runs that were resumed ``metrics.1.csv`` and so
-    on), previews and the checkpoint that `resume` continues from. `progress` shows a bar, named
-    `label`; `advance` is told the share done now and then. Returns steps, seconds and the last
-    validation figures. Ctrl-C saves and raises ``KeyboardInterrupt``.
+    `folder` gets the log (``metrics.csv``; for resumed runs also ``metrics.1.csv`` and so
+    on), previews and the checkpoint for `resume`. `progress` shows a bar with the name `label`;
+    `advance` gets the share done from time to time. Returns steps, seconds and the last
+    validation figures. Ctrl-C saves a checkpoint and raises ``KeyboardInterrupt``.
     """
     schedule = schedule.settled()
     saved = folder / "resume.safetensors" if folder else None
     pace = _Pace(schedule, saved, label if progress else None, advance)
     module = _Module(networks, patches, loss, schedule, validate, preview, folder)
-    # The average first: an interrupt saves from within `pace`, and must save this step's average.
+    # Averaging comes first: an interrupt saves from `pace`, after this step's average.
     callbacks: list[Callback] = [_Averaging(schedule.ema), pace]
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,9 @@ def train(
         callbacks.append(saver)
     checkpoint = saved if resume else None
     if checkpoint and not checkpoint.exists():
-        raise HushError(f"there is nothing to resume: {checkpoint} does not exist")
+        raise HushError(
+            f"there is nothing to resume, {checkpoint} is missing; start a new training"
+        )
     if folder and resume:
         _keep_log(folder)
     with warnings.catch_warnings():
@@ -112,7 +114,7 @@ def train(
             enable_model_summary=False,
             enable_checkpointing=bool(folder),
         )
-        unused = torch.Generator()  # a loader without one would draw from the global generator
+        unused = torch.Generator()  # without it, the loader draws from the global generator
         try:
             trainer.fit(
                 module,
@@ -130,14 +132,14 @@ def train(
 
 
 def _keep_log(folder: Path) -> None:
-    """Set the log so far aside: Lightning's logger begins with an empty one."""
+    """Rename the existing log, because Lightning's logger starts with an empty one."""
     log = folder / "metrics.csv"
     if log.exists():
         log.rename(folder / f"metrics.{len(list(folder.glob('metrics*.csv')))}.csv")
 
 
 class _Forever(torch.utils.data.IterableDataset[int]):
-    """Endless nothing: a batch is drawn inside the step, from the step's own number."""
+    """An endless empty data set: each step draws its own batch, seeded by its number."""
 
     def __iter__(self) -> Iterator[int]:
         return itertools.repeat(0)
@@ -183,7 +185,7 @@ class _Module(LightningModule):
         checkpoint["schedule"] = asdict(self._given.schedule)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse to go on with another training than the one that was begun."""
+        """Raise HushError if the checkpoint is from a different training."""
         shapes = {k: v.shape for k, v in self.state_dict().items()}
         if shapes != {k: v.shape for k, v in checkpoint["state_dict"].items()}:
             raise HushError(f"the interrupted training had other networks; {_GO_ON}")
@@ -219,19 +221,19 @@ class _Shared:
 
 
 class _Averaging(WeightAveraging):
-    """EMA whose memory grows with the run, so that short runs are not dominated by the start."""
+    """EMA with a memory that grows with the run, so that the start does not dominate short runs."""
 
     def __init__(self, decay: float) -> None:
         def average(averaged: Any, current: Any, count: Any) -> None:
             n = float(count)
-            if averaged[0].is_floating_point():  # of one dtype; masks and the like stay
+            if averaged[0].is_floating_point():  # masks and the like are not averaged
                 torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
 
         super().__init__(multi_avg_fn=average)
 
 
 class _Pace(Callback):
-    """Learning rate, end of the budget, Ctrl-C at a step's boundary, and the progress bar."""
+    """Learning rate, end of the budget, Ctrl-C between steps, and the progress bar."""
 
     def __init__(
         self,
@@ -254,7 +256,7 @@ class _Pace(Callback):
         self._last = time.perf_counter()
         try:
             self._handler = signal.signal(signal.SIGINT, self._interrupt)
-        except ValueError:  # not in the main thread: Ctrl-C is the caller's affair
+        except ValueError:  # not in the main thread: the caller handles Ctrl-C
             self._handler = None
         if self.label:
             self._bar = progress_bar("{task.fields[note]}")
@@ -303,7 +305,7 @@ class _Pace(Callback):
 
 
 class SafeCheckpoint(CheckpointIO):
-    """Training checkpoints as safetensors plus JSON: loading one can never run code."""
+    """Training checkpoints as safetensors plus JSON, so loading one can never run code."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
@@ -324,7 +326,7 @@ class SafeCheckpoint(CheckpointIO):
         except SafetensorError as e:
             raise HushError(f"{path} is damaged ({e}); train without --resume") from e
         if tree is None:
-            raise HushError(f"{path} is no training checkpoint of hush; train without --resume")
+            raise HushError(f"{path} is not a training checkpoint of hush; train without --resume")
         folded: dict[str, Any] = _unfold(json.loads(tree), tensors)
         return folded
 
@@ -333,12 +335,12 @@ class SafeCheckpoint(CheckpointIO):
 
 
 def _fold(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """JSON for nested dicts, lists and numbers, with tensors set aside by name."""
+    """JSON for nested dicts, lists and numbers; tensors go into `tensors`, by name."""
     if isinstance(value, Tensor):
         key = str(len(tensors))
         tensors[key] = value.detach().contiguous().clone()
         return {"tensor": key}
-    if isinstance(value, Mapping):  # keys may be integers, which JSON's objects cannot hold
+    if isinstance(value, Mapping):  # keys may be integers, which JSON objects do not allow
         return {"dict": [[k, _fold(v, tensors)] for k, v in value.items()]}
     if isinstance(value, list | tuple):
         return {"list": [_fold(v, tensors) for v in value]}

@@ -1,4 +1,4 @@
-"""What a command says: results on standard output, all else on standard error."""
+"""Output of the commands: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
-#: how torch words it, on the processor and on a GPU
+#: torch's messages, on the processor and on a GPU
 _OUT_OF_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory", re.IGNORECASE)
 
 _VERBOSE = "hush.verbose"
 
 
 def say(message: str) -> None:
-    """One line for the user that is no result."""
+    """Print one line for the user on standard error."""
     click.echo(f"hush: {message}", err=True)
 
 
 def preload(*modules: str) -> None:
-    """Import `modules` with Ctrl-C waiting until they are there.
+    """Import `modules`; a Ctrl-C takes effect only after that.
 
-    Raised within the C++ of a library that is being imported it would abort the process.
+    Raised in the C++ code of a library during its import, it would abort the process.
     """
     waiting = []
     handler = signal.signal(signal.SIGINT, lambda *_: waiting.append(True))
@@ -51,7 +51,7 @@ def preload(*modules: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """One line of strict JSON; numbers that are not finite become null."""
+    """Print one line of strict JSON; numbers that are not finite become null."""
     click.echo(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False))
 
 
@@ -64,20 +64,20 @@ def _finite(value: Any) -> Any:
 
 
 def explain(error: Exception) -> str:
-    """One sentence for the user, whatever went wrong."""
+    """One sentence for the user about any exception."""
     text = " ".join(str(error).split())
     if isinstance(error, HushError):
         return text
     if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(text):
-        return "there is not enough memory for this; free some, or cut the image into parts"
+        return "there is not enough memory; close other programs, or cut the image into parts"
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror.lower()}"
-    return f"internal error, please report it with what -v shows: {type(error).__name__}: {text}"
+    return f"internal error, please report it with the output of -v: {type(error).__name__}: {text}"
 
 
 def fail(source: str, error: Exception) -> str:
-    """Tell that one file of several failed, and return the sentence without the file's name."""
+    """Report that one file of several failed; return the sentence without the file's name."""
     if is_verbose(click.get_current_context()):
         show_traceback()
     sentence = explain(error).removeprefix(f"{source}: ")
@@ -96,15 +96,15 @@ def set_verbose(ctx: click.Context, param: click.Parameter, value: bool) -> bool
 
 
 def show_traceback() -> None:
-    """Where the exception being handled comes from."""
+    """Print the traceback of the current exception."""
     click.echo(traceback.format_exc(), err=True)
 
 
 class Bar:
-    """A progress bar with the time left, on standard error, if somebody is watching.
+    """A progress bar with the time left, on standard error, if that is a terminal.
 
-    The whole is `parts` equal parts. Call it with what is done and the share of the current
-    part that is.
+    The whole is `parts` equal parts. Call it with the current task and the share done of the
+    current part.
     """
 
     def __init__(self, parts: int, quiet: bool) -> None:
@@ -130,18 +130,18 @@ class Bar:
             self._bar.update(self._task, description=what, completed=self.part + share)
 
     def times(self, parts: int) -> Callable[[str, float], None]:
-        """This bar for work that is worth so many parts."""
+        """This bar for a task that counts as so many parts."""
         return lambda what, share: self(what, parts * share)
 
     def restart(self, what: str, parts: int) -> None:
-        """A new whole, whose time left has nothing to do with what was before."""
+        """Start a new whole, with its own time left."""
         self.parts, self.part = parts, 0
         if self._bar:
             self._bar.reset(self._task, total=float(parts), description=what)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Take the bar off the screen while something is printed."""
+        """Remove the bar from the screen while something is printed."""
         if self._bar:
             self._bar.stop()
         yield

@@ -1,4 +1,4 @@
-"""``hush export``: a trained model for programs that have no torch."""
+"""``hush export``: a trained model for programs without torch."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from hush.errors import HushError
     "out",
     required=True,
     type=click.Path(path_type=Path),
-    help="The ONNX file.",
+    help="The ONNX file to write.",
 )
 @existing
 @talk
 def export(model: str, out: Path, existing: str | None, verbose: bool, quiet: bool) -> None:
-    """Write a trained model as an ONNX file, for programs that have no torch.
+    """Write a trained model as an ONNX file, for programs without torch.
 
-    MODEL is a file that hush train made with a method that is one pass of one network: nafnet,
-    diffdenoise, puca, lgbpn, noise2noise, noise2void or neighbor2neighbor. The file's input
-    "noisy" and output "denoised" are float32 (N, C, H, W), of any size and in any units; it is
-    run and compared with hush's own results before it is kept.
+    MODEL is a file from hush train. Its method must be one pass of one network: nafnet,
+    diffdenoise, puca, lgbpn, noise2noise, noise2void or neighbor2neighbor. The ONNX file's input
+    "noisy" and output "denoised" are float32 (N, C, H, W), of any size and in any units. hush
+    keeps the file only if its results agree with hush's own.
 
     Needs pip install 'hush-denoise[onnx]'.
     """

@@ -1,4 +1,4 @@
-"""``hush compare`` and ``hush study``: how good a result is."""
+"""``hush compare`` and ``hush study``: measure how good a result is."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ from hush.errors import HushError
 @click.command(cls=WithKinds, short_help="Compare a result with a clean reference.")
 @click.argument("result")
 @click.argument("reference")
-@click.option("--fit", is_flag=True, help="Fit gain and offset of the result first.")
+@click.option(
+    "--fit", is_flag=True, help="Fit the result's gain and offset to the reference first."
+)
 @click.option(
     "--range",
     "full",
     type=click.FloatRange(min=0, min_open=True),
-    help="Value that is full range: the integer type's maximum, 1 for floats, by default.",
+    help="The value of full range; by default the integer type's maximum, or 1 for floats.",
 )
 @as_json
 @layout
@@ -52,8 +54,8 @@ def compare(
     """Compare a RESULT with a clean REFERENCE: PSNR, SSIM and mean absolute error.
 
     PSNR and SSIM clip values to the full range. The error and the fitted offset are in the
-    reference's units. With --json, one object; "psnr" is null where both are equal, "ssim" where
-    the images are smaller than its window.
+    reference's units. With --json, one object: "psnr" is null if both are equal, "ssim" if the
+    images are smaller than its window.
     """
     from dataclasses import replace
     from math import isfinite, isnan
@@ -67,7 +69,7 @@ def compare(
     if ours.data.shape != theirs.data.shape:
         first, second = (" × ".join(str(n) for n in r.data.shape) for r in (ours, theirs))
         raise HushError(
-            f"only data of one shape can be compared: {result} is {first}, {reference} is {second}"
+            f"only data of one shape can be compared; {result} is {first}, {reference} is {second}"
         )
     chosen = kinds.get(theirs.kind)
     ours = replace(ours, axes=theirs.axes, kind=theirs.kind)
@@ -77,8 +79,8 @@ def compare(
     highest = np.max(b, initial=0.0, where=np.isfinite(b))
     if full is None and highest > 2:
         say(
-            f"{reference}: values reach {highest:.4g} but the full range of floats is 1, "
-            "to which they are clipped; give theirs with --range"
+            f"{reference}: values reach {highest:.4g}, but were clipped to 1, the full range of "
+            "floats; give the full range with --range"
         )
     gain, offset = fit_gain_offset(a, b) if fit else (1.0, 0.0)
     a = gain * a + offset
@@ -121,39 +123,46 @@ class _Study(click.Command):
             formatter.write_dl([(study.name, study.title) for study in STUDIES.values()])
 
 
-@click.command(cls=_Study, short_help="Make a table of figures, ours beside the published.")
+@click.command(cls=_Study, short_help="Run a study and print its table beside published figures.")
 @click.argument("name", type=STUDY, metavar="NAME")
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Folder with what is tested; by default the one that HUSH_DATA names.",
+    help="Folder with the data to test on; by default that in HUSH_DATA.",
 )
 @click.option(
     "--train",
     type=click.Path(path_type=Path),
-    help="Folder with what is trained on, in studies that train; by default a part of the data.",
+    help="Folder to train on, in studies that train; by default a part of the data.",
 )
-@click.option("--quick", is_flag=True, help="A few small crops only, to see that all works.")
+@click.option("--quick", is_flag=True, help="Use only a few small crops, to check that it works.")
 @click.option(
     "--json",
     "json_file",
     type=click.Path(path_type=Path),
-    help="File to append a line per finished cell to; finished cells are not done again.",
+    help="File that gets a line for each finished cell; cells already in it are not repeated.",
 )
-@click.option("--seed", "seeds", type=int, multiple=True, default=[0], help="May be repeated.")
-@click.option("--only", metavar="PATTERN", help="Only folders of that name, such as 'kodak*'.")
-@click.option("--methods", metavar="A,B", help="Only these methods.")
+@click.option(
+    "--seed",
+    "seeds",
+    type=int,
+    multiple=True,
+    default=[0],
+    help="Seed of all random numbers; repeatable.",
+)
+@click.option("--only", metavar="PATTERN", help="Use only folders with such names, as 'kodak*'.")
+@click.option("--methods", metavar="A,B", help="Use only these methods.")
 @click.option(
     "--where",
     multiple=True,
     metavar="KEY=PATTERN",
-    help="Only cases with this setting, as noise=gaussian, or with KEY= none; may be repeated.",
+    help="Use only cases with this setting, as noise=gaussian, or without KEY (KEY=); repeatable.",
 )
-@click.option("--model", type=click.Path(path_type=Path), help="A model instead of those shipped.")
+@click.option("--model", type=click.Path(path_type=Path), help="Use this model, not a shipped one.")
 @click.option(
     "--budget",
     type=Duration(),
-    help="Training time of each method, all its stages together, in studies that train theirs; "
+    help="Training time for each method, all its stages together, in studies that train methods; "
     "10m by default.",
 )
 @device
@@ -176,11 +185,12 @@ def study(
     verbose: bool,
     quiet: bool,
 ) -> None:
-    """Make a table of figures, such as mid/images or diffdenoise/iid, beside those published.
+    """Run a study, such as mid/images or diffdenoise/iid, and print its table.
 
-    The diffdenoise studies train all their methods, each for --budget: on --train, and then all of
-    --data is tested, or on a part of the data. With --json the models are kept beside that file,
-    and a run that was interrupted goes on where it stopped. Data that are missing are left out.
+    The table has published figures for comparison. The diffdenoise studies train every method for
+    --budget, either on --train, and then test all of --data, or on a part of the data. With --json,
+    the models are kept beside that file, and the same command continues an interrupted run. Data
+    that are missing are named and left out.
     """
     from rich.console import Console
 
@@ -193,7 +203,7 @@ def study(
     if not all(w.find("=") > 0 for w in where):
         raise click.BadParameter("write KEY=PATTERN, such as noise=gaussian", param_hint="--where")
     if budget == 0:
-        raise click.BadParameter("some time is needed", param_hint="--budget")
+        raise click.BadParameter("must be more than 0", param_hint="--budget")
     with Bar(1, quiet) as bar:
 
         def tell(what: str, done: int, count: int) -> None:

@@ -1,4 +1,4 @@
-"""``hush train``: a model from one's own files."""
+"""``hush train``: train a model on your own files."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
     from hush.record import Record
     from hush.schedule import Schedule
 
-DEFAULT_BUDGET = 600.0  #: seconds, where neither a time nor a number of steps is given
-BEGUN = "training.json"  #: what the training in the folder was begun with
+DEFAULT_BUDGET = 600.0  #: seconds, if neither a time nor a number of steps is given
+BEGUN = "training.json"  #: the settings that the training in the folder started with
 TRAINING = ("batch", "patch", "learning_rate", "weight_decay", "ema", "validate_every")
 CHANNELS = ("gray", "rgb")
-MOST_NAMED = 8  #: files that the card's command names one by one
+MOST_NAMED = 8  #: most files that the card's command lists one by one
 
 
 @dataclass(frozen=True)
 class Options(Running):
-    """The command line's options, by the names that click gives them."""
+    """The options of the command line, by click's names for them."""
 
     sources: tuple[Path, ...]
     out: Path
@@ -67,7 +67,7 @@ class Options(Running):
 
     @property
     def folder(self) -> Path:
-        """Where the training keeps its log, its previews and what --resume goes on from."""
+        """The folder for the log, the previews and the checkpoints for --resume."""
         return self.out.with_name(f"{self.out.name}.training")
 
     @property
@@ -77,11 +77,11 @@ class Options(Running):
 
 @dataclass(frozen=True)
 class Files:
-    """What is trained on.
+    """The training files.
 
-    kind : of data; chosen : what of the files is learned from; counts : number of files used, by
-    the name of their folder; scales : full ranges met; unreadable : number of files that could
-    not be read.
+    kind : the kind of data; chosen : the data to learn from; counts : number of files used from
+    each folder, by its name; scales : full ranges of the files; unreadable : number of files that
+    could not be read.
     """
 
     kind: Kind
@@ -91,7 +91,7 @@ class Files:
     unreadable: int
 
 
-@click.command(cls=WithKinds, short_help="Learn to denoise from your own files.")
+@click.command(cls=WithKinds, short_help="Train a model on your own files.")
 @click.argument(
     "sources", nargs=-1, required=True, metavar="FOLDER|FILE...", type=click.Path(path_type=Path)
 )
@@ -101,14 +101,16 @@ class Files:
     "out",
     required=True,
     type=click.Path(path_type=Path),
-    help="The model, NAME.safetensors; its card goes beside it as NAME.json.",
+    help="The model to write, NAME.safetensors; its card is written beside it as NAME.json.",
 )
-@click.option("--method", type=METHOD, default="mid", show_default=True, help="See hush methods.")
+@click.option(
+    "--method", type=METHOD, default="mid", show_default=True, help="'hush methods' lists them."
+)
 @click.option("--budget", type=Duration(), help="Time to train; 10m by default.")
 @click.option(
     "--max-steps",
     type=click.IntRange(min=1),
-    help="Steps to train instead: repeatable, bit by bit.",
+    help="Number of training steps, instead of --budget; repeatable bit by bit.",
 )
 @click.option(
     "--corpus", is_flag=True, help="The files are (nearly) clean; noise is added to them."
@@ -117,7 +119,8 @@ class Files:
     "--clean",
     metavar="FOLDER",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="The files' clean versions, by the same names, for methods that learn from pairs: nafnet.",
+    help="Folder with the clean versions, under the same names, for methods that learn from pairs "
+    "(nafnet).",
 )
 @click.option(
     "--noise",
@@ -127,45 +130,48 @@ class Files:
 @click.option(
     "--start",
     metavar="MODEL",
-    help="Begin with a model's weights: a shipped one's name, or a file; a gray one may start RGB.",
+    help="Start from the weights of this model, a shipped one's name or a file; a gray model can "
+    "start an RGB one.",
 )
-@click.option("--resume", is_flag=True, help="Go on with the training that was interrupted.")
-@click.option("--seed", type=int, default=0, show_default=True, help="For weights and draws.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted training.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random numbers.")
 @click.option(
     "--channels",
     type=click.Choice(CHANNELS),
-    help="gray turns colour to gray; by default, whichever most files have; the rest are skipped.",
+    help="gray converts colour to gray; by default, whichever most files have; the rest are ",
 )
 @click.option(
-    "--steps", type=click.IntRange(min=1), help="Increments that the model removes noise in."
+    "--steps", type=click.IntRange(min=1), help="Number of steps in which the model removes noise."
 )
 @click.option(
     "--set",
     multiple=True,
     metavar="NAME=VALUE",
     help="Another setting: one of the method's (hush methods -v lists them), such as "
-    f"widths=32,64,96, or of the training: {', '.join(TRAINING)}. May be repeated.",
+    f"widths=32,64,96, or one of the training's: {', '.join(TRAINING)}. May be repeated.",
 )
-@click.option("--licence", metavar="TEXT", help="For the model's card.")
+@click.option("--licence", metavar="TEXT", help="Licence to note in the model's card.")
 @layout
 @running
 def train(**options: Any) -> None:
-    """Learn to denoise from FOLDERs and FILEs: noisy ones alone, or with --corpus clean ones.
+    """Train a model on FOLDERs and FILEs: noisy images alone, or with --corpus clean ones.
 
-    Of folders the images directly in them are taken, sorted by name. A file that cannot be read is
-    reported and left out; the exit code is then 1. While it trains, NAME.safetensors.training/ has
-    a log and previews; after Ctrl-C the same command with --resume goes on from there.
+    From each folder, hush uses the images directly in it, sorted by name. A file that cannot be
+    read is reported and skipped; the exit code is then 1. During training,
+    NAME.safetensors.training/ has a log and previews. After Ctrl-C, the same command with --resume
+    continues the training.
     """
     o = Options(**options)
     if o.out.suffix != ".safetensors":
-        raise click.BadParameter("end the model's name in .safetensors", param_hint="--output")
+        raise click.BadParameter("the name must end in .safetensors", param_hint="--output")
     if o.budget is not None and o.max_steps is not None:
         raise click.UsageError("give --budget or --max-steps, not both")
     if o.budget == 0:
-        raise click.BadParameter("some time is needed", param_hint="--budget")
+        raise click.BadParameter("must be more than 0", param_hint="--budget")
     if o.corpus and o.noise:
         raise click.UsageError(
-            "with --corpus the files have no noise to state; --set ladder=SPEC is what is added"
+            "--corpus means clean files, so leave out --noise; set the added noise with "
+            "--set ladder=SPEC"
         )
     if not _is_due(o):
         return
@@ -182,20 +188,20 @@ def train(**options: Any) -> None:
     _save(o, model, files)
     if files.unreadable:
         count = sum(files.counts.values()) + files.unreadable
-        say(f"{files.unreadable} of {count} files could not be read; {o.out} is of the others")
+        say(f"{files.unreadable} of {count} files could not be read; {o.out} uses the others")
         raise click.exceptions.Exit(1)
 
 
 def _checkpoints(o: Options) -> list[Path]:
-    """What a training that is not finished left in its folder, or in those of its stages."""
+    """Checkpoints of an unfinished training, in its folder or in those of its stages."""
     return list(o.folder.rglob("*.safetensors"))
 
 
 def _is_due(o: Options) -> bool:
-    """Whether to train at all; refuses where something would be lost."""
+    """Whether to train at all; raises HushError if something would be lost."""
     begun = bool(_checkpoints(o))
     if o.resume and o.out.exists() and not begun:
-        raise HushError(f"{o.out} is finished; there is nothing to resume")
+        raise HushError(f"there is nothing to resume: the training of {o.out} is finished")
     for path in (o.out, o.card):
         if path.is_dir():
             raise HushError(f"{path}: is a folder; choose another name for the model")
@@ -208,20 +214,20 @@ def _is_due(o: Options) -> bool:
         raise HushError(f"there is nothing to resume: {o.folder} holds no interrupted training")
     if begun and not o.resume and o.existing is None:
         raise HushError(
-            f"{o.folder} holds an interrupted training; --resume goes on with it, "
-            "--overwrite starts anew"
+            f"{o.folder} holds an interrupted training; --resume continues it, "
+            "--overwrite starts a new one"
         )
     return True
 
 
 def _method(o: Options) -> type[Denoiser]:
-    """The method's class, which must have something to learn from such files."""
+    """The method's class; raises HushError if it cannot learn from such files."""
     from hush.methods import get
     from hush.models import device_for
 
     cls = get(o.method)
     if cls.learns_from == "nothing":
-        raise HushError(f"{o.method} has nothing to learn; hush denoise --method {o.method} does")
+        raise HushError(f"{o.method} needs no training; use hush denoise --method {o.method}")
     if o.clean and cls.learns_from != "pairs":
         raise HushError(f"{o.method} does not learn from pairs; --clean is for --method nafnet")
     device_for(o.device)
@@ -229,13 +235,13 @@ def _method(o: Options) -> type[Denoiser]:
 
 
 def _configured(o: Options, kind: Kind) -> tuple[Denoiser, Schedule]:
-    """The untrained method and the training's schedule, as the options say."""
+    """The untrained method and the training's schedule, from the options."""
     from hush.methods import get
 
     cls = get(o.method, kind.name)
     from hush.schedule import Schedule
 
-    # A default tells the kind of value; of None, which the data replace, the annotation does.
+    # The type of a value is that of its default, or for None the annotated type.
     own = {f.name: False if f.type == "bool | None" else f.default for f in fields(cls) if f.init}
     usual = Schedule(max_steps=1).settled()
     training = {name: getattr(usual, name) for name in TRAINING}
@@ -257,7 +263,7 @@ def _configured(o: Options, kind: Kind) -> tuple[Denoiser, Schedule]:
 
 
 def _value(name: str, text: str, default: Any) -> Any:
-    """A setting's value, of the kind that its default is."""
+    """A setting's value, with the type of its default."""
     try:
         if isinstance(default, str):
             return text
@@ -269,11 +275,11 @@ def _value(name: str, text: str, default: Any) -> Any:
     except (ValueError, KeyError):
         example = ",".join(map(str, default)) if isinstance(default, tuple) else default
         kind = "a whole number" if default is None else f"a value like {example}"
-        raise HushError(f"--set {name} takes {kind}, not '{text}'") from None
+        raise HushError(f"--set {name} needs {kind}, not '{text}'") from None
 
 
 def _files(o: Options, learns_from: str) -> Files:
-    """All that is to be trained on, in a fixed order."""
+    """The files to train on, in a fixed order."""
     from hush import kinds
     from hush.studies.folders import image_files
 
@@ -283,7 +289,7 @@ def _files(o: Options, learns_from: str) -> Files:
     for source in o.sources:
         files += (held := image_files(source) if source.is_dir() else [source])
         if not held:
-            say(f"{source}: holds no files that hush reads")
+            say(f"{source}: holds no files that hush can read; skipped")
     if o.clean:
         _check_names(files, o.clean, image_files(o.clean))
     for file in files:
@@ -293,25 +299,27 @@ def _files(o: Options, learns_from: str) -> Files:
             sizes = {_size(record) for record in records}
         except Exception as error:
             unreadable += 1
-            say(f"left out: {explain(error)}")
+            say(f"skipped: {explain(error)}")
             continue
         if len(sizes) > 1:
             one, other = (" × ".join(map(str, size)) for size in sorted(sizes))
-            raise HushError(f"{file.name} is {one} in one folder and {other} in the other")
+            raise HushError(
+                f"{file.name} is {one} in one folder and {other} in the other; resize one"
+            )
         found.append((_folder_name(file), records))
     if not found:
         raise HushError("there is nothing to train on: none of the files could be read")
     meant = sorted({record.kind for _, records in found for record in records})
     if len(meant) > 1:
         raise HushError(
-            f"the files hold different kinds of data ({', '.join(meant)}); train on one of them, "
-            "or say with --kind what they hold"
+            f"the files hold different kinds of data ({', '.join(meant)}); train on one kind, "
+            "or set the kind with --kind"
         )
     kind = kinds.get(meant[0])
     takes = learns_from in ("takes", "pairs") and not o.clean
     chosen = kind.chosen([records for _, records in found], o.channels, takes)
     if chosen.note:
-        say(f"left out: {chosen.note}")
+        say(f"skipped: {chosen.note}")
     used = [found[i] for i in chosen.used]
     scales = sorted({records[0].scale for _, records in used})
     counts = dict(Counter(name for name, _ in used))
@@ -319,7 +327,7 @@ def _files(o: Options, learns_from: str) -> Files:
 
 
 def _size(record: Record) -> tuple[int, ...]:
-    """Items, channels and sides of what a record holds."""
+    """Number of items and channels, and sides, of a record."""
     from hush import kinds
 
     batch = kinds.to_batch(record)
@@ -327,12 +335,12 @@ def _size(record: Record) -> tuple[int, ...]:
 
 
 def _check_names(files: Sequence[Path], folder: Path, clean: Sequence[Path]) -> None:
-    """Refuse noisy and clean files that do not pair by name."""
+    """Raise HushError unless noisy and clean files pair by name."""
     there, here = {f.name for f in clean}, {f.name for f in files}
     if lone := sorted(here - there):
         raise HushError(f"{folder} holds no {lone[0]}; --clean pairs files by name")
     if lone := sorted(there - here):
-        raise HushError(f"{lone[0]} is in {folder} alone; --clean pairs files by name")
+        raise HushError(f"{lone[0]} is only in {folder}; --clean pairs files by name")
 
 
 def _folder_name(file: Path) -> str:
@@ -340,7 +348,7 @@ def _folder_name(file: Path) -> str:
 
 
 def _process(o: Options, files: Files) -> Process | None:
-    """The noise that was given, in units of full range."""
+    """The given noise, in units of full range."""
     if o.noise is None:
         return None
     meant = {fixed_noise(o.noise, scale) for scale in files.scales}
@@ -353,7 +361,7 @@ def _process(o: Options, files: Files) -> Process | None:
 
 
 def _prepare(o: Options, model: Denoiser, schedule: Schedule, files: Files) -> None:
-    """Make the training's folder; a resumed training must be the one that was begun."""
+    """Make the training's folder, or check that the training in it is the one to resume."""
     from hush.io import atomic
 
     begun = o.folder / BEGUN
@@ -370,16 +378,18 @@ def _prepare(o: Options, model: Denoiser, schedule: Schedule, files: Files) -> N
         "kind": files.kind.name,
         "files": files.counts,
     }
-    this = json.loads(json.dumps(this))  # as it will come back
+    this = json.loads(json.dumps(this))  # as it is read back
     if o.resume:
         try:
             before = _settings(json.loads(begun.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError):
-            raise HushError(f"{begun} is missing or damaged; --overwrite starts anew") from None
+            raise HushError(
+                f"{begun} is missing or damaged; start again with --overwrite"
+            ) from None
         if other := [k for k, v in _settings(this).items() if before.get(k) != v]:
             raise HushError(
                 f"the interrupted training had other {' and '.join(other)}; repeat its command "
-                "with --resume, or start anew with --overwrite"
+                "with --resume, or start a new one with --overwrite"
             )
         return
     with atomic(begun) as part:
@@ -389,7 +399,7 @@ def _prepare(o: Options, model: Denoiser, schedule: Schedule, files: Files) -> N
 
 
 def _settings(begun: dict[str, Any]) -> dict[str, Any]:
-    """What a training was begun with, each of its settings by its own name."""
+    """All settings that a training started with, by name."""
     others = {k: v for k, v in begun.items() if k not in ("settings", "schedule")}
     return begun["settings"] | begun["schedule"] | others
 
@@ -426,17 +436,17 @@ def _fit(
             progress=not o.quiet and sys.stderr.isatty(),
         )
     except (HushError, KeyboardInterrupt) as stopped:
-        if not _checkpoints(o):  # nothing came of it, so nothing stays of it
+        if not _checkpoints(o):  # leave nothing behind
             (o.folder / BEGUN).unlink(missing_ok=True)
-            with suppress(OSError):  # it holds something from before
+            with suppress(OSError):  # it holds other files
                 o.folder.rmdir()
         elif isinstance(stopped, KeyboardInterrupt):
-            say("the same command with --resume goes on from here")
+            say("to continue, repeat the command with --resume")
         raise
 
 
 def _save(o: Options, model: Denoiser, files: Files) -> None:
-    """Write the model and its card; the training's folder keeps log and previews."""
+    """Write the model and its card; the training's folder keeps the log and previews."""
     from hush.io import atomic
     from hush.report import describe
 
@@ -471,7 +481,7 @@ def _save(o: Options, model: Denoiser, files: Files) -> None:
 
 
 def _command(o: Options, steps: int | None) -> str:
-    """The command that trains this again, with as many steps as were made, without one's paths."""
+    """The command that repeats the training, with the same number of steps and without paths."""
     files = [s for s in o.sources if not s.is_dir()]
     folders = [s.resolve().name for s in o.sources if s.is_dir()]
     named = [f"{_folder_name(f)}/{f.name}" for f in files]
@@ -479,7 +489,7 @@ def _command(o: Options, steps: int | None) -> str:
         named = list(dict.fromkeys(f"{_folder_name(f)}/*{f.suffix}" for f in files))
     parts: Sequence[Any] = ["hush", "train", *folders, *named, "-o", o.out.name]
     long: tuple[str, Any] = ("--max-steps", o.max_steps or steps)
-    if not long[1]:  # of stages, each has its own number
+    if not long[1]:  # stages have separate numbers of steps
         long = ("--budget", f"{o.budget or DEFAULT_BUDGET:g}s")
     parts = [*parts, "--method", o.method, *long, "--seed", o.seed]
     parts += ["--corpus"] * o.corpus + (["--clean", o.clean.resolve().name] if o.clean else [])

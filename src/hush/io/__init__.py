@@ -1,24 +1,24 @@
-"""Reading and writing files: an ordered table of formats, and writes that leave no half file.
+"""Reading and writing files: an ordered table of formats, and writes that leave no partial file.
 
-A codec turns a file into a `Record` holding every sample and back; it knows one format and
-nothing else. What all formats share happens here: formats are told apart by content rather than
-by name, alpha is set aside so that no method ever sees it, samples that cannot be denoised get a
-sentence, and a file appears under its name only once it is complete and on the disk.
+A codec converts between a file and a `Record` with every sample; it handles one format and nothing
+else. This module does what all formats share. It recognises formats by content, not by name; sets
+alpha aside so that no method sees it; rejects samples that cannot be denoised; and renames a file
+into place only when it is complete and on the disk.
 
-Metadata that travels between formats, under these keys of ``Record.meta`` (all optional):
+Metadata shared by the formats, under these keys of ``Record.meta`` (all optional):
 
 ``format``
     Name of the format that was read, from `FORMATS`.
 ``alpha``
-    Array of the opacity samples, of the data's shape except for the length of one axis,
-    ``alpha_axis``; kept verbatim and put back on writing. ``alpha_samples`` is how many they are.
+    Array of the opacity samples. It has the data's shape except along axis ``alpha_axis``. It is
+    kept unchanged and put back on writing. ``alpha_samples`` is the number of opacity samples.
 ``icc``, ``exif``
     Colour profile and EXIF block as bytes (EXIF as in a JPEG file, beginning ``Exif\\0\\0``). The
-    orientation in it is passed on, never applied.
+    EXIF orientation is copied, never applied.
 ``resolution``
     Pixels per metre along X and Y.
 ``png``, ``tiff``, ``npz``, ``dicom``
-    What only the format itself understands, for writing the same format again.
+    Format-specific metadata, for writing the same format again.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ __all__ = [
 
 
 def _anything(record: Record) -> None:
-    """A format that holds every record."""
+    """The check of a format that can hold any record."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +67,18 @@ class Format:
     Parameters
     ----------
     name : as used in messages.
-    suffixes : endings of file names, lower case.
+    suffixes : file name endings, lower case.
     read : ``(path) -> Record`` with all samples, alpha included.
-    write : ``(record, path)``, None for a format that is only read.
-    magic : beginnings of such a file, one of which it has; of a format without any, names alone
-        tell.
-    kind : of the data in it; None where files of any kind of data are kept so.
-    check : raises HushError for a record that the format cannot hold.
-    offset : where in the file `magic` is.
-    instead : of a format that is only read, the ending of the files that are written instead;
-        why : and the reason.
-    real : it holds float32 of any values, such as a map of uncertainties.
-    open : ``(record, path) -> array`` in the file, of the record's shape and dtype, into which a
-        result is written item by item; None where a result has to be held whole.
+    write : ``(record, path)``, or None for a format that is only read.
+    magic : a file of this format begins with one of these; without any, only the name counts.
+    kind : the kind of data in it, or None for any kind.
+    check : raises HushError if the format cannot hold the record.
+    offset : position of `magic` in the file.
+    instead : if the format is only read, the ending of the files to write instead;
+        why : the reason.
+    real : whether it holds any float32 values, such as a map of uncertainties.
+    open : ``(record, path) -> array`` in the file, with the record's shape and dtype, to write a
+        result item by item; None if the format needs the whole result at once.
     """
 
     name: str
@@ -96,17 +95,17 @@ class Format:
     open: Callable[[Record, Path], np.ndarray] | None = None
 
     def recognises(self, head: bytes, path: Path) -> bool:
-        """Whether a file that begins with `head` is of this format."""
+        """Whether a file that begins with `head` has this format."""
         if self.magic:
             return head.startswith(self.magic, self.offset)
         return self.named(path)
 
     def named(self, path: Path) -> bool:
-        """Whether the file's name says so."""
+        """Whether the file's name has an ending of this format."""
         return path.name.lower().endswith(self.suffixes)
 
 
-#: hush's own formats; the first that recognises a file reads it
+#: hush's own formats; the first that recognises a file is used
 FORMATS: tuple[Format, ...] = (
     Format(
         "PNG",
@@ -122,7 +121,7 @@ FORMATS: tuple[Format, ...] = (
         image.read_jpeg,
         magic=(b"\xff\xd8\xff",),
         instead=".png",
-        why="JPEG would add its own noise",
+        why="hush does not write JPEG, which would add its own noise",
     ),
     Format(
         "TIFF",
@@ -166,48 +165,48 @@ FORMATS: tuple[Format, ...] = (
         hdf5.read,
         magic=hdf5.MAGIC,
         instead=".tif",
-        why="HDF5 files are only read",
+        why="hush does not write HDF5 files",
     ),
 )
 
-#: formats of other packages, asked after hush's own
+#: formats of other packages, tried after hush's own
 ADDED: Table[Format] = Table("hush.formats", {})
 
 
 def formats() -> Iterator[Format]:
-    """Every format, hush's own first; others are imported when it comes to them."""
+    """Every format, hush's own first; the others are imported only when they are reached."""
     yield from FORMATS
     for name in ADDED:
         yield ADDED[name]
 
 
 def supported(writable: bool = False) -> tuple[str, ...]:
-    """Endings of the file names that can be read, or with `writable` written."""
+    """File name endings that hush reads, or with `writable` those that it writes."""
     return tuple(s for f in formats() if f.write or not writable for s in f.suffixes)
 
 
 def recognised(path: Path) -> bool:
-    """Whether the file at `path` looks like one that hush reads: by its name, or a DICOM file."""
+    """Whether hush probably reads the file at `path`: its name fits, or it is a DICOM file."""
     return any(f.named(path) for f in formats()) or _is_dicom(path)
 
 
 def format_of(record: Record) -> Format | None:
-    """The format that a record was read from, if it was read from a file."""
+    """The format that a record was read from, or None if it was not read from a file."""
     name = record.meta.get("format")
     return next((f for f in formats() if f.name == name), None)
 
 
 def read(path: str | os.PathLike[str]) -> Record:
-    """What the file at `path` holds, whatever its name ends in.
+    """Read the file at `path`, in any format; the name's ending does not matter.
 
-    One array of a .npz or HDF5 file is named as ``file.npz:key``. Uncompressed TIFF and .npy
+    To read one array of a .npz or HDF5 file, write ``file.npz:key``. Uncompressed TIFF and .npy
     files are memory-mapped read-only, so ``record.data`` may not be writable and may have the
     file's byte order.
 
     Raises
     ------
     HushError
-        One sentence naming the file, if it is missing, unreadable, damaged, or not an image of
+        One sentence with the file's name, if it is missing, unreadable, damaged, or not an image of
         8-, 16- or 32-bit integers or floats with axes Y and X.
     """
     path = Path(path)
@@ -226,7 +225,7 @@ def read(path: str | os.PathLike[str]) -> Record:
     fmt = next((f for f in formats() if f.recognises(head, file)), None)
     if fmt is None:
         raise HushError(
-            f"{path}: is not a file hush reads, which are {', '.join(f.name for f in formats())}"
+            f"{path}: is not a file hush can read; it reads {', '.join(f.name for f in formats())}"
         )
     try:
         with warnings.catch_warnings():
@@ -238,31 +237,31 @@ def read(path: str | os.PathLike[str]) -> Record:
         raise HushError(f"{path}: {error}") from error
     except MemoryError as error:
         raise HushError(
-            f"{path}: does not fit in memory; as an uncompressed TIFF it need not"
+            f"{path}: does not fit in memory; save it as an uncompressed TIFF, which hush can map"
         ) from error
-    except Exception as error:  # decoders raise nearly every class on a damaged file
+    except Exception as error:  # on damaged files decoders raise almost any class
         raise HushError(
-            f"{path}: is a damaged or unusual {fmt.name} file: {_reason(error)}"
+            f"{path}: is a damaged or unsupported {fmt.name} file: {_reason(error)}"
         ) from error
 
 
 def check(record: Record, path: str | os.PathLike[str]) -> None:
-    """Raise HushError, in one sentence, if `write` could not write `record` to `path`.
+    """Raise HushError, with one sentence, if `write` could not write `record` to `path`.
 
-    Touches no file: call it before long work whose result is to be written.
+    It touches no file. Call it before long work whose result you will write.
     """
     _prepare(record, Path(path))
 
 
 def write(record: Record, path: str | os.PathLike[str]) -> None:
-    """Write `record` to `path` in the format that its name ends in, all or nothing.
+    """Write `record` to `path`, completely or not at all; the name's ending sets the format.
 
-    Dtype, shape and axes are the record's; metadata is kept as far as the format holds it.
+    Dtype, shape and axes are the record's; metadata is kept as far as the format supports it.
 
     Raises
     ------
     HushError
-        One sentence naming the file, if `check` would raise or the disk is full.
+        One sentence with the file's name, if `check` would raise or the disk is full.
     """
     path = Path(path)
     fmt, record = _prepare(record, path)
@@ -274,7 +273,7 @@ def write(record: Record, path: str | os.PathLike[str]) -> None:
             raise HushError(f"{path}: {error}") from error
         except (OSError, MemoryError):
             raise
-        except Exception as error:  # as varied as when reading
+        except Exception as error:  # encoders also raise almost any class
             raise HushError(f"{path}: cannot be written as {fmt.name}: {_reason(error)}") from error
 
 
@@ -299,15 +298,15 @@ def opened(record: Record, path: str | os.PathLike[str] | None) -> Iterator[np.n
 
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path beside `path`, with the same ending, that becomes `path` at the end.
+    """A temporary path beside `path`, with the same ending, renamed to `path` at the end.
 
     If anything is raised inside, KeyboardInterrupt included, the temporary file is removed and
-    `path` is left as it was. Missing parent folders are made.
+    `path` is left unchanged. Missing parent folders are created.
 
     Raises
     ------
     HushError
-        One sentence, for every OSError: folder not writable, disk full.
+        One sentence for every OSError, such as a read-only folder or a full disk.
 
     Examples
     --------
@@ -316,11 +315,11 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     check_target(path)
-    target = Path(os.path.realpath(path))  # through a link: replace the file, keep the link
+    target = Path(os.path.realpath(path))  # follow a link: replace its file, keep the link
     part = target.with_name(f".hush-{secrets.token_hex(6)}{''.join(target.suffixes[-2:])[-32:]}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        part.touch(exist_ok=False)  # with the permissions that any new file gets
+        part.touch(exist_ok=False)  # with the permissions of any new file
         yield part
         if target.exists():
             part.chmod(stat.S_IMODE(target.stat().st_mode))
@@ -331,7 +330,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
-    with suppress(OSError):  # the new name outlives a power cut too, where folders can be synced
+    with suppress(OSError):  # keep the new name after a power cut, if folders can be synced
         _sync(target.parent)
 
 
@@ -341,18 +340,18 @@ def output_path(
     many: bool = False,
     real: bool = False,
 ) -> Path:
-    """Where the result for `source` goes.
+    """The path to write the result for `source` to.
 
-    Without `out`, beside the input: ``noisy.tif`` gives ``noisy.denoised.tif``. With `many`
-    inputs, or if `out` is an existing folder or ends in a slash, the name is kept in that folder.
-    Otherwise `out` itself. Kept names get another ending where the format is only read (JPEG's
-    become ``.png``), or with `real` where it does not hold float32; endings that hush does not
-    know become ``.tif``, but DICOM files, which often have none, get ``.dcm`` behind their names.
+    Without `out`, it is beside the input: ``noisy.tif`` gives ``noisy.denoised.tif``. With `many`
+    inputs, or if `out` is a folder or ends in a slash, it is the input's name in that folder.
+    Otherwise it is `out`. Input names get another ending if the format is only read (``.png`` for
+    JPEG), or with `real` if it does not hold float32. Unknown endings become ``.tif``; DICOM files,
+    which often have no ending, get ``.dcm`` after their names.
 
     Raises
     ------
     HushError
-        If the input is a folder, or the result would replace it or could not be written at all.
+        If the input is a folder, or the result would replace it or cannot be written.
     """
     source = array.split_key(Path(source))[0]
     if source.is_dir():
@@ -378,7 +377,7 @@ def output_path(
 
 
 def _written_as(suffix: str, real: bool) -> str:
-    """The ending of a result for a file that ends so, or with `real` of a float32 map for it."""
+    """The ending of the result for a file with this ending, or with `real` of a float32 map."""
     fmt = next((f for f in formats() if suffix.lower() in f.suffixes), None)
     if fmt and real and not fmt.real:
         return ".tif"
@@ -386,25 +385,27 @@ def _written_as(suffix: str, real: bool) -> str:
 
 
 def _format_for(path: Path) -> Format:
-    """The format to write that the name of `path` asks for."""
+    """The format to write, by the ending of `path`."""
     fmt = next((f for f in formats() if f.named(path)), None)
     if fmt is None or fmt.write is None:
-        why = fmt.why if fmt else "unknown kind of file"
-        raise HushError(f"{path}: {why}; end the name in {', '.join(supported(writable=True))}")
+        why = fmt.why if fmt else "hush does not know this kind of file"
+        raise HushError(
+            f"{path}: {why}; use a name ending in {', '.join(supported(writable=True))}"
+        )
     return fmt
 
 
 def _is_dicom(path: Path) -> bool:
-    """Whether there is a DICOM file at `path`, whose name may end in anything."""
+    """Whether the file at `path` is a DICOM file, whatever its name."""
     try:
         with path.open("rb") as stream:
             return stream.read(256).startswith(dicom.MAGIC, dicom.OFFSET)
-    except OSError:  # whoever reads it says what is wrong
+    except OSError:  # reading it later raises the error
         return False
 
 
 def _prepare(record: Record, path: Path) -> tuple[Format, Record]:
-    """The format for `path`, and what to hand to its writer."""
+    """The format for `path`, and the record to pass to its writer."""
     fmt = _format_for(path)
     if record.source is not None and _same_file(path, record.source):
         raise HushError(f"{path}: is the input itself; choose another output")
@@ -418,7 +419,7 @@ def _prepare(record: Record, path: Path) -> tuple[Format, Record]:
 
 
 def _check_samples(record: Record) -> None:
-    """Raise HushError unless the samples are numbers that methods can work on."""
+    """Raise HushError unless the samples are numbers that methods can process."""
     dtype = record.data.dtype
     advice = "convert it to 8- or 16-bit integers or 32-bit floats first"
     if dtype.kind == "b":
@@ -428,13 +429,13 @@ def _check_samples(record: Record) -> None:
     if dtype.kind not in "iuf":
         raise HushError(f"holds {dtype} data rather than numbers; {advice}")
     if dtype.itemsize > (8 if dtype.kind == "f" else 4):
-        raise HushError(f"holds {dtype} samples, more than a method can resolve; {advice}")
+        raise HushError(f"holds {dtype} samples, more precision than hush supports; {advice}")
     if record.data.size == 0:
         raise HushError(f"holds no samples: its shape is {record.data.shape}")
 
 
 def _split_alpha(record: Record) -> Record:
-    """The record without its last samples along S that are opacity, kept in ``meta``."""
+    """The record without its last samples along S that are opacity, which go into ``meta``."""
     count = record.meta.get("alpha_samples", 0)
     if not count:
         return record
@@ -444,7 +445,7 @@ def _split_alpha(record: Record) -> Record:
 
 
 def _join_alpha(record: Record) -> Record:
-    """The record with the opacity samples that `_split_alpha` took away, if any."""
+    """The record with the opacity samples that `_split_alpha` removed, if any."""
     alpha = record.meta.get("alpha")
     if alpha is None:
         return record
@@ -452,7 +453,7 @@ def _join_alpha(record: Record) -> Record:
     others = [[*x.shape[:axis], *x.shape[axis + 1 :]] for x in (alpha, data)]
     if alpha.dtype != data.dtype or others[0] != others[1]:
         raise HushError(
-            f"the alpha channel, {alpha.dtype} {alpha.shape}, does not fit the samples, "
+            f"the alpha channel, {alpha.dtype} {alpha.shape}, does not match the samples, "
             f"{data.dtype} {data.shape}; drop 'alpha' and 'alpha_samples' from the metadata"
         )
     return replace(record, data=np.concatenate([data, alpha], axis=axis))
@@ -475,7 +476,7 @@ def check_target(path: Path) -> None:
 
 
 def _same_file(a: Path, b: Path) -> bool:
-    """Whether both paths lead to one existing file."""
+    """Whether both paths are the same existing file."""
     try:
         return a.samefile(b)
     except OSError:
@@ -483,7 +484,7 @@ def _same_file(a: Path, b: Path) -> bool:
 
 
 def _sync(path: Path) -> None:
-    """Have the system put the file or folder onto the disk."""
+    """Flush the file or folder to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -492,9 +493,9 @@ def _sync(path: Path) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """One line saying what went wrong."""
+    """One line that says what went wrong."""
     if isinstance(error, OSError):
-        # numpy's own writer reports a short write without a number
+        # numpy's writer reports a short write without an error number
         if error.errno == errno.ENOSPC or "requested and" in str(error):
             return "the disk is full"
         if error.strerror:

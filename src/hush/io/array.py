@@ -14,17 +14,17 @@ import numpy as np
 from hush.errors import HushError
 from hush.record import Record
 
-#: Letters for axes that nothing is known about, in the order in which they are handed out.
+#: Axis letters for dimensions of unknown meaning, in the order in which they are used.
 UNKNOWN = "QIPRLAHEVM"
 
 
 def array_axes(shape: tuple[int, ...]) -> str:
-    """Axes of an array that nothing else is known about.
+    """Axes of an array, guessed from its shape.
 
-    The last two axes are Y and X, those before them a stack of images: ``QYX``, ``IQYX``, ...
-    Only a last axis of length 1, 3 or 4 that is shorter than the two before it is taken for
-    interleaved samples: ``YXS``, ``QYXS``, ... No sample of an array is alpha. Channels first
-    are a stack, too: name the axes (``Record(data, "CYX")``) to have them denoised together.
+    The last two axes are Y and X; axes before them are a stack of images: ``QYX``, ``IQYX``, ...
+    Only a last axis of length 1, 3 or 4 that is shorter than the two before it counts as
+    interleaved samples: ``YXS``, ``QYXS``, ... No sample of an array is alpha. Leading channels
+    count as a stack: name the axes (``Record(data, "CYX")``) to denoise them together.
 
     Raises
     ------
@@ -45,9 +45,9 @@ def array_axes(shape: tuple[int, ...]) -> str:
 
 
 def split_key(path: Path) -> tuple[Path, str | None]:
-    """``file.npz:key`` as the file and the key; any other path as it is, without a key.
+    """Split ``file.npz:key`` into the file and the key; other paths have no key.
 
-    So for files of several arrays: .npz, .h5 and .hdf5.
+    This applies to files that hold several arrays: .npz, .h5 and .hdf5.
     """
     match = re.fullmatch(r"(.*\.(?:npz|h5|hdf5)):(.+)", str(path), re.DOTALL)
     return (Path(match[1]), match[2]) if match and not path.exists() else (path, None)
@@ -55,13 +55,13 @@ def split_key(path: Path) -> tuple[Path, str | None]:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Have what NumPy and zip say of a file they cannot read said for people."""
+    """Turn what NumPy and zip raise for unreadable files into a sentence for the user."""
     try:
         yield
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if "object" in str(error).lower():
-            raise HushError("holds Python objects rather than numbers") from error
-        raise HushError("is cut short or damaged; copy it again, or save it anew") from error
+            raise HushError("holds Python objects instead of numbers; save numbers") from error
+        raise HushError("is cut short or damaged; copy it again, or save it again") from error
 
 
 def read_npy(path: Path) -> Record:
@@ -78,13 +78,13 @@ def open_npy(record: Record, path: Path) -> np.ndarray:
 
 
 def write_npy(record: Record, path: Path) -> None:
-    """Write the samples; a .npy file holds no metadata."""
+    """Write the samples; a .npy file has no metadata."""
     with path.open("wb") as stream:
         np.lib.format.write_array(stream, record.data, allow_pickle=False)
 
 
 def read_npz(path: Path) -> Record:
-    """The one array in a .npz file, or the one that ``file.npz:key`` names."""
+    """The only array in a .npz file, or the one named by ``file.npz:key``."""
     file, key = split_key(path)
     with _explained(), zipfile.ZipFile(file) as archive:
         names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
@@ -101,12 +101,12 @@ def read_npz(path: Path) -> Record:
         compressed = archive.getinfo(f"{key}.npy").compress_type != zipfile.ZIP_STORED
         with archive.open(f"{key}.npy") as stream:
             data = np.lib.format.read_array(stream, allow_pickle=False)
-            stream.read()  # to the end, where the checksum is compared
+            stream.read()  # to the end, where zipfile compares the checksum
     return Record(data, array_axes(data.shape), meta={"npz": (key, compressed)})
 
 
 def write_npz(record: Record, path: Path) -> None:
-    """Write the samples under the key, and with the compression, that they were read with."""
+    """Write the samples with the key and the compression of the file that was read."""
     key, compressed = record.meta.get("npz", ("arr_0", True))
     method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     with (

@@ -1,9 +1,9 @@
-"""DICOM images, through pydicom: MR, CT, X-ray and whatever else is gray, one file at a time.
+"""DICOM images, through pydicom: MR, CT, X-ray and any other gray images, one file at a time.
 
-Stored values are what is denoised, as everywhere: rescale slope and intercept stay in the header,
-and with them MONOCHROME1, whose small values are the bright ones. Full range is what Bits Stored
-can hold. A result is a derived image by the standard's rules (PS3.3 C.7.6.1.1.2, C.12.4): it says
-what it is, which image it is of, and goes by a name and in a series of its own.
+As everywhere, hush denoises the stored values. Rescale slope and intercept stay in the header, and
+so does MONOCHROME1, in which small values are bright. Full range is what Bits Stored can hold. A
+result is a derived image as the standard defines it (PS3.3 C.7.6.1.1.2, C.12.4): it is marked as
+derived, refers to its source image, and has its own identifier and its own series.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pydicom import FileDataset
 
 MAGIC = (b"DICM",)
-OFFSET = 128  #: of the magic, behind a preamble that may hold anything
+OFFSET = 128  #: of the magic, after a preamble with any content
 
-#: imagecodecs' decoder for each compression; pydicom itself undoes the others
+#: the imagecodecs decoder for each compression; pydicom decodes the others
 _DECODERS = {
     "JPEGBaseline8Bit": "jpeg8_decode",
     "JPEGExtended12Bit": "jpeg8_decode",
@@ -40,7 +40,7 @@ _DECODERS = {
     "HTJ2K": "htj2k_decode",
 }
 
-#: What is true only of the pixels that were read, and of how they were compressed.
+#: Elements that are valid only for the original pixels and their compression.
 _STALE = (
     "DigitalSignaturesSequence",
     "ExtendedOffsetTable",
@@ -59,7 +59,7 @@ def read(path: Path) -> Record:
     Raises
     ------
     HushError
-        Without pydicom, and for files whose pixels are no gray image.
+        If pydicom is missing, or the pixels are not a gray image.
     """
     try:
         import pydicom
@@ -68,16 +68,16 @@ def read(path: Path) -> Record:
             "is a DICOM file, which needs pydicom: pip install 'hush-denoise[medical]'"
         ) from None
 
-    with pydicom.config.disable_value_validation():  # odd texts in the header do no harm
+    with pydicom.config.disable_value_validation():  # unusual header values do no harm
         dataset = pydicom.dcmread(path)
         if "PixelData" not in dataset:
-            raise HushError("is a DICOM file without an image of integers")
+            raise HushError("is a DICOM file without integer pixels; hush denoises only those")
         if not dataset.PhotometricInterpretation.startswith("MONOCHROME"):
             raise HushError("is a colour DICOM image; save it as a PNG or TIFF file first")
         if dataset.BitsAllocated not in (8, 16, 32):
             raise HushError(f"holds {dataset.BitsAllocated}-bit samples, not 8, 16 or 32")
         if not dataset.HighBit + 1 == dataset.BitsStored <= dataset.BitsAllocated:
-            raise HushError("keeps its bits elsewhere than in the low ones; save it anew")
+            raise HushError("does not keep its values in the low bits; save it again")
         data = _pixels(dataset)
         meta: dict[str, Any] = {"dicom": dataset}
         rows, columns = dataset.get("PixelSpacing") or (0, 0)  # in mm
@@ -89,10 +89,10 @@ def read(path: Path) -> Record:
 
 
 def write(record: Record, path: Path) -> None:
-    """Write what was read with other pixels, uncompressed, as an image derived from it.
+    """Write the file that was read with new pixels, uncompressed, as a derived image.
 
-    The names of image and series follow from those that were read and from the pixels: the same
-    result goes by the same name, and a series denoised file by file stays one.
+    The identifiers of image and series are computed from the original ones and the pixels. So the
+    same result gets the same identifier, and a series denoised file by file stays one series.
     """
     import pydicom
 
@@ -107,7 +107,7 @@ def write(record: Record, path: Path) -> None:
             if keyword in dataset:
                 del dataset[keyword]
         dataset.ImageType = _derived(dataset.get("ImageType"))
-        for element in dataset.iterall():  # of each frame, where these are described one by one
+        for element in dataset.iterall():  # of each frame, if frames are described one by one
             if element.keyword == "FrameType":
                 element.value = _derived(element.value)
         before = dataset.get("DerivationDescription")
@@ -119,7 +119,7 @@ def write(record: Record, path: Path) -> None:
         dataset.add_new("PixelData", word, pixels + b"\0" * (len(pixels) % 2))
         for keyword in ("ImplementationClassUID", "ImplementationVersionName"):
             if keyword in dataset.file_meta:
-                del dataset.file_meta[keyword]  # of whoever wrote the other file
+                del dataset.file_meta[keyword]  # the software that wrote the original
         dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
         dataset.save_as(path, enforce_file_format=True)
@@ -128,11 +128,13 @@ def write(record: Record, path: Path) -> None:
 def check(record: Record) -> None:
     """Raise HushError unless the record came from a DICOM file and still has its dtype and shape.
 
-    Nothing else tells whose image it is, nor how it was made.
+    Nothing else says whose image it is, or how it was made.
     """
     dataset = record.meta.get("dicom")
     if dataset is None:
-        raise HushError("only what was read from a DICOM file becomes one; write a .tif file")
+        raise HushError(
+            "only images read from a DICOM file can be written as one; write a .tif file"
+        )
     shape, dtype = _shape(dataset), _dtype(dataset)
     if (record.data.shape, record.data.dtype) != (shape, dtype):
         raise HushError(
@@ -140,13 +142,15 @@ def check(record: Record) -> None:
             f"{record.data.dtype} of {record.data.shape}; write a .tif file"
         )
     if not dataset.original_encoding[1]:
-        raise HushError("big-endian DICOM is not written; write a .tif file")
+        raise HushError("hush does not write big-endian DICOM; write a .tif file")
     if not (dataset.get("SOPClassUID") and dataset.get("SOPInstanceUID")):
-        raise HushError("the DICOM file that was read does not say what it is; write a .tif file")
+        raise HushError(
+            "the DICOM file that was read has no class or identifier; write a .tif file"
+        )
 
 
 def _pixels(dataset: FileDataset) -> np.ndarray:
-    """Stored values, of which only the low Bits Stored count."""
+    """Stored values, of which only the low Bits Stored bits are used."""
     import imagecodecs
     from pydicom.encaps import generate_frames
     from pydicom.pixels.utils import pixel_array
@@ -159,7 +163,7 @@ def _pixels(dataset: FileDataset) -> np.ndarray:
         count = int(np.prod(shape[:-2]))
         frames = generate_frames(dataset.PixelData, number_of_frames=count)
         data = np.stack([getattr(imagecodecs, name)(frame) for frame in frames])
-    # to the top and down again: the sign spreads, and what lay above the bits is gone
+    # shift up and down again: this extends the sign and clears the bits above
     data = data.reshape(shape).astype(dtype)
     return data << (above := dataset.BitsAllocated - dataset.BitsStored) >> above
 
@@ -174,11 +178,11 @@ def _dtype(dataset: FileDataset) -> np.dtype[Any]:
 
 
 def _derived(kind: Any) -> list[str]:
-    """The values of an Image Type, those that say where the pixels come from put right."""
+    """The values of an Image Type, with the first two, the origin of the pixels, corrected."""
     values = [kind] if isinstance(kind, str) else list(kind or ())
     return ["DERIVED", "SECONDARY", *values[2:]]
 
 
 def _uid(*parts: str) -> str:
-    """A name that is nobody else's (PS3.5 B.2), always the same one for the same `parts`."""
+    """A unique identifier (PS3.5 B.2), always the same for the same `parts`."""
     return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, ' '.join(['hush', *parts])).int}"

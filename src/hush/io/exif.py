@@ -1,6 +1,6 @@
-"""EXIF blocks and the directories of tags that they and TIFF files consist of.
+"""EXIF blocks, and the tag directories that EXIF and TIFF files consist of.
 
-Entries are moved as bytes, so that types, byte order and values are exactly the camera's.
+Entries are copied as bytes, so types, byte order and values stay exactly as the camera wrote them.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ Tag = tuple[int, int, int, bytes]
 #: Byte order: little or big endian.
 Order = Literal["<", ">"]
 
-#: Directories that EXIF keeps beside its first one, by the tag that points to them.
+#: Further directories of an EXIF block, by the tag that points to them.
 DIRECTORIES = {34665: "ExifTag", 34853: "GPSTag"}
 
-#: Make, model, orientation, time, artist, copyright: the tags of its first directory.
+#: Make, model, orientation, time, artist, copyright: the tags kept of its first directory.
 FIRST = frozenset({271, 272, 274, 306, 315, 33432})
 
 _PREFIX = b"Exif\0\0"
-_INTEROPERABILITY = 40965  # points to yet another directory, of no use to anyone
+_INTEROPERABILITY = 40965  # points to another directory, which nobody needs
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class Exif:
 
     @classmethod
     def from_bytes(cls, block: bytes) -> Exif:
-        """The block, as in a JPEG file; what cannot be decoded is left out."""
+        """Parse a block as in a JPEG file; skip what cannot be decoded."""
         content = block.removeprefix(_PREFIX)
         order: Order = ">" if content.startswith(b"MM") else "<"
         first: tuple[Tag, ...] = ()
         directories = {}
-        # damaged EXIF is common, and no reason to refuse or lose an image
+        # damaged EXIF is common; it must not prevent reading the image
         with suppress(struct.error, KeyError, IndexError):
             tags = read_directory(content, struct.unpack_from(order + "I", content, 4)[0], order)
             first = tuple(tag for tag in tags if tag[0] in FIRST)
@@ -55,7 +55,7 @@ class Exif:
         return cls(order, first, directories)
 
     def to_bytes(self) -> bytes:
-        """The block, as in a JPEG file; empty if there is nothing in it."""
+        """The block as in a JPEG file; empty without any tags."""
         if not self.first and not self.directories:
             return b""
         order, start = self.order, 8
@@ -70,7 +70,7 @@ class Exif:
 
 
 def read_directory(content: bytes | memoryview, offset: int, order: Order) -> list[Tag]:
-    """The tags of the directory at `offset` of `content`, bytes or a memory map of a file.
+    """The tags of the directory at `offset` in `content`, which is bytes or a memory-mapped file.
 
     Raises struct.error, KeyError or IndexError if it is damaged.
     """
@@ -91,7 +91,7 @@ def read_directory(content: bytes | memoryview, offset: int, order: Order) -> li
 
 
 def write_directory(tags: Sequence[Tag], offset: int, order: Order) -> bytes:
-    """A directory holding `tags`, to be put at the even `offset`."""
+    """A directory with `tags`, to be placed at the even `offset`."""
     entries, values = struct.pack(order + "H", len(tags)), b""
     after = offset + 2 + 12 * len(tags) + 4
     for code, kind, count, value in sorted(tags):
@@ -100,5 +100,5 @@ def write_directory(tags: Sequence[Tag], offset: int, order: Order) -> bytes:
             entries += value.ljust(4, b"\0")
         else:
             entries += struct.pack(order + "I", after + len(values))
-            values += value + bytes(len(value) % 2)  # values begin on a word
+            values += value + bytes(len(value) % 2)  # values begin at even offsets
     return entries + bytes(4) + values

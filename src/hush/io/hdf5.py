@@ -1,11 +1,11 @@
-"""HDF5, read only: MR scans as fastMRI and M4Raw keep them, and files that hold one image.
+"""HDF5, read only: MR scans in the layout of fastMRI and M4Raw, and files with one image.
 
-A scan's ``reconstruction_rss`` ``(slices, H, W)`` is taken where it is there. Otherwise its
-``kspace`` ``(slices, coils, H, W)``, or ``(slices, H, W)`` of a single coil, becomes magnitudes
-as fastMRI's own code does it: the centred, orthonormal inverse Fourier transform, the root of the
-sum of squares over the coils, and the centre of that, for the readout is oversampled. The centre
-is the header's reconstructed matrix, or the square as wide as the image where that is narrower;
-without a header it is a square of 320 pixels, or of the shorter side if that is less.
+If a scan has ``reconstruction_rss`` ``(slices, H, W)``, hush reads that. Otherwise it converts
+``kspace`` ``(slices, coils, H, W)``, or ``(slices, H, W)`` of a single coil, to magnitudes as
+fastMRI's code does: the centred, orthonormal inverse Fourier transform, then the root of the sum of
+squares over the coils, then the centre of that, because the readout is oversampled. The centre is
+the header's reconstructed matrix, or the square as wide as the image if that is narrower. Without a
+header it is a square of 320 pixels, or of the shorter side if that is less.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 MAGIC = (b"\x89HDF\r\n\x1a\n",)
 
-#: What a scan's datasets are called, the first that is there being read.
+#: Names of a scan's datasets; the first that exists is read.
 _SCAN = ("reconstruction_rss", "kspace")
-_SIDE = 320  #: fastMRI's usual side
-_SMALLEST = 8  #: shorter sides are a table's rather than an image's
+_SIDE = 320  #: the usual side in fastMRI
+_SMALLEST = 8  #: datasets with a shorter side are tables, not images
 
 
 def read(path: Path) -> Record:
@@ -37,7 +37,7 @@ def read(path: Path) -> Record:
     Raises
     ------
     HushError
-        Without h5py, for damaged files, and where it is open which dataset is meant.
+        If h5py is missing, the file is damaged, or several datasets could be meant.
     """
     try:
         import h5py
@@ -57,15 +57,15 @@ def read(path: Path) -> Record:
             if scan and dataset.dtype.kind == "c":
                 return Record(_magnitude(dataset, _header(file)), "ZYX")
             data = dataset[()]
-    except OSError as error:  # all that h5py says of a file it cannot read
-        raise HushError("is cut short or damaged; copy it again, or save it anew") from error
+    except OSError as error:  # h5py raises it for every file it cannot read
+        raise HushError("is cut short or damaged; copy it again, or save it again") from error
     return Record(data, "ZYX" if scan and data.ndim == 3 else array_axes(data.shape))
 
 
 def magnitude(kspace: np.ndarray) -> np.ndarray:
     """Root sum of squares ``(H, W)`` of the images of `kspace` ``(coils, H, W)``, complex.
 
-    The transform is orthonormal and zero frequency in the middle, before and after. Values have
+    The transform is orthonormal, with the origin in the middle before and after. Values have
     k-space's unit and precision: float32 for complex64.
     """
     axes = (-2, -1)
@@ -86,14 +86,14 @@ def _magnitude(dataset: h5py.Dataset, header: bytes | None) -> np.ndarray:
 
 
 def _centre(shape: tuple[int, int], header: bytes | None) -> tuple[int, int]:
-    """Rows and columns of the middle part that is the image, at most `shape`."""
+    """Rows and columns of the central part that is the image, at most `shape`."""
     if header is None:
         side = min(*shape, _SIDE)
         return side, side
-    # the header's x runs along the readout, which fastMRI keeps as rows
+    # x in the header runs along the readout, which fastMRI stores as rows
     size = ET.fromstring(header).find("{*}encoding/{*}reconSpace/{*}matrixSize")
     if size is None:
-        raise HushError("has a header that does not say how large the image is")
+        raise HushError("has a header without the image's size; save the image as a dataset")
     rows, columns = (int(size.findtext(f"{{*}}{axis}", "0")) for axis in "xy")
     if columns > shape[1]:
         rows = columns = shape[1]
@@ -101,12 +101,12 @@ def _centre(shape: tuple[int, int], header: bytes | None) -> tuple[int, int]:
 
 
 def _header(file: h5py.File) -> bytes | None:
-    """The scan's ISMRMRD header, XML, if there is one."""
+    """The scan's ISMRMRD header, as XML, or None."""
     return file["ismrmrd_header"][()] if "ismrmrd_header" in file else None
 
 
 def _only(file: h5py.File, path: Path) -> str:
-    """The name of the one dataset that can be an image."""
+    """The name of the only dataset that can be an image."""
     names = [name for name in _names(file) if _is_image(file[name])]
     if len(names) == 1:
         return names[0]
@@ -122,7 +122,7 @@ def _only(file: h5py.File, path: Path) -> str:
 
 
 def _names(file: h5py.File) -> list[str]:
-    """The names of all datasets, in groups too."""
+    """The names of all datasets, including those in groups."""
     names: list[str] = []
 
     def note(name: str, item: Any) -> None:

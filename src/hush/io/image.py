@@ -1,7 +1,7 @@
 """PNG and JPEG.
 
-PNG samples go through imagecodecs, which, unlike Pillow, keeps 16 bits of colour; the chunks
-around them are copied as they are. JPEG is only read.
+PNG samples go through imagecodecs, because Pillow does not keep 16-bit colour; the chunks around
+the samples are copied unchanged. JPEG is only read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from PIL import Image
 from hush.errors import HushError
 from hush.record import Record
 
-#: Chunks that stay true when samples change; others (``tRNS``, ``sBIT``, ``tIME``, ...) are left.
+#: Chunks that stay valid when samples change; others (``tRNS``, ``sBIT``, ``tIME``, ...) are
+#: dropped.
 _KEPT = b"iCCP gAMA cHRM sRGB cICP mDCV cLLI pHYs eXIf tEXt zTXt iTXt".split()
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -27,7 +28,7 @@ _INCH = 0.0254
 
 def read_png(path: Path) -> Record:
     """A PNG image: uint8 or uint16, axes YX or YXS."""
-    import imagecodecs  # here, so that other formats do not wait for it
+    import imagecodecs  # imported here, so that other formats do not load it
 
     chunks = list(_chunks(path.read_bytes()))
     depth, colour = chunks[0][1][8:10]
@@ -37,7 +38,7 @@ def read_png(path: Path) -> Record:
         raise HushError("is a 1-bit image; convert it to gray first")
     if any(kind == b"acTL" for kind, *_ in chunks):
         raise HushError("is an animation; save its frames as a TIFF stack first")
-    # without what libpng would only complain about, on the terminal
+    # leave out chunks about which libpng would print warnings to the terminal
     pixels = (raw for kind, _, raw in chunks if kind[:1].isupper() or kind == b"tRNS")
     data = imagecodecs.png_decode(_SIGNATURE + b"".join(pixels))
     axes = "YX" if data.ndim == 2 else "YXS"
@@ -55,7 +56,7 @@ def read_png(path: Path) -> Record:
 
 
 def write_png(record: Record, path: Path) -> None:
-    """Write a PNG image with the chunks of the one that was read, or with metadata of others."""
+    """Write a PNG image with the chunks that were read, or with metadata from another format."""
     import imagecodecs
 
     content = imagecodecs.png_encode(png_array(record))
@@ -69,7 +70,7 @@ def write_png(record: Record, path: Path) -> None:
         if "resolution" in meta:
             x, y = (min(round(r), 2**31 - 1) for r in meta["resolution"])
             chunks.append((b"pHYs", struct.pack(">IIB", x, y, 1)))
-    header = len(_SIGNATURE) + 12 + 13  # and IHDR, which comes first
+    header = len(_SIGNATURE) + 12 + 13  # and the first chunk, IHDR
     extra = b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
         for kind, body in chunks
@@ -78,7 +79,7 @@ def write_png(record: Record, path: Path) -> None:
 
 
 def png_array(record: Record) -> np.ndarray:
-    """The record's samples as a PNG holds them: ``(Y, X)`` or ``(Y, X, S)``, alpha last.
+    """The record's samples in PNG's layout: ``(Y, X)`` or ``(Y, X, S)``, alpha last.
 
     Raises
     ------
@@ -105,7 +106,7 @@ def png_array(record: Record) -> np.ndarray:
 
 
 def read_jpeg(path: Path) -> Record:
-    """A JPEG image: uint8, axes YX or YXS; not rotated by its EXIF orientation."""
+    """A JPEG image: uint8, axes YX or YXS; its EXIF orientation is not applied."""
     try:
         with Image.open(path, formats=("JPEG",)) as file:
             if file.mode not in ("L", "RGB"):
@@ -124,14 +125,14 @@ def read_jpeg(path: Path) -> Record:
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Type, body and all bytes, checksum included, of each chunk of a PNG file."""
+    """Type, body and all bytes (including the checksum) of each chunk of a PNG file."""
     start, kind = len(_SIGNATURE), b""
     while kind != b"IEND":
         if start + 12 > len(content):
-            raise HushError("is truncated")
+            raise HushError("is cut short; copy it again, or save it again")
         length, kind = struct.unpack_from(">I4s", content, start)
         raw = content[start : start + 12 + length]
         if len(raw) < 12 + length:
-            raise HushError("is truncated")
+            raise HushError("is cut short; copy it again, or save it again")
         yield kind, raw[8:-4], raw
         start += len(raw)

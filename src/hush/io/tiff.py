@@ -1,10 +1,10 @@
 """TIFF, OME-TIFF and ImageJ TIFF, through tifffile.
 
-What tifffile's own writer would lose is lost by most tools: look-up tables, display ranges,
-overlays, acquisition times, geographic keys, a vendor's notes. So nothing that is neither samples
-nor their layout is interpreted here: every other tag of every page is copied byte for byte. Only
-two things hold places in the file and are written anew: OME-XML, where it says which page is which
-plane, and the EXIF and GPS directories.
+Most tools, tifffile's own writer included, lose look-up tables, display ranges, overlays,
+acquisition times, geographic keys and vendors' notes. So this module interprets only samples and
+their layout, and copies every other tag of every page byte for byte. Two things contain file
+positions and are rewritten: OME-XML, where it maps pages to planes, and the EXIF and GPS
+directories.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ from hush.record import Record
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 OME_SUFFIXES = (".ome.tif", ".ome.tiff")
 
-#: Tags that say where and how samples are stored, which is the writer's business, and Photoshop's
-#: copy of the layers (37724), which are the noisy ones.
+#: Tags on where and how samples are stored, which the writer sets anew, and Photoshop's copy of the
+#: layers (37724), which are the noisy ones.
 _STRUCTURE = tifffile.TIFF.TAG_FILTERED | {282, 283, 288, 289, 296, 347, *range(512, 533), 37724}
 
-#: Compressions that an output keeps; what was compressed with loss is deflated.
+#: Compressions that an output keeps; lossy ones are replaced by deflate.
 _LOSSLESS = {"LZW", "DEFLATE", "ADOBE_DEFLATE", "PACKBITS", "ZSTD", "LZMA"}
 _GRAY_OR_RGB = {"MINISBLACK", "MINISWHITE", "RGB", "LINEAR_RAW"}
 
 _UNITS = {"inch": 0.0254, "cm": 1e-2, "mm": 1e-3, "micron": 1e-6, "um": 1e-6, "nm": 1e-9}
 _UNITS |= {"\\u00B5m": 1e-6, "µm": 1e-6, "μm": 1e-6}  # micro sign, escaped and not; Greek mu
 
-#: Above this many bytes offsets do not fit in 32 bits, with room for what is not samples.
+#: Above this many bytes of samples, offsets may not fit in 32 bits; leaves room for the tags.
 _CLASSIC_LIMIT = 2**32 - 2**25
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What a TIFF file held beside its samples; enough to write its like.
+    """Everything in a TIFF file except its samples, enough to write a similar one.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Layout:
     header : keyword arguments of TiffWriter.
     options : keyword arguments of TiffWriter.write.
     page : shape of one page.
-    tags : for each page, or for the first alone, the tags to copy.
+    tags : the tags to copy, for each page or only for the first.
     """
 
     shape: tuple[int, ...]
@@ -74,7 +74,7 @@ class Layout:
     tags: tuple[tuple[Tag, ...], ...]
 
     def blocks(self, data: np.ndarray) -> Iterator[tuple[np.ndarray, list[Any]]]:
-        """Parts of `data` that share tags, and these: one contiguous block if possible."""
+        """Parts of `data` with the same tags, and these tags: one contiguous block if possible."""
         pages = data.reshape(-1, *self.page)
         first, *others = self.tags
         rest = others[0] if others else ()
@@ -86,15 +86,15 @@ class Layout:
 
 
 def read(path: Path) -> Record:
-    """The one series of images in a TIFF file, memory-mapped if stored plainly.
+    """The only series of images in a TIFF file, memory-mapped if stored uncompressed.
 
-    Axes are those that the file names, else ``I`` or ``Q`` for a stack of pages. Of a pyramid
-    the full resolution is read; thumbnails are left out.
+    Axes are those named in the file, or else ``I`` or ``Q`` for a stack of pages. Of a pyramid,
+    only the full resolution is read; thumbnails are skipped.
 
     Raises
     ------
     HushError
-        For several series, camera raw files, and colours other than gray and RGB.
+        For several series, camera raw files, and colour spaces other than gray and RGB.
     """
     with _complaints() as complaints, tifffile.TiffFile(path) as tif:
         all_tags = [_tags(page) for page in tif.pages]
@@ -104,7 +104,7 @@ def read(path: Path) -> Record:
         parts: list[Any] = [part for part in series if part is not None]
         page = series.keyframe
         if page.is_reduced or page.photometric == PHOTOMETRIC.CFA or 50706 in page.tags:
-            raise HushError("is a camera's raw file; develop it to a 16-bit TIFF first")
+            raise HushError("is a camera raw file; convert it to a 16-bit TIFF first")
         if more := [s for s in more if not s.keyframe.is_reduced]:
             raise HushError(
                 f"holds {1 + len(more)} series of images that differ in shape or kind; "
@@ -116,7 +116,7 @@ def read(path: Path) -> Record:
         for part in parts:
             ends = map(operator.add, part.dataoffsets, part.databytecounts)
             if max(ends, default=0) > part.parent.filehandle.size:
-                raise HushError("is truncated")
+                raise HushError("is cut short; copy it again, or save it again")
         if series.dataoffset is None:
             data = series.asarray()
         else:
@@ -145,7 +145,7 @@ def read(path: Path) -> Record:
 
 
 def write(record: Record, path: Path) -> None:
-    """Write a TIFF like the one the record was read from, otherwise a new one.
+    """Write a TIFF like the one the record was read from, or else a new one.
 
     A name that ends in .ome.tif makes a new file an OME-TIFF.
     """
@@ -166,8 +166,8 @@ def write(record: Record, path: Path) -> None:
 def _write_like(layout: Layout, record: Record, path: Path) -> bool:
     """Write the record with the layout and all tags of the file that it was read from.
 
-    False if that did not succeed: some tags promise a structure that only their vendor's
-    software writes, and some are damaged.
+    Return False if this failed: some tags promise a structure that only the vendor's software
+    writes, and some tags are damaged.
     """
     camera = Exif.from_bytes(record.meta.get("exif", b""))
     fits = not layout.header["bigtiff"] and camera.order == layout.header["byteorder"]
@@ -182,7 +182,7 @@ def _write_like(layout: Layout, record: Record, path: Path) -> bool:
         _append(path, directories)
         with tifffile.TiffFile(path) as tif:
             return (tif.series[0].axes, tif.series[0].shape) == (layout.axes, layout.shape)
-    except OSError:  # no room for any other way either
+    except OSError:  # another way would fail too
         raise
     except Exception:
         return False
@@ -227,12 +227,12 @@ def _write_new(record: Record, path: Path, ome: bool) -> None:
                 **options,
             )
     except tifffile.OmeXmlError as error:
-        raise HushError(f"an OME-TIFF cannot hold axes {axes}; end the name in .tif") from error
+        raise HushError(f"OME-TIFF cannot hold axes {axes}; use a name ending in .tif") from error
     _append(path, directories)
 
 
 def _options(page: tifffile.TiffPage) -> dict[str, Any]:
-    """Arguments of TiffWriter.write for samples stored as this page's are."""
+    """Arguments of TiffWriter.write to store samples as in this page."""
     options: dict[str, Any] = {"photometric": page.photometric}
     if page.photometric == PHOTOMETRIC.YCBCR:
         options["photometric"] = PHOTOMETRIC.RGB
@@ -252,22 +252,22 @@ def _options(page: tifffile.TiffPage) -> dict[str, Any]:
 
 
 def _tags(page: Any) -> tuple[Tag, ...]:
-    """The tags of a page that do not say where or how samples are stored."""
+    """The tags of a page, except those on where or how samples are stored."""
     offsets = (13, 18)  # types of tags that point to another directory
     kept = (t for t in page.tags if t.code not in _STRUCTURE and t.dtype not in offsets)
     return tuple(tag.astuple()[:4] for tag in kept)
 
 
 def _name(code: int) -> str:
-    """Name of a compression or colour space, also of one that tifffile does not know."""
+    """Name of a compression or colour space, even if tifffile does not know it."""
     return str(getattr(code, "name", f"type {code}"))
 
 
 def _check_colours(page: tifffile.TiffPage) -> None:
-    """Raise HushError for samples that are not amounts of gray, red, green or blue."""
+    """Raise HushError unless samples are intensities of gray, red, green or blue."""
     kind = page.photometric
     if kind == PHOTOMETRIC.PALETTE:
-        # a microscope's false colours: the samples are intensities if the ramp only rises
+        # false colours from a microscope: samples are intensities if the ramp never falls
         ramp = page.colormap
         if ramp is not None and ramp.any() and (np.diff(ramp.astype(int)) >= 0).all():
             return
@@ -280,10 +280,10 @@ def _check_colours(page: tifffile.TiffPage) -> None:
 
 
 def _axes(series: tifffile.TiffPageSeries) -> str:
-    """Axes as a Record has them: no letter twice."""
+    """Axes for a Record, which has no letter twice."""
     axes, page = series.axes, series.keyframe
     if page.planarconfig == 2 and series.kind == "shaped" and '"axes"' not in page.description:
-        # tifffile stores any stack of 3 or 4 images like this unless told their axes; taken for
+        # without given axes, tifffile stores every stack of 3 or 4 images like this; read as
         # one colour image, their contents would mix
         axes = axes.replace("S", "Q")
     free = (a for a in UNKNOWN if a not in axes)
@@ -294,13 +294,13 @@ def _axes(series: tifffile.TiffPageSeries) -> str:
 
 
 def _alpha_samples(page: tifffile.TiffPage) -> int:
-    """How many of the last samples are opacity, by the ExtraSamples tag."""
+    """The number of opacity samples at the end, from the ExtraSamples tag."""
     extra = reversed(page.extrasamples or ())
     return len(list(itertools.takewhile(lambda kind: int(kind) in (1, 2), extra)))
 
 
 def _common(path: Path, tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[str, Any]:
-    """Metadata that other formats hold as well: ICC profile, EXIF and resolution."""
+    """Metadata that other formats also have: ICC profile, EXIF and resolution."""
     meta: dict[str, Any] = {}
     if 34675 in page.tags:
         meta["icc"] = bytes(page.tags[34675].value)
@@ -315,7 +315,7 @@ def _common(path: Path, tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict
 
 
 def _rewrite_ome(tags: tuple[Tag, ...], planes: int) -> tuple[Tag, ...]:
-    """`tags` with an OME-XML description saying that this file's pages are the planes in order."""
+    """`tags` with an OME-XML description in which the pages are the planes in order."""
     (text,) = (bytes_ for code, *_, bytes_ in tags if code == 270)
     root = ET.fromstring(text.rstrip(b"\0"))
     root.attrib.pop("UUID", None)
@@ -325,7 +325,7 @@ def _rewrite_ome(tags: tuple[Tag, ...], planes: int) -> tuple[Tag, ...]:
         for name in ("BinData", "TiffData", "MetadataOnly"):
             for element in pixels.findall(namespace + name):
                 pixels.remove(element)
-        where = len(pixels.findall(f"{namespace}Channel"))  # the schema wants it after these
+        where = len(pixels.findall(f"{namespace}Channel"))  # the schema requires this position
         places = ET.Element(f"{namespace}TiffData", IFD="0", PlaneCount=str(planes))
         pixels.insert(where, places)
     text = ET.tostring(root, encoding="UTF-8", xml_declaration=True) + b"\0"
@@ -333,26 +333,26 @@ def _rewrite_ome(tags: tuple[Tag, ...], planes: int) -> tuple[Tag, ...]:
 
 
 def _exif(path: Path, tif: tifffile.TiffFile, page: tifffile.TiffPage) -> Exif:
-    """The camera's notes: some tags of the first page and the directories it points to."""
+    """EXIF of the first page: some of its tags and the directories it points to."""
     first = tuple(tag for tag in _tags(page) if tag[0] in exif.FIRST)
     pointers = [page.tags[code] for code in exif.DIRECTORIES if code in page.tags]
     directories = {}
     if pointers and not tif.is_bigtiff:
         content = np.memmap(path, np.uint8, "r").data
         for tag in pointers:
-            with suppress(struct.error, KeyError, IndexError):  # no reason to refuse the image
+            with suppress(struct.error, KeyError, IndexError):  # must not prevent reading the image
                 (offset,) = struct.unpack_from(tif.byteorder + "I", content, tag.offset + 8)
                 directories[tag.code] = exif.read_directory(content, offset, tif.byteorder)
     return Exif(tif.byteorder, first, directories)
 
 
 def _pointers(directories: Iterable[int]) -> list[Any]:
-    """Tags that will point to the directories; by name, as tifffile refuses their codes."""
+    """Tags that will point to the directories; by name, because tifffile rejects their codes."""
     return [(exif.DIRECTORIES[code], 4, 1, 0, True) for code in directories]
 
 
 def _append(path: Path, directories: Mapping[int, Sequence[Tag]]) -> None:
-    """Put the directories at the end of a TIFF file and make its `_pointers` point there."""
+    """Append the directories to a TIFF file and make its `_pointers` point to them."""
     if not directories:
         return
     with tifffile.TiffFile(path) as tif:
@@ -363,7 +363,7 @@ def _append(path: Path, directories: Mapping[int, Sequence[Tag]]) -> None:
         codes = [struct.unpack(order + "H10x", stream.read(12))[0] for _ in range(count)]
         for code, tags in directories.items():
             end = stream.seek(0, os.SEEK_END)
-            offset = stream.seek(end + end % 2)  # directories begin on a word
+            offset = stream.seek(end + end % 2)  # directories begin at even offsets
             stream.write(exif.write_directory(tags, offset, order))
             stream.seek(start + 2 + 12 * codes.index(code) + 8)
             stream.write(struct.pack(order + "I", offset))
@@ -371,15 +371,15 @@ def _append(path: Path, directories: Mapping[int, Sequence[Tag]]) -> None:
 
 @contextmanager
 def _complaints() -> Iterator[list[str]]:
-    """The errors that tifffile logs about files and pages meanwhile; nothing is printed."""
+    """Collect the errors that tifffile logs about files and pages; print nothing."""
     errors: list[str] = []
     serious = ("<tifffile.TiffFile", "<tifffile.TiffPages")
 
     class Collect(logging.Handler):
         def emit(self, entry: logging.LogRecord) -> None:
             about, _, message = entry.getMessage().partition("> ")
-            # an odd tag is no harm, as the samples are checked on their own; lost pages are,
-            # and so is what lies behind the end of the file
+            # an unusual tag does no harm, because samples are checked separately; lost pages do,
+            # and so does anything beyond the end of the file
             place = re.search(r"invalid value offset (\d+)", message)
             if (place and int(place[1]) >= 8) or (
                 entry.levelno >= logging.ERROR and about.startswith(serious)

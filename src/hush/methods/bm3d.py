@@ -1,11 +1,11 @@
 """BM3D: block matching and filtering in three dimensions, gray and colour.
 
 K. Dabov, A. Foi, V. Katkovnik, K. Egiazarian, "Image denoising by sparse 3-D transform-domain
-collaborative filtering", IEEE Transactions on Image Processing 16(8), 2007; in the authors'
-own package ``bm3d`` (for nonprofit use), which has to be installed beside hush.
+collaborative filtering", IEEE Transactions on Image Processing 16(8), 2007. It is the authors' own
+package ``bm3d`` (for nonprofit use), which must be installed separately.
 
-Noise whose variance is ``gain·x + b`` is made white first, by the generalised Anscombe
-transform, and taken back by the closed form of its exact unbiased inverse:
+Noise with variance ``gain·x + b`` is first made white by the generalised Anscombe
+transform; the result goes through the closed form of its exact unbiased inverse:
 M. Mäkitalo, A. Foi, "Optimal inversion of the generalized Anscombe transformation for
 Poisson-Gaussian noise", IEEE Transactions on Image Processing 22(1), 2013.
 """
@@ -34,8 +34,8 @@ Filter = Callable[[np.ndarray, float], np.ndarray]
 class BM3D(Denoiser):
     """BM3D with the noise level given, or estimated from the image.
 
-    stabilise : take noise whose variance grows in a line with the signal to white noise first;
-        False, and noise of another law, is plain BM3D with the noise's mean level.
+    stabilise : make noise white first if its variance is linear in the signal. With False, or for
+        other noise, this is plain BM3D at the mean noise level.
     """
 
     stabilise: bool = True
@@ -51,17 +51,17 @@ class BM3D(Denoiser):
         advance: Advance | None = None,
         found: Estimate | None = None,
     ) -> Restoration:
-        """See `Denoiser.restore`; `HushError` where the ``bm3d`` package is missing."""
+        """See `Denoiser.restore`; raises `HushError` if the ``bm3d`` package is missing."""
         filtered = _package()
         if noise is None:
             noise = (found or self.kind.measure([x])).process
         line = affine_variance(noise) if self.stabilise else None
         gain, constant = line or (0.0, float(np.mean(noise.variance(x.astype(np.float64)))))
-        if gain <= 1e-3 * constant:  # hardly changes over the range
+        if gain <= 1e-3 * constant:  # the noise hardly changes over the range
             y = filtered(x, math.sqrt(max(constant + gain * float(x.mean()), 0.0)))
         else:
             z = anscombe(x.astype(np.float64), gain, constant)
-            # Block matching has thresholds that expect images in [0, 1].
+            # The thresholds of block matching expect images in [0, 1].
             low, span = float(z.min()) - 1, float(np.ptp(z)) + 2
             z = low + span * filtered((z - low) / span, 1 / span)
             y = inverse_anscombe(z, gain, constant)
@@ -71,20 +71,20 @@ class BM3D(Denoiser):
 
 
 def affine_variance(noise: Process) -> tuple[float, float] | None:
-    """Gain and constant of a process whose variance is ``gain·x + constant``; None for others."""
+    """Gain and constant of a process with variance ``gain·x + constant``, or None."""
     one, middle, two = (noise.variance(x) for x in (1.0, 1.5, 2.0))
     straight = math.isclose(one + two, 2 * middle, rel_tol=1e-6)
     return (two - one, 2 * one - two) if straight else None
 
 
 def anscombe(x: np.ndarray, gain: float, constant: float) -> np.ndarray:
-    """Signals whose noise has variance ``gain·x + constant``, as signals of variance near 1."""
+    """Transform signals with noise variance ``gain·x + constant`` so that it is about 1."""
     root: np.ndarray = np.sqrt(np.maximum(gain * x + 3 / 8 * gain**2 + constant, 0))
     return 2 / gain * root
 
 
 def inverse_anscombe(z: np.ndarray, gain: float, constant: float) -> np.ndarray:
-    """The signal whose transform has the mean `z`: closed form of the exact unbiased inverse."""
+    """The signal from the mean `z` of its transform: closed form of the exact unbiased inverse."""
     z = np.maximum(z, math.sqrt(3 / 2))  # zero light
     c = math.sqrt(3 / 2)
     counts = z**2 / 4 + c / 4 / z - 11 / 8 / z**2 + 5 / 8 * c / z**3 - 1 / 8
@@ -92,7 +92,7 @@ def inverse_anscombe(z: np.ndarray, gain: float, constant: float) -> np.ndarray:
 
 
 def _package() -> Filter:
-    """The package's filters behind one signature for any number of channels and any size."""
+    """The package's filters as one function for any number of channels and any size."""
     try:
         from bm3d import bm3d, bm3d_rgb
     except ImportError:
@@ -114,7 +114,7 @@ def _package() -> Filter:
 
 
 def _has_colour(x: np.ndarray) -> bool:
-    """Whether `x` ``(C, H, W)`` can be taken to opponent colours, none of them constant."""
+    """Whether `x` ``(C, H, W)`` can be converted to opponent colours, none of them constant."""
     if len(x) != 3:
         return False
     red, green, blue = x

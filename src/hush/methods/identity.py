@@ -1,4 +1,4 @@
-"""Doing nothing: the noisy image itself, a row that every table should have."""
+"""No denoising: the noisy image itself, for a row that every table should have."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from hush.results import Estimate, Restoration
 
 @dataclass
 class Identity(Denoiser):
-    """Gives the input back."""
+    """Returns the input."""
 
     name: ClassVar[str] = "none"
-    summary: ClassVar[str] = "the input as it is"
+    summary: ClassVar[str] = "the unchanged input"
     citation: ClassVar[str] = ""
     kinds: ClassVar[tuple[str, ...]] = ANY
 

@@ -1,17 +1,17 @@
 r"""LG-BPN: Local and Global Blind-Patch Network for Self-Supervised Real-World Denoising
-(Wang et al., CVPR 2023), its network alone.
+(Wang et al., CVPR 2023), only its network.
 
-Noise that is correlated shows in a pixel's neighbours, which therefore must not be seen either. For
-a network f blind to the patch within which the noise is correlated, noisy images x and clean ones y
-are alike as targets:
+Correlated noise also shows in a pixel's neighbours, so the network must not see those either. For
+a network f that is blind to the patch in which the noise is correlated, noisy images x and clean
+ones y are equivalent targets:
 
 .. math:: E\|f(x) - x\|^2 = E\|f(x) - y\|^2 + E\|x - y\|^2.
 
-That is the square's identity, and the square is least at the mean; the paper takes the absolute
-error, which is least at the median. So the loss here is the square.
+This identity holds for the squared error, which is least at the mean. The paper uses the absolute
+error, which is least at the median. So the loss here is the squared error.
 
-The paper refines its results by random replacing, which is left out; so are the sampling offsets
-that its kernels take when denoising.
+The paper refines its results by random replacing, and its kernels use sampling offsets when
+denoising. Both are left out.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from hush.nets.lgbpn import LGBPN as Net
 class LGBPN(Learned):
     """LG-BPN for images whose noise may be correlated over a few pixels.
 
-    Nothing within the blind spot is seen, the mean and deviation of the whole image apart.
+    No prediction depends on its blind spot, except through the mean and deviation of the image.
 
     channels, tile : see `hush.learned.Learned`.
     blind : side of the blind spot: 1 for independent noise, 5 or 9 for noise correlated by a
@@ -45,7 +45,7 @@ class LGBPN(Learned):
     heads: int = 4
 
     name: ClassVar[str] = "lgbpn"
-    summary: ClassVar[str] = "a network blind to a patch, for correlated noise too"
+    summary: ClassVar[str] = "a network blind to a patch, also for correlated noise"
     citation: ClassVar[str] = "Wang et al., LG-BPN, CVPR 2023"
     pace: ClassVar[Mapping[str, Any]] = BLIND_PACE
 
@@ -56,5 +56,5 @@ class LGBPN(Learned):
     def loss(
         self, network: Network, x: Tensor, generator: torch.Generator, done: float
     ) -> Mapping[str, Tensor]:
-        """The identity's left side."""
+        """The left side of the identity."""
         return {"loss": (network(x).float() - x).square().mean()}

@@ -1,11 +1,11 @@
 r"""Simple Baselines for Image Restoration (Chen et al., ECCV 2022): NAFNet, from clean images.
 
-The supervised peer: with pairs of a noisy image x and a clean one y there is nothing to infer,
+The supervised method, for comparison. It learns from pairs of a noisy image x and a clean one y,
 
 .. math:: \arg\min_\theta E\,|f_\theta(x) - y|.
 
 The paper's loss is PSNR, the logarithm of each image's squared error. The absolute error here is
-robust to a few bad pixels of the clean images, and has no singularity where f is right.
+robust to a few bad pixels in the clean images and has no singularity where f is exact.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from hush.nets.nafnet import NAFNet as Net
 
 @dataclass
 class NAFNet(Learned):
-    """NAFNet for any noise that one has clean images of.
+    """NAFNet, for any noise for which there are clean images.
 
-    `fit` takes a list of pairs, each a stack ``(2, H, W)`` or ``(2, H, W, 3)``, the noisy image
-    first and the clean one last, or the two in a list.
+    `fit` takes a list of pairs, each a stack ``(2, H, W)`` or ``(2, H, W, 3)`` with the noisy image
+    first and the clean one last, or a list of the two.
 
     channels, tile : see `hush.learned.Learned`.
     width, encoder, middle, decoder : sizes, see `hush.nets.nafnet.NAFNet`.
@@ -42,7 +42,7 @@ class NAFNet(Learned):
     decoder: Sequence[int] = (1, 1, 1)
 
     name: ClassVar[str] = "nafnet"
-    summary: ClassVar[str] = "a network that learned clean images from noisy ones"
+    summary: ClassVar[str] = "a network that learns clean images from noisy ones"
     citation: ClassVar[str] = "Chen et al., Simple Baselines for Image Restoration, ECCV 2022"
     pace: ClassVar[Mapping[str, Any]] = NAFNET_PACE
     learns_from: ClassVar[Learns] = "pairs"
@@ -58,7 +58,7 @@ class NAFNet(Learned):
         return [np.stack(pair, 1) for pair in scenes]
 
     def shown(self, scene: np.ndarray) -> np.ndarray:
-        """The noisy image: all that there will be to take mean and deviation from."""
+        """The noisy image: when denoising, only it gives the mean and deviation."""
         return scene[:, :1]
 
     def build(self, channels: int) -> Net:

@@ -1,17 +1,17 @@
 r"""Neighbor2Neighbor: Self-Supervised Denoising from Single Noisy Images (Huang et al., CVPR 2021).
 
-Of every cell of 2×2 pixels two neighbours are drawn, one for the sub-image g₁(y), the other for
-g₂(y): two noisy images of nearly the same scene, as Noise2Noise wants them. Nearly, for neighbours
-differ; a denoiser f* with f*(y) = x and f*(g₁(y)) = g₁(x) has (§3.3)
+From every cell of 2×2 pixels two neighbours are drawn, one for the sub-image g₁(y), the other for
+g₂(y). They are two noisy images of nearly the same scene, as Noise2Noise needs; only nearly,
+because neighbours differ. A denoiser f* with f*(y) = x and f*(g₁(y)) = g₁(x) has (§3.3)
 
 .. math:: E\{f^*(g_1(y)) - g_2(y) - (g_1(f^*(y)) - g_2(f^*(y)))\} = 0,
 
-which is asked for as a regulariser beside the reconstruction (§4.2, algorithm 1):
+which the loss has as a regulariser beside the reconstruction (§4.2, algorithm 1):
 
 .. math:: \|f(g_1(y)) - g_2(y)\|^2
           + \gamma\,\|f(g_1(y)) - g_2(y) - (g_1(f(y)) - g_2(f(y)))\|^2.
 
-No gradient flows through f(y), and γ grows from zero over the training, as in the authors' code.
+No gradient flows through f(y), and γ grows from zero during training, as in the authors' code.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from torch import Tensor
 from hush.errors import HushError
 from hush.learned import Learned, Network, Plain
 
-#: a cell's pixels are numbered 0 1 / 2 3; these share an edge
+#: pairs that share an edge; the pixels of a cell have the numbers 0 1 / 2 3
 PAIRS = ((0, 1), (0, 2), (1, 3), (2, 3), (1, 0), (2, 0), (3, 1), (3, 2))
 
 
@@ -42,13 +42,13 @@ class Neighbor2Neighbor(Plain, Learned):
     gamma: float = 2.0
 
     name: ClassVar[str] = "neighbor2neighbor"
-    summary: ClassVar[str] = "a network that learned one half of the pixels from their neighbours"
+    summary: ClassVar[str] = "a network that learns one half of the pixels from their neighbours"
     citation: ClassVar[str] = "Huang et al., Neighbor2Neighbor, CVPR 2021"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.gamma < 0:
-            raise HushError(f"neighbor2neighbor needs gamma from 0, not {self.gamma:g}")
+            raise HushError(f"neighbor2neighbor needs a gamma of at least 0, not {self.gamma:g}")
 
     def loss(
         self, network: Network, x: Tensor, generator: torch.Generator, done: float
@@ -56,7 +56,7 @@ class Neighbor2Neighbor(Plain, Learned):
         """§4.2: reconstruction and regulariser."""
         pair = drawn_pairs(x, generator)
         first, second = sub_images(x, pair)  # g₁(y), g₂(y)
-        # Before f(y): under autocast, weights first cast without gradients would stay without.
+        # Before f(y): autocast would reuse weights that were first cast without gradients.
         error = network(first).float() - second
         with torch.no_grad():
             one, other = sub_images(network(x).float(), pair)  # g₁(f(y)), g₂(f(y))
@@ -67,14 +67,14 @@ class Neighbor2Neighbor(Plain, Learned):
 
 
 def drawn_pairs(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Two neighbours' numbers in every cell, ``(B, 2, H/2, W/2)``; all eight pairs alike."""
+    """Two random neighbours in every cell, ``(B, 2, H/2, W/2)``; all pairs are equally likely."""
     cells = (len(x), x.shape[2] // 2, x.shape[3] // 2)
     drawn = torch.randint(len(PAIRS), cells, generator=generator, device=x.device)
     return torch.tensor(PAIRS, device=x.device)[drawn].movedim(-1, 1)
 
 
 def sub_images(x: Tensor, pair: Tensor) -> tuple[Tensor, Tensor]:
-    """g₁(x) and g₂(x), each ``(B, C, H/2, W/2)``: the two of `pair` from every cell."""
+    """g₁(x) and g₂(x), each ``(B, C, H/2, W/2)``: the two pixels in `pair` from every cell."""
     cells = F.pixel_unshuffle(x, 2).unflatten(1, (x.shape[1], 4))
     chosen = cells.gather(2, pair[:, None].expand(-1, x.shape[1], -1, -1, -1))
     return chosen[:, :, 0], chosen[:, :, 1]

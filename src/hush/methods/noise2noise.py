@@ -1,12 +1,12 @@
 r"""Noise2Noise: Learning Image Restoration without Clean Data (Lehtinen et al., ICML 2018).
 
-Squared error is least at the mean of its targets, so noisy targets teach as clean ones do where
-their noise has mean zero and is independent of the input's:
+The squared error is least at the mean of its targets. So noisy targets work like clean ones if
+their noise has mean zero and is independent of the input's noise:
 
 .. math:: \arg\min_\theta \sum_i L\big(f_\theta(\hat x_i),\, \hat y_i\big),
           \quad E\{\hat y_i \mid \hat x_i\} = y_i. \qquad (6)
 
-Input and target are two takes of one scene, drawn anew at every step, in either order.
+Input and target are two takes of one scene, drawn again at every step, in either order.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class Noise2Noise(Plain, Learned):
     """Noise2Noise for any noise of mean zero, from repeated takes of still scenes.
 
     `fit` takes a list of scenes, each a stack ``(R, H, W)`` or ``(R, H, W, 3)`` of R ≥ 2 takes, or
-    a list of takes; of scenes with more takes than others the first ones are used. For
+    a list of takes. If scenes have different numbers of takes, only the first ones are used. For
     ``hush train`` every file is a scene: a stack of takes.
 
     channels, tile, widths : see `hush.learned`.
     """
 
     name: ClassVar[str] = "noise2noise"
-    summary: ClassVar[str] = "a network that learned one noisy take of a scene from another"
+    summary: ClassVar[str] = "a network that learns one noisy take of a scene from another"
     citation: ClassVar[str] = "Lehtinen et al., Noise2Noise, ICML 2018"
     learns_from: ClassVar[Learns] = "takes"
 

@@ -1,18 +1,18 @@
 r"""Noise2Self: Blind Denoising by Self-Supervision (Batson and Royer, ICML 2019).
 
-A function f is J-invariant for a partition 𝒥 of the pixels where f(x)_J does not depend on x_J,
-for every J in 𝒥 (definition 1). For noise that is independent between the parts its
-self-supervised loss is the supervised one up to a constant (proposition 1):
+A function f is J-invariant for a partition 𝒥 of the pixels if f(x)_J does not depend on x_J,
+for every J in 𝒥 (definition 1). For noise that is independent between the parts, its
+self-supervised loss equals the supervised one up to a constant (proposition 1):
 
 .. math:: E\|f(x) - x\|^2 = E\|f(x) - y\|^2 + E\|x - y\|^2.
 
-Any network g becomes such a function by hiding x_J from it behind an interpolation s(x):
+Any network g becomes such a function if an interpolation s(x) replaces x_J in its input:
 
 .. math:: f(x)_J = g\big(1_J \cdot s(x) + 1_{J^c} \cdot x\big)_J. \qquad (3)
 
-𝒥 here are the phases of a grid. Training scores one phase at a time; denoising runs eq. 3 for
-every phase and puts the parts together, so what comes out is J-invariant to the last bit: the mean
-and deviation that the image is seen with are taken from J's complement too.
+Here 𝒥 are the phases of a grid. Training scores one phase at a time. Denoising applies eq. 3 to
+every phase and combines the parts, so the result is J-invariant to the last bit: the mean and
+deviation used to scale the image also come from J's complement.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class Noise2Self(Plain, Learned):
     """Noise2Self for images whose noise is independent from pixel to pixel.
 
     channels, tile, widths : see `hush.learned`.
-    grid : one pixel in each square of that side is hidden at a time; as many passes as it has
-        pixels make a result.
+    grid : side of a square in which one pixel at a time is hidden; a result takes one pass for
+        each of its pixels.
     """
 
     grid: int = 4
 
     name: ClassVar[str] = "noise2self"
-    summary: ClassVar[str] = "a network that sees no pixel when it answers for it"
+    summary: ClassVar[str] = "a network that never sees the pixel it predicts"
     citation: ClassVar[str] = "Batson and Royer, Noise2Self, ICML 2019"
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ class Noise2Self(Plain, Learned):
     ) -> Restoration:
         """Eq. 3 for every J."""
         if x[0].size == 1:
-            return Restoration(x.copy(), noise)  # there is nothing else to tell it from
+            return Restoration(x.copy(), noise)  # nothing else to predict it from
         whole = torch.from_numpy(np.ascontiguousarray(x))
         between = interpolated(whole[None])[0]
         share = advance and (lambda done: advance(done / self.grid**2))
@@ -87,22 +87,22 @@ class Noise2Self(Plain, Learned):
         return Restoration(out, noise)
 
     def one_pass(self) -> Network:
-        """There is none."""
+        """Noise2Self has none; raises HushError."""
         raise HushError(
-            f"noise2self hides one part of the pixels after the other, in {self.grid**2} passes, "
+            f"noise2self needs {self.grid**2} passes, one for each part of the pixels, "
             "and cannot be exported; noise2void can"
         )
 
 
 def phase(x: Tensor, grid: int, row: int, column: int) -> Tensor:
-    """J: every `grid`-th pixel of every `grid`-th row from there, bool ``(H, W)``."""
+    """J: every `grid`-th pixel of every `grid`-th row from (row, column), bool ``(H, W)``."""
     hidden = torch.zeros(x.shape[-2:], dtype=torch.bool, device=x.device)
     hidden[row::grid, column::grid] = True
     return hidden
 
 
 def interpolated(x: Tensor) -> Tensor:
-    """s(x): the mean of the eight neighbours, those at the corners half as heavy, same shape."""
+    """s(x): the mean of the eight neighbours, those at the corners with half weight."""
     height, width = x.shape[-2:]
     image, there = F.pad(x, [1] * 4), F.pad(torch.ones_like(x), [1] * 4)
     total, weights = torch.zeros_like(x), torch.zeros_like(x)

@@ -1,16 +1,16 @@
 r"""Noise2Void: Learning Denoising from Single Noisy Images (Krull, Buchholz and Jug, CVPR 2019).
 
-Where a pixel's noise is independent of all others', its surroundings tell of its signal alone. A
-network that is not shown pixel i therefore learns E[s_i | surroundings] from the noisy target x_i:
+If a pixel's noise is independent of all other pixels, its surroundings have information only about
+its signal. So a network that does not see pixel i learns E[s_i | surroundings] from the noisy
+target x_i:
 
 .. math:: \arg\min_\theta \sum_j \sum_i L\big(f(\tilde x^j_{RF(i)}; \theta),\, x^j_i\big)
 
-with :math:`\tilde x_{RF(i)}` the receptive field of pixel i without i (§3.4). Where the paper's
-text leaves a choice, this file does the following.
+with :math:`\tilde x_{RF(i)}` the receptive field of pixel i without i (§3.4).
 
-*Uniform pixel selection* takes the place of pixel i by another of its neighbourhood, as the paper
-does, but never by itself nor by another masked pixel: masked pixels keep their distance. So the
-blind spot is exactly blind in training. When denoising, the network sees every pixel.
+*Uniform pixel selection* replaces pixel i by another one of its neighbourhood, as in the paper, but
+never by itself or by another masked pixel, because masked pixels keep their distance. So the
+blind spot is exactly blind during training. When denoising, the network sees every pixel.
 """
 
 from __future__ import annotations
@@ -32,21 +32,23 @@ class Noise2Void(Plain, Learned):
     """Noise2Void for images whose noise is independent from pixel to pixel.
 
     channels, tile, widths : see `hush.learned`.
-    cell : one pixel of every cell of that side is masked, 64 in patches of 64×64 (§3.4).
-    radius : masked pixels are replaced by one that is at most so many rows and columns away.
+    cell : side of a cell; one pixel in each is masked, 64 in patches of 64×64 (§3.4).
+    radius : masked pixels are replaced by one at most this many rows and columns away.
     """
 
     cell: int = 8
     radius: int = 2
 
     name: ClassVar[str] = "noise2void"
-    summary: ClassVar[str] = "a network that learned each pixel from those around it"
+    summary: ClassVar[str] = "a network that learns each pixel from those around it"
     citation: ClassVar[str] = "Krull, Buchholz and Jug, Noise2Void, CVPR 2019"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 1 <= self.radius < self.cell:
-            raise HushError("noise2void needs a radius of at least 1, and cells larger than that")
+            raise HushError(
+                "noise2void needs a radius of at least 1 and a cell larger than the radius"
+            )
 
     def loss(
         self, network: Network, x: Tensor, generator: torch.Generator, done: float
@@ -59,10 +61,10 @@ class Noise2Void(Plain, Learned):
 
 
 def stratified(x: Tensor, cell: int, radius: int, generator: torch.Generator) -> Tensor:
-    """One random pixel of each cell, bool ``(B, 1, H, W)``; more than `radius` apart.
+    """Choose one random pixel per cell, bool ``(B, 1, H, W)``, more than `radius` apart.
 
-    The last `radius` rows and columns of a cell stay free, which keeps the distance; the cells'
-    origin is drawn too, so every pixel has the same chance.
+    The last `radius` rows and columns of a cell stay free, which keeps the distance. The origin of
+    the cells is also random, so every pixel has the same chance.
     """
     rows, columns = (n // cell + 2 for n in x.shape[2:])
 
@@ -77,10 +79,10 @@ def stratified(x: Tensor, cell: int, radius: int, generator: torch.Generator) ->
 
 
 def a_neighbour(x: Tensor, radius: int, generator: torch.Generator) -> Tensor:
-    """For every pixel the value of another at most `radius` rows and columns away, same shape."""
+    """For every pixel, the value of another one at most `radius` rows and columns away."""
     batch, _, height, width = x.shape
     side = 2 * radius + 1
-    # All of the square but its centre, which has the middle number.
+    # All pixels of the square except its centre, which has the middle index.
     shape = (batch, height, width)
     index = torch.randint(side**2 - 1, shape, generator=generator, device=x.device)
     index += index >= side**2 // 2

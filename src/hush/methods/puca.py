@@ -1,18 +1,19 @@
 r"""PUCA: Patch-Unshuffle and Channel Attention for Enhanced Self-Supervised Image Denoising
-(Jang et al., NeurIPS 2023), its network alone.
+(Jang et al., NeurIPS 2023), only its network.
 
-A network f that does not see pixel i when it answers for it is J-invariant, so for noise of mean
-zero that is independent from pixel to pixel its error on the noisy image x tells its error on the
+A network f that predicts pixel i without seeing it is J-invariant. So for noise with mean
+zero that is independent between pixels, its error on the noisy image x gives its error on the
 clean one y (proposition 1 of Noise2Self):
 
 .. math:: E\|f(x) - x\|^2 = E\|f(x) - y\|^2 + E\|x - y\|^2.
 
-The paper takes the absolute error. That is least at the *median* of what a pixel may be, which for
-skewed noise, counts say, is not its mean; the identity above, too, is the square's. So the loss
-here is the square.
+The paper uses the absolute error. That is least at the *median* of a pixel's possible values, which
+for skewed noise, such as counts, is not their mean; and the identity above holds for the square. So
+the loss here is the squared error.
 
-Real cameras' noise is correlated; the paper thins images out for it (pixel-shuffle downsampling, as
-AP-BSN) and refines the result (random replacing). Both stand outside the network and are left out.
+The noise of real cameras is correlated. For this the paper subsamples images (pixel-shuffle
+downsampling, as in AP-BSN) and refines the result (random replacing). Both are outside the network
+and are left out.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from hush.nets.puca import PUCA as Net
 class PUCA(Learned):
     """PUCA for images whose noise is independent from pixel to pixel.
 
-    No pixel is seen by its own answer, the mean and deviation of the whole image apart.
+    No prediction depends on its own pixel, except through the mean and deviation of the image.
 
     channels, tile : see `hush.learned.Learned`.
     width, encoder, middle, decoder : sizes, see `hush.nets.puca.PUCA`.
@@ -55,5 +56,5 @@ class PUCA(Learned):
     def loss(
         self, network: Network, x: Tensor, generator: torch.Generator, done: float
     ) -> Mapping[str, Tensor]:
-        """The identity's left side."""
+        """The left side of the identity."""
         return {"loss": (network(x).float() - x).square().mean()}

@@ -1,7 +1,7 @@
-"""Networks: one architecture a file, plain modules.
+"""Networks: plain PyTorch modules, one architecture per file.
 
-A network that runs in tiles states its ``radius``, the samples each way that an output can depend
-on, and the ``multiple`` that sides have to be of.
+A network that runs in tiles has a ``radius``, the receptive radius in samples, and a ``multiple``:
+sides must be multiples of it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ T = TypeVar("T", Tensor, nn.Module)
 
 
 def channels_last(x: T) -> T:
-    """A batch of images, or a network of them, in the memory format that is fastest for images.
+    """A batch of images, or a network for images, in the memory format that is fastest for them.
 
-    Batches and networks with other numbers of axes stay as they are.
+    Batches and networks with other numbers of axes are returned unchanged.
     """
     if isinstance(x, Tensor):
         return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x.contiguous()

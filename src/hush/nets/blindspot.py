@@ -1,11 +1,12 @@
-"""Why a blind spot stays blind, in two pieces that the blind-spot networks share.
+"""How a blind spot stays blind: the parts that the blind-spot networks share.
 
-A convolution whose centre is masked does not see its own pixel; the next one would, through its
-neighbours. So what follows moves in strides of `step` only (a dilated convolution is an ordinary
-one on each of the ``step²`` *phases*: every step-th row and column of the features), and the first
-one masks whatever such strides lead back to. Then nothing that is computed within one phase, be it
-a convolution, a downsampling or a mean over all of it, knows the pixels at which it will be read.
-Beyond the image's border there are zeros: a reflection may show a pixel its own mirror image.
+A convolution with a masked centre does not see its own pixel. An ordinary convolution after it
+would, through the neighbours. So all later layers move in strides of `step` only: a dilated
+convolution is an ordinary one on each of the ``step²`` *phases*, a phase being every step-th row
+and column of the features. The first convolution masks every pixel that such strides can reach from
+the blind spot. Then nothing computed within one phase, whether a convolution, a downsampling or a
+mean over all of it, depends on the pixels of its own outputs. The border is padded with zeros: a
+reflection could show a pixel its own mirror image.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from torch import Tensor, nn
 
 
 class BlindConv(nn.Conv2d):
-    """Convolution that is masked within the blind spot of each pixel of its own phase.
+    """Convolution masked within the blind spots of all pixels of its own phase.
 
-    ``(B, inputs, H, W)`` to ``(B, outputs, H, W)``, zeros beyond the border.
+    ``(B, inputs, H, W)`` to ``(B, outputs, H, W)``, zero padding.
 
-    blind : side of the square of pixels, centred on the output's, that is not seen; odd.
+    blind : side of the hidden square of pixels, centred on the output pixel; odd.
     reach : the kernel's side is ``2·reach + 1``.
-    step : stride of everything behind; with ``reach + blind//2 + 1`` or more, the kernel
-        meets one blind spot only and the mask is its centre.
+    step : stride of all later layers; with ``reach + blind//2 + 1`` or more, the kernel
+        covers only one blind spot and the mask is its centre.
     """
 
     mask: Tensor
@@ -39,16 +40,16 @@ class BlindConv(nn.Conv2d):
 
 
 def bell(blind: int) -> Tensor:
-    """Gaussian weights of pixels up to `blind` away, ``(2·blind + 1,)``: from the corner of a blind
-    spot of that side, as far as out of it."""
+    """Gaussian weights of pixels up to `blind` away, ``(2·blind + 1,)``: enough to reach out of a
+    blind spot of that side from its corner."""
     at = torch.arange(-blind, blind + 1)
     return torch.exp(-0.5 * (at / max(1.0, blind / 3)) ** 2)
 
 
 class BlindMean(nn.Module):
-    """Means around each pixel's blind spot, weighted by a Gaussian: ``(B, C, H, W)`` to the same.
+    """Gaussian-weighted means around each pixel's blind spot, ``(B, C, H, W)`` to the same shape.
 
-    Beyond the border there is nothing. blind : side of the square that is not seen; odd.
+    Pixels beyond the border have no weight. blind : side of the hidden square; odd.
     """
 
     kernel: Tensor
@@ -68,13 +69,13 @@ class BlindMean(nn.Module):
 
 
 def to_phases(x: Tensor, step: int) -> Tensor:
-    """``(B, C, H, W)`` to ``(B·step², C, ⌈H/step⌉, ⌈W/step⌉)``, zeros where rows are missing."""
+    """``(B, C, H, W)`` to ``(B·step², C, ⌈H/step⌉, ⌈W/step⌉)``, padded with zeros."""
     height, width = x.shape[-2:]
     x = F.pixel_unshuffle(F.pad(x, (0, -width % step, 0, -height % step)), step)
     return x.unflatten(1, (-1, step**2)).transpose(1, 2).flatten(0, 1)
 
 
 def from_phases(x: Tensor, step: int, size: torch.Size) -> Tensor:
-    """``(B·step², C, h, w)`` back to ``(B, C, H, W)``, ``size`` being H, W."""
+    """``(B·step², C, h, w)`` back to ``(B, C, H, W)``; ``size`` is (H, W)."""
     x = x.unflatten(0, (-1, step**2)).transpose(1, 2).flatten(1, 2)
     return F.pixel_shuffle(x, step)[..., : size[0], : size[1]]

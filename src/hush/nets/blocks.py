@@ -1,4 +1,4 @@
-"""Pieces that the networks share; none has a bias, so all are homogeneous of degree one."""
+"""Shared layers. None has a bias, so all are homogeneous of degree one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def conv(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 class Residual(nn.Module):
-    """x + conv(relu(conv(x))), the second convolution starting at zero."""
+    """x + conv(relu(conv(x))); the second convolution is initialised with zeros."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -26,13 +26,13 @@ class Residual(nn.Module):
 
 
 class ZeroMeanHead(nn.Module):
-    """First layer: folds 2×2 pixels into channels and sees only differences between pixels.
+    """First layer: folds 2×2 pixels into channels and uses only differences between pixels.
 
     Each filter's weights sum to zero over every image channel, so a constant added to a
-    channel changes nothing: with bias-free layers behind it, an estimate of the *noise* is
+    channel changes nothing: followed by bias-free layers, an estimate of the *noise* is
     equivariant to gain and invariant to offset by construction. Channels of `side`
-    information (a noise level, say) keep their mean. Replicated borders keep the property at
-    the image's edge. Always float32: in bfloat16 a bright pixel keeps no faint difference.
+    information (such as a noise level) keep their mean. Replicated borders preserve this at
+    the image's edge. Always float32: bfloat16 loses small differences between bright pixels.
 
     Input ``(B, channels + side, H, W)`` with even H, W; output ``(B, width, H/2, W/2)``.
     """

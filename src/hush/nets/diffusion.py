@@ -1,10 +1,11 @@
 """A small conditional U-Net for the states of a diffusion.
 
-After A. Nichol, P. Dhariwal, "Improved Denoising Diffusion Probabilistic Models", ICML 2021:
-residual blocks whose normalised features are scaled and shifted by the embedded time, the condition
-concatenated to the state. Normalisation is over the channels of each pixel, not over the image, so
-that tiles agree; attention, whose cost grows with the square of the pixels, is left out; squares of
-2×2 pixels are folded into channels, which makes it four times as fast.
+After A. Nichol, P. Dhariwal, "Improved Denoising Diffusion Probabilistic Models", ICML 2021: the
+time embedding scales and shifts the normalised features of the residual blocks, and the condition
+is concatenated to the state. Three differences: normalisation is over the channels of each pixel
+instead of over the image, so that tiles agree; there is no attention, whose cost grows with the
+square of the number of pixels; and 2×2 pixels are folded into channels, which makes it four times
+as fast.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from torch import Tensor, nn
 
 
 class DiffusionUNet(nn.Module):
-    """What is asked of X_t, such as its noise, given a condition and the time.
+    """Predicts a target such as the noise in X_t, given a condition and the time.
 
     channels : image channels C of state and condition.
     widths : features at 1/2, 1/4 … of the resolution; the paper-sized network has
         ``(256, 256, 512)`` and ``blocks=3``.
-    blocks : residual blocks at each scale, going down and again coming up.
-    total : number of times, that is noise levels.
+    blocks : residual blocks at each scale, on the way down and on the way up.
+    total : number of times (noise levels).
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class DiffusionUNet(nn.Module):
 
     @property
     def radius(self) -> int:
-        """Pixels, each way, that an output pixel can depend on; a multiple of `multiple`."""
+        """Receptive radius in pixels, rounded up to a multiple of `multiple`."""
         last = len(self.widths) - 1
         reach = 2 * 2 + self.multiple
         for i in range(last + 1):
@@ -62,7 +63,7 @@ class DiffusionUNet(nn.Module):
         return -(-reach // self.multiple) * self.multiple
 
     def forward(self, x: Tensor, condition: Tensor, time: Tensor) -> Tensor:
-        """``(B, C, H, W)`` from states `x` and conditions of that shape, at times ``(B,)``."""
+        """``(B, C, H, W)`` from states `x` and conditions of the same shape, at times ``(B,)``."""
         t = self.embed(_sinusoids(time / self.total, self.widths[0]).to(x.dtype))
         h = self.head(F.pixel_unshuffle(torch.cat([x, condition], 1), 2))
         skips = []
@@ -95,12 +96,12 @@ class _Block(nn.Module):
 
 
 def _normalised(h: Tensor) -> Tensor:
-    """Mean 0 and variance 1 over the channels of every pixel."""
+    """Normalise the channels of every pixel to mean 0 and variance 1."""
     return F.layer_norm(h.movedim(1, -1), h.shape[1:2]).movedim(-1, 1)
 
 
 def _sinusoids(share: Tensor, width: int) -> Tensor:
-    """Sines and cosines ``(B, width)`` of the share of the way to pure noise."""
+    """Sines and cosines ``(B, width)`` of the time, as a share of the way to pure noise."""
     rates = torch.exp(torch.linspace(0, math.log(1000.0), width // 2, device=share.device))
     angles = share[:, None] * rates * 2 * math.pi / 4
     return torch.cat([angles.sin(), angles.cos()], 1)

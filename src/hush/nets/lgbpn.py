@@ -1,15 +1,15 @@
-"""LG-BPN: a local and a global branch that see nothing of a whole patch.
+"""LG-BPN: a local and a global branch, both blind to a whole patch.
 
     Z. Wang, Y. Fu, J. Liu, Y. Zhang: LG-BPN: Local and Global Blind-Patch Network for
     Self-Supervised Real-World Denoising, CVPR 2023.
 
-Correlated noise is known from a pixel's neighbours, so the blind spot grows with its correlation.
-The *local* branch still samples densely: a large kernel with only the blind patch masked (DSPMC),
-where earlier networks thinned the image out. The *global* branch reaches far, with dilated
-transformer blocks (DTB) whose attention is between channels.
+Correlated noise shows in a pixel's neighbours, so the blind spot must be as wide as the
+correlation. The *local* branch samples densely with a large kernel in which only the blind patch is
+masked (DSPMC); earlier networks subsampled the image. The *global* branch reaches far, with dilated
+transformer blocks (DTB) and attention between channels.
 
-Each branch moves in strides of its own, so that the pixels which one leaves out, around the blind
-spot's images under its strides, the other sees.
+The branches have different strides. Each skips the pixels around the strided copies of the blind
+spot; the other branch sees them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from hush.nets.pooled import Pool, PooledNet
 
 
 class DilatedBlock(nn.Module):
-    """x + 1×1(relu(3×3(x))): on a phase, the 3×3 convolution is dilated."""
+    """x + 1×1(relu(3×3(x))); on a phase, the 3×3 convolution acts as a dilated one."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -41,8 +41,8 @@ class DilatedBlock(nn.Module):
 
 
 class DilatedTransformerBlock(nn.Module):
-    """DTB: attention between channels, then a gated feed-forward layer, both with depthwise
-    convolutions that on a phase are dilated. ``(B, width, H, W)`` to the same.
+    """DTB: attention between channels, then a gated feed-forward layer. The depthwise convolutions
+    act as dilated ones on a phase. ``(B, width, H, W)`` to the same shape.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -70,25 +70,25 @@ class DilatedTransformerBlock(nn.Module):
 
 
 class LGBPN(PooledNet):
-    """Each pixel, estimated from those outside its blind spot: ``(B, C, H, W)`` to the same.
+    """Predicts each pixel from those outside its blind spot: ``(B, C, H, W)`` to the same shape.
 
     The Jacobian is exactly zero within the ``blind × blind`` pixels around each output pixel.
-    With ``attention="image"``, as in the paper, statistics of the whole image let the blind
-    pixels through unless they are held fixed: measured after a short training on smooth images
-    plus noise, 4e-5 (root mean square, its own pixel) for 32×32 pixels, 6e-6 for 64×64, 1e-6 for
-    128×128: at most 0.05 %, 0.009 %, 0.001 % of the largest entry of its row.
+    With ``attention="image"``, as in the paper, statistics of the whole image leak the blind
+    pixels unless they are held fixed. Measured after a short training on smooth images
+    plus noise: 4e-5 (root mean square, its own pixel) for 32×32 pixels, 6e-6 for 64×64, 1e-6 for
+    128×128, which is at most 0.05 %, 0.009 %, 0.001 % of the largest entry of its row.
 
-    Two cores are meant to train it: the defaults have a quarter of the paper's features and
-    4 of its 15 blocks; its own are ``width=128, blocks=(9, 6)``. Its masks are diamonds within
-    larger kernels; here they are the squares of `blind`.
+    The defaults are for training on two cores: they have a quarter of the paper's features and
+    4 of its 15 blocks; the paper has ``width=128, blocks=(9, 6)``. Its masks are diamonds within
+    larger kernels; here they are squares of side `blind`.
 
     channels : image channels C.
-    blind : side of the blind spot; 1 for independent noise, 5 and 9 for noise correlated by a
-        Gaussian kernel of σ = 0.5 and 1.2 pixels.
+    blind : side of the blind spot: 1 for independent noise, 5 or 9 for noise correlated by a
+        Gaussian kernel of σ = 0.5 or 1.2 pixels.
     width : features of each branch, a multiple of `heads`.
-    blocks : dilated blocks of the local branch, transformer blocks of the global one.
+    blocks : number of dilated blocks in the local branch, of transformer blocks in the global one.
     heads : groups of channels that attend to each other.
-    attention : over what channels are compared, "phase" or "image".
+    attention : the pixels over which channels are compared, "phase" or "image".
     """
 
     def __init__(
@@ -102,14 +102,14 @@ class LGBPN(PooledNet):
     ) -> None:
         super().__init__()
         if blind < 1 or blind % 2 == 0:
-            raise HushError(f"blind is the odd side of a square around a pixel, not {blind}")
+            raise HushError(f"blind must be odd, such as 1, 5 or 9, not {blind}")
         if len(blocks) != 2 or heads < 1 or width < 1 or width % heads:
             raise HushError(
-                "LG-BPN takes two numbers of blocks, and a width that is a multiple of heads, "
+                "LG-BPN needs two numbers of blocks and a width that is a multiple of heads, "
                 f"not {list(blocks)}, {width} and {heads}"
             )
         self.attention, self.blocks = attention, tuple(blocks)
-        # A ring about as wide as the blind spot; strides that just clear it (blind = 1: 2 and 3).
+        # Kernels extend about as far as the blind spot is wide; strides just clear it (1: 2 and 3).
         self.reaches = blind, blind + 1
         self.steps = blind + blind // 2 + 1, blind + blind // 2 + 2
         self.entrances = nn.ModuleList(
@@ -134,7 +134,7 @@ class LGBPN(PooledNet):
 
     @property
     def radius(self) -> int:
-        """Pixels, each way, that an output pixel can depend on, the statistics apart."""
+        """Receptive radius in pixels, not counting the statistics."""
         hops = self.blocks[0], 2 * self.blocks[1]
         sides = zip(self.reaches, self.steps, hops, strict=True)
         furthest = max(reach + step * n for reach, step, n in sides)
@@ -146,8 +146,8 @@ class LGBPN(PooledNet):
             for entrance, step in zip(self.entrances, self.steps, strict=True)
         )
         pool = Pool(pooled, len(far), self.steps[1] ** 2 if self.attention == "image" else 1)
-        # Beyond the image the phases' grid is as empty as what lies beyond the grid: where it ends
-        # differs from tile to tile, which begin at multiples of the other step.
+        # Zero the padding after every block: where padding begins depends on the tile, so features
+        # computed in it would make tiles disagree.
         inside = to_phases(torch.ones_like(x[:, :1]), self.steps[0])
         for block in self.local:
             near = block(near) * inside
@@ -159,7 +159,7 @@ class LGBPN(PooledNet):
 
 
 def _spreading(inputs: int, outputs: int) -> nn.Sequential:
-    """1×1 convolution, then a depthwise one of 3×3."""
+    """1×1 convolution, then a 3×3 depthwise one."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 1),
         nn.Conv2d(outputs, outputs, 3, padding=1, groups=outputs),

@@ -1,4 +1,4 @@
-"""A plain U-Net from image to image, as the papers of self-supervised denoising use."""
+"""A plain U-Net from image to image, as in the papers on self-supervised denoising."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hush.errors import HushError
 
 
 class PlainUNet(nn.Module):
-    """Two 3×3 convolutions with biases a scale; down by maxima, up by repetition, skips beside.
+    """Two 3×3 convolutions with biases per scale, max-pooling, nearest upsampling and skips.
 
-    It knows no units: give it images of mean 0 and deviation 1.
+    The input must have mean 0 and deviation 1.
 
     channels : image channels, in and out.
     widths : features at 1, 1/2, 1/4… of the resolution.
@@ -24,7 +24,9 @@ class PlainUNet(nn.Module):
     def __init__(self, channels: int, widths: Sequence[int] = (32, 64, 128)) -> None:
         super().__init__()
         if not 1 <= len(widths) <= 4 or min(widths) < 1:
-            raise HushError(f"a plain U-Net takes one to four widths, not {list(widths)}")
+            raise HushError(
+                f"a plain U-Net needs one to four widths, each at least 1, not {list(widths)}"
+            )
         self.widths = tuple(widths)
         pairs = list(itertools.pairwise(widths))
         self.down = nn.ModuleList(_twice(a, b) for a, b in [(channels, widths[0]), *pairs])
@@ -38,9 +40,9 @@ class PlainUNet(nn.Module):
 
     @property
     def radius(self) -> int:
-        """Pixels, each way, that an output pixel can depend on; a multiple of `multiple`."""
+        """Receptive radius in pixels, rounded up to a multiple of `multiple`."""
         last = self.multiple  # two convolutions down and two up at 1, 2, 4…; two at the last
-        r = 4 * (last - 1) + 2 * last + last  # and neighbours that share the coarsest cell
+        r = 4 * (last - 1) + 2 * last + last  # and neighbours in the same coarsest cell
         return -(-r // last) * last
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""Statistics of the whole image inside a network: taken once, then told to every tile.
+"""Statistics of the whole image inside a network: computed once, then used for every tile.
 
-Channel attention weighs a feature by its mean over the image. A tile's mean is another one, so
-tiles would show seams. Networks here ask a `Pool` for such statistics, which computes them, or
-hands out those it was given: ``net(tile, net.pooled(image))``.
+Channel attention weights a feature by its mean over the image. The mean over a tile is different,
+so tiles would show seams. These networks get such statistics from a `Pool`, which either computes
+them or returns the ones it was given: ``net(tile, net.pooled(image))``.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 
 class Pool:
-    """Hands out a network's global statistics in the order in which it asks for them.
+    """Returns a network's global statistics in the order in which the network needs them.
 
-    given : statistics to hand out, of one image or of one per row; None computes them.
-    rows : length of the features' first axis, for statistics of one image given to several.
-    share : this many rows in a row belong to one image and share their average.
+    given : statistics to return, of one image or of one per row; None computes them.
+    rows : length of the features' first axis, to use the statistics of one image for several.
+    share : this many consecutive rows belong to one image and share their average.
     """
 
     def __init__(self, given: Sequence[Tensor] | None, rows: int, share: int = 1) -> None:
@@ -40,10 +40,10 @@ class Pool:
 
 
 class PooledNet(nn.Module):
-    """A network ``(B, C, H, W) → (B, C, H, W)`` that can be told its global statistics.
+    """A network ``(B, C, H, W) → (B, C, H, W)`` that accepts its global statistics as input.
 
-    Tiles that begin at multiples of `multiple`, with a margin of `radius`, and are told the
-    image's statistics give the image's own result. A network writes these two and `run`.
+    Tiles give the whole image's result if they begin at multiples of `multiple`, have a margin of
+    `radius` and get the image's statistics. A network defines these two and `run`.
     """
 
     @property
@@ -53,24 +53,24 @@ class PooledNet(nn.Module):
 
     @property
     def radius(self) -> int:
-        """Pixels, each way, that an output pixel can depend on, the statistics apart."""
+        """Receptive radius in pixels, not counting the statistics."""
         raise NotImplementedError
 
     def run(self, x: Tensor, pooled: Sequence[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
-        """The result, and the statistics that it came from."""
+        """The result, and the statistics used for it."""
         raise NotImplementedError
 
     def forward(self, x: Tensor, pooled: Sequence[Tensor] | None = None) -> Tensor:
-        """``(B, C, H, W)``, of any size, from the image's own statistics or from `pooled`."""
+        """``(B, C, H, W)`` of any size, with its own statistics or with `pooled`."""
         return self.run(x, pooled)[0]
 
     def pooled(self, x: Tensor, side: int = 512) -> list[Tensor]:
-        """The statistics of `x`, one tensor for each time the network takes any.
+        """The statistics of `x`, one tensor for each time the network uses any.
 
-        Of an image larger than `side` pixels each way, the mean over at most three crops of that
-        side along each axis, evenly apart, at multiples of `multiple`. That bounds memory and
-        time; tiles still agree, for all are told the same. (With the mean over all tiles of an
-        image a small trained NAFNet's result moved by 0.3 % of what it removed.)
+        For an image larger than `side` pixels, the mean over at most three evenly spaced crops of
+        that side along each axis, at multiples of `multiple`. This bounds memory and
+        time. Tiles still agree, because all get the same. (With the mean over all tiles of an
+        image, the result of a small trained NAFNet changed by 0.3 % of what it removed.)
         """
 
         def starts(n: int) -> list[int]:

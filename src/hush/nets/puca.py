@@ -3,13 +3,13 @@
     H. Jang, J. Park, D. Jung, J. Lew, H. Bae, S. Yoon: PUCA: Patch-Unshuffle and Channel
     Attention for Enhanced Self-Supervised Image Denoising, NeurIPS 2023.
 
-Behind a convolution with a masked centre, everything moves in strides of two pixels. Downsampling
-by strides of one would let neighbours meet; the paper therefore moves *patches* of 2×2 pixels into
+After a convolution with a masked centre, everything moves in strides of two pixels. Downsampling
+with stride one would mix neighbours. The paper therefore moves *patches* of 2×2 pixels into
 channels (patch-unshuffle) and keeps each pixel's place within its patch. Those places are the four
-phases of `blindspot`: on a phase, patch-unshuffle is pixel-unshuffle, which with the 1×1
-convolution behind it is a 2×2 convolution with stride 2; the paper's dilated attention block (DAB)
-is there the block of NAFNet. So the whole network is a masked convolution, and NAFNet's U-shape on
-each phase.
+phases of `blindspot`: on a phase, patch-unshuffle becomes pixel-unshuffle, which together with the
+following 1×1 convolution is a 2×2 convolution with stride 2. The paper's dilated attention block
+(DAB) becomes NAFNet's block. So the whole network is a masked convolution followed by NAFNet's
+U-shape on each phase.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from hush.nets.pooled import Pool, PooledNet
 
 
 class PUCA(PooledNet):
-    """Each pixel, estimated from the others: ``(B, C, H, W)`` to the same, of any size.
+    """Predicts each pixel from the others: ``(B, C, H, W)`` to the same shape, any size.
 
-    Channel attention weighs features by their means. In the paper these are taken over the
-    whole image, the blind pixel included, which then is seen, faintly, through the weights.
-    A mean over the pixel's own phase never met it: with ``attention="phase"`` the Jacobian's
-    diagonal is exactly zero. With ``attention="image"`` it is so only for statistics held
-    fixed; otherwise, measured after a short training on smooth images plus noise, it is 3e-4
-    (root mean square) for 32×32 pixels, 2e-5 for 64×64, 4e-6 for 128×128: at most 0.4 %,
+    Channel attention weights features by their means. In the paper these means are over the
+    whole image, including the blind pixel, so the weights leak a little of it.
+    A mean over the pixel's own phase does not include it: with ``attention="phase"`` the Jacobian's
+    diagonal is exactly zero. With ``attention="image"`` this is so only for statistics held
+    fixed. Otherwise, measured after a short training on smooth images plus noise, it is 3e-4
+    (root mean square) for 32×32 pixels, 2e-5 for 64×64, 4e-6 for 128×128, which is at most 0.4 %,
     0.02 %, 0.003 % of the largest entry of its row.
 
-    Two cores are meant to train it; the paper's sizes for SIDD are ``width=128, encoder=(3, 4),
+    The defaults are for training on two cores; the paper has for SIDD ``width=128, encoder=(3, 4),
     middle=4, decoder=(4, 3)``.
 
     channels : image channels C.
-    width : features on each phase, twice as many at each scale below.
-    encoder, middle, decoder : blocks at each scale going down, at the lowest, and coming up.
-    attention : over what the means are taken, "phase" or, as in the paper, "image".
+    width : features on each phase; each lower scale has twice as many.
+    encoder, middle, decoder : blocks at each scale on the way down, at the lowest, on the way up.
+    attention : the pixels that means are taken over, "phase" or, as in the paper, "image".
     """
 
     step = 2
@@ -70,7 +70,7 @@ class PUCA(PooledNet):
 
     @property
     def radius(self) -> int:
-        """Pixels, each way, that an output pixel can depend on, the statistics apart."""
+        """Receptive radius in pixels, not counting the statistics."""
         return -(-(self.step * self.body.reach + 1) // self.multiple) * self.multiple
 
     def run(self, x: Tensor, pooled: Sequence[Tensor] | None) -> tuple[Tensor, list[Tensor]]:

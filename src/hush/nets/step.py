@@ -1,4 +1,4 @@
-"""The step prediction network: how much noise, cell by cell."""
+"""The step prediction network: how much noise there is in each cell."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from hush.nets.blocks import ZeroMeanHead, conv
 
 
 class StepNet(nn.Module):
-    """Standard deviation of the noise in each cell of 16×16 pixels (CNN, then fully connected).
+    """Noise standard deviation in each cell of 16×16 pixels (a CNN, then fully connected layers).
 
-    Homogeneous of degree one and invariant to offsets, as a standard deviation is.
+    Homogeneous of degree one and invariant to offsets, like a standard deviation.
     """
 
     cell = 16
@@ -28,7 +28,7 @@ class StepNet(nn.Module):
             nn.Linear(2 * width, channels, bias=False),
         )
 
-    #: pixels, each way, that a cell's value can depend on beyond the cell
+    #: pixels beyond the cell, each way, that its value depends on
     radius = 16
 
     def forward(self, x: Tensor) -> Tensor:

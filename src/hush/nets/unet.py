@@ -1,4 +1,4 @@
-"""A small bias-free U-Net that estimates noise from an image and a map of its level."""
+"""A small bias-free U-Net that estimates the noise in an image, given a map of its level."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hush.nets.blocks import Residual, ZeroMeanHead, conv
 
 
 class NoiseUNet(nn.Module):
-    """Noise in an image, given the standard deviation expected at each pixel.
+    """Noise in an image, given the expected standard deviation at each pixel.
 
     Homogeneous of degree one in (image, level) and invariant to offsets of the image.
 
     channels : image channels C.
     widths : features at 1/2, 1/4, 1/8… of the resolution.
-    blocks : residual blocks at each scale, going down and again coming up (once at the last).
+    blocks : residual blocks at each scale, on the way down and on the way up (once at the last).
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class NoiseUNet(nn.Module):
 
     @property
     def radius(self) -> int:
-        """Pixels, each way, that an output pixel can depend on; a multiple of `multiple`."""
+        """Receptive radius in pixels, rounded up to a multiple of `multiple`."""
         last = len(self.widths) - 1
         r = 2 * 2  # head and tail
         for i, n in enumerate(self.blocks):
             convolutions = 2 * n * (1 if i == last else 2)
             r += 2 ** (i + 1) * convolutions
-        r += self.multiple  # strides: neighbours that share a cell of the coarsest grid
+        r += self.multiple  # strides: neighbours in the same cell of the coarsest grid
         return -(-r // self.multiple) * self.multiple
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:

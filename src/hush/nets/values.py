@@ -1,7 +1,7 @@
-"""Networks for values on a grid of any number of axes, small enough for defaults.
+"""Networks for values on a grid with any number of axes, small enough to be defaults.
 
-Both are bias-free, and their first layer sees differences between values only: an estimate of the
-noise follows the gain and ignores the offset of its input by construction.
+Both are bias-free, and their first layer uses only differences between values. So an estimate of
+the noise is equivariant to gain and invariant to offset by construction.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def conv(rank: int, inputs: int, outputs: int) -> Any:
 
 
 class ZeroMean(nn.Module):
-    """First layer: filters whose weights sum to zero over each channel, at full resolution.
+    """First layer: filters with weights that sum to zero over each channel, at full resolution.
 
-    Channels of `side` information (a noise level, say) keep their mean. Borders are replicated,
-    so that the property holds at the edge. Always float32.
+    Channels of `side` information (such as a noise level) keep their mean. Replicated borders
+    preserve this at the edge. Always float32.
     """
 
     def __init__(self, rank: int, channels: int, side: int, width: int, size: int = 5) -> None:
@@ -57,11 +57,11 @@ class ZeroMean(nn.Module):
 
 
 class ValueUNet(nn.Module):
-    """Noise in values, given the standard deviation expected at each: MID's default Φ.
+    """Noise in values, given the expected standard deviation at each: MID's default Φ.
 
-    channels, rank : channels C and number of axes in S.
+    channels, rank : number of channels C and of axes in S.
     widths : features at 1, 1/2, 1/4… of the resolution; blocks : residual blocks at each scale,
-    going down and again coming up (once at the last).
+    on the way down and on the way up (once at the last).
     """
 
     def __init__(
@@ -91,12 +91,12 @@ class ValueUNet(nn.Module):
 
     @property
     def radius(self) -> int:
-        """Values, each way, that an output can depend on; a multiple of `multiple`."""
+        """Receptive radius in values, rounded up to a multiple of `multiple`."""
         last = len(self.widths) - 1
         r = self.head.reach + 1
         for i, n in enumerate(self.blocks):
             r += 2**i * 2 * n * (1 if i == last else 2)
-        r += self.multiple  # strides: neighbours that share a cell of the coarsest grid
+        r += self.multiple  # strides: neighbours in the same cell of the coarsest grid
         return -(-r // self.multiple) * self.multiple
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ class LevelNet(nn.Module):
     """The noise's standard deviation in each cell of 16 values a side: MID's default Ψ."""
 
     cell = 16
-    #: values, each way, that a cell's value can depend on beyond the cell
+    #: values beyond the cell, each way, that its output depends on
     radius = 16
 
     def __init__(self, channels: int, rank: int, width: int = 32) -> None:
@@ -141,7 +141,7 @@ class LevelNet(nn.Module):
 
 
 class _Residual(nn.Module):
-    """x + conv(relu(conv(x))), the second convolution starting at zero."""
+    """x + conv(relu(conv(x))); the second convolution is initialised with zeros."""
 
     def __init__(self, rank: int, width: int) -> None:
         super().__init__()

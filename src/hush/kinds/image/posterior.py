@@ -1,16 +1,17 @@
-r"""What a blind prediction leaves of a pixel, and noise of known law, put together: E[x | y].
+r"""Posterior mean of a pixel from a blind-spot prediction and a known noise law: E[x | y].
 
-A network that does not see pixel y predicts it by μ. Its residual r = y − μ is the noise n, which
-μ knows nothing of, plus what μ missed of the clean x. Both being uncorrelated, the spectra add,
+A network that does not see pixel y predicts it by μ. The residual r = y − μ is the noise n, about
+which μ has no information, plus what μ missed of the clean x. The two are uncorrelated, so the
+spectra add,
 
 .. math:: S_r(f) = S_{x - \mu}(f) + S_n(f), \quad
           \hat x = \mu + \frac{S_r - S_n}{S_r} * r,
 
-which is Wiener's filter; with Gaussian x and n it is the posterior mean. S_n follows from the
-noise's variance and autocorrelation, S_r is measured in windows, neighbouring ones and
-neighbouring frequencies together. For white noise and the mean over all frequencies this is the
-1 − σ²/Var(y) of a single pixel; frequency by frequency, the edges a prediction blurred come
-back without the noise between them.
+which is the Wiener filter; with Gaussian x and n it is the posterior mean. S_n follows from the
+variance and autocorrelation of the noise. S_r is measured in windows, averaged over neighbouring
+windows and frequencies. For white noise and the mean over all frequencies this is the
+1 − σ²/Var(y) of a single pixel. Frequency by frequency, it brings back the edges that
+the prediction blurred, but not the noise between them.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ import numpy as np
 from scipy.fft import fft2, ifft2
 from scipy.ndimage import uniform_filter
 
-SIDE = 16  #: of a window, in pixels; windows overlap by half
-_SPACE, _FREQUENCY = 5, 5  #: windows and frequencies that share one spectrum, each way
-_CHANCE = 1.05  #: noise must be exceeded by this, or what varies by chance passes for structure
+SIDE = 16  #: side of a window in pixels; windows overlap by half
+_SPACE, _FREQUENCY = 5, 5  #: windows and frequencies, along each axis, that share one spectrum
+_CHANCE = 1.05  #: factor by which power must exceed the noise to count as structure, not as chance
 
 
 def posterior_mean(
     y: np.ndarray, prediction: np.ndarray, variance: np.ndarray, autocorrelation: np.ndarray
 ) -> np.ndarray:
-    """The best linear use of noisy pixels that a prediction did not see, float32 ``(C, H, W)``.
+    """The best linear estimate from noisy pixels and a blind prediction, float32 ``(C, H, W)``.
 
-    y, prediction : ``(C, H, W)``. variance : of the noise in each pixel, of that shape.
+    y, prediction : ``(C, H, W)``. variance : of the noise in each pixel, the same shape.
     autocorrelation : of the noise at lags up to R, ``(2R+1, 2R+1)`` with 1 in the middle.
     """
     deviation = np.sqrt(np.maximum(variance, 0)).astype(np.float32)
@@ -41,15 +42,15 @@ def posterior_mean(
 
 
 def _window() -> np.ndarray:
-    """One axis, the root of a Hann window: its square, shifted by half, adds up to one."""
+    """The root of a Hann window, along one axis: its squares at half overlap add up to one."""
     return np.sin(np.pi * (np.arange(SIDE) + 0.5) / SIDE).astype(np.float32)
 
 
 def _noise_spectrum(autocorrelation: np.ndarray) -> np.ndarray:
-    """Expected ``|fft2|²`` of a window of noise of variance 1."""
+    """Expected ``|fft2|²`` of a window of noise with variance 1."""
     radius = len(autocorrelation) // 2
     reach = min(radius, SIDE - 1)
-    overlap = np.correlate(_window(), _window(), "full")  # of the window with itself, by lag
+    overlap = np.correlate(_window(), _window(), "full")  # of the window with itself, for each lag
     lags = np.arange(-reach, reach + 1)
     weight = overlap[lags + SIDE - 1]
     middle = slice(radius - reach, radius + reach + 1)
@@ -64,9 +65,9 @@ def _noise_spectrum(autocorrelation: np.ndarray) -> np.ndarray:
 
 
 def _wiener(residual: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """What is not noise in a residual ``(H, W)`` whose noise has variance 1.
+    """The structure in a residual ``(H, W)`` with noise of variance 1.
 
-    Twice, as in BM3D: what the first pass finds tells S_{x−μ} of the second, window by window.
+    Two passes, as in BM3D: the result of the first is the second's S_{x−μ}, window by window.
     """
     spectra = _spectra(residual)
     power = uniform_filter(np.abs(spectra) ** 2, (_SPACE, _SPACE, 1, 1), mode="nearest")
@@ -77,7 +78,7 @@ def _wiener(residual: np.ndarray, noise: np.ndarray) -> np.ndarray:
 
 
 def _spectra(x: np.ndarray) -> np.ndarray:
-    """Of all windows of ``(H, W)``, beyond whose border it is mirrored: ``(m, n, SIDE, SIDE)``."""
+    """Spectra of all windows of ``(H, W)``, mirrored at the border: ``(m, n, SIDE, SIDE)``."""
     step = SIDE // 2
     x = np.pad(x, [(SIDE, SIDE + -n % step) for n in x.shape], mode="symmetric")
     windows = np.lib.stride_tricks.sliding_window_view(x, (SIDE, SIDE))[::step, ::step]
@@ -86,12 +87,12 @@ def _spectra(x: np.ndarray) -> np.ndarray:
 
 
 def _overlaid(spectra: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """The image ``(H, W)`` of that size that such spectra are of."""
+    """The image ``(H, W)`` of that size from the spectra of its windows."""
     step = SIDE // 2
     parts = ifft2(spectra).real * np.outer(_window(), _window())
     out = np.zeros([(n + 1) * step for n in parts.shape[:2]], np.float32)
     for i in (0, 1):
-        for j in (0, 1):  # every second window, each way: they do not overlap
+        for j in (0, 1):  # every second window along each axis: they do not overlap
             part = parts[i::2, j::2]
             rows, columns = part.shape[0] * SIDE, part.shape[1] * SIDE
             whole = part.transpose(0, 2, 1, 3).reshape(rows, columns)

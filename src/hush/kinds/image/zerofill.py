@@ -1,8 +1,8 @@
-"""Zero-filled Fourier space: an MR scanner's interpolation, found in an image and undone.
+"""Zero-filled k-space: an MR scanner's interpolation, detected in an image and undone.
 
-Scanners fill up what they acquired of k-space with zeros, so that images come out larger. Beyond
-the last acquired frequency there is nothing of the object, and noise that was white is correlated.
-On the grid that was acquired it is white again, and there are fewer pixels to work on.
+Scanners pad the k-space they acquired with zeros, so that images become larger. Above the highest
+acquired frequency there is nothing of the object, and noise that was white becomes correlated. On
+the acquired grid it is white again, and there are fewer pixels to process.
 
 Zero-filling leaves a step in the power spectrum along that axis; real objects have none. Taking
 the magnitude spreads noise beyond the step, but only in part.
@@ -19,17 +19,17 @@ import numpy as np
 from hush.noise.process import Process
 from hush.results import Estimate, Restoration
 
-FEWEST, MOST = 96, 1024  #: sides in pixels, below and above which no step is looked for
-STEP = 3.0  #: power within over power beyond the step, at least
-SLOPE = 3.0  #: and its logarithm, over that of the change within as wide a band on either side
-_LOWEST = 0.15  #: cycles per pixel, from which on a step is looked for
-_BAND = 0.025  #: width of what is compared, in cycles per pixel
-_EDGE = 0.008  #: a window blurs the step by so much, in cycles per pixel
-_OTHERS = 0.06  #: frequencies along the other axis, from which on they count
+FEWEST, MOST = 96, 1024  #: the shortest and longest sides, in pixels, on which to look for a step
+STEP = 3.0  #: least ratio of the power inside to the power beyond the step
+SLOPE = 3.0  #: least ratio of the log step to the log change within an equal band on either side
+_LOWEST = 0.15  #: lowest frequency of a step, in cycles per pixel
+_BAND = 0.025  #: width of the compared bands, in cycles per pixel
+_EDGE = 0.008  #: how much the window blurs the step, in cycles per pixel
+_OTHERS = 0.06  #: lowest frequency along the other axis that counts
 
 
 def acquired(x: np.ndarray) -> tuple[int, int]:
-    """Rows and columns that an image ``(C, H, W)`` had before zero-filling; mostly its own."""
+    """Rows and columns of an image ``(C, H, W)`` before zero-filling; its own if there was none."""
     height, width = x.shape[1:]
     if min(height, width) < FEWEST or max(height, width) > MOST or not np.isfinite(x).all():
         return height, width
@@ -39,18 +39,18 @@ def acquired(x: np.ndarray) -> tuple[int, int]:
 
 
 def reduced(x: np.ndarray) -> np.ndarray:
-    """An image ``(C, H, W)`` on the grid that was acquired; mostly itself."""
+    """An image ``(C, H, W)`` on the acquired grid; the same array if it was not zero-filled."""
     return resized(x, acquired(x))
 
 
 def resized(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """``(C, H, W)`` on a grid of `size`, Fourier's components being cropped or zero-filled.
+    """``(C, H, W)`` on a grid of `size`, by cropping or zero-filling its spectrum. float32.
 
-    An image without negative values is a magnitude, and stays one. float32.
+    An image without negative values is taken for a magnitude, and the result has none either.
     """
     if x.shape[1:] == tuple(size):
         return x
-    from scipy.signal import resample  # as long to import as half of torch
+    from scipy.signal import resample  # takes half as long to import as torch
 
     out = x
     for axis, length in zip((1, 2), size, strict=True):
@@ -60,17 +60,17 @@ def resized(x: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _extent(power: np.ndarray) -> int:
-    """How many of the frequencies along the first axis were acquired; `power` is ``(n, m)``."""
+    """The number of acquired frequencies along the first axis of `power` ``(n, m)``."""
     length, others = power.shape
     if not power.any():
         return length
-    # Logarithms: the edges of an object are bright lines, which a mean would follow.
+    # Logarithms, because an object's edges are bright lines that would dominate a mean.
     seen = np.log(power[:, np.abs(np.fft.fftfreq(others)) >= _OTHERS] + 1e-12 * power.max())
     at = np.arange(1, length // 2)
     total = np.concatenate([[0], np.cumsum((seen[at] + seen[-at]).mean(axis=1) / 2)])
 
     def mean(start: np.ndarray) -> np.ndarray:
-        """In the band that begins at these frequencies, in cycles per pixel."""
+        """Mean over the bands that begin at these frequencies, in cycles per pixel."""
         first, last = (np.round((start + d) * length).astype(int) - 1 for d in (0, _BAND))
         return (total[last] - total[first]) / (last - first)
 
@@ -97,7 +97,7 @@ def as_acquired(
     advance: Callable[[float], None] | None,
     found: Estimate | None,
 ) -> Restoration:
-    """`restore` of what a scanner acquired of an image, and zero-filled again as it was."""
+    """Apply `restore` on the acquired grid of an image and zero-fill the result again."""
     smaller = reduced(x)
     made = restore(smaller, noise, advance, found)
     if smaller is x:

@@ -1,44 +1,43 @@
 r"""DiffDenoise: Self-Supervised Medical Image Denoising with Conditional Diffusion Models.
 
-B. Demir, Y. Liu, X. Chen et al., from noisy images x' alone, in four stages:
+B. Demir, Y. Liu, X. Chen et al. It learns from noisy images x' alone, in four stages:
 
 1. a blind-spot network learns the condition, x_c = BSN(x') (§3.4);
 2. a diffusion model learns the noisy images given the condition (§3.3, eqs. 1 and 2);
 3. the two samples that start from ε and −ε are averaged (§3.5, eqs. 3 and 4);
-4. a fast network learns to go from x' to that average at once (§3.6).
+4. a fast network learns to compute that average from x' in one pass (§3.6).
 
-In further rounds (table 4) the network of stage 4 takes the place of that of stage 1.
+In further rounds (table 4) the network of stage 4 replaces that of stage 1.
 
-Where the paper is silent, or was found to fail, this file does the following.
+Where the paper leaves a choice open, or did not work, this file does the following.
 
-*The condition leaks.* Every pixel of x_c is blind to its own noise, but its neighbours saw it: the
-map from x' to x_c is nearly invertible, a diffusion model learns the inverse, and no average of its
-samples is rid of noise that the condition carries. Here the model is scored at some pixels only,
-on a grid, and its condition made from an image in which these (with their whole blind spot) were
-filled in from around: there is nothing to invert. Sampling uses the full blind-spot output.
-`leak` measures what is left by known noise added to the input; training fails where it is much.
+*The condition leaks.* No pixel of x_c depends on its own noise, but its neighbours do. So the map
+from x' to x_c is nearly invertible, a diffusion model learns the inverse, and no average of its
+samples removes the noise that the condition contains. Here the loss counts only pixels on a grid.
+The condition is made from an image in which these pixels and their whole blind spots were filled in
+from their surroundings, so there is nothing to invert. Sampling uses the full blind-spot output.
+`leak` measures the rest with known noise added to the input; training fails if it is large.
 
-*What is diffused* is the residual r = x' − x_c, in units of its own deviation s (§3.2 says so of
-the distribution that is learned): the structure is in the condition already, and need not be made
-again out of noise. As r is nearly white and of variance 1, ε is nearly √(1−ᾱ) X_t; the network
-answers what that lacks, v = √ᾱ ε − √(1−ᾱ) r (Salimans and Ho, 2022), of variance 1 at all times:
-ε̂ = √(1−ᾱ) X_t + √ᾱ v̂. No error of the network is then divided by √ᾱ, which on the cosine
-schedule falls to 5e-5. Eq. 2 is taken of v, that is, at each time weighed by 1/√ᾱ.
+*The diffusion models the residual* r = x' − x_c, in units of its own deviation s (§3.2 also says
+that its distribution is learned). The condition already has the structure, so it need not be
+generated from noise. As r is nearly white with variance 1, ε is nearly √(1−ᾱ) X_t. The network
+predicts the difference, v = √ᾱ ε − √(1−ᾱ) r (Salimans and Ho, 2022), with variance 1 at all times:
+ε̂ = √(1−ᾱ) X_t + √ᾱ v̂. So no error of the network is divided by √ᾱ, which falls to 5e-5 on the
+cosine schedule. Eq. 2 is applied to v, which weights each time by 1/√ᾱ.
 
-*The centre pixel.* No blind spot uses the pixel it answers for. With the noise's law measured
-(`hush.kinds.image.measure`), what the pair missed is filtered out of x' − x̂
-(`hush.kinds.image.posterior`): an estimate of E[x | x'] that the student learns in the pair's
-place.
+*The centre pixel.* A blind-spot network does not use the pixel it predicts. With the measured noise
+law (`hush.kinds.image.measure`), a filter recovers from x' − x̂ what the pair missed
+(`hush.kinds.image.posterior`). The student learns this estimate of E[x | x'] instead of the pair.
 
-*No teacher in the end.* What is wrong with a teacher's answer, its student learns, too. So the
-student goes on without one: with further noise z of the measured law, x' + a z and x' − z/a err
-independently where noise is Gaussian, and one is as good as a clean target for the other (Pang
-et al., Recorrupted-to-Recorrupted, CVPR 2021). a falls on the way.
+*The last stage has no teacher.* A student also learns its teacher's errors. So it continues without
+one: with further noise z of the measured law, the errors of x' + a z and x' − z/a are independent
+if the noise is Gaussian, and the second is as good as a clean target for the first (Pang et al.,
+Recorrupted-to-Recorrupted, CVPR 2021). a falls during the stage.
 
-*Units.* Networks see images of mean 0 and deviation 1, on the grid that was acquired: where a
-scanner filled k-space up with zeros, this is taken back (`hush.kinds.image.zerofill`), as on the
-larger grid white noise is correlated. Where most training images were not, it is not looked for,
-nor later on.
+*Units.* Networks get images of mean 0 and deviation 1 on the acquired grid: if a scanner
+zero-filled k-space, this is undone (`hush.kinds.image.zerofill`), because white noise is correlated
+on the larger grid. If most training images are not zero-filled, neither training nor denoising
+looks for it.
 """
 
 from __future__ import annotations
@@ -84,13 +83,13 @@ from hush.results import Estimate, Restoration
 from hush.schedule import Schedule
 from hush.stages import Stages
 
-FEWEST = 4  #: images, or as many patches of one
-LEAKS = 0.5  #: correlation from which on the samples are said to carry the input's noise
+FEWEST = 4  #: images to train on at least, or as many patches of one image
+LEAKS = 0.5  #: correlation above which the samples count as containing the input's noise
 OUTPUTS = ("student", "pair", "single", "two-random", "condition", "oracle", "posterior")
 TEACHERS = ("posterior", "pair", "single")
-#: what each stage gets of the schedule; what follows the first one, of a round's share
+#: each stage's share of the schedule, and after the first stage, of a round's part of it
 _BLIND, _DIFFUSION, _SAMPLING, _STUDENT, _REFINED = 0.35, 0.18, 0.12, 0.1, 0.25
-#: further noise, in units of the noise's own deviation, as the last stage begins and as it ends
+#: further noise at the start and end of the last stage, in units of the noise's own deviation
 FURTHER = 1.0, 0.4
 
 
@@ -98,27 +97,27 @@ FURTHER = 1.0, 0.4
 class DiffDenoise(Outputs):
     """DiffDenoise for images; after training, only one small NAFNet is kept.
 
-    channels : image channels the networks see; taken from the data when fitting.
+    channels : image channels of the networks; taken from the data when fitting.
     blind : side of the blind spot: 1 for independent noise (PUCA), 5 or 9 for noise correlated
         by a kernel of σ 0.5 or 1.2 (LG-BPN); measured in the data when fitting.
-    zero_filled : whether to look for images whose k-space a scanner filled up with zeros, which
-        are denoised on the grid that was acquired; when fitting, whether most images are such.
+    zero_filled : whether to look for zero-filled images and denoise them on the acquired grid; by
+        default True if most of the training images are zero-filled.
     steps : DDIM steps of each sample.
-    rounds : times that the diffusion is learned, from the second on with the student for its
-        condition; when denoising, the round whose networks are used.
+    rounds : number of times the diffusion is learned, from the second on with the student as its
+        condition. When denoising, the round whose networks are used.
     teacher : what the student learns: ``"posterior"``, the symmetric pair, corrected with the
         centre pixel, and in the last stage no teacher, if the noise model is reliable; or, as in
         the paper and to the end, the ``"pair"`` or a ``"single"`` sample (table 5).
-    output : what `restore` gives: ``"student"``; or, of a model with all its stages, any of
-        `OUTPUTS`.
+    output : what `restore` returns: ``"student"``, or any of `OUTPUTS` if the model has all
+        stages.
     naive : reproduce the paper's condition and loss, to show the leak.
-    keep : all stages stay in the model; by default the student alone does.
-    oracle : learns E[x' | x_c] by regression, too, for comparison; this takes the diffusion's
+    keep : keep all stages in the model, not only the student.
+    oracle : also learn E[x' | x_c] by regression, for comparison; this takes the diffusion's
         share of the schedule once more.
-    seed : of the noise that samples begin with.
-    draws : pairs drawn for `Restoration.spread`, of a model with all its stages: 2 or more, or
+    seed : seed of the noise that samples start from.
+    draws : pairs drawn for `Restoration.spread`, if the model has all stages: 2 or more, or
         0 for none.
-    tile : pixels; larger images are denoised in tiles of that side.
+    tile : side of a tile in pixels; larger images are denoised in tiles.
     """
 
     channels: int | None = None
@@ -136,7 +135,7 @@ class DiffDenoise(Outputs):
     tile: int = 512
 
     name: ClassVar[str] = "diffdenoise"
-    summary: ClassVar[str] = "blind spot, diffusion, symmetric pair; distilled into one network"
+    summary: ClassVar[str] = "blind spot, diffusion and symmetric pairs, distilled into one network"
     citation: ClassVar[str] = (
         "DiffDenoise: Self-Supervised Medical Image Denoising with Conditional Diffusion Models"
     )
@@ -146,15 +145,17 @@ class DiffDenoise(Outputs):
 
     def __post_init__(self) -> None:
         if self.output not in OUTPUTS:
-            raise HushError(f"the output is one of {', '.join(OUTPUTS)}, not '{self.output}'")
+            raise HushError(f"the output must be one of {', '.join(OUTPUTS)}, not '{self.output}'")
         if self.teacher not in TEACHERS:
-            raise HushError(f"the teacher is one of {', '.join(TEACHERS)}, not '{self.teacher}'")
+            raise HushError(
+                f"the teacher must be one of {', '.join(TEACHERS)}, not '{self.teacher}'"
+            )
         if self.blind not in (None, 1, 5, 9):
-            raise HushError(f"the blind spot is 1, 5 or 9 pixels wide, not {self.blind}")
+            raise HushError(f"the blind spot must be 1, 5 or 9 pixels wide, not {self.blind}")
         if not 1 <= self.rounds <= 9:
-            raise HushError(f"there can be 1 to 9 rounds, not {self.rounds}")
+            raise HushError(f"the number of rounds must be 1 to 9, not {self.rounds}")
         if self.draws < 0 or self.draws == 1:
-            raise HushError(f"a spread takes 2 draws or more, or 0 for none, not {self.draws}")
+            raise HushError(f"a spread needs 2 draws or more, or 0 for none, not {self.draws}")
 
     # -- training ----------------------------------------------------------------------------
 
@@ -169,13 +170,13 @@ class DiffDenoise(Outputs):
         progress: bool = False,
         **options: Any,
     ) -> DiffDenoise:
-        """All stages on noisy images, arrays ``(H, W)`` or ``(H, W, 3)`` of any real dtype.
+        """Train all stages on noisy images, arrays ``(H, W)`` or ``(H, W, 3)`` of any real dtype.
 
-        schedule : of all stages together; by default 2 hours. A run that is resumed goes on with
-            the stage, and within it the step, where it stopped.
+        schedule : for all stages together; by default 2 hours. A resumed run continues at the
+            stage and step at which it stopped.
 
-        Raises `HushError` where there are too few images, or where the samples carry the noise
-        of their input.
+        Raises `HushError` if there are too few images, or if the samples contain the noise of
+        their input.
         """
         if given := [name for name, value in options.items() if value]:
             raise HushError(f"diffdenoise learns from noisy images alone, without {given[0]}")
@@ -183,7 +184,7 @@ class DiffDenoise(Outputs):
         if self.zero_filled is not False:
             smaller = [reduced(x) for x in images]
             found = [a is not b for a, b in zip(images, smaller, strict=True)]
-            # A few are more likely mistaken for it, and would show the networks other noise.
+            # If only a few look zero-filled, this is probably a mistake and changes their noise.
             self.zero_filled = self.zero_filled or 2 * sum(found) > len(found)
             images = smaller if self.zero_filled else images
         self.channels = self.channels or len(images[0])
@@ -218,7 +219,7 @@ class DiffDenoise(Outputs):
         return self
 
     def _round(self, number: int, stages: Stages, noisy: Noisy, place: str) -> dict[str, float]:
-        """Diffusion, pairs and student of one round, and the student's figures."""
+        """Train diffusion, pairs and student of one round; return the student's figures."""
         now = self.replace(rounds=number, output="pair")
         networks: Any = self.networks_
         guide = networks["blind-spot" if number == 1 else f"student-{number - 1}"]
@@ -237,7 +238,7 @@ class DiffDenoise(Outputs):
         teach = ways[self.teacher]
 
         def lesson(i: int) -> np.ndarray:
-            """A crop of an image and what it should become."""
+            """A crop of an image and its target."""
             x, law = noisy.images[i % len(scales)], noisy.laws[i % len(scales)]
             part = crop(x, side, np.random.default_rng((seed, i)))
             mean, scale = shift_and_scale(x)
@@ -266,8 +267,8 @@ class DiffDenoise(Outputs):
         seen: Sequence[np.ndarray],
         scales: Sequence[float],
     ) -> None:
-        """Diffusion, and where asked for its oracle, of residuals of these deviations; `tag` says
-        what the guide was taught."""
+        """Train the diffusion, and the oracle if requested, on residuals with these deviations;
+        `tag` identifies the guide's teacher."""
         scaled = [
             np.concatenate([x, np.full_like(x[:1], s)]) for x, s in zip(seen, scales, strict=True)
         ]
@@ -279,12 +280,12 @@ class DiffDenoise(Outputs):
             stages.train(f"{name}-{tag}", _DIFFUSION / self.rounds, network, scaled, loss)
 
     def _ends_alone(self, noisy: Noisy) -> bool:
-        """Whether the student ends without a teacher: where z is sure to be as the noise is.
+        """Whether the student ends without a teacher, because z is sure to match the noise.
 
-        Colours may share noise; a wide blind spot may be asked for because of a correlation that
-        was not measured; the spectrum of noise that grows with the signal is read where it is
-        bright, in texture; and impulses would stay, as z has none. The paper's teachers teach to
-        the end.
+        It does not for colours, which may share noise; for a wide blind spot, which may be set for
+        an unmeasured correlation; for correlated noise that grows with the signal, because its
+        spectrum is measured in bright texture; and for impulses, which z lacks. The paper's
+        teachers also stay to the end.
         """
         found = noisy.pooled
         white = self.blind == 1 and found.family != "impulse"
@@ -294,12 +295,12 @@ class DiffDenoise(Outputs):
     def _refine(
         self, number: int, stages: Stages, student: nn.Module, noisy: Noisy
     ) -> dict[str, float]:
-        """The student, by further noise of the law that was measured."""
+        """Train the student with further noise of the measured law."""
         both = [
             np.concatenate([x, noise_of(y, law) / shift_and_scale(y)[1]])
             for x, y, law in zip(noisy.seen, noisy.images, noisy.laws, strict=True)
         ]
-        # One correlation for all: a patch does not say which image it is of.
+        # One correlation for all, because patches do not say which image they come from.
         lags = torch.from_numpy(noisy.pooled.lags(LAGS)).float()
         loss = partial(refined_loss, student, lags, FURTHER)
         share = _REFINED / self.rounds
@@ -318,7 +319,7 @@ class DiffDenoise(Outputs):
         return nn.ModuleDict(networks)
 
     def _leaks(self, now: DiffDenoise, noisy: Noisy) -> float:
-        """The mean `leak` of some crops; `HushError` where it is much."""
+        """The mean `leak` of some crops; raises `HushError` if it is large."""
         leaks = []
         for i in range(min(4, len(noisy.images))):
             sigma = noisy.laws[i].sigma / shift_and_scale(noisy.images[i])[1]
@@ -326,15 +327,15 @@ class DiffDenoise(Outputs):
         leak = float(np.mean(leaks))
         if leak > LEAKS:
             raise HushError(
-                f"the samples carry the input's noise (correlation {leak:.2f}); "
-                "train longer, or with a larger --set blind where pixels share their noise"
+                f"the samples contain the input's noise (correlation {leak:.2f}); "
+                "train longer, or with a larger --set blind if pixels share their noise"
             )
         return leak
 
     def leak(self, x: np.ndarray, sigma: float, seed: int = 0) -> float:
-        """Correlation of the pair's change with known noise put on its input, high frequencies.
+        """Correlation, at high frequencies, of known noise on the input with the pair's change.
 
-        x : standardised image ``(C, H, W)``; sigma : its noise's deviation; a quarter is added.
+        x : standardised image ``(C, H, W)``; sigma : deviation of its noise; a quarter is added.
         """
         z = np.random.default_rng(seed).standard_normal(x.shape).astype(np.float32)
         change = self._pair(x + 0.25 * (sigma + 1e-3) * z) - self._pair(x)
@@ -360,12 +361,12 @@ class DiffDenoise(Outputs):
         advance: Advance | None = None,
         found: Estimate | None = None,
     ) -> Restoration:
-        """See `Denoiser.restore`; the noise matters for ``output="posterior"`` only."""
+        """See `Denoiser.restore`; the noise matters only for ``output="posterior"``."""
         if self.networks_ is None:
             raise self.untrained()
-        if not moments(x)[1]:  # nothing but a constant
+        if not moments(x)[1]:  # a constant image
             return Restoration(x.copy(), noise, spread=np.zeros_like(x) if self.draws else None)
-        if self.zero_filled is False:  # what was measured may be on a smaller grid
+        if self.zero_filled is False:  # the measured noise may belong to a smaller grid
             return self._restore(x, noise, advance, None)
         return as_acquired(self._restore, x, noise, advance, found)
 
@@ -394,14 +395,14 @@ class DiffDenoise(Outputs):
             raise self.untrained()
         if self.output != "student":
             raise HushError(
-                f"this DiffDenoise gives its {self.output}, which is many passes; "
+                f"the output of this DiffDenoise is its {self.output}, which needs many passes; "
                 "hush.export(model.replace(output='student'), ...) exports its student"
             )
         student: nn.Module = self._network(f"student-{self.rounds}")
         return student
 
     def to(self, device: str) -> DiffDenoise:
-        """Run on `device` from now on, ``cpu`` or ``cuda``."""
+        """Move the networks to `device`, ``cpu`` or ``cuda``."""
         if self.networks_ is not None:
             self.networks_.to(device)
         return self
@@ -422,6 +423,6 @@ class DiffDenoise(Outputs):
 
 
 def _high(x: np.ndarray) -> np.ndarray:
-    """What a 3×3 mean takes off, ``(C, H, W)``."""
+    """`x` minus its 3×3 mean, ``(C, H, W)``."""
     result: np.ndarray = x - uniform_filter(x, (1, 3, 3), mode="nearest")
     return result

@@ -1,6 +1,6 @@
-"""What DiffDenoise's stages minimise, on patches ``(B, C, h, w)``; equations of the paper.
+"""The losses of DiffDenoise's stages, on patches ``(B, C, h, w)``; equations of the paper.
 
-Each loss takes its networks, the patches, a generator, and what share of the stage is done.
+Each loss takes its networks, the patches, a generator, and the share of the stage that is done.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def blind_loss(
 def residual(
     guide: nn.Module, x: Tensor, blind: int, naive: bool, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Pixels to score, conditions that know nothing of them, and r in units of s."""
+    """Pixels to score, conditions independent of them, and r in units of s."""
     x, scale = x[:, :-1], x[:, -1:]
     if naive:
         scored, filled = torch.ones_like(x[:1, :1]), x
@@ -48,7 +48,7 @@ def diffusion_loss(
     generator: torch.Generator,
     _: float,
 ) -> Mapping[str, Tensor]:
-    """Eq. 2, at pixels that the condition knows nothing of, of v in ε's place."""
+    """Eq. 2 for v instead of ε, at pixels that the condition does not depend on."""
     scored, condition, r = residual(guide, x, blind, naive, generator)
     time = torch.randint(len(SIGNAL), (len(x),), generator=generator, device=x.device)
     signal = torch.from_numpy(SIGNAL).to(r)[time][:, None, None, None]
@@ -74,7 +74,7 @@ def oracle_loss(
 
 
 def never(c: Tensor) -> Tensor:
-    """Times for a network that is not asked about time, one for each of a batch."""
+    """Times, all 0, for a network that does not use the time; one for each image of a batch."""
     return torch.zeros(len(c), dtype=torch.long, device=c.device)
 
 
@@ -93,12 +93,12 @@ def refined_loss(
     generator: torch.Generator,
     done: float,
 ) -> Mapping[str, Tensor]:
-    """Of x' + a z, what x' − z/a says; `both` is x' and the noise's deviation, ``(B, 2C, H, W)``.
+    """Predict x' − z/a from x' + a z; `both` is x' and the noise deviation, ``(B, 2C, H, W)``.
 
-    The errors n + a z and n − z/a are uncorrelated, those of Gaussian noise independent: there the
-    square is least at E[x | x' + a z]. A large a has targets of less noise, to learn from at
-    first, a small one inputs that have hardly more of it than x'. a goes from the first of
-    `further` to the second as the stage goes on.
+    The errors n + a z and n − z/a are uncorrelated, and independent for Gaussian noise. Then the
+    squared error is least at E[x | x' + a z]. A large a gives targets with less noise, good at
+    first; a small one gives inputs with hardly more noise than x'. a goes from the first value of
+    `further` to the second during the stage.
     """
     a = further[0] + done * (further[1] - further[0])
     x, deviation = both.chunk(2, 1)
@@ -109,8 +109,8 @@ def refined_loss(
 
 
 def coloured(white: Tensor, lags: Tensor) -> Tensor:
-    """White noise ``(B, C, H, W)`` given this autocorrelation ``(2R + 1, 2R + 1)``, on a torus
-    of sides larger than R."""
+    """Give white noise ``(B, C, H, W)`` this autocorrelation ``(2R + 1, 2R + 1)``, on a torus
+    with sides larger than R."""
     size, radius = white.shape[-2:], len(lags) // 2
     at = torch.arange(-radius, radius + 1, device=lags.device)
     where = (at[:, None] % size[0]) * size[1] + at % size[1]
@@ -120,13 +120,13 @@ def coloured(white: Tensor, lags: Tensor) -> Tensor:
 
 
 def grid_of(blind: int) -> int:
-    """Pixels from one scored pixel to the next: wider than the blind spot."""
+    """Distance between scored pixels, wider than the blind spot."""
     return 4 if blind == 1 else blind + 3
 
 
 def hidden(x: Tensor, blind: int, row: int, column: int) -> tuple[Tensor, Tensor]:
-    """Pixels to score ``(1, 1, H, W)``, on a grid that begins there, and `x` with each of them
-    and its blind spot filled in from around: means weighted by a Gaussian."""
+    """Pixels to score ``(1, 1, H, W)``, on a grid from (row, column), and `x` with each of them
+    and its blind spot filled in by Gaussian-weighted means of the surroundings."""
     grid = grid_of(blind)
     scored = torch.zeros_like(x[:1, :1])
     scored[..., row::grid, column::grid] = 1
@@ -137,7 +137,7 @@ def hidden(x: Tensor, blind: int, row: int, column: int) -> tuple[Tensor, Tensor
 
 
 def blurred(x: Tensor, blind: int) -> Tensor:
-    """Sums weighted by a Gaussian, as far as from an image's corner out of a blind spot there."""
+    """Gaussian-weighted sums, wide enough to reach out of a blind spot in an image's corner."""
     channels = x.shape[1]
     line = bell(blind).to(x).expand(channels, 1, -1)
     rows = F.conv2d(x, line[..., None], padding=(blind, 0), groups=channels)

@@ -1,4 +1,4 @@
-"""The noisy images that DiffDenoise learns from, and what was measured of their noise."""
+"""The noisy images that DiffDenoise learns from, and the measurements of their noise."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hush.kinds.cut import moments
 from hush.kinds.image.measure.estimation import estimate_any
 from hush.results import Estimate
 
-POOLED = 64  #: images whose noise is measured together
-_WIDE = 0.8  #: of a kernel's width in pixels, from which on a blind spot of 5 is too small
+POOLED = 64  #: most images whose noise is measured together
+_WIDE = 0.8  #: kernel width in pixels from which a blind spot of 5 is too small
 
 
 @dataclass(frozen=True)
 class Noisy:
-    """Training images ``(C, H, W)``, the same of mean 0 and deviation 1, and their noise: of all
+    """Training images ``(C, H, W)``, the same with mean 0 and deviation 1, and their noise: of all
     together, and of each."""
 
     images: Sequence[np.ndarray]
@@ -29,7 +29,7 @@ class Noisy:
 
     @classmethod
     def of(cls, images: Sequence[np.ndarray]) -> Noisy:
-        """Measured, of images ``(C, H, W)`` in units of full range."""
+        """Measure images ``(C, H, W)``, in units of full range."""
         pooled = estimate_any(images[:POOLED])
         return cls(images, [standard(x)[0] for x in images], pooled, laws_of(images, pooled))
 
@@ -41,25 +41,25 @@ class Noisy:
 
 
 def shift_and_scale(x: np.ndarray) -> tuple[np.ndarray, float]:
-    """An image's means and its deviation, 1 where it has none."""
+    """An image's means and its deviation, or 1 for a constant image."""
     mean, deviation = moments(x)
     return mean, deviation or 1.0
 
 
 def standard(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """An image with mean 0 and deviation 1, the means and the deviation."""
+    """An image scaled to mean 0 and deviation 1, the means and the deviation."""
     mean, scale = shift_and_scale(x)
     return ((x - mean) / scale).astype(np.float32), mean, scale
 
 
 def deviation_of(residual: np.ndarray) -> float:
-    """s: the residual's root mean square, never zero."""
+    """s: the root mean square of the residual, never zero."""
     return float(np.sqrt(np.mean(residual**2, dtype=np.float64))) or 1.0
 
 
 def laws_of(images: Sequence[np.ndarray], pooled: Estimate) -> list[Estimate]:
-    """The noise of each image: that of all together, which one alone tells less surely, but for
-    images whose own level is more than twice or less than half of what it says of them."""
+    """The noise of each image: the estimate from all together, which is more certain, unless the
+    image's own level is more than twice or less than half of it."""
     laws = []
     for x in images:
         own, expected = estimate_any(x), math.sqrt(float(np.mean(pooled.variance(x))))
@@ -68,12 +68,12 @@ def laws_of(images: Sequence[np.ndarray], pooled: Estimate) -> list[Estimate]:
 
 
 def noise_of(x: np.ndarray, law: Estimate) -> np.ndarray:
-    """The noise's deviation in each pixel of ``(C, H, W)``, its signal being the 5×5 mean."""
+    """The noise deviation in each pixel of ``(C, H, W)``, with the 5×5 mean as the signal."""
     variance = np.asarray(law.variance(uniform_filter(x, (1, 5, 5))))
     return np.sqrt(variance, dtype=np.float32)
 
 
 def crop(x: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    """A random square of `side` pixels of ``(C, H, W)``, or what there is of it."""
+    """A random square of `side` pixels of ``(C, H, W)``, smaller if the image is."""
     starts = [int(rng.integers(max(1, n - side + 1))) for n in x.shape[1:]]
     return x[:, starts[0] : starts[0] + side, starts[1] : starts[1] + side]

@@ -1,6 +1,6 @@
-"""What a trained DiffDenoise can give: its student, or what each stage before it says.
+"""The outputs of a trained DiffDenoise: its student's, or those of the stages before it.
 
-Images here have mean 0 and deviation 1 (`seen`), unless a method takes mean and scale as well.
+Images here have mean 0 and deviation 1 (`seen`), unless a method also takes mean and scale.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from hush.results import Estimate
 from hush.sampling import ddim, symmetric_pair
 from hush.tiling import tiled
 
-DRAWS = 8  #: pairs that a spread is taken over, where their number is not said
-LAGS = 15  #: pixels to which the noise's correlation is followed
+DRAWS = 8  #: default number of pairs for a spread
+LAGS = 15  #: largest lag, in pixels, of the noise correlation
 
 
 class Outputs(Denoiser):
-    """The readings of the networks; `DiffDenoise` has the settings and trains them."""
+    """Computes the outputs; `DiffDenoise` has the settings and trains the networks."""
 
     blind: int | None
     rounds: int
@@ -42,10 +42,10 @@ class Outputs(Denoiser):
     networks_: nn.ModuleDict | None
 
     def with_spread(self) -> Any:
-        """See `Denoiser.with_spread`; over `draws` pairs, or `DRAWS` where none were asked for."""
+        """See `Denoiser.with_spread`; over `draws` pairs, or `DRAWS` if that is 0."""
         if self.networks_ is not None and f"diffusion-{self.rounds}" not in self.networks_:
             raise HushError(
-                "this model is its student alone and has no uncertainty to tell; train it with "
+                "this model has only its student and cannot give an uncertainty; train it with "
                 "--set keep=true, which keeps all stages"
             )
         return self.replace(draws=self.draws or DRAWS)
@@ -53,19 +53,19 @@ class Outputs(Denoiser):
     def _spread(self, seen: np.ndarray, advance: Advance | None) -> np.ndarray:
         r"""The unbiased standard deviation of the pair at each pixel, over `draws` draws of ε.
 
-        This is the uncertainty that sampling adds, given the condition: what of the pair is due
-        to ε. It is silent about an error of the condition, which all pairs share, and it is not
+        This is the uncertainty that sampling adds, given the condition: the part of the pair due
+        to ε. It does not include an error of the condition, which all pairs share, and it is not
         the deviation of x' given x_c. A sample's even part in ε is the pair, its odd part
         :math:`(\hat x^{\epsilon} - \hat x^{-\epsilon})/2`; the two are uncorrelated, so
 
         .. math:: Var(x' | x_c) = Var(pair) + Var(odd).
 
-        Where x' given x_c is Gaussian, however wide, all of it is odd and the pair has no spread.
-        The sum less σ² would be the clean pixel's variance, but is not given: its error from 8
-        draws is half of σ², and samples of few steps spread too little to take σ² off them.
+        If x' given x_c is Gaussian, however wide, all of it is odd and the pair has no spread.
+        The sum minus σ² would be the clean pixel's variance. It is not returned: with 8 draws its
+        error is half of σ², and samples of few steps spread too little to subtract σ² from.
         """
         mean, square = np.zeros_like(seen), np.zeros_like(seen)
-        for k in range(self.draws):  # Welford: equal pairs give 0 to the bit, and none is kept
+        for k in range(self.draws):  # Welford: exactly 0 for equal pairs, and stores none
             pair = sum(self._samples(seen, (self.seed, k), both=True)) / 2
             off = pair - mean
             mean += off / (k + 1)
@@ -79,8 +79,9 @@ class Outputs(Denoiser):
         return self._whole(f"student-{self.rounds}", seen)
 
     def _condition(self, seen: np.ndarray) -> np.ndarray:
-        """x_c, of which no pixel saw its own noise: of a blind-spot network, the mean over four
-        mirrorings, which err apart; of a student, on one grid of hidden pixels after the other."""
+        """x_c, in which no pixel depends on its own noise. From a blind-spot network, the mean over
+        four flips, which have different errors; from a student, one grid of hidden pixels after
+        another."""
         if self.rounds == 1:
             mirrors: list[tuple[int, ...]] = [(), (1,), (2,), (1, 2)]
             every = [np.flip(self._whole("blind-spot", np.flip(seen, m)), m) for m in mirrors]
@@ -94,7 +95,7 @@ class Outputs(Denoiser):
         return out
 
     def _oracle(self, seen: np.ndarray) -> np.ndarray:
-        """E[x' | x_c]: what the pair's mean over all ε tends to."""
+        """E[x' | x_c]: the limit of the pair's mean over all ε."""
         condition = self._condition(seen)
         scale = deviation_of(seen - condition)
         network = self._network(f"oracle-{self.rounds}")
@@ -120,14 +121,14 @@ class Outputs(Denoiser):
     def _samples(
         self, seen: np.ndarray, seed: int | tuple[int, ...], both: bool = False
     ) -> tuple[np.ndarray, ...]:
-        """x̂ from ε, and with `both` from −ε; ε is drawn for the whole field: tiles agree."""
+        """x̂ from ε, and with `both` from −ε; ε is drawn for the whole field, so tiles agree."""
         condition = self._condition(seen)
         scale = deviation_of(seen - condition)
         network = self._network(f"diffusion-{self.rounds}")
         noise = np.random.default_rng(seed).standard_normal(seen.shape).astype(np.float32)
 
         def predict(state: Tensor, t: int) -> Tensor:
-            """ε̂. Each step goes over the whole field, or tiles would drift apart."""
+            """ε̂. Each step covers the whole field; otherwise tiles would drift apart."""
 
             def answer(part: Tensor) -> Tensor:
                 x_t, c = part.chunk(2, 1)
@@ -149,7 +150,7 @@ class Outputs(Denoiser):
     def _posterior(
         self, x: np.ndarray, noise: Process | Estimate, mean: np.ndarray, scale: float, seed: int
     ) -> np.ndarray:
-        """The pair with the centre pixel put to use; see the top of this file."""
+        """The pair, corrected with the centre pixel; see the top of this file."""
         pair = self._pair_of(x, noise, mean, scale, seed)
         lags = (noise.autocorrelation if isinstance(noise, Process) else noise.lags)(LAGS)
         return posterior_mean(x, pair, np.asarray(noise.variance(pair)), lags)
@@ -170,7 +171,7 @@ class Outputs(Denoiser):
     def _over(
         self, x: np.ndarray, network: Any, function: Callable[[Tensor], Tensor]
     ) -> np.ndarray:
-        """`function` of tensors over an image, in tiles that the network's reach overlaps."""
+        """Apply `function` to an image in tiles that overlap by the network's radius."""
 
         def run(part: np.ndarray) -> np.ndarray:
             with torch.inference_mode():
