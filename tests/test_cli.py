@@ -56,7 +56,8 @@ def models(tmp_path_factory: pytest.TempPathFactory, random_mid: Callable[..., M
     folder = tmp_path_factory.mktemp("models")
     for name, channels in (("mid-gray", 1), ("mid-rgb", 3)):
         model = random_mid(channels)
-        model.card_ = {"command": "hush train", "data": [{"folder": "f", "files": 2}]}
+        model.card_ = {"method": "mid", "channels": channels, "command": "hush train"}
+        model.card_["data"] = [{"folder": "f", "files": 2}]
         model.save(folder / f"{name}.safetensors")
         (folder / f"{name}.json").write_text(json.dumps(model.card_))
     return folder
@@ -65,8 +66,7 @@ def models(tmp_path_factory: pytest.TempPathFactory, random_mid: Callable[..., M
 @pytest.fixture(autouse=True)
 def shipped(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the tiny models take the shipped ones' place."""
-    monkeypatch.setattr("hush.api.WEIGHTS", models)
-    monkeypatch.setattr("hush.methods.WEIGHTS", models)
+    monkeypatch.setattr("hush.models.WEIGHTS", models)
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_several_files_go_into_a_folder_and_one_bad_file_stops_none(
     assert run.exit_code == 1
     assert sorted(p.name for p in out.iterdir()) == ["colour.tif", "noisy.tif", "report.html"]
     assert f"hush: {empty}: is empty (0 bytes)" in run.stderr
-    assert "1 of 3 files failed" in run.stderr
+    assert "2 of 3 files denoised, 1 failed" in run.stderr
     page = (out / "report.html").read_text()
     assert "noisy.tif" in page
     assert "colour.tif" in page
@@ -287,7 +287,7 @@ def test_a_report_that_cannot_be_is_refused_before_the_work(file: Path, options:
         ["{file}", "--method", "magic"],
         ["{file}", "--kind", "sound"],
         ["{file}", "--device", "abacus"],
-        ["{file}", "{file}", "-o", "out.tif"],
+        ["{file}", "other.tif", "-o", "out.tif"],
     ],
     ids=" ".join,
 )
@@ -312,7 +312,7 @@ def test_what_nobody_expected_is_a_sentence_too(
     def fails(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr("hush.api.denoise_record", fails)
+    monkeypatch.setattr("hush.api.run", fails)
     run = hush("denoise", file)
     assert run.exit_code == 1
     assert said in run.stderr
@@ -378,7 +378,7 @@ def test_nobody_is_sent_to_adapt_again(
     from hush.methods.mid.image import MID
 
     monkeypatch.setattr(MID, "adapt", lambda self, images, seconds, **options: self)
-    monkeypatch.setattr("hush.api.residual_statistics", lambda *a, **k: judged)
+    monkeypatch.setattr("hush.kinds.image.residual.residual_statistics", lambda *a, **k: judged)
     judged = {"n": 9000, "rms": 0.05, "expected_rms": 0.1, "ratio": 0.5, "mean": 0.0, "white": True}
     judged |= {"autocorrelation": {"y": [], "x": []}, "structure": 0.0, "tilt": None}
     path = tmp_path / "a.npy"
@@ -672,7 +672,7 @@ def test_the_channels_of_most_files_are_trained_on(
 def test_gray_is_pillows_gray() -> None:
     from PIL import Image
 
-    from hush.cli.train import _luma
+    from hush.kinds.image.choice import _luma
 
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
     expected = np.asarray(Image.fromarray(image).convert("L"))
@@ -767,13 +767,13 @@ def interrupted(command: list[str | Path], when: Callable[[str], bool]) -> tuple
     """Exit code and standard error of a command that gets Ctrl-C after a line fits `when`."""
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "import sys, threading, hush.api\n"
+        "import sys, threading, hush.models\n"
         "from hush.cli import main\n"
-        "before = hush.api.choose\n"
+        "before = hush.models.choose\n"
         "def choose(*a):\n"
         "    print('chosen', file=sys.stderr, flush=True)\n"
         "    return before(*a)\n"
-        "hush.api.choose = choose\n"
+        "hush.models.choose = choose\n"
         "main()"
     )
     process = subprocess.Popen(
@@ -873,7 +873,7 @@ def frozen(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[
     hush("train", folder, "-o", out / "m.safetensors", "--max-steps", "1", *TINY)
     printed["train (card)"] = json.loads((out / "m.json").read_text())
     done = hush("models").exit_code
-    monkeypatch.setattr("hush.api.models", stop)
+    monkeypatch.setattr("hush.models.cards", stop)
     interrupt = hush("models")
     return {
         "options": {name: names(command) for name, command in main.commands.items()},

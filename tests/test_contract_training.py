@@ -88,10 +88,14 @@ def test_gain_and_offset_carry_over(name: str, random_learned: Make) -> None:
 def test_a_gray_model_takes_channels_one_by_one(name: str, random_learned: Make) -> None:
     model = random_learned(name)
     x = normal(4, 12, 12)
-    y = model.restore(x).data
+    y = model.restored(x)
     np.testing.assert_array_equal(y[2:3], model.restore(x[2:3]).data)
-    with pytest.raises(HushError, match="3-channel images and the image has 4"):
-        random_learned(name, 3).restore(x)
+    colours = x.transpose(1, 2, 0)
+    np.testing.assert_array_equal(model.denoise(colours)[..., 2], model.denoise(x[2]))
+    joint = random_learned(name, 3)
+    for call in (lambda: joint.restored(x), lambda: joint.denoise(colours)):
+        with pytest.raises(HushError, match="3-channel images and this one has 4"):
+            call()
 
 
 # -- training ---------------------------------------------------------------------------------

@@ -23,7 +23,16 @@ import hush
 import hush.methods.diffdenoise as module
 import hush.stages
 from hush.errors import HushError
-from hush.methods.diffdenoise import DiffDenoise
+from hush.kinds import get as kind_of
+from hush.methods.diffdenoise import FURTHER, OUTPUTS, TEACHERS, DiffDenoise
+from hush.methods.diffdenoise.losses import (
+    SIGNAL,
+    coloured,
+    diffusion_loss,
+    hidden,
+    refined_loss,
+)
+from hush.methods.diffdenoise.noisy import Noisy, deviation_of, noise_of, standard
 from hush.nets.lgbpn import LGBPN
 from hush.nets.puca import PUCA
 from hush.noise.correlated import Correlated
@@ -56,9 +65,9 @@ def test_scored_pixels_are_nowhere_in_the_condition(blind: int, randomise: Any) 
     network = PUCA(1, width=8) if blind == 1 else LGBPN(1, blind, width=8, blocks=(1, 1))
     randomise(network, 0)
     x = torch.randn(1, 1, 33, 30, generator=torch.Generator().manual_seed(1))
-    scored, filled = module._hidden(x, blind, 2, 3)
+    scored, filled = hidden(x, blind, 2, 3)
     other = torch.where(scored > 0, x + 1, x)
-    _, filled_too = module._hidden(other, blind, 2, 3)
+    _, filled_too = hidden(other, blind, 2, 3)
     assert 0 < float(scored.mean()) < 1 / 9
     assert torch.equal(filled, filled_too)
     assert torch.equal(network(filled), network(filled_too))
@@ -67,13 +76,13 @@ def test_scored_pixels_are_nowhere_in_the_condition(blind: int, randomise: Any) 
 @pytest.mark.parametrize("blind", [1, 5, 9])
 def test_the_whole_blind_spot_is_filled_in(blind: int) -> None:
     x = torch.randn(1, 1, 40, 40, generator=torch.Generator().manual_seed(1))
-    scored, filled = module._hidden(x, blind, 2, 3)
+    scored, filled = hidden(x, blind, 2, 3)
     for row, column in scored[0, 0].nonzero().tolist():
         around = (slice(max(0, row - blind // 2), row + blind // 2 + 1),)
         around += (slice(max(0, column - blind // 2), column + blind // 2 + 1),)
         assert not (filled[0, 0][around] == x[0, 0][around]).any()
     flat = torch.full((1, 1, 40, 40), 3.0)
-    torch.testing.assert_close(module._hidden(flat, blind, 0, 1)[1], flat)
+    torch.testing.assert_close(hidden(flat, blind, 0, 1)[1], flat)
 
 
 def test_leak_tells_copies_from_blindness(model: DiffDenoise, monkeypatch: Any) -> None:
@@ -97,7 +106,7 @@ def test_training_fails_where_samples_carry_the_noise(monkeypatch: Any) -> None:
 def test_gaussian_residuals_are_sampled_as_such(model: DiffDenoise, monkeypatch: Any) -> None:
     """Residuals N(m, τ²) in units of s: ε becomes m + τ ε, its pair m, and E[v | X_t] is known."""
     m, tau = 0.3, 0.7
-    signal = torch.from_numpy(module._SIGNAL).float()
+    signal = torch.from_numpy(SIGNAL).float()
 
     def exact(state: Tensor, condition: Tensor, time: Tensor) -> Tensor:
         a = signal[time][:, None, None, None]
@@ -147,8 +156,8 @@ class Answers(nn.Module):
 
 def residual_scale(model: DiffDenoise, x: np.ndarray) -> float:
     """s, in units of the image."""
-    seen, _, scale = module._standard(x)
-    return scale * module._deviation(seen - model._condition(seen))
+    seen, _, scale = standard(x)
+    return scale * deviation_of(seen - model._condition(seen))
 
 
 def test_a_known_spread_is_found(model: DiffDenoise) -> None:
@@ -159,7 +168,7 @@ def test_a_known_spread_is_found(model: DiffDenoise) -> None:
     spread = model.replace(steps=1, draws=16).restore(x).spread
     assert spread is not None
     assert (spread.shape, spread.dtype) == (x.shape, np.float32)
-    expected = residual_scale(model, x) * np.sqrt((1 - module._SIGNAL[-1]) * (1 - 2 / np.pi))
+    expected = residual_scale(model, x) * np.sqrt((1 - SIGNAL[-1]) * (1 - 2 / np.pi))
     assert np.sqrt(np.mean(spread**2)) == pytest.approx(expected, rel=0.03)
 
 
@@ -169,7 +178,7 @@ def test_pairs_of_gaussian_samples_agree(model: DiffDenoise) -> None:
     model.networks_["diffusion-1"] = Answers(torch.zeros_like)
     x, steps = image()[None], 20
     model = model.replace(steps=steps)
-    angles = np.arccos(np.sqrt(module._SIGNAL[np.arange(steps, 0, -1) * 50 - 1]))
+    angles = np.arccos(np.sqrt(SIGNAL[np.arange(steps, 0, -1) * 50 - 1]))
     kept = np.prod(np.cos(-np.diff([*angles, 0])))  # what few steps leave of the deviation
     single = [model.replace(output="single", seed=k).restore(x).data for k in range(8)]
     measured = np.sqrt(np.mean(np.var(single, axis=0, ddof=1)))
@@ -207,12 +216,16 @@ def test_the_spread_is_in_the_units_of_what_is_stored(model: DiffDenoise) -> Non
     """A gray model takes colours plane by plane; what is not finite has no spread."""
     model = model.replace(draws=2)
     stored = np.stack([np.clip(255 * image(24, k), 0, 255) for k in range(3)]).astype(np.uint8)
-    _, how = model.denoise_item(Batch(stored[None], scale=255.0), 0, strength=0.5)
-    assert how.spread is not None
-    for plane, spread in zip(stored, how.spread, strict=True):
+    batch = model.seen(Batch(stored[None], scale=255.0))
+    run = hush.run(stored.transpose(1, 2, 0), model=model, strength=0.5, uncertainty=True)
+    assert run.spread is not None
+    for i, plane in enumerate(stored):
+        _, how = model.denoise_item(batch, i, strength=0.5)
         alone = model.restore(plane[None] / np.float32(255)).spread
         assert alone is not None
-        np.testing.assert_allclose(spread, 255 * alone[0], rtol=1e-5)
+        for spread in (how.spread, run.spread.data[None, :, :, i]):
+            np.testing.assert_allclose(spread, 255 * alone, rtol=1e-5)
+    assert len(batch) == len(stored)
 
     holed = image(24)[None]
     holed[0, 3, 4] = np.nan
@@ -257,7 +270,7 @@ def test_interrupted_in_any_stage_it_ends_the_same(tmp_path: Path, monkeypatch: 
 
     whole = weights(fit(None))
     assert {name.split(".")[0] for name in whole} == {"student-1"}
-    for at in ("_blind_loss", "_posterior", "_student_loss", "_refined_loss"):
+    for at in ("blind_loss", "_posterior", "student_loss", "refined_loss"):
         holder: Any = DiffDenoise if at == "_posterior" else module
         original, calls = getattr(holder, at), [0]
 
@@ -285,7 +298,7 @@ def test_rounds_and_the_oracle(tmp_path: Path) -> None:
     results = {
         (rounds, output): again.replace(rounds=rounds, output=output).denoise(x)
         for rounds in (1, 2)
-        for output in module.OUTPUTS
+        for output in OUTPUTS
     }
     assert all(np.isfinite(y).all() and y.shape == x.shape for y in results.values())
     assert len({y.tobytes() for y in results.values()}) == len(results)
@@ -308,7 +321,7 @@ def test_a_folder_of_other_settings_is_refused(tmp_path: Path) -> None:
 
 def test_sampling_keeps_to_its_budget(monkeypatch: Any) -> None:
     """A clock of one second a sample: a share of 0.1 of 100 seconds, and four at the least."""
-    now = [0.0]
+    now, kind = [0.0], kind_of("image")
     monkeypatch.setattr(hush.stages, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
     def make(i: int) -> np.ndarray:
@@ -316,10 +329,10 @@ def test_sampling_keeps_to_its_budget(monkeypatch: Any) -> None:
         return np.full(3, i)
 
     for budget, expected in ((100.0, 11), (10.0, 4)):
-        stages = Stages(Schedule(budget=budget), None, False, "cpu", False, {})
+        stages = Stages(Schedule(budget=budget), None, False, "cpu", False, {}, kind)
         made = stages.collect("pairs", 0.1, 5, make)
         assert [int(x[0]) for x in made] == list(range(expected))
-    stages = Stages(Schedule(max_steps=9), None, False, "cpu", False, {})
+    stages = Stages(Schedule(max_steps=9), None, False, "cpu", False, {}, kind)
     assert len(stages.collect("pairs", 0.1, 5, make)) == 5
 
 
@@ -353,7 +366,7 @@ def test_too_little_to_learn_from() -> None:
             DiffDenoise(**settings)  # type: ignore[arg-type]
 
 
-def test_the_loss_is_a_mean_over_what_is_scored(model: DiffDenoise) -> None:
+def test_the_loss_is_a_mean_over_what_is_scored() -> None:
     """A network that answers zero misses E|ε| = √(2/π), however large the batch."""
 
     def nothing(state: Tensor, condition: Tensor, time: Tensor) -> Tensor:
@@ -366,7 +379,8 @@ def test_the_loss_is_a_mean_over_what_is_scored(model: DiffDenoise) -> None:
     for batch in (2, 8):
         x = torch.randn(batch, 1, 64, 64, generator=torch.Generator().manual_seed(0))
         both = torch.cat([x, torch.ones_like(x)], 1)
-        loss = model._diffusion_loss(nothing, Flat(), both, torch.Generator().manual_seed(1))  # type: ignore[arg-type]
+        draws = torch.Generator().manual_seed(1)
+        loss = diffusion_loss(nothing, Flat(), 1, False, both, draws, 0.0)  # type: ignore[arg-type]
         assert float(loss["diffusion_loss"]) == pytest.approx(np.sqrt(2 / np.pi), abs=0.06)
 
 
@@ -381,22 +395,25 @@ class Scaled(nn.Module):
         return self.gain * x.roll(self.away, 3)
 
 
-@pytest.mark.parametrize("a", [1.0, 0.4])
+@pytest.mark.parametrize(("done", "a"), [(0.0, 1.0), (0.5, 0.7), (1.0, 0.4)])
 @pytest.mark.parametrize(("away", "signal"), [(0, 4.0), (1, 0.0)])
-def test_noisy_images_teach_what_clean_ones_would(away: int, signal: float, a: float) -> None:
+def test_noisy_images_teach_what_clean_ones_would(
+    away: int, signal: float, done: float, a: float
+) -> None:
     """Of s + n + az, though no network ever sees s: the pixel itself Var s / Var(s + n + az), its
     neighbour, white s being as it is, nothing; were z not of the noise's colour, it would."""
     correlation = Correlated(Gaussian(sigma=1), 0.8).autocorrelation(7)
     lags = torch.from_numpy(correlation).float()
     generator = torch.Generator().manual_seed(0)
     white, noise = (torch.randn(8, 1, 96, 96, generator=generator) for _ in range(2))
-    x = 2 * white + 0.7 * module._coloured(noise, lags)
+    x = 2 * white + 0.7 * coloured(noise, lags)
     both = torch.cat([x, torch.full_like(x, 0.7)], 1)
 
     def loss(gain: float) -> float:
         draws = torch.Generator().manual_seed(1)
         network = Scaled(gain, away)
-        return float(module._refined_loss(network, lags, a, both, draws)["refined_loss"])
+        loss = refined_loss(network, lags, (1.0, 0.4), both, draws, done)
+        return float(loss["refined_loss"])
 
     below, at, above = map(loss, (0.0, 0.5, 1.0))
     best = 0.25 * (3 * below - 4 * at + above) / (below - 2 * at + above)  # of the parabola
@@ -406,30 +423,31 @@ def test_noisy_images_teach_what_clean_ones_would(away: int, signal: float, a: f
 def test_the_last_stage_ends_with_little_further_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[float] = []
     judged: list[float] = []
-    original = module._refined_loss
 
     def watched(*args: Any) -> Any:
-        (seen if torch.is_grad_enabled() else judged).append(args[2])
-        return original(*args)
+        first, last = args[2]
+        a = first + args[5] * (last - first)  # as the loss reads it: see the test above
+        (seen if torch.is_grad_enabled() else judged).append(a)
+        return refined_loss(*args)
 
-    monkeypatch.setattr(module, "_refined_loss", watched)
+    monkeypatch.setattr(module, "refined_loss", watched)
     images = [image(24, seed=i) for i in range(4)]
     DiffDenoise(steps=1).fit(images, schedule=short(40), device="cpu")
-    assert seen[0] == module._FURTHER[0]
+    assert seen[0] == FURTHER[0]
     assert seen == sorted(seen, reverse=True)
-    assert seen[-1] == pytest.approx(module._FURTHER[1], abs=0.1)
-    assert set(judged) == {module._FURTHER[1]}
+    assert seen[-1] == pytest.approx(FURTHER[1], abs=0.1)
+    assert set(judged) == {FURTHER[1]}
 
 
 def test_the_noise_of_counts_grows_with_the_signal() -> None:
     flat = np.full((1, 20, 20), 0.4, np.float32)
     flat[:, :, 10:] = 0.1
-    found = module._noise_of(flat, Estimate(Poisson(60.0), 0.1))
+    found = noise_of(flat, Estimate(Poisson(60.0), 0.1))
     assert found.dtype == np.float32
     assert found[0, 10, [3, 16]] == pytest.approx(np.sqrt(np.array([0.4, 0.1]) / 60))
 
 
-@pytest.mark.parametrize("teacher", module.TEACHERS)
+@pytest.mark.parametrize("teacher", TEACHERS)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_papers_teachers_teach_to_the_end(teacher: str, channels: int, tmp_path: Path) -> None:
     """And so does any where colours may share their noise, which further noise would not."""
@@ -466,7 +484,7 @@ def test_further_noise_is_drawn_where_its_law_is_sure(
     process = Poisson(50.0) if family == "poisson" else Gaussian(0.1)
     replaced = 0.05 if family == "impulse" else 0.0
     found = Estimate(process, 0.1, correlated=correlated, impulses=replaced)
-    noisy = module._Noisy([], [], found, [])
+    noisy = Noisy([], [], found, [])
     assert DiffDenoise(channels=1, blind=blind)._ends_alone(noisy) == sure
     assert not DiffDenoise(channels=3, blind=blind)._ends_alone(noisy)
 
@@ -474,13 +492,13 @@ def test_further_noise_is_drawn_where_its_law_is_sure(
 def test_noise_of_a_given_colour() -> None:
     lags = Correlated(Gaussian(sigma=1), 1.0).autocorrelation(7)
     white = torch.randn(400, 1, 32, 40, generator=torch.Generator().manual_seed(0))
-    x = module._coloured(white, torch.from_numpy(lags).float())
+    x = coloured(white, torch.from_numpy(lags).float())
     for row, column in ((0, 0), (0, 1), (2, 0), (1, -3), (5, 6)):
         found = float((x * x.roll((row, column), (2, 3))).mean())
         assert found == pytest.approx(lags[7 + row, 7 + column], abs=0.01)
     alone = torch.zeros(3, 3)
     alone[1, 1] = 1
-    assert torch.allclose(module._coloured(white, alone), white, atol=1e-5)
+    assert torch.allclose(coloured(white, alone), white, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -527,4 +545,4 @@ def test_the_blind_spot_is_as_wide_as_the_noise(noise: str, blind: int) -> None:
     scene = camera()[:, :384].astype(np.float32).reshape(2, 1, 256, 384) / 255
     clean = torch.from_numpy(scene)
     noisy = parse(noise).sample(clean, torch.Generator().manual_seed(0)).numpy()
-    assert module._blind(module.estimate_any(list(noisy))) == blind
+    assert Noisy.of(list(noisy)).blind == blind

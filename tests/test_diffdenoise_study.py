@@ -13,18 +13,18 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from hush.kinds.image.measure.small import estimate_any
 from PIL import Image
 
 from hush.denoiser import Advance, Denoiser
 from hush.errors import HushError
-from hush.kinds.image.cut import float_images
+from hush.kinds import get as kind_of
+from hush.kinds.image.measure.estimation import estimate_any
 from hush.kinds.image.zerofill import reduced
-from hush.methods import METHODS
+from hush.methods import METHODS, VARIANTS
 from hush.methods.diffdenoise import DiffDenoise as METHOD
-from hush.methods.diffdenoise import _blind as measured_blind
+from hush.methods.diffdenoise.noisy import POOLED, Noisy
 from hush.noise.process import Process
-from hush.results import Restoration
+from hush.results import Estimate, Restoration
 from hush.schedule import Schedule
 from hush.studies import STUDIES, run
 from hush.studies import medical as module
@@ -132,7 +132,11 @@ class Toy(Denoiser):
         return self
 
     def restore(
-        self, x: np.ndarray, noise: Process | None = None, advance: Advance | None = None
+        self,
+        x: np.ndarray,
+        noise: Process | None = None,
+        advance: Advance | None = None,
+        found: Estimate | None = None,
     ) -> Restoration:
         assert self.count_
         seen[f"{self.name} restore"] = noise
@@ -163,7 +167,8 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     read_planes.cache_clear()
     monkeypatch.setitem(sys.modules, "stand_ins", sys.modules[__name__])
     for cls in (Toy, Supervised, Told):
-        monkeypatch.setitem(METHODS, cls.name, ("stand_ins", cls.__name__))
+        monkeypatch.setitem(METHODS._own, cls.name, f"stand_ins:{cls.__name__}")
+    monkeypatch.setitem(VARIANTS._own, "mid/image", "stand_ins:Told")
 
 
 # -- noise -----------------------------------------------------------------------------------
@@ -457,7 +462,7 @@ def test_data_too_small_to_be_split_are_tested_by_what_is_shipped(
             path.unlink()
     shipped = Told()
     shipped.count_ = 1
-    monkeypatch.setattr("hush.methods.load", lambda path: shipped)
+    monkeypatch.setattr("hush.models.load", lambda path: shipped)
     results = quick("sweep", data)
     (case,) = results.cases
     assert case.training is None
@@ -634,11 +639,11 @@ def test_diffdenoise_measures_the_blind_spot_that_covers_the_noise(
 ) -> None:
     for case in STUDIES[f"diffdenoise/{name}"].cases(hush_data, quick=False, only=None):
         assert case.training is not None
-        images = float_images([sample.noisy[0] for sample in case.training.samples(0)])
+        images = kind_of("image").items([sample.noisy[0] for sample in case.training.samples(0)])
         smaller = [reduced(x) for x in images]
         filled = 2 * sum(a is not b for a, b in zip(images, smaller, strict=True)) > len(images)
-        found = measured_blind(estimate_any((smaller if filled else images)[:64]))
-        assert found == BLIND[case.settings.get("kernel", "")], case.key()
+        found = estimate_any((smaller if filled else images)[:POOLED])
+        assert Noisy([], [], found, []).blind == BLIND[case.settings.get("kernel", "")], case.key()
 
 
 def test_old_rows_are_read_and_those_that_were_told_are_named_so(

@@ -32,7 +32,7 @@ def one_pass(name: str) -> bool:
     """Whether a method's class says that its `restore` is one pass of one network."""
     method = get(name)
     if issubclass(method, Learned):
-        return method._restore is Learned._restore
+        return method.restore is Learned.restore
     return method.one_pass is not Denoiser.one_pass
 
 
@@ -207,7 +207,9 @@ def test_methods_of_more_than_one_pass_say_so(
 
 @pytest.mark.parametrize("name", EXPORTED)
 def test_what_was_not_trained_is_refused(name: str, nowhere: Path) -> None:
-    with pytest.raises(hush.HushError, match="has not been trained; there is nothing to export"):
+    with pytest.raises(
+        hush.HushError, match=rf"this {name} has not been trained; call fit, or hush\.load"
+    ):
         hush.export(get(name)(), nowhere)
 
 

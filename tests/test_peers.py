@@ -17,7 +17,7 @@ import hush
 from hush import learned
 from hush.cli import main
 from hush.errors import HushError
-from hush.kinds.image.cut import moments
+from hush.kinds.cut import moments
 from hush.learned import Learned, Plain
 from hush.methods import METHODS, get
 from hush.methods.neighbor2neighbor import Neighbor2Neighbor, drawn_pairs, sub_images
@@ -425,4 +425,6 @@ def test_a_u_net_needs_patches_that_it_can_halve(name: str, tiny: Tiny) -> None:
     model: Any = get(name)(**tiny(name))
     data = np.random.default_rng(0).random((2, 2, 40, 40))
     with pytest.raises(HushError, match="multiple of 4 pixels"):
-        model.fit(list(data if model.repeats else data[0]), schedule=short(1, patch=30))
+        model.fit(
+            list(data[0] if model.learns_from == "noisy" else data), schedule=short(1, patch=30)
+        )

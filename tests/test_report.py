@@ -10,11 +10,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,16 +21,25 @@ import pytest
 from PIL import Image
 from scipy.ndimage import convolve1d, gaussian_filter
 
+from hush.api import write_report
+from hush.kinds import to_batch
 from hush.kinds.image.inspection import inspected
-from hush.kinds.image.page import section, write_report
+from hush.kinds.image.page import section
 from hush.kinds.image.pictures import busiest, choose_plane, display_window, shrink
-from hush.kinds.image.residual import LAGS, SIDE, WINDOWS, residual_statistics, warnings
+from hush.kinds.image.residual import (
+    LAGS,
+    SIDE,
+    WINDOWS,
+    judged,
+    residual_statistics,
+    warnings,
+)
 from hush.noise.processes import Gamma, Gaussian, Poisson, PoissonGaussian, Process, Rician
 from hush.record import Record
 from hush.report import describe
 from hush.report.pictures import HEAT, to_pixels
 from hush.report.plots import number, ticks
-from hush.results import Estimate, Inspection
+from hush.results import Denoised, Estimate, Inspection, Item
 
 SIGMA = 0.1
 
@@ -70,7 +78,7 @@ def test_true_noise_raises_no_warning(process: Process) -> None:
     assert found["expected_rms"] == pytest.approx(math.sqrt(process.variance(x).mean()), rel=1e-4)
     assert found["tilt"] == pytest.approx(1, abs=0.06)
     assert abs(found["structure"]) < 0.2
-    assert warnings(found) == []
+    assert warnings(found, process) == []
     for level in found["levels"]:
         assert level["measured"] == pytest.approx(level["expected"], rel=0.12)
         model = math.sqrt(process.variance(level["signal"]))
@@ -107,14 +115,14 @@ def test_the_best_denoiser_removes_less_than_the_noise() -> None:
     found = residual_statistics(y, best, Gaussian(SIGMA))
     error = float(np.mean((best - x) ** 2))
     assert found["rms"] ** 2 == pytest.approx(SIGMA**2 - error, rel=0.02)
-    assert warnings(found) == []
+    assert warnings(found, Gaussian(SIGMA)) == []
 
 
 def test_correlated_noise_is_named() -> None:
     noise = gaussian_filter(white((192, 192)), 0.8)
     noise *= SIGMA / noise.std()
     found = residual_statistics(ramp() + noise, ramp(), Gaussian(SIGMA))
-    (sentence,) = warnings(found)
+    (sentence,) = warnings(found, Gaussian(SIGMA))
     assert sentence.startswith("The residual contains structure: the noise is spatially corr")
     lag = found["autocorrelation"]["y"][0]
     assert 0.5 < lag < 0.8
@@ -125,37 +133,36 @@ def test_correlation_known_beforehand_is_left_to_whoever_knew() -> None:
     noise = gaussian_filter(white((192, 192)), 0.8)
     noise *= SIGMA / noise.std()
     found = residual_statistics(ramp() + noise, ramp(), Gaussian(SIGMA))
-    assert warnings(found) != []
-    assert warnings(found, known=True) == []
+    assert warnings(found, Gaussian(SIGMA)) != []
+    assert warnings(found, Gaussian(SIGMA), known=True) == []
 
 
 def test_adapting_is_advised_only_where_it_could_help() -> None:
     noise, y = white((192, 192)), shapes() + white((192, 192))
     fine = 1.1 * (noise - gaussian_filter(noise, 0.9))
-    for found in (
-        residual_statistics(ramp() + fine, ramp(), Gaussian(SIGMA)),
-        residual_statistics(y, gaussian_filter(y, 1.5), Gaussian(SIGMA)),
-        residual_statistics(ramp() + noise, ramp(), Gaussian(1.6 * SIGMA)),
+    for before, after, process in (
+        (ramp() + fine, ramp(), Gaussian(SIGMA)),
+        (y, gaussian_filter(y, 1.5), Gaussian(SIGMA)),
+        (ramp() + noise, ramp(), Gaussian(1.6 * SIGMA)),
     ):
-        assert "--adapt" in " ".join(warnings(found))
-        assert "--adapt" not in " ".join(said := warnings(found, adaptable=False))
-        assert len(said) == len(warnings(found))
+        found = residual_statistics(before, after, process)
+        assert "--adapt" in " ".join(warnings(found, process))
+        assert "--adapt" not in " ".join(said := warnings(found, process, adaptable=False))
+        assert len(said) == len(warnings(found, process))
 
 
 def test_noise_of_which_only_the_fine_part_was_removed() -> None:
     noise = white((192, 192))
     fine = 1.1 * (noise - gaussian_filter(noise, 0.9))
-    assert (
-        "coarse part stays"
-        in warnings(residual_statistics(ramp() + fine, ramp(), Gaussian(SIGMA)))[0]
-    )
+    found = residual_statistics(ramp() + fine, ramp(), Gaussian(SIGMA))
+    assert "coarse part stays" in warnings(found, Gaussian(SIGMA))[0]
 
 
 def test_stripes_are_named() -> None:
     stripes = 0.06 * np.sqrt(2) * np.sin(2 * np.pi * np.arange(192) / 4, dtype=np.float32)
     noise = white((192, 192), sigma=0.08) + stripes
     found = residual_statistics(ramp() + noise, ramp(), Gaussian(SIGMA))
-    (sentence,) = warnings(found)
+    (sentence,) = warnings(found, Gaussian(SIGMA))
     assert "stripes" in sentence
     assert re.search(r"correlated over \d pixels (down|across) \(0\.3", sentence)
 
@@ -163,24 +170,34 @@ def test_stripes_are_named() -> None:
 def test_detail_that_was_removed_is_named() -> None:
     y = shapes() + white((192, 192))
     found = residual_statistics(y, gaussian_filter(y, 1.5), Gaussian(SIGMA))
-    assert any("detail was lost" in w for w in warnings(found))
+    assert any("detail was lost" in w for w in warnings(found, Gaussian(SIGMA)))
     found = residual_statistics(y, shapes(), Gaussian(SIGMA))
-    assert warnings(found) == []
+    assert warnings(found, Gaussian(SIGMA)) == []
 
 
 @pytest.mark.parametrize(("level", "words"), [(1.6, "Less was removed"), (0.6, "More was removed")])
 def test_wrong_level(level: float, words: str) -> None:
-    found = residual_statistics(ramp() + white((192, 192)), ramp(), Gaussian(level * SIGMA))
+    process = Gaussian(level * SIGMA)
+    found = residual_statistics(ramp() + white((192, 192)), ramp(), process)
     assert found["ratio"] == pytest.approx(1 / level, rel=0.02)
-    (sentence,) = warnings(found)
+    (sentence,) = warnings(found, process)
     assert sentence.startswith(words)
+
+
+def test_the_advice_states_the_level_that_was_removed_in_the_files_units() -> None:
+    process = Gaussian(1.6 * SIGMA)
+    found = residual_statistics(ramp() + white((192, 192)), ramp(), process)
+    for scale, end in ((1.0, ""), (255.0, "/255")):
+        (sentence,) = warnings(found, process, scale)
+        (level,) = re.findall(rf"such as --noise gaussian:([\d.]+){end}[; .]", sentence)
+        assert float(level) == pytest.approx(scale * SIGMA, rel=0.02)
 
 
 def test_half_strength_is_judged_by_half_the_noise() -> None:
     y = ramp() + white((192, 192))
     half = (y + ramp()) / 2
-    assert warnings(residual_statistics(y, half, Gaussian(SIGMA), strength=0.5)) == []
-    assert warnings(residual_statistics(y, half, Gaussian(SIGMA))) != []
+    assert judged(y, half, Gaussian(SIGMA), strength=0.5).warnings == ()
+    assert judged(y, half, Gaussian(SIGMA)).warnings != ()
 
 
 def test_wrong_family_shows_in_the_tilt() -> None:
@@ -189,14 +206,17 @@ def test_wrong_family_shows_in_the_tilt() -> None:
     level = float(np.sqrt((x / 60).mean()))
     found = residual_statistics(x + noise, x, Gaussian(level))
     assert found["tilt"] > 2
-    assert any("grows more with brightness" in w for w in warnings(found))
+    (said,) = [w for w in warnings(found, Gaussian(level)) if "grows more with brightness" in w]
+    (gain, read) = re.findall(r"Try --noise poisson-gaussian:([\d.e-]+),([\d.e-]+),", said)[0]
+    assert float(gain) == pytest.approx(1 / 60, rel=0.05)
+    assert float(read) < 0.02
 
 
 def test_shifted_brightness_is_named() -> None:
     y = ramp() + white((192, 192))
     found = residual_statistics(y, ramp() + 0.05, Gaussian(SIGMA))
     assert found["mean"] == pytest.approx(-0.05, abs=2e-3)
-    assert any("mean brightness by" in w for w in warnings(found))
+    assert any("changed the mean by" in w for w in warnings(found, Gaussian(SIGMA)))
 
 
 def test_noise_cut_off_by_the_range_is_left_out_of_the_ratio() -> None:
@@ -218,9 +238,9 @@ def test_pixels_that_are_not_finite_are_left_out() -> None:
     holed = residual_statistics(y, x, Gaussian(SIGMA))
     assert holed["n"] == int(np.isfinite(y).sum())
     assert holed["rms"] == pytest.approx(plain["rms"], rel=0.01)
-    assert warnings(holed) == []
+    assert warnings(holed, Gaussian(SIGMA)) == []
     empty = residual_statistics(np.full((9, 9), np.nan), np.full((9, 9), np.nan), Gaussian(SIGMA))
-    assert "no finite values" in warnings(empty)[0]
+    assert "no finite values" in warnings(empty, Gaussian(SIGMA))[0]
 
 
 def test_integers_are_in_units_of_their_range() -> None:
@@ -232,10 +252,23 @@ def test_integers_are_in_units_of_their_range() -> None:
 
 def test_nothing_removed() -> None:
     y = ramp() + white((192, 192))
-    assert "Nothing was removed" in warnings(residual_statistics(y, y, Gaussian(SIGMA)))[0]
-    silent = residual_statistics(y, y, Gaussian(0.0))
-    assert silent["ratio"] is None
-    assert warnings(silent) == []
+    assert "Nothing was removed" in judged(y, y, Gaussian(SIGMA)).warnings[0]
+    silent = judged(y, y, Gaussian(0.0))
+    assert silent.stats["ratio"] is None
+    assert silent.warnings == ()
+    assert silent.verdict == "No noise was found, and nothing was removed."
+
+
+def test_a_judgement_is_the_statistics_their_warnings_and_a_verdict() -> None:
+    y = (ramp() + white((192, 192)))[None]
+    found = judged(y, ramp()[None], Gaussian(SIGMA))
+    assert found.stats == residual_statistics(y, ramp()[None], Gaussian(SIGMA))
+    assert found.warnings == ()
+    assert "as strong as the noise model predicts (100 %)" in found.verdict
+    assert "does not follow the picture's edges" in found.verdict
+    lax = judged(y, gaussian_filter(y, (0, 1.5, 1.5)), Gaussian(2 * SIGMA), adaptable=True)
+    assert list(lax.warnings) == warnings(dict(lax.stats), Gaussian(2 * SIGMA))
+    assert "--adapt" in " ".join(lax.warnings)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +281,7 @@ def test_any_shape_gives_plain_json(shape: tuple[int, ...]) -> None:
     assert found["n"] == x.size
     lags = {"y": min(LAGS, shape[-2] - 1), "x": min(LAGS, shape[-1] - 1)}
     assert {k: len(v) for k, v in found["autocorrelation"].items()} == lags
-    warnings(found)
+    warnings(found, Gaussian(SIGMA))
 
 
 def test_large_data_is_sampled() -> None:
@@ -290,21 +323,27 @@ def test_full_range_is_shown_unchanged_and_dim_pictures_are_stretched() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "axes", "index", "channels", "words"),
+    ("shape", "axes", "item", "channels", "words"),
     [
-        ((8, 9), "YX", 0, 1, []),
-        ((8, 9, 3), "YXS", 0, 3, []),
-        ((8, 9, 4), "YXS", 0, 3, []),
-        ((8, 9, 2), "YXS", 0, 1, ["channel 1 of 2"]),
-        ((3, 8, 9), "CYX", 0, 1, ["channel 1 of 3"]),
-        ((5, 2, 8, 9), "TCYX", 2, 1, ["plane 3 of 5", "channel 1 of 2"]),
+        ((8, 9), "YX", (0, None), slice(0, 1), []),
+        ((8, 9, 3), "YXS", (0, None), slice(0, 3), []),
+        ((8, 9, 4), "YXS", (0, None), slice(0, 3), []),
+        ((8, 9, 2), "YXS", (0, None), slice(0, 1), ["channel 1 of 2"]),
+        ((3, 8, 9), "CYX", (0, None), slice(0, 1), ["channel 1 of 3"]),
+        ((3, 8, 9), "CYX", (0, 2), slice(2, 3), ["channel 3 of 3"]),
+        ((5, 2, 8, 9), "TCYX", (2, 1), slice(1, 2), ["plane 3 of 5", "channel 2 of 2"]),
+        ((5, 8, 9, 3), "TYXS", (4, None), slice(0, 3), ["plane 5 of 5"]),
     ],
 )
-def test_what_is_shown(
-    shape: tuple[int, ...], axes: str, index: int, channels: int, words: list[str]
+def test_the_item_that_is_spoken_of_is_shown(
+    shape: tuple[int, ...],
+    axes: str,
+    item: tuple[int, int | None],
+    channels: slice,
+    words: list[str],
 ) -> None:
-    plane = choose_plane(Record(np.zeros(shape, np.uint8), axes))
-    assert (plane.index, plane.channels) == (index, channels)
+    plane = choose_plane(Record(np.zeros(shape, np.uint8), axes), *item)
+    assert (plane.index, plane.channels) == (item[0], channels)
     assert len(plane.notes) == len(words)
     assert all(w in note for w, note in zip(words, plane.notes, strict=True))
 
@@ -341,30 +380,34 @@ def a_result(
     *,
     process: Process | None = None,
     name: str | None = "in/cells.tif",
+    index: int = 0,
+    channel: int | None = None,
+    known: bool = False,
+    advice: Sequence[str] = (),
+    step: float | None = 0.4,
+    trace: Sequence[dict[str, Any]] | None = None,
     **changes: Any,
-) -> Any:
-    """What `hush.api.denoise_record` returns, without the denoising."""
+) -> Denoised:
+    """What `hush.run` returns, without the denoising; of a stack the item `index` is told of."""
     process = process or Gaussian(SIGMA)
-    trace = [{"step": k, "level": SIGMA / k, "removed_rms": SIGMA / (k + 1)} for k in (1, 2, 3)]
+    before = Record(noisy, axes, source=Path(name) if name else None)
+    after = before.with_data(clean)
+    part = slice(None) if channel is None else slice(channel, channel + 1)
+    y, x = (to_batch(record).data[index][part] for record in (before, after))
+    if trace is None:
+        trace = [{"step": k, "level": SIGMA / k, "removed_rms": SIGMA / (k + 1)} for k in (1, 2, 3)]
     estimate = Estimate(
         Gaussian(SIGMA), SIGMA, curve=((0.3, SIGMA**2, SIGMA**2), (0.7, 0.009, 0.01))
     )
-    fields = {
-        "record": Record(clean, axes),
-        "noisy": Record(noisy, axes, source=Path(name) if name else None),
-        "estimate": estimate,
-        "process": process,
+    judgement = judged(y, x, process, scale=before.scale, known=known)
+    item = Item(index, channel, estimate, process, judgement, step, tuple(trace), tuple(advice))
+    fields: dict[str, Any] = {
         "method": "mid",
         "model": "mid-gray",
         "steps": 3,
-        "step": 0.4,
-        "trace": trace,
-        "timings": {"estimate": 0.1, "denoise": 1.5},
-        "warnings": [],
-        "residual": {},
-        "spread": None,
+        "timings": {"measure": 0.1, "denoise": 1.5},
     }
-    return SimpleNamespace(**{**fields, **changes})
+    return Denoised(after, before, [item], **{**fields, **changes})
 
 
 def eight_bit(h: int = 96, w: int = 128, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -452,8 +495,7 @@ def test_warnings_come_first_and_once(tmp_path: Path) -> None:
     noise *= SIGMA / noise.std()
     x = shapes(96, 128)
     said = ["The noise is spatially correlated (lag-1 0.61); try hush train.", "Mind the gap."]
-    judged = residual_statistics(x + noise, x, Gaussian(SIGMA))
-    page = page_of([a_result(x + noise, x, warnings=said, residual=judged)], tmp_path / "r.html")
+    page = page_of([a_result(x + noise, x, advice=said, known=True)], tmp_path / "r.html")
     assert page.text.count("spatially correlated") == 1
     assert page.text.index("Look before you trust") < page.text.index("Mind the gap.")
     page = page_of([a_result(x + noise, x)], tmp_path / "r.html")
@@ -480,16 +522,18 @@ def test_every_kind_of_record(
     y = x + white(shape)
     if np.dtype(dtype).kind in "iu":
         y, x = (np.clip(a, 0, 1) * np.iinfo(dtype).max for a in (y, x))
-    page = page_of([a_result(y.astype(dtype), x.astype(dtype), axes)], tmp_path / "r.html")
+    result = a_result(y.astype(dtype), x.astype(dtype), axes, index=int(axes == "ZYX"))
+    page = page_of([result], tmp_path / "r.html")
     size = tuple(shape[axes.index(a)] for a in "YX")
     assert all(i.shape[:2] == size for i in page.images)
     assert all(i.ndim == (3 if "S" in axes else 2) for i in page.images)
     assert ("plane 2 of 3" in page.text.lower()) == (axes == "ZYX")
+    assert ("channel 1 of 2" in page.text.lower()) == ("C" in axes)
 
 
 def test_degenerate_records_have_a_page_too(tmp_path: Path) -> None:
     constant = np.full((20, 20), 7, np.uint8)
-    bare = {"trace": [], "timings": {}, "step": None, "model": "", "steps": 1}
+    bare: dict[str, Any] = {"trace": (), "timings": {}, "step": None, "model": "", "steps": 1}
     page = page_of([a_result(constant, constant, name=None, **bare)], tmp_path / "r.html")
     assert "Nothing was removed" in page.text
     holes = np.full((20, 20), np.nan, np.float32)
@@ -517,7 +561,7 @@ def test_many_results_have_an_index_and_share_the_page(
     links = [r for r in page.refers if r.startswith("#")]
     assert links == [f"#r{k}" for k in range(1, 51)]
     assert [f"#{i}" for i in page.ids] == links
-    assert "50 images" in page.text
+    assert "50 files" in page.text
     monkeypatch.setattr("hush.report.frame.SHARED", 2e6)
     one, many = tmp_path / "one.html", tmp_path / "many.html"
     write_report([a_result(*eight_bit(512, 512))], one)
@@ -637,7 +681,7 @@ def test_correlation_is_told_lag_by_lag() -> None:
 
 def an_inspection(estimate: Estimate, name: str = "in/cells.tif", side: int = 200) -> Inspection:
     record = Record(eight_bit(side, side)[0], "YX", source=Path(name))
-    return Inspection(record, estimate, "mid", "mid-gray", 1, 0.4)
+    return Inspection(record, 0, None, estimate, "mid", "mid-gray", 1, 0.4)
 
 
 def test_an_inspection_has_a_page(tmp_path: Path) -> None:

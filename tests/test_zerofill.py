@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from skimage import data
 
 import hush
-from hush.api import inspect_record
+from hush.api import inspected
 from hush.kinds.image.zerofill import FEWEST, acquired, resized
 from hush.methods import WEIGHTS
 from hush.methods.diffdenoise import DiffDenoise
@@ -127,7 +127,7 @@ def test_mid_works_on_the_acquired_grid_too() -> None:
 
 def test_inspection_says_what_was_acquired() -> None:
     x = filled(scan((256, 195), sigma=0.05), (256, 256))[0]
-    (note,) = [n for n in inspect_record(hush.Record(x, "YX")).warnings if "zeros" in n]
+    (note,) = [n for n in inspected(hush.Record(x, "YX")).warnings if "zeros" in n]
     assert "of 256 × 256 pixels" in note
     assert "acquired" in note
 

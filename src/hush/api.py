@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
@@ -220,6 +221,12 @@ def run(
         timings=timings,
         spread=spread,
     )
+
+
+def denoise_record(record: Record, **options: Any) -> Result:
+    """The former name of `run`, which goes with version 0.3."""
+    warnings.warn("denoise_record is now hush.run", DeprecationWarning, stacklevel=2)
+    return run(record, **options)
 
 
 @dataclass

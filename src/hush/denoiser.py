@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +83,11 @@ class Denoiser:
     def joint(self) -> int | None:
         """How many channels an item has to have, where a model was trained for some number."""
         return None
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether there is nothing left to learn before `restore` can be called."""
+        return True
 
     def restore(
         self,
@@ -155,6 +161,8 @@ class Denoiser:
 
     def restored(self, x: np.ndarray, noise: Process | None = None) -> np.ndarray:
         """`restore` of an item ``(C, *S)``, channel by channel under a model for one."""
+        if noise is not None and rms_level(noise, x) <= 0:
+            return x.copy()
         items = self.seen(Batch([x])).data
         return np.concatenate([self.restore(item, noise).data for item in items])
 
@@ -195,6 +203,8 @@ class Denoiser:
             raise HushError(
                 f"the values go up to {peak:.3g}, where single precision fails; rescale them first"
             )
+        if not self.is_trained:
+            raise self.untrained()
         if noise is not None and rms_level(noise, _seen(stored, known, batch.scale)) <= 0:
             x = batch.floats(index)
             spread = np.zeros_like(x) if self.spreads else None
@@ -298,6 +308,12 @@ class Denoiser:
         tensors = {k: v.detach().cpu().contiguous() for k, v in self.weights().items()}
         with atomic(Path(path)) as partial:
             partial.write_bytes(save(tensors, metadata={"hush": meta}))
+
+
+def default_axes(shape: tuple[int, ...]) -> str:
+    """The axes of an image array: now `hush.kinds.Kind.axes`. This goes with version 0.3."""
+    warnings.warn("default_axes is now hush.kinds.get('image').axes", DeprecationWarning, 2)
+    return kind_of("image").axes(shape)
 
 
 def _seen(stored: np.ndarray, known: np.ndarray, scale: float) -> np.ndarray:

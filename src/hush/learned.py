@@ -74,6 +74,11 @@ class Learned(Denoiser):
         """See `Denoiser.joint`."""
         return self.channels
 
+    @property
+    def is_trained(self) -> bool:
+        """See `Denoiser.is_trained`."""
+        return self.network_ is not None
+
     def build(self, channels: int) -> Network:
         """The untrained network, as the settings say."""
         raise NotImplementedError
@@ -180,9 +185,10 @@ class Learned(Denoiser):
         self, x: np.ndarray, mean: np.ndarray, deviation: float, advance: Advance | None = None
     ) -> np.ndarray:
         """The network's answer, tile by tile, to an image ``(C, H, W)`` with these moments."""
+        network = self.network
         if deviation == 0:
             return np.broadcast_to(mean, x.shape).copy()
-        z = through(self.network, (x - mean) / np.float32(deviation), self.tile, advance)
+        z = through(network, (x - mean) / np.float32(deviation), self.tile, advance)
         return z * np.float32(deviation) + mean
 
     def one_pass(self) -> Network:

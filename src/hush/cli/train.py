@@ -138,7 +138,8 @@ class Files:
 @click.option(
     "--channels",
     type=click.Choice(CHANNELS),
-    help="gray converts colour to gray; by default, whichever most files have; the rest are ",
+    help="gray converts colour to gray; by default, whichever most files have; the "
+    "rest are skipped.",
 )
 @click.option(
     "--steps", type=click.IntRange(min=1), help="Number of steps in which the model removes noise."

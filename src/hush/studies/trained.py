@@ -120,7 +120,7 @@ class Training:
 
 
 def _taught(sample: Sample, supervised: bool) -> np.ndarray:
-    """A sample of one channel as `fit` takes it: ``(H, W)``, or ``(2, H, W)`` with the clean one last."""
+    """A one-channel sample as `fit` takes it: ``S``, or ``(2, *S)`` with the clean one last."""
     return np.concatenate([sample.noisy, sample.reference]) if supervised else sample.noisy[0]
 
 

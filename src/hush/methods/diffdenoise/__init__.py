@@ -56,6 +56,7 @@ from torch import Tensor, nn
 from hush.denoiser import Advance, Learns
 from hush.errors import HushError
 from hush.kinds.cut import check_channels, moments
+from hush.kinds.image.measure.estimation import estimate_any
 from hush.kinds.image.zerofill import as_acquired, reduced
 from hush.learned import BLIND_PACE, NAFNET_PACE
 from hush.methods.diffdenoise.losses import (
@@ -189,6 +190,8 @@ class DiffDenoise(Outputs):
             images = smaller if self.zero_filled else images
         self.channels = self.channels or len(images[0])
         check_channels(images, self.channels)
+        if not any(moments(x)[1] for x in images):
+            raise HushError("these images are constant; there is nothing to learn from")
         schedule = schedule or Schedule(budget=7200.0)
         area, least = sum(x[0].size for x in images), FEWEST * schedule.patch**2
         if len(images) < FEWEST and area < least:
@@ -350,6 +353,11 @@ class DiffDenoise(Outputs):
         return self.channels
 
     @property
+    def is_trained(self) -> bool:
+        """See `Denoiser.is_trained`."""
+        return self.networks_ is not None
+
+    @property
     def spreads(self) -> bool:
         """See `Denoiser.spreads`."""
         return self.draws > 0
@@ -379,7 +387,7 @@ class DiffDenoise(Outputs):
     ) -> Restoration:
         seen, mean, scale = standard(x)
         if self.output == "posterior":
-            law = noise or found or self.kind.measure([x])
+            law = noise or found or estimate_any(x)  # on the grid of x itself
             data = self._posterior(x, law, mean, scale, self.seed)
         else:
             way = getattr(self, f"_{self.output.replace('-', '_')}")

@@ -150,7 +150,7 @@ class Outputs(Denoiser):
     def _posterior(
         self, x: np.ndarray, noise: Process | Estimate, mean: np.ndarray, scale: float, seed: int
     ) -> np.ndarray:
-        """The pair, corrected with the centre pixel; see the top of this file."""
+        """The pair, corrected with the centre pixel; see the top of the package."""
         pair = self._pair_of(x, noise, mean, scale, seed)
         lags = (noise.autocorrelation if isinstance(noise, Process) else noise.lags)(LAGS)
         return posterior_mean(x, pair, np.asarray(noise.variance(pair)), lags)

@@ -346,6 +346,11 @@ class ValueMID(Denoiser):
         """See `Denoiser.joint`."""
         return self.channels
 
+    @property
+    def is_trained(self) -> bool:
+        """See `Denoiser.is_trained`."""
+        return self.networks_ is not None
+
     def restore(
         self,
         x: np.ndarray,
