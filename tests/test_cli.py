@@ -28,6 +28,7 @@ from hush import io
 from hush.cli import main
 from hush.cli.console import Bar, preload
 from hush.cli.options import Duration
+from hush.methods import METHODS, get
 from hush.record import Record
 
 if TYPE_CHECKING:
@@ -387,6 +388,79 @@ def test_nobody_is_sent_to_adapt_again(
         (row,) = lines(hush("denoise", path, "--json", "--overwrite", *options).stdout)
         assert [w.startswith("Less was removed") for w in row["warnings"]] == [True]
         assert ("--adapt" in row["warnings"][0]) is advised
+
+
+# -- every method, folders and patterns --------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_makes_a_result(
+    name: str, file: Path, tmp_path: Path, random_learned: Callable[..., Any], shipped: None
+) -> None:
+    """Through the command line, on a real file; trained ones through a tiny model."""
+    if name == "bm3d":
+        pytest.importorskip("bm3d")
+    options = ["--method", name]
+    if get(name).learns_from != "nothing":
+        random_learned(name).save(tmp_path / "model.safetensors")
+        options += ["--model", str(tmp_path / "model.safetensors")]
+    (row,) = lines(hush("denoise", file, *options, "--json").stdout)
+    assert (row["method"], row["error"]) == (name, None)
+    result = tifffile.imread(file.with_name("noisy.denoised.tif"))
+    assert (result.shape, result.dtype) == ((96, 96), np.uint8)
+    assert np.array_equal(result, tifffile.imread(file)) == (name == "none")
+    assert row["items"][0]["process"] == row["process"]
+
+
+def test_steps_are_those_of_methods_that_remove_noise_in_steps(
+    file: Path, tmp_path: Path, random_diffdenoise: Callable[..., DiffDenoise]
+) -> None:
+    """DiffDenoise's are DDIM's, and its student makes one pass: seven would be a lie."""
+    path = tmp_path / "student.safetensors"
+    random_diffdenoise().save(path)
+    assert lines(hush("denoise", file, "--model", path, "--json").stdout)[0]["steps"] == 1
+    said = hush("denoise", file, "--model", path, "--steps", "7")
+    assert said.exit_code == 1
+    assert "diffdenoise does not remove noise in steps; leave --steps out" in said.stderr
+
+
+def test_folders_and_patterns_are_files(file: Path, colour: Path, tmp_path: Path) -> None:
+    """Of a folder those that hush reads; a quoted pattern is looked up here."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for k in range(3):
+        (folder / f"{k}.tif").write_bytes(file.read_bytes())
+    (folder / "notes.txt").write_text("not an image")
+    for source in (folder, folder / "*.tif"):
+        run = hush("denoise", source, "-o", tmp_path / "out", "--overwrite")
+        assert run.exit_code == 0
+        assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["0.tif", "1.tif", "2.tif"]
+        assert re.search(r"3 of 3 files denoised, \d", run.stderr)
+    assert len(lines(hush("inspect", folder, "--json").stdout)) == 3
+    assert "no such file" in hush("denoise", tmp_path / "*.png").stderr
+
+
+def test_json_lists_every_plane_and_the_noisiest_on_top(tmp_path: Path, noisy: np.ndarray) -> None:
+    stack = np.stack([np.zeros_like(noisy), noisy, noisy // 2])
+    tifffile.imwrite(tmp_path / "s.tif", stack, photometric="minisblack")
+    (row,) = lines(hush("denoise", tmp_path / "s.tif", "--json").stdout)
+    assert [item["index"] for item in row["items"]] == [0, 1, 2]
+    assert row["sigma"] == row["items"][1]["sigma"] == max(i["sigma"] for i in row["items"])
+    assert row["process"] == row["items"][1]["process"]
+
+
+def test_at_most_two_warnings_are_shown(tmp_path: Path, noisy: np.ndarray) -> None:
+    x = np.where(np.random.default_rng(0).random(noisy.shape) < 0.05, 255, noisy).astype("f4")
+    x[:5] = np.nan
+    np.save(tmp_path / "a.npy", x / 255)
+    options = ("--noise", "gaussian:0.3", "--overwrite")
+    few, all_ = (hush("denoise", tmp_path / "a.npy", *options, *v) for v in ((), ("-v",)))
+    (row,) = lines(hush("denoise", tmp_path / "a.npy", *options, "--json").stdout)
+    count = len(row["warnings"])
+    assert count > 2
+    assert few.stdout.count("  ! ") == 3
+    assert f"{count - 2} more warning" in few.stdout
+    assert all_.stdout.count("  ! ") == count
 
 
 # -- uncertainty ------------------------------------------------------------------------------

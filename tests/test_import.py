@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 SLOW = {
@@ -40,6 +42,31 @@ def test_import_hush_loads_nothing_slow() -> None:
 def test_help_loads_nothing_slow(command: str) -> None:
     argv = ["hush", *command.split(), "--help"]
     assert not loaded(f"sys.argv = {argv}; from hush.cli import main; main()") & SLOW
+
+
+def test_denoising_loads_what_it_needs(tmp_path: Path) -> None:
+    """scipy.signal alone took half as long to import as torch, on every picture."""
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).random((64, 64), np.float32))
+    argv = ["hush", "denoise", str(tmp_path / "a.npy"), "-q"]
+    code = f"sys.argv = {argv}\nfrom hush.cli import main\nmain(standalone_mode=False)"
+    run = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    modules = set(run.stdout.split())
+    assert "torch" in modules
+    heavy = {
+        "scipy.signal",
+        "scipy.stats",
+        "matplotlib",
+        "lightning",
+        "pandas",
+        "skimage",
+        "jinja2",
+    }
+    assert not modules & (heavy | {"jinja2"})
 
 
 def test_the_test_sees_what_is_loaded() -> None:

@@ -25,6 +25,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+import hush
 from hush import io
 from hush.errors import HushError
 from hush.io import array
@@ -485,8 +486,8 @@ def test_alpha_is_never_seen_by_methods_and_comes_back(tmp_path: Path) -> None:
         png(data)(tmp_path / name)
         record = io.read(tmp_path / name)
         assert record.channels == data.shape[2] - 1
-        batch = to_batch(record).data
-        result = record.with_batch(np.zeros_like(batch))
+        batch = np.asarray(to_batch(record).data)
+        result = get_kind(record.kind).record(record, np.zeros_like(batch))
         for out in (f"out-{name}", f"{name}.tif"):
             io.write(result, tmp_path / out)
             again = io.read(tmp_path / out)
@@ -608,7 +609,6 @@ BAD: dict[str, tuple[str, Callable[[Path], Any], str]] = (
         "text npy": ("a.npy", npy(np.array([["a"]])), "rather than numbers"),
         "objects npy": ("a.npy", npy(np.array([[None]])), "objects"),
         "objects npz": ("a.npz", npz(np.array([[None]])), "objects"),
-        "1-d npy": ("a.npy", npy(samples(9)), "1 dimension"),
         "13-d npy": ("a.npy", npy(np.zeros((1,) * 13)), "13 dimensions"),
         "no samples": ("a.npy", npy(np.zeros((0, 9), "u1")), "no samples"),
         "several arrays": ("a.npz", npz(samples(9, 9), samples(9, 9)), "choose one"),
@@ -656,6 +656,24 @@ def test_bad_input_gets_one_sentence(case: str, tmp_path: Path, capfd: Any) -> N
     assert words in message
     assert "\n" not in message
     assert capfd.readouterr() == ("", "")  # the sentence is the command line's to print
+
+
+def test_what_has_no_rows_and_columns_is_no_image(tmp_path: Path) -> None:
+    """A format does not know; the kind of data does, and says what is missing of which file."""
+    for name, make in {"a.npy": npy(samples(9)), "a.npz": npz(samples(9))}.items():
+        path = tmp_path / name
+        make(path)
+        record = io.read(path)
+        assert (record.axes, record.data.shape) == ("Q", (9,))
+        with pytest.raises(HushError) as error:
+            hush.read(path)
+        assert str(error.value).startswith(f"{path}: ")
+        assert "axes Y and X; 'Q' lacks Y and X" in str(error.value)
+        assert "\n" not in str(error.value)
+    npy(samples(9, 12))(path := tmp_path / "b.npy")
+    with pytest.raises(HushError, match=r"'XT' lacks Y$"):
+        hush.read(path, axes="xt")
+    assert hush.read(path, axes="xy").axes == "XY"
 
 
 def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -766,7 +784,16 @@ def test_output_paths(tmp_path: Path) -> None:
         io.output_path(".")
     (tmp_path / "there").mkdir()
     assert named("noisy.tif", tmp_path / "there") == "there/noisy.tif"
-    assert named("a.tif", tmp_path, many=True, suffix_map={".tif": ".png"}) == "a.png"
+    for name, real in {
+        "a.png": "a.tif",
+        "a.JPEG": "a.tif",
+        "a.dcm": "a.tif",
+        "a.h5": "a.tif",
+        "a.OME.TIF": "a.OME.TIF",
+        "a.npy": "a.npy",
+        "a.npz": "a.npz",
+    }.items():
+        assert named(name, tmp_path / "there", many=True, real=True) == f"there/{real}", name
     (tmp_path / "noisy.tif").touch()
     for out, words in (("noisy.tif", "replace the input"), ("x.bmp", "use a name ending in")):
         with pytest.raises(HushError, match=words):
@@ -775,6 +802,84 @@ def test_output_paths(tmp_path: Path) -> None:
         named("noisy.tif", tmp_path, many=True)
     with pytest.raises(HushError, match="not a folder"):
         named("other.tif", tmp_path / "noisy.tif", many=True)
+
+
+def test_a_result_is_written_item_by_item(tmp_path: Path) -> None:
+    """All or nothing, as when it is written at once, and to the same bytes."""
+    record = Record(samples(5, 9, 12, dtype="f4"), "QYX", meta={"resolution": (1e6, 1e6)})
+    path, whole = tmp_path / "new" / "a.npy", tmp_path / "b.npy"
+    with io.opened(record, path) as out:
+        assert isinstance(out, np.memmap)
+        assert (out.shape, out.dtype) == (record.data.shape, record.data.dtype)
+        for i, item in enumerate(record.data):
+            out[i] = item
+            assert not path.exists()
+    io.write(record, whole)
+    assert path.read_bytes() == whole.read_bytes()
+
+    path.write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), io.opened(record, path) as out:
+        out[0] = record.data[0] / (1 // 0)
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in path.parent.iterdir()] == ["a.npy"]
+
+
+def test_what_cannot_be_written_item_by_item_is_written_at_once(tmp_path: Path) -> None:
+    record = Record(samples(9, 12), "YX")
+    for name in ("a.png", "a.tif", "a.npz", "a.unknown"):
+        with io.opened(record, tmp_path / name) as out:
+            assert out is None
+    with io.opened(record, None) as out:
+        assert out is None
+    png(samples(9, 12, 4))(tmp_path / "alpha.png")
+    with io.opened(io.read(tmp_path / "alpha.png"), tmp_path / "a.npy") as out:
+        assert out is None  # its opacity goes into the file, too
+    assert [p.name for p in tmp_path.iterdir()] == ["alpha.png"]
+    npy(samples(9, 12))(tmp_path / "c.npy")
+    with (
+        pytest.raises(HushError, match="input itself"),
+        io.opened(io.read(tmp_path / "c.npy"), tmp_path / "c.npy"),
+    ):
+        pass
+    np.testing.assert_array_equal(np.load(tmp_path / "c.npy"), samples(9, 12))
+
+
+def test_a_format_that_is_only_read_names_another(tmp_path: Path) -> None:
+    for fmt in io.formats():
+        assert (fmt.write is None) == bool(fmt.instead) == bool(fmt.why), fmt.name
+        for suffix in fmt.suffixes:
+            path = io.output_path(tmp_path / f"a{suffix}")
+            assert path.name == f"a.denoised{fmt.instead or suffix}"
+            if fmt.instead:
+                with pytest.raises(HushError, match=fmt.why):
+                    io.output_path(tmp_path / f"b{suffix}", tmp_path / f"a{suffix}")
+
+
+def test_formats_are_tried_in_order_and_those_of_others_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A format of another package adds to hush's own and takes nothing from them."""
+
+    def read(path: Path) -> Record:
+        return Record(np.frombuffer(path.read_bytes()[4:], "u1")[None], "YX")
+
+    def write(record: Record, path: Path) -> None:
+        path.write_bytes(b"LINE" + record.data.tobytes())
+
+    line = io.Format("line", (".line", ".png"), read, write, (b"LINE",), kind="image")
+    assert tuple(io.formats()) == io.FORMATS
+    monkeypatch.setattr(io, "ADDED", {"line": line})
+    assert tuple(io.formats()) == (*io.FORMATS, line)
+    assert ".line" in io.supported(writable=True)
+    assert io.recognised(tmp_path / "a.line")
+    (tmp_path / "a.line").write_bytes(b"LINE" + bytes(range(9)))
+    record = io.read(tmp_path / "a.line")
+    assert record.data.tolist() == [list(range(9))]
+    assert io.format_of(record) is line
+    io.write(record, io.output_path(tmp_path / "a.line"))
+    assert (tmp_path / "a.denoised.line").read_bytes() == (tmp_path / "a.line").read_bytes()
+    io.write(record, tmp_path / "b.png")
+    assert io.read(tmp_path / "b.png").meta["format"] == "PNG"
 
 
 def test_supported() -> None:

@@ -15,6 +15,17 @@ def image() -> np.ndarray:
     return np.stack([rows, columns, (rows + columns) / 2]).astype(np.float32)
 
 
+def test_integers_have_the_range_of_their_type(clean: np.ndarray, noisy: np.ndarray) -> None:
+    """Two uint8 arrays are out of 255, not out of 1."""
+    expected = psnr(noisy / 255, clean / 255)
+    assert 19 < expected < 22
+    assert psnr(noisy, clean) == pytest.approx(expected)
+    wide = [x.astype(np.uint16) * 257 for x in (noisy, clean)]
+    assert psnr(*wide) == pytest.approx(expected)
+    similar = [ssim(*pair, channel_axis=None) for pair in ((noisy, clean), wide)]
+    assert similar == pytest.approx([ssim(noisy / 255, clean / 255, channel_axis=None)] * 2)
+
+
 def test_psnr_of_a_known_error() -> None:
     reference = np.full((1, 8, 8), 0.5)
     assert psnr(reference + 0.1, reference) == pytest.approx(20)

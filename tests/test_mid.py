@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 from skimage import data as pictures
 
 import hush
-import hush.methods.mid.core as mid
+import hush.methods.mid.adapting as adapting
 import hush.methods.mid.image as mid_image
 from hush.errors import HushError
 from hush.kinds.cut import split
@@ -422,7 +422,7 @@ def test_replacing_settings_leaves_the_original(supervised: MID) -> None:
 def counted_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step for a second of budget, so that what is learned does not hang on the machine."""
     monkeypatch.setattr(
-        mid, "Schedule", lambda budget, **options: Schedule(max_steps=round(budget), **options)
+        adapting, "Schedule", lambda budget, **options: Schedule(max_steps=round(budget), **options)
     )
 
 
@@ -482,3 +482,37 @@ def test_adapting_to_small_images(shape: tuple[int, int], random_mid: RandomMID)
     x = np.random.default_rng(0).random((1, *shape), dtype=np.float32)
     model = random_mid().adapt([x], 1, noise=Gaussian(0.1))
     assert np.isfinite(model.denoise(x[0])).all()
+
+
+def test_what_adapting_gained_must_exceed_its_error(
+    supervised: MID, noisy: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gain that is as likely chance is none, and the model comes back as it was."""
+    x = (noisy / 255).astype(np.float32)[None]
+    for gains, kept in (([0.1, -0.1, 0.12, -0.1], False), ([0.1, 0.11, 0.12, 0.1], True)):
+        scores = iter([np.ones(4), np.ones(4) - gains])
+        monkeypatch.setattr(MID, "_scores", lambda *a, scores=scores: next(scores))
+        monkeypatch.setattr("hush.training.train", lambda *a, **k: {})
+        adapted = supervised.adapt([x], 1.0)
+        assert (adapted is not supervised) is kept
+
+
+def test_the_seed_of_adapting_draws_its_patches(
+    supervised: MID, noisy: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = []
+    monkeypatch.setattr("hush.training.train", lambda *a, **k: seeds.append(a[3].seed) or {})
+    x = (noisy / 255).astype(np.float32)[None]
+    for seed in (0, 7):
+        hush.run(x[0], model=supervised, adapt=1.0, seed=seed)
+    assert seeds == [0, 7]
+
+
+def test_turns_are_averaged(random_mid: RandomMID) -> None:
+    """Two: as it is, and turned by half."""
+    x = np.random.default_rng(0).random((24, 24), dtype=np.float32)
+    one, two = (random_mid(turns=n) for n in (1, 2))
+    upright, turned = one.denoise(x, "gaussian:0.1"), one.denoise(x[::-1, ::-1], "gaussian:0.1")
+    expected = (upright + turned[::-1, ::-1]) / 2
+    np.testing.assert_allclose(two.denoise(x, "gaussian:0.1"), expected, atol=1e-6)
+    assert np.abs(upright - expected).max() > 1e-4

@@ -21,8 +21,8 @@ import pytest
 from PIL import Image
 from scipy.ndimage import convolve1d, gaussian_filter
 
-from hush.api import write_report
-from hush.kinds import to_batch
+from hush.api import entry, write_report
+from hush.kinds import Kind, to_batch
 from hush.kinds.image.inspection import inspected
 from hush.kinds.image.page import section
 from hush.kinds.image.pictures import busiest, choose_plane, display_window, shrink
@@ -36,7 +36,7 @@ from hush.kinds.image.residual import (
 )
 from hush.noise.processes import Gamma, Gaussian, Poisson, PoissonGaussian, Process, Rician
 from hush.record import Record
-from hush.report import describe
+from hush.report import describe, frame
 from hush.report.pictures import HEAT, to_pixels
 from hush.report.plots import number, ticks
 from hush.results import Denoised, Estimate, Inspection, Item
@@ -264,6 +264,7 @@ def test_a_judgement_is_the_statistics_their_warnings_and_a_verdict() -> None:
     found = judged(y, ramp()[None], Gaussian(SIGMA))
     assert found.stats == residual_statistics(y, ramp()[None], Gaussian(SIGMA))
     assert found.warnings == ()
+    assert found.verdict.startswith("Its pixels are uncorrelated (at most 0.0")
     assert "as strong as the noise model predicts (100 %)" in found.verdict
     assert "does not follow the picture's edges" in found.verdict
     lax = judged(y, gaussian_filter(y, (0, 1.5, 1.5)), Gaussian(2 * SIGMA), adaptable=True)
@@ -424,7 +425,9 @@ class Page(HTMLParser):
         self.refers: list[str] = []
         self.ids: list[str] = []
         self.images: list[np.ndarray] = []
+        self.heads = False
         self.open: list[str] = []
+        self.columns: list[str] = []
         self.text = ""
         self.feed(html)
 
@@ -439,8 +442,10 @@ class Page(HTMLParser):
                 self.images.append(np.asarray(Image.open(io.BytesIO(png))))
         if tag not in {"meta", "link", "img", "input", "br", "hr"}:
             self.open.append(tag)
+        self.heads = tag == "th" and ("scope", "col") in attrs
 
     def handle_endtag(self, tag: str) -> None:
+        self.heads = False
         if self.open and self.open[-1] == tag:
             self.open.pop()
 
@@ -450,6 +455,8 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+        if self.heads and "details" not in self.open:
+            self.columns.append(data)
 
 
 def page_of(results: list[Any], path: Path, **options: Any) -> Page:
@@ -500,6 +507,27 @@ def test_warnings_come_first_and_once(tmp_path: Path) -> None:
     assert page.text.index("Look before you trust") < page.text.index("Mind the gap.")
     page = page_of([a_result(x + noise, x)], tmp_path / "r.html")
     assert "The residual contains structure: the noise is spatially" in page.text
+
+
+@pytest.mark.parametrize(
+    ("sentence", "code"),
+    [
+        ("Try a lower --strength, such as --strength 0.7.", ["--strength", "--strength 0.7"]),
+        ("It may be --noise gaussian:3657.9/65535.", ["--noise gaussian:3657.9/65535"]),
+        ("Try --noise poisson-gaussian:0.02,1e-05, or less.", [
+            "--noise poisson-gaussian:0.02,1e-05"
+        ]),
+        ("Try --adapt 60s; leave --noise out.", ["--adapt 60s", "--noise"]),
+    ],
+)  # fmt: skip
+def test_options_can_be_copied_as_they_stand(
+    sentence: str, code: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "r.html"
+    page = page_of([a_result(*eight_bit(), advice=[sentence])], path)
+    assert sentence in page.text
+    verdict = path.read_text(encoding="utf-8").partition('class="verdict')[2]
+    assert re.findall("<code>(.*?)</code>", verdict.partition("</div>")[0]) == code
 
 
 @pytest.mark.parametrize(
@@ -562,11 +590,37 @@ def test_many_results_have_an_index_and_share_the_page(
     assert links == [f"#r{k}" for k in range(1, 51)]
     assert [f"#{i}" for i in page.ids] == links
     assert "50 files" in page.text
+    assert page.columns == ["file", "noise", "removed / model", "time", "residual"]
+    assert page.text.count("Gaussian, σ 25.5 of 255") == 50
     monkeypatch.setattr("hush.report.frame.SHARED", 2e6)
     one, many = tmp_path / "one.html", tmp_path / "many.html"
     write_report([a_result(*eight_bit(512, 512))], one)
     write_report([a_result(*eight_bit(512, 512))] * 12, many)
     assert many.stat().st_size < 12 * 0.8 * one.stat().st_size
+
+
+def test_an_entry_keeps_no_arrays_and_stands_for_its_result(tmp_path: Path) -> None:
+    result = a_result(*eight_bit(32, 32))
+    made = entry(result, count=3)
+    assert entry(made) is made
+    held, seen = [made], []
+    while held:
+        thing = held.pop()
+        assert not isinstance(thing, np.ndarray)
+        seen.append(thing)
+        held += vars(thing).values() if hasattr(thing, "__dict__") else ()
+        held += thing if isinstance(thing, tuple) else ()
+        held += thing.values() if isinstance(thing, dict) else ()
+    assert len(seen) > 50
+    page_of([result], tmp_path / "a.html")
+    page_of([made], tmp_path / "b.html")
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_the_budget_of_pictures_is_shared() -> None:
+    assert frame.picture_budget(1) == frame.picture_budget(2) == frame.BUDGET
+    assert frame.picture_budget(12) * 12 == frame.SHARED
+    assert frame.picture_budget(9999) == frame.SMALLEST_BUDGET
 
 
 def test_namesakes_are_told_apart_and_names_are_only_text(tmp_path: Path) -> None:
@@ -619,6 +673,38 @@ def test_the_uncertainty_has_a_panel(tmp_path: Path) -> None:
     )
     (view,) = section(colours).views
     assert view.most == pytest.approx(12 * math.sqrt(2 / 3))
+
+
+class Rows(Kind):
+    """A kind that leaves its pages to hush."""
+
+    name = "rows"
+    letters = "X"
+    element = "cell"
+
+
+def test_a_kind_without_pages_of_its_own_has_plain_ones(tmp_path: Path) -> None:
+    kind, x = Rows(), np.tile(np.linspace(0.3, 0.7, 500, dtype=np.float32), (3, 1))
+    noisy = Record(x + white(x.shape), "CX", kind="rows", source=Path("in/rows.npy"))
+    found = kind.measure([kind.batch(noisy).floats(0)[2:]])
+    judgement = kind.judge(noisy.data[2:], x[2:], found.process, strength=1, scale=1)
+    item = Item(0, 2, found, found.process, judgement)
+    result = Denoised(noisy.with_data(x), noisy, [item], "median", "", 1, timings={"denoise": 2})
+    page = page_of([kind.section(result, 1)], tmp_path / "r.html")
+    assert page.open == []
+    assert page.images == []
+    for words in (
+        "Denoising report", "rows.npy", "3 × 500 (CX), float32", "Gaussian", "Between cells",
+        "What was removed looks like noise", "Before and after", "Does it look like noise?",
+        "Channel 3 of 3 is shown.",
+    ):  # fmt: skip
+        assert words in page.text, words
+    seen = Inspection(noisy, 0, 2, found, "median", "", 1)
+    page = page_of([kind.inspected(seen, 1)] * 2, tmp_path / "r.html")
+    assert page.open == []
+    assert page.columns == ["file", "noise", "to know"]
+    for words in ("Noise report", "Ready to denoise", "The data", "Channel 3 of 3 is shown."):
+        assert words in page.text, words
 
 
 def test_importing_the_report_is_cheap() -> None:
@@ -674,7 +760,7 @@ def test_correlation_is_told_lag_by_lag() -> None:
     spread = Estimate(
         Gaussian(0.1), 0.1, correlated=True, autocorrelation=(0.41, 0.1, 0.0), kernel_width=1.2
     )
-    assert describe.pixels(spread).endswith(
+    assert describe.between(spread).endswith(
         "0.41 at 1, 0.1 at 2 pixels, as if blurred by 1.2 pixels"
     )
 
@@ -705,6 +791,9 @@ def test_inspections_share_an_index_and_warnings_show(tmp_path: Path) -> None:
     assert "a/x.tif" in page.text
     assert page.text.index("b/x.tif") < page.text.index("Mind the gap.")
     assert [f"#{i}" for i in page.ids] == [r for r in page.refers if r.startswith("#")]
+    assert page.columns == ["file", "noise", "between pixels", "to know"]
+    assert page.text.count("independent from pixel to pixel") == 2
+    assert page.text.count("ready to denoise") == 1
 
 
 def test_small_and_silent_files_have_a_page_too(tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_nothing_to_resume_gets_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(HushError, match="is damaged"):
         fit(tmp_path, resume=True)
     fit().save(tmp_path / "resume.safetensors")
-    with pytest.raises(HushError, match="no training checkpoint"):
+    with pytest.raises(HushError, match="not a training checkpoint"):
         fit(tmp_path, resume=True)
 
 
@@ -380,3 +380,32 @@ def test_a_batch_depends_on_the_seed_and_the_step_alone() -> None:
         assert torch.equal(a, b)
         assert not torch.equal(a, c)
     assert not torch.equal(seen[0][0], seen[0][1])
+
+
+def test_an_interrupted_fit_keeps_what_it_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a notebook, say: without a folder, and the model can be used at once."""
+    from hush.methods.noise2void import Noise2Void
+
+    model = Noise2Void(widths=(8, 8))
+    before, count = Noise2Void.loss, 0
+
+    def loss(self: Any, *arguments: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == 20:
+            signal.raise_signal(signal.SIGINT)
+        return before(self, *arguments)
+
+    monkeypatch.setattr(Noise2Void, "loss", loss)
+    x = np.random.default_rng(0).random((4, 64, 64), np.float32)
+    schedule = Schedule(max_steps=10_000, patch=32, batch=2)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(list(x), schedule=schedule, device="cpu")
+    assert 20 <= count < 30
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        untrained = model.build(1).state_dict()
+    learned = model.network.state_dict()
+    assert not model.network.training
+    assert any(not torch.equal(untrained[k], learned[k]) for k in learned)
+    assert model.denoise(x[0]).shape == x[0].shape

@@ -13,9 +13,10 @@ from skimage import data
 import hush
 from hush.api import inspected
 from hush.kinds.image.zerofill import FEWEST, acquired, resized
-from hush.methods import WEIGHTS
 from hush.methods.diffdenoise import DiffDenoise
+from hush.methods.mid.core import ValueMID
 from hush.metrics import psnr
+from hush.models import WEIGHTS
 from hush.noise.processes import Gaussian
 from hush.schedule import Schedule
 
@@ -120,7 +121,7 @@ def test_mid_works_on_the_acquired_grid_too() -> None:
     model = hush.load(WEIGHTS / "mid-gray.safetensors")
     body = clean > 0.3  # elsewhere what is left is the bias of magnitudes
     as_is, better = (
-        f[body] - clean[body] for f in (model._restore(x, None, None).data, model.restore(x).data)
+        f[body] - clean[body] for f in (ValueMID.restore(model, x).data, model.restore(x).data)
     )
     assert np.mean(better**2) < 0.9 * np.mean(as_is**2)
 

@@ -23,14 +23,15 @@ from hush import io, kinds
 from hush.denoiser import Denoiser, process_of
 from hush.errors import HushError
 from hush.kinds.cut import Sampled, middle
-from hush.kinds.layout import check_dtype, filled, laid_out
+from hush.kinds.layout import check_dtype, filled
 from hush.kinds.values import check_level
 from hush.methods import get
 from hush.models import choose, load, name_for
 from hush.noise.processes import Process
+from hush.pipeline import Out, Work, with_gaps
 from hush.record import Batch, Record
-from hush.report import describe, frame
-from hush.results import Denoised, Estimate, Inspection, Item
+from hush.report import frame, rows
+from hush.results import Denoised, Inspection
 
 #: told (what is being done, share of it that is done)
 Progress = Callable[[str, float], None]
@@ -81,6 +82,9 @@ def read(
     file has; or the one that has an option of `context`; or an image. `context` goes to the
     record's. Raises `HushError`, in one sentence that names the file.
     """
+    if kind is None and (found := _kind_by_keys(Path(path))):
+        record = kinds.get(found).from_arrays(io.array.read_all(Path(path)))
+        return replace(record, source=Path(path), context={**record.context, **(context or {})})
     record = io.read(path)
     fmt = io.format_of(record)
     open_kind = fmt is None or fmt.kind is None
@@ -100,6 +104,13 @@ def read(
     except HushError as error:
         raise HushError(f"{path}: {error}") from error
     return record
+
+
+def _kind_by_keys(path: Path) -> str | None:
+    """The kind of data whose arrays an .npz file has."""
+    having = set(io.array.names_in(path)) if path.suffix.lower() == ".npz" else set()
+    every = [kinds.get(name) for name in kinds.KINDS] if len(having) > 1 else []
+    return next((kind.name for kind in every if kind.keys and kind.keys <= having), None)
 
 
 def _kind_by_options(context: Mapping[str, Any]) -> str | None:
@@ -194,8 +205,8 @@ def run(
         timings["adapt"] = time.perf_counter() - start
 
     seen = denoiser.seen(batch)
-    work = _Work(chosen, record, denoiser, process, strength, bool(adapt or was_adapted))
-    out = _Out(chosen, record, batch, len(seen) != len(batch), into)
+    work = Work(chosen, record, denoiser, process, strength, bool(adapt or was_adapted))
+    out = Out(chosen, record, batch, len(seen) != len(batch), into)
     done = 0.0
 
     def advance(share: float) -> None:
@@ -229,121 +240,6 @@ def denoise_record(record: Record, **options: Any) -> Result:
     return run(record, **options)
 
 
-@dataclass
-class _Work:
-    """What is done to every item of a record."""
-
-    kind: kinds.Kind
-    record: Record
-    denoiser: Denoiser
-    given: Process | None
-    strength: float
-    was_adapted: bool
-
-    def item(
-        self,
-        batch: Batch,
-        index: int,
-        out: _Out,
-        advance: Callable[[float], None],
-        timings: dict[str, float],
-    ) -> Item:
-        """Measure, restore and judge one item; its result goes to `out`."""
-        times = [time.perf_counter()]
-        noisy = _with_gaps(batch, index)
-        found = self.kind.measure([noisy])
-        advice = self.kind.advice(self.record, noisy, self.given, found)
-        del noisy
-        times.append(time.perf_counter())
-        made, how = self.denoiser.denoise_item(
-            batch, index, self.given, self.strength, advance, found
-        )
-        place = out.put(index, made, how.spread)
-        times.append(time.perf_counter())
-        process = how.process or found.process
-        before, scale = batch.data[index], batch.scale
-        if how.kept is not None:
-            before = before[..., how.kept]
-        elif batch.mask is not None:
-            before, scale = _with_gaps(batch, index) * np.float32(batch.scale), batch.scale
-        judgement = self.kind.judge(
-            before,
-            made,
-            process,
-            strength=self.strength,
-            scale=scale,
-            known=found.correlated,
-            adaptable=self.denoiser.adapts and not self.was_adapted and not found.correlated,
-        )
-        times.append(time.perf_counter())
-        for name, spent in zip(("measure", "denoise", "check"), np.diff(times), strict=True):
-            timings[name] = timings.get(name, 0.0) + float(spent)
-        trace = tuple(how.trace)
-        return Item(*place, found, process, judgement, how.step, trace, tuple(advice))
-
-
-class _Out:
-    """Where the items of a result go: an array like the data, or a list where they shrink.
-
-    into : the array to use, such as one in a file.
-    """
-
-    def __init__(
-        self,
-        kind: kinds.Kind,
-        noisy: Record,
-        batch: Batch,
-        apart: bool,
-        into: np.ndarray | None,
-    ) -> None:
-        self.kind, self.noisy, self.batch, self.apart, self.into = kind, noisy, batch, apart, into
-        self.items: Any = [None] * len(batch)
-        self.spreads: list[np.ndarray] = []
-        self._whole: Any = None
-
-    def put(
-        self, index: int, made: np.ndarray, spread: np.ndarray | None
-    ) -> tuple[int, int | None]:
-        """Take one item; its plane, and its channel where channels are items."""
-        if spread is not None:
-            self.spreads.append(spread)
-        channels = len(self.batch.data[0])
-        plane, channel = divmod(index, channels) if self.apart else (index, None)
-        if isinstance(self.batch.data, np.ndarray) and made.shape[1:] == self.batch.data.shape[2:]:
-            if self._whole is None:
-                self._whole = self.items = self._blank(self.batch.data)
-            part = slice(None) if channel is None else slice(channel, channel + 1)
-            self._whole[plane, part] = made
-        elif self.items[plane] is None:
-            self.items[plane] = made
-        else:
-            self.items[plane] = np.concatenate([self.items[plane], made])
-        return plane, channel
-
-    def record(self) -> Record:
-        """The result as a record like the noisy one."""
-        if self.into is not None and self._whole is not None:
-            return self.noisy.with_data(self.into)
-        return self.kind.record(self.noisy, self.items)
-
-    def _blank(self, like: np.ndarray) -> np.ndarray:
-        if self.into is not None:
-            view = laid_out(self.into, self.noisy.axes, self.kind.letters)
-            if np.shares_memory(view, self.into):
-                return view
-            self.into = None  # in an order in which items are not views of it
-        return np.empty(like.shape, like.dtype)
-
-
-def _with_gaps(batch: Batch, index: int) -> np.ndarray:
-    """Item `index` as floats in units of full range, NaN where nothing is known."""
-    x = batch.floats(index)
-    known = batch.known(index)
-    if not known.all():
-        x[~known] = np.nan
-    return x
-
-
 def adapted(
     denoiser: Denoiser,
     sample: Sampled,
@@ -367,7 +263,7 @@ def inspect(x: Source, axes: str | None = None, device: str = "cpu") -> dict[str
     Levels are in the data's own units. Returns at least family, sigma, gain, read_sigma,
     correlated, correlation, clipped, step, spec (for ``--noise``), method and model.
     """
-    return inspection_row(inspected(x, axes=axes, device=device))
+    return rows.inspection(inspected(x, axes=axes, device=device))
 
 
 def inspected(
@@ -387,9 +283,9 @@ def inspected(
         denoiser = None
     batch = denoiser.seen(whole) if denoiser else whole
     tried = np.unique(np.linspace(0, len(batch) - 1, ITEMS_INSPECTED).astype(int))
-    found = {int(i): chosen.measure([_with_gaps(batch, int(i))]) for i in tried}
+    found = {int(i): chosen.measure([with_gaps(batch, int(i))]) for i in tried}
     index = max(found, key=lambda i: found[i].sigma)
-    estimate, noisy = found[index], _with_gaps(batch, index)
+    estimate, noisy = found[index], with_gaps(batch, index)
     notes = chosen.advice(record, noisy, None, estimate)
     step = None
     if denoiser is not None:
@@ -408,62 +304,6 @@ def inspected(
         step=step,
         warnings=notes,
     )
-
-
-def inspection_row(seen: Inspection) -> dict[str, Any]:
-    """An inspection as plain values, levels in the data's own units."""
-    found, scale = seen.estimate, seen.record.scale
-    return {
-        **estimate_row(found, scale),
-        "undecided": found.undecided,
-        "alternatives": list(found.alternatives),
-        "channels": [s * scale for s in found.channels],
-        "step": seen.step,
-        "spec": found.process.spec(scale),
-        "method": seen.method,
-        "model": seen.model or None,
-        "steps": seen.steps,
-        "kind": seen.record.kind,
-        "shape": list(seen.record.data.shape),
-        "axes": seen.record.axes,
-        "dtype": seen.record.data.dtype.name,
-        "nonfinite": describe.missing(seen.record),
-        "warnings": seen.warnings,
-    }
-
-
-def estimate_row(found: Estimate, scale: float) -> dict[str, Any]:
-    """What was measured, as plain values, levels in the data's own units."""
-    return {
-        "family": found.family,
-        "sigma": found.sigma * scale,
-        "gain": found.gain * scale,
-        "read_sigma": found.read_sigma * scale,
-        "gamma_shape": found.shape if math.isfinite(found.shape) else None,
-        "impulses": found.impulses,
-        "correlated": found.correlated,
-        "correlation": found.correlation,
-        "autocorrelation": list(found.autocorrelation),
-        "kernel_width": None if math.isnan(found.kernel_width) else found.kernel_width,
-        "clipped": found.clipped,
-        "uncertainty": found.uncertainty,
-    }
-
-
-def item_row(item: Item, scale: float) -> dict[str, Any]:
-    """How an item came out, as plain values, levels in the data's own units."""
-    return {
-        "index": item.index,
-        "channel": item.channel,
-        "family": item.found.family,
-        "sigma": item.found.sigma * scale,
-        "correlated": item.found.correlated,
-        "process": item.process.spec(scale),
-        "step": item.step,
-        "removed_rms": item.judgement.stats["rms"] * scale,
-        "ratio": item.judgement.stats["ratio"],
-        "warnings": item.warnings,
-    }
 
 
 # -- reporting, training, comparing ------------------------------------------------------------

@@ -105,7 +105,7 @@ class Learned(Denoiser):
         folder: Path | None = None,
         resume: bool = False,
         device: str = "auto",
-        progress: bool = False,
+        progress: bool | None = None,
         **options: Any,
     ) -> L:
         """Train on images, arrays ``(H, W)`` or ``(H, W, 3)`` of any real dtype, or on `scenes`.

@@ -1,6 +1,6 @@
 """How close a result is to a reference, and whether one result is closer than another.
 
-PSNR and SSIM use the same convention everywhere: full range 1, values clipped to it, not
+PSNR and SSIM use the same convention everywhere: values clipped to the full range, not
 rounded, SSIM with a Gaussian window of 11×11 with σ = 1.5. SciPy and scikit-image are
 imported inside the functions, so that importing this module stays fast.
 """
@@ -12,16 +12,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from hush.errors import HushError
+from hush.record import full_range
 
 SSIM_WINDOW = 11
 
 
-def psnr(a: np.ndarray, b: np.ndarray, data_range: float = 1.0, clip: bool = True) -> float:
+def psnr(a: np.ndarray, b: np.ndarray, data_range: float | None = None, clip: bool = True) -> float:
     """Peak signal-to-noise ratio of `a` against the reference `b`, in dB.
 
     Both arrays have the same shape; elements that are not finite in either are ignored. Equal
-    arrays give infinity.
+    arrays give infinity. `data_range` is by default that of the reference's integer type, such
+    as 255 for uint8, or 1 for floats.
     """
+    data_range = _range(a, b) if data_range is None else data_range
     a, b, finite = _aligned(a, b, data_range if clip else None)
     if not finite.any():
         raise HushError("no pixel is finite in both images; there is nothing to compare")
@@ -32,7 +35,7 @@ def psnr(a: np.ndarray, b: np.ndarray, data_range: float = 1.0, clip: bool = Tru
 def ssim(
     a: np.ndarray,
     b: np.ndarray,
-    data_range: float = 1.0,
+    data_range: float | None = None,
     clip: bool = True,
     channel_axis: int | None = 0,
 ) -> float:
@@ -43,6 +46,7 @@ def ssim(
     """
     from skimage.metrics import structural_similarity
 
+    data_range = _range(a, b) if data_range is None else data_range
     a, b, finite = _aligned(a, b, data_range if clip else None)
     sides = np.delete(a.shape, channel_axis) if channel_axis is not None else a.shape
     if min(sides) < SSIM_WINDOW:
@@ -96,6 +100,11 @@ def paired_p_value(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndar
     if np.ptp(difference) <= 1e-9 * np.abs(difference).max():
         return 0.0  # the same difference every time: Student's statistic is infinite
     return float(stats.ttest_1samp(difference, 0.0).pvalue)
+
+
+def _range(a: np.ndarray, b: np.ndarray) -> float:
+    """The full range of the reference `b`, or of `a` where only that is of integers."""
+    return full_range(b.dtype if b.dtype.kind in "iu" else a.dtype)
 
 
 def _aligned(

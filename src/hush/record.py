@@ -76,7 +76,7 @@ class Record:
 
     def with_data(self, data: np.ndarray, **changes: Any) -> Record:
         """This record with other samples of the same axes; metadata and source stay."""
-        return replace(self, data=np.asarray(data), **changes)
+        return replace(self, data=data, **changes)
 
 
 def channel_letter(axes: str) -> str:

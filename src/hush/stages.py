@@ -37,7 +37,7 @@ class Stages:
     folder: Path | None
     resume: bool
     device: str
-    progress: bool
+    progress: bool | None
     settings: Mapping[str, Any]
     kind: Kind
     #: seconds spent in all stages by this object
@@ -124,13 +124,13 @@ class Stages:
         self, name: str, share: float, count: int, make: Callable[[int], np.ndarray]
     ) -> list[np.ndarray]:
         """Make `count` arrays, or with a time budget as many as its share allows, at least 4."""
-        from hush.progress import progress_bar
+        from hush.progress import progress_bar, watched
 
         allowed = self.schedule.budget and share * self.schedule.budget
         start, made = time.monotonic(), list[np.ndarray]()
         bar = progress_bar()
         task = bar.add_task(name, total=1.0)
-        if self.progress:
+        if watched() if self.progress is None else self.progress:
             bar.start()
         try:
             while len(made) < count if allowed is None else True:

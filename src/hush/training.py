@@ -33,7 +33,7 @@ from hush.errors import HushError
 from hush.kinds.cut import Patches
 from hush.nets import channels_last
 from hush.precision import bfloat16
-from hush.progress import progress_bar
+from hush.progress import progress_bar, watched
 from hush.schedule import Schedule
 
 #: loss of one batch: (patches, index of each patch's item, generator, share of the training done)
@@ -59,23 +59,27 @@ def train(
     validate: Validation | None = None,
     preview: Callable[[Path], None] | None = None,
     device: str = "auto",
-    progress: bool = False,
+    progress: bool | None = None,
     advance: Callable[[float], None] | None = None,
     label: str = "training",
 ) -> dict[str, float]:
     """Train `networks` in place; at the end their weights are the moving average (EMA).
 
     `folder` gets the log (``metrics.csv``; for resumed runs also ``metrics.1.csv`` and so
-    on), previews and the checkpoint for `resume`. `progress` shows a bar with the name `label`;
+    on), previews and the checkpoint for `resume`. `progress` shows a bar with the name `label`,
+    by default where somebody is watching;
     `advance` gets the share done from time to time. Returns steps, seconds and the last
-    validation figures. Ctrl-C saves a checkpoint and raises ``KeyboardInterrupt``.
+    validation figures. Ctrl-C saves a checkpoint and raises ``KeyboardInterrupt``; the networks
+    then have what they had learned.
     """
     schedule = schedule.settled()
     saved = folder / "resume.safetensors" if folder else None
+    progress = watched() if progress is None else progress
     pace = _Pace(schedule, saved, label if progress else None, advance)
     module = _Module(networks, patches, loss, schedule, validate, preview, folder)
     # Averaging comes first: an interrupt saves from `pace`, after this step's average.
-    callbacks: list[Callback] = [_Averaging(schedule.ema), pace]
+    averaging = _Averaging(schedule.ema)
+    callbacks: list[Callback] = [averaging, pace]
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
         saver = ModelCheckpoint(
@@ -125,6 +129,8 @@ def train(
                 ckpt_path=str(checkpoint) if checkpoint else None,
             )
         except SystemExit:
+            averaging.leave_average(module)
+            networks.to("cpu").eval()
             raise KeyboardInterrupt from None  # Lightning turns Ctrl-C into an exit
     networks.to("cpu").eval()
     figures = dict(validate()) if validate else {}
@@ -230,6 +236,11 @@ class _Averaging(WeightAveraging):
                 torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
 
         super().__init__(multi_avg_fn=average)
+
+    def leave_average(self, module: LightningModule) -> None:
+        """Give a module that was interrupted its average so far."""
+        if self._average_model is not None:
+            self._copy_average_to_current(module)
 
 
 class _Pace(Callback):

@@ -26,6 +26,7 @@ from hush.cli.options import (
     running,
     use_threads,
 )
+from hush.cli.summary import summary
 from hush.errors import HushError
 
 if TYPE_CHECKING:
@@ -369,6 +370,7 @@ def _row(job: Job) -> dict[str, Any]:
 def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, Any]) -> Result:
     """Read, denoise and write one file; its row is filled in."""
     from hush import api, io
+    from hush.report import rows
 
     assert job.target is not None
     start = time.perf_counter()
@@ -424,7 +426,7 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
         "seconds": round(seconds, 3),
         "timings": {k: round(v, 3) for k, v in result.timings.items()},
         "warnings": result.warnings,
-        "items": [api.item_row(item, scale) for item in result.items],
+        "items": [rows.item(item, scale) for item in result.items],
     }
     return result
 
@@ -466,47 +468,6 @@ def _print(o: Options, row: Mapping[str, Any], result: Result | None) -> None:
             + (f", {count} warning{'s' * (count != 1)}" if count else "")
         )
     else:
-        lines = _summary(o, row, result)
+        lines = summary(o, row, result)
         said = words.most_important(row["warnings"], o.verbose)
         words.print_block(f"{row['input']} → {row['output']}", lines, said)
-
-
-def _summary(o: Options, row: Mapping[str, Any], result: Result) -> list[tuple[str, str]]:
-    """The one-screen summary, as labels and values."""
-    from hush import kinds
-    from hush.report import describe
-
-    found, noisy = result.estimate, result.noisy
-    scale, kind = noisy.scale, kinds.get(noisy.kind)
-    method = [result.method]
-    method += [f"model {result.model}"] if result.model else []
-    method += [describe.steps(result.steps)]
-    if result.step is not None:
-        method[-1] += f" from {result.step:.2f} of the noise ladder"
-    if o.adapt:
-        helped = "adapted to the file" if row["adapted"] else "as it was: adapting did not help"
-        method.append(helped + "s" * (row["adapted"] and o.many))
-    if o.strength != 1:
-        method.append(f"strength {o.strength:g}")
-    lines = [
-        (kind.name, describe.size(noisy)),
-        ("noise", describe.noise(found, scale)),
-        (f"{kind.element}s", describe.between(found, kind.element)),
-        ("taken as", row["process"] + (", as given" if o.noise else "")),
-        ("removed", f"σ {describe.number(row['removed_rms'])}{describe.units(scale)}"),
-        ("method", ", ".join(method)),
-    ]
-    if result.spread is not None and row["uncertainty"]:
-        import numpy as np
-
-        mean = describe.number(float(np.nanmean(result.spread.data)))
-        of_range = describe.units(scale)
-        lines.append(("uncertainty", f"{mean}{of_range} on average → {row['uncertainty']}"))
-    lines.append(("time", describe.duration(row["seconds"])))
-    if o.verbose:
-        spent = ", ".join(f"{k} {describe.duration(v)}" for k, v in row["timings"].items())
-        lines[-1] = ("time", f"{describe.duration(row['seconds'])} ({spent})")
-        for entry in result.trace:
-            before, removed = (describe.number(entry[k] * scale) for k in ("level", "removed_rms"))
-            lines.append((f"step {entry['step']}", f"σ {before} before, {removed} removed"))
-    return lines

@@ -65,7 +65,7 @@ def inspect(
     """
     preload("hush.api")
     from hush import api, kinds
-    from hush.report import describe
+    from hush.report import describe, rows
     from hush.report.frame import Entry
 
     files = expanded(files)
@@ -79,7 +79,7 @@ def inspect(
         row: dict[str, Any] = dict.fromkeys(INSPECT_KEYS) | {"input": file}
         try:
             seen = api.inspected(read(file, axes, kind), device=device)
-            row |= api.inspection_row(seen)
+            row |= rows.inspection(seen)
             if report:
                 entries.append(api.entry(seen, len(files)))
         except BrokenPipeError:

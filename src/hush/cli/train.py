@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+import hush
 from hush.cli import words
 from hush.cli.console import explain, preload, say
 from hush.cli.options import (
@@ -465,7 +465,7 @@ def _save(o: Options, model: Denoiser, files: Files) -> None:
         "figures": figures,
         "settings": model.config(),
         "licence": o.licence,
-        "hush": _version(),
+        "hush": hush.__version__ or None,
     }
     model.card_ = card  # type: ignore[attr-defined]
     model.save(o.out)
@@ -500,10 +500,3 @@ def _command(o: Options, steps: int | None) -> str:
     for setting in o.set:
         parts += ["--set", setting]
     return " ".join(p if "*" in str(p) else shlex.quote(str(p)) for p in parts)
-
-
-def _version() -> str | None:
-    try:
-        return version("hush-denoise")
-    except PackageNotFoundError:  # running from a source tree that is not installed
-        return None

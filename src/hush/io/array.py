@@ -83,6 +83,21 @@ def write_npy(record: Record, path: Path) -> None:
         np.lib.format.write_array(stream, record.data, allow_pickle=False)
 
 
+def names_in(path: Path) -> list[str]:
+    """The names of the arrays in a .npz file; of any other file, none."""
+    file, key = split_key(path)
+    if key is not None or not zipfile.is_zipfile(file):
+        return []
+    with zipfile.ZipFile(file) as archive:
+        return [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
+
+
+def read_all(path: Path) -> dict[str, np.ndarray]:
+    """Every array of a .npz file, by name."""
+    with _explained(), np.load(path, allow_pickle=False) as archive:
+        return dict(archive)
+
+
 def read_npz(path: Path) -> Record:
     """The only array in a .npz file, or the one named by ``file.npz:key``."""
     file, key = split_key(path)

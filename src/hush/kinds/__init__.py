@@ -95,9 +95,13 @@ class Kind:
         """Raise `HushError` for a record that is not laid out as this kind is."""
         if missing := [a for a in self.letters if a not in record.axes]:
             raise HushError(
-                f"a {self.nouns[0]} needs axes {' and '.join(self.letters)}; '{record.axes}' "
+                f"{self.nouns[1]} need axes {' and '.join(self.letters)}; '{record.axes}' "
                 f"lacks {' and '.join(missing)}"
             )
+
+    def from_arrays(self, arrays: Mapping[str, np.ndarray]) -> Record:
+        """The record that an .npz file with this kind's `keys` holds."""
+        raise HushError(f"{self.nouns[1]} are not kept in several arrays; name one of them")
 
     def batch(self, record: Record) -> Batch:
         """The record as items ``(C, *S)``: views of its data, no copy for the usual layouts."""

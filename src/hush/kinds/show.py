@@ -58,7 +58,7 @@ def section(kind: Kind, result: Denoised) -> Charts:
         notes=_notes(kind, result.noisy, item),
         noise=noise_plots(item.found, scale, units),
         row={
-            "noise": f"{noise.value}, {noise.detail}",
+            "noise": ", ".join(filter(None, (noise.value, noise.detail))),
             "removed / model": "" if ratio is None else f"{100 * ratio:.0f} %",
             "time": describe.duration(seconds),
         },
@@ -69,20 +69,34 @@ def section(kind: Kind, result: Denoised) -> Charts:
                 "The middle of the data, noisy and denoised.",
                 (("one", "before"), ("two", "after")),
             ),
-            Chart(
-                "What was removed",
-                plots.lines({"removed": ("one", before - after)}, "Removed", kind.element, "value"),
-                "Noisy minus denoised: it should show nothing of the signal.",
-            ),
+            *_removed(kind, before, after),
             Chart(
                 "Does it look like noise?",
                 plots.autocorrelation(
-                    _by_axis(stats["autocorrelation"]), "Autocorrelation", 0.0, WHITE
+                    _by_axis(stats["autocorrelation"]),
+                    "Autocorrelation",
+                    0.0,
+                    WHITE,
+                    kind.element,
                 ),
                 "Correlation of what was removed with itself, shifted.",
             ),
         ),
     )
+
+
+def _removed(kind: Kind, before: np.ndarray, after: np.ndarray) -> list[Chart]:
+    """Noisy minus denoised, where the method did not leave elements out."""
+    if before.shape != after.shape:
+        return []
+    line = {"removed": ("one", before - after)}
+    return [
+        Chart(
+            "What was removed",
+            plots.lines(line, "Removed", kind.element, "value"),
+            "Noisy minus denoised: it should show nothing of the signal.",
+        )
+    ]
 
 
 def inspected(kind: Kind, seen: Inspection) -> InspectedCharts:

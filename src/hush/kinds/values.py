@@ -231,7 +231,7 @@ def verdict(stats: dict[str, Any]) -> str:
     if stats["rms"] == 0:
         return "No noise was found, and nothing was removed."
     values = [abs(a) for lags in stats["autocorrelation"].values() for a in lags]
-    parts = []
+    parts = [] if values or stats["ratio"] is not None else ["there is too little to judge"]
     if values:
         parts.append(f"its values are uncorrelated (at most {max(values):.2f})")
     if stats["ratio"] is not None:

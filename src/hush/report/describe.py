@@ -66,7 +66,7 @@ def _doubt(found: Estimate) -> str:
     if not found.alternatives:
         return ""
     others = either([family(name) for name in found.alternatives])
-    return f"; by this picture it could as well be {others}"
+    return f"; it could as well be {others}"
 
 
 def channels(found: Estimate, scale: float) -> str:

@@ -201,7 +201,8 @@ def _mark_options(text: str) -> str:
     """`text` as HTML, its command-line options set as code (and so never broken in two)."""
     from markupsafe import Markup, escape
 
-    option = r"--[a-z]+(?: (?=\S*[\d:])[\w:,/-]+)?"
+    value = r"(?=\S*[\d:])\w[\w:/-]*(?:[.,][\w:/-]+)*"  # not the sentence's own stop or comma
+    option = rf"--[a-z]+(?:-[a-z]+)*(?: {value})?"
     return Markup(re.sub(option, r"<code>\g<0></code>", str(escape(text))))
 
 

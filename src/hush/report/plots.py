@@ -10,7 +10,7 @@ from html import escape
 import numpy as np
 
 WIDTH, HEIGHT = 410, 240
-LEFT, RIGHT, TOP, BOTTOM = 58, 10, 10, 44
+LEFT, RIGHT, TOP, BOTTOM = 66, 10, 10, 44
 
 
 def number(value: float) -> str:
@@ -110,7 +110,11 @@ class _Plot:
 
 
 def autocorrelation(
-    lags: Mapping[str, Sequence[float]], title: str, band: float = 0.0, tolerance: float = 0.0
+    lags: Mapping[str, Sequence[float]],
+    title: str,
+    band: float = 0.0,
+    tolerance: float = 0.0,
+    element: str = "pixel",
 ) -> str:
     """Stems at each lag on the bands of white noise and of tolerance, if any.
 
@@ -128,7 +132,7 @@ def autocorrelation(
         for lag, a in enumerate(lags.get(axis, []), 1):
             plot.stem(lag, a, f"stem {cls}", dx)
             plot.dot(lag, a, cls, f"{lag} px{word}: {number(round(a, 3))}", dx)
-    return plot.svg(title, "distance, pixels", "correlation", range(1, count + 1))
+    return plot.svg(title, f"distance, {element}s", "correlation", range(1, count + 1))
 
 
 def transfer(

@@ -102,6 +102,7 @@ class Training:
                 folder=folder,
                 resume=any(folder.rglob("*.safetensors")),
                 device=device,
+                progress=False,
                 **options,
             )
             method.save(finished)

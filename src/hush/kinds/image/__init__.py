@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from hush.errors import HushError
-from hush.io.array import array_axes
 from hush.kinds import Chosen, Kind
 from hush.record import Record
 
@@ -33,6 +32,8 @@ class Image(Kind):
         """``YX``; a short last axis of 1, 3 or 4 is samples; what comes before is a stack."""
         if len(shape) < 2:
             raise HushError(f"an image needs at least two dimensions, not the shape {shape}")
+        from hush.io.array import array_axes  # with every format, and Pillow
+
         return array_axes(shape)
 
     def joint(self, record: Record) -> int:

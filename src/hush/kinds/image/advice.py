@@ -55,10 +55,10 @@ def input_warnings(
             f"lose detail. --axes {record.axes.replace('S', 'C')} denoises each by itself."
         )
     if given is None and found.curve and (others := _telling(found)):
+        families = [describe.family(name) for name in (found.family, *others)]
         notes.append(
-            f"The noise may be {describe.family(found.family)} or "
-            f"{describe.either([describe.family(name) for name in others])}, which differ in dark "
-            "and bright places; if you know which, state it with --noise."
+            f"The noise may be {describe.either(families)}, which differ in dark and bright "
+            "places; if you know which, state it with --noise."
         )
     notes += mismatch(record, given, found)
     if given is not None and found.sigma > 0 and found.correlated and given.white:

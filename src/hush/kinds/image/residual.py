@@ -220,7 +220,7 @@ def _verdict(stats: dict[str, Any]) -> str:
     """Why there is nothing to warn of, in figures."""
     if stats["rms"] == 0:
         return verdict(stats)
-    text = verdict(stats).removesuffix(".").replace("its values", "its pixels")
+    text = verdict(stats).removesuffix(".").replace("Its values", "Its pixels")
     return f"{text}; it does not follow the picture's edges."
 
 

@@ -168,7 +168,7 @@ class DiffDenoise(Outputs):
         folder: Path | None = None,
         resume: bool = False,
         device: str = "auto",
-        progress: bool = False,
+        progress: bool | None = None,
         **options: Any,
     ) -> DiffDenoise:
         """Train all stages on noisy images, arrays ``(H, W)`` or ``(H, W, 3)`` of any real dtype.

@@ -33,7 +33,6 @@ A kind of data may bring networks of its own and more (`hush.methods.mid.image`)
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -47,12 +46,20 @@ from torch import Tensor, nn
 
 from hush.denoiser import ANY, Advance, Denoiser, Learns, process_of
 from hush.errors import HushError
-from hush.kinds.cut import check_channels, hold_out, rms_level, split, splits
+from hush.kinds.cut import check_channels, hold_out, rms_level
 from hush.kinds.values import fit_transfer
-from hush.methods.mid.loss import BLUR, FLOOR, Ladder, joint_loss, local_mean, restored_psnr
+from hush.methods.mid.loss import (
+    BLUR,
+    FLOOR,
+    Ladder,
+    joint_loss,
+    local_mean,
+    restored_psnr,
+    top_level,
+)
 from hush.nets import channels_last
 from hush.nets.values import LevelNet, ValueUNet, average
-from hush.noise.processes import Gaussian, OneOf, Process, parse
+from hush.noise.processes import Process, parse
 from hush.record import Record, full_range
 from hush.results import Estimate, Restoration
 from hush.sampling import walk_down
@@ -169,7 +176,7 @@ class ValueMID(Denoiser):
         folder: Path | None = None,
         resume: bool = False,
         device: str = "auto",
-        progress: bool = False,
+        progress: bool | None = None,
         **options: Any,
     ) -> M:
         """Train on noisy data, or with ``corpus=True`` on (nearly) clean data.
@@ -201,7 +208,7 @@ class ValueMID(Denoiser):
         training, held_out = hold_out(items, schedule.patch)
 
         if corpus:
-            self.top_ = _top(parse(self.ladder))
+            self.top_ = top_level(parse(self.ladder))
             given: list[Process | None] = [None] * len(training)
         elif noise is not None:
             first = data[0]
@@ -270,48 +277,9 @@ class ValueMID(Denoiser):
         under the same further noise; unless the loss there fell by more than its standard
         error, the model comes back as it was. Items with correlated noise are left out.
         """
-        if self.networks_ is None:
-            raise self.untrained()
-        items = [self.prepared(x) for x in items]
-        items = [x for x in items if splits(x)]  # a judge needs a part of its own
-        # Added noise of independent values has not the law of noise that spans several: there the
-        # identity fails, and with it the score that is to judge.
-        seen = [(x, found) for x in items if not (found := self.measured(x)).correlated]
-        items = [self.cleaned(x, found) for x, found in seen]
-        processes = [
-            self.estimate(x, noise, found)[0] for x, (_, found) in zip(items, seen, strict=True)
-        ]
-        levels = [rms_level(p, x) for p, x in zip(processes, items, strict=True)]
-        kept = [i for i, level in enumerate(levels) if level > FLOOR]
-        if not kept:
-            return self
-        schedule = Schedule(budget=seconds, batch=8, learning_rate=2e-4, ema=0.99, seed=seed)
-        training, held_out = zip(*(split(items[i]) for i in kept), strict=True)
-        processes = [processes[i] for i in kept]
-        other = copy.copy(self)
-        other.networks_ = copy.deepcopy(self.networks_)
-        networks = other.networks_
+        from hush.methods.mid.adapting import adapted
 
-        def loss(
-            x: Tensor, indices: list[int], generator: torch.Generator, _: float
-        ) -> Mapping[str, Tensor]:
-            parts = self._loss(networks, x, [processes[i] for i in indices], generator)
-            return {"noise_loss": parts["noise_loss"]}
-
-        from hush.training import train
-
-        before = self._scores(held_out, processes)
-        train(
-            networks["noise"],
-            self.kind.patches(training, schedule.patch),
-            loss,
-            schedule,
-            device=self.device_,
-            advance=advance,
-        )
-        gain = before - other.to(self.device_)._scores(held_out, processes)
-        error = gain.std() / math.sqrt(len(gain))
-        return other if gain.mean() > error else self
+        return adapted(self, items, seconds, noise=noise, seed=seed, advance=advance)
 
     def _scores(
         self, items: Sequence[np.ndarray], processes: Sequence[Process], draws: int = 8
@@ -511,13 +479,6 @@ def _widened(start: ValueMID, channels: int) -> dict[str, Tensor]:
     if start.channels == channels:
         return dict(start.networks_.state_dict())
     return start.widened(channels)
-
-
-def _top(ladder: Process) -> float:
-    """The highest level of a training ladder at mid-gray."""
-    choices = ladder.choices if isinstance(ladder, OneOf) else (ladder,)
-    gaussian = [p.sigma for p in choices if isinstance(p, Gaussian)]
-    return max(float(s[1] if isinstance(s, tuple) else s) for s in gaussian) if gaussian else 0.5
 
 
 def windows(

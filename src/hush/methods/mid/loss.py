@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hush.metrics import psnr
 from hush.nets import channels_last
 from hush.nets.values import average
-from hush.noise.processes import Gaussian, Process
+from hush.noise.processes import Gaussian, OneOf, Process
 
 FLOOR = 0.5 / 255  #: levels below half an 8-bit step are not told apart
 BLUR = 9  #: values a side, whose mean is the signal that a level goes with
@@ -100,6 +100,13 @@ def restored_psnr(noise: nn.Module, held_out: Sequence[np.ndarray]) -> float:
             found = noise(noisy, torch.full_like(noisy, 25 / 255)).float()
         scores.append(psnr((noisy - found)[0].cpu().numpy(), x))
     return float(np.mean(scores))
+
+
+def top_level(ladder: Process) -> float:
+    """The highest level of a training ladder at mid-gray."""
+    choices = ladder.choices if isinstance(ladder, OneOf) else (ladder,)
+    gaussian = [p.sigma for p in choices if isinstance(p, Gaussian)]
+    return max(float(s[1] if isinstance(s, tuple) else s) for s in gaussian) if gaussian else 0.5
 
 
 def _uniform(generator: torch.Generator) -> float:

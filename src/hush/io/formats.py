@@ -1,0 +1,148 @@
+"""The table of formats: what each is called, recognised by, read and written with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hush.io import array, dicom, hdf5, image, tiff
+from hush.record import Record
+from hush.table import Table
+
+
+def _anything(record: Record) -> None:
+    """A format that holds every record."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format.
+
+    Parameters
+    ----------
+    name : as used in messages.
+    suffixes : file name endings, lower case.
+    read : ``(path) -> Record`` with all samples, alpha included.
+    write : ``(record, path)``, or None for a format that is only read.
+    magic : a file of this format begins with one of these; without any, only the name counts.
+    kind : the kind of data in it, or None for any kind.
+    check : raises HushError if the format cannot hold the record.
+    offset : position of `magic` in the file.
+    instead : if the format is only read, the ending of the files to write instead;
+        why : the reason.
+    real : whether it holds any float32 values, such as a map of uncertainties.
+    open : ``(record, path) -> array`` in the file, with the record's shape and dtype, to write a
+        result item by item; None if the format needs the whole result at once.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    read: Callable[[Path], Record]
+    write: Callable[[Record, Path], None] | None = None
+    magic: tuple[bytes, ...] = ()
+    kind: str | None = "image"
+    check: Callable[[Record], object] = _anything
+    offset: int = 0
+    instead: str = ""
+    why: str = ""
+    real: bool = False
+    open: Callable[[Record, Path], np.ndarray] | None = None
+
+    def recognises(self, head: bytes, path: Path) -> bool:
+        """Whether a file that begins with `head` has this format."""
+        if self.magic:
+            return head.startswith(self.magic, self.offset)
+        return self.named(path)
+
+    def named(self, path: Path) -> bool:
+        """Whether the file's name has an ending of this format."""
+        return path.name.lower().endswith(self.suffixes)
+
+
+#: hush's own formats; the first that recognises a file is used
+FORMATS: tuple[Format, ...] = (
+    Format(
+        "PNG",
+        (".png",),
+        image.read_png,
+        image.write_png,
+        (b"\x89PNG\r\n\x1a\n",),
+        check=image.png_array,
+    ),
+    Format(
+        "JPEG",
+        (".jpg", ".jpeg"),
+        image.read_jpeg,
+        magic=(b"\xff\xd8\xff",),
+        instead=".png",
+        why="hush does not write JPEG, which would add its own noise",
+    ),
+    Format(
+        "TIFF",
+        (*tiff.OME_SUFFIXES, ".tif", ".tiff"),
+        tiff.read,
+        tiff.write,
+        tiff.MAGIC,
+        real=True,
+    ),
+    Format(
+        "NumPy array",
+        (".npy",),
+        array.read_npy,
+        array.write_npy,
+        (b"\x93NUMPY",),
+        kind=None,
+        real=True,
+        open=array.open_npy,
+    ),
+    Format(
+        "NumPy archive",
+        (".npz",),
+        array.read_npz,
+        array.write_npz,
+        (b"PK\x03\x04",),
+        kind=None,
+        real=True,
+    ),
+    Format(
+        "DICOM",
+        (".dcm", ".dicom", ".ima"),
+        dicom.read,
+        dicom.write,
+        dicom.MAGIC,
+        check=dicom.check,
+        offset=dicom.OFFSET,
+    ),
+    Format(
+        "HDF5",
+        (".h5", ".hdf5"),
+        hdf5.read,
+        magic=hdf5.MAGIC,
+        instead=".tif",
+        why="hush does not write HDF5 files",
+    ),
+)
+
+#: formats of other packages, tried after hush's own
+ADDED: Table[Format] = Table("hush.formats", {})
+
+
+def formats() -> Iterator[Format]:
+    """Every format, hush's own first; the others are imported only when they are reached."""
+    yield from FORMATS
+    for name in ADDED:
+        yield ADDED[name]
+
+
+def supported(writable: bool = False) -> tuple[str, ...]:
+    """File name endings that hush reads, or with `writable` those that it writes."""
+    return tuple(s for f in formats() if f.write or not writable for s in f.suffixes)
+
+
+def format_of(record: Record) -> Format | None:
+    """The format that a record was read from, or None if it was not read from a file."""
+    name = record.meta.get("format")
+    return next((f for f in formats() if f.name == name), None)

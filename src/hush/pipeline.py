@@ -1,0 +1,132 @@
+"""The way of one item: measured once, restored by the method, judged by what was measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hush.denoiser import Denoiser
+from hush.kinds import Kind
+from hush.kinds.layout import laid_out
+from hush.noise.processes import Process
+from hush.record import Batch, Record
+from hush.results import Item
+
+
+@dataclass
+class Work:
+    """What is done to every item of a record."""
+
+    kind: Kind
+    record: Record
+    denoiser: Denoiser
+    given: Process | None
+    strength: float
+    was_adapted: bool
+
+    def item(
+        self,
+        batch: Batch,
+        index: int,
+        out: Out,
+        advance: Callable[[float], None],
+        timings: dict[str, float],
+    ) -> Item:
+        """Measure, restore and judge one item; its result goes to `out`."""
+        times = [time.perf_counter()]
+        noisy = with_gaps(batch, index)
+        found = self.kind.measure([noisy])
+        advice = self.kind.advice(self.record, noisy, self.given, found)
+        del noisy
+        times.append(time.perf_counter())
+        made, how = self.denoiser.denoise_item(
+            batch, index, self.given, self.strength, advance, found
+        )
+        place = out.put(index, made, how.spread)
+        times.append(time.perf_counter())
+        process = how.process or found.process
+        before, scale = batch.data[index], batch.scale
+        if how.kept is not None:
+            before = before[..., how.kept]
+        elif batch.mask is not None:
+            before, scale = with_gaps(batch, index) * np.float32(batch.scale), batch.scale
+        judgement = self.kind.judge(
+            before,
+            made,
+            process,
+            strength=self.strength,
+            scale=scale,
+            known=found.correlated,
+            adaptable=self.denoiser.adapts and not self.was_adapted and not found.correlated,
+        )
+        times.append(time.perf_counter())
+        for name, spent in zip(("measure", "denoise", "check"), np.diff(times), strict=True):
+            timings[name] = timings.get(name, 0.0) + float(spent)
+        trace = tuple(how.trace)
+        return Item(*place, found, process, judgement, how.step, trace, tuple(advice))
+
+
+class Out:
+    """Where the items of a result go: an array like the data, or a list where they shrink.
+
+    into : the array to use, such as one in a file.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        noisy: Record,
+        batch: Batch,
+        apart: bool,
+        into: np.ndarray | None,
+    ) -> None:
+        self.kind, self.noisy, self.batch, self.apart, self.into = kind, noisy, batch, apart, into
+        self.items: Any = [None] * len(batch)
+        self.spreads: list[np.ndarray] = []
+        self._whole: Any = None
+
+    def put(
+        self, index: int, made: np.ndarray, spread: np.ndarray | None
+    ) -> tuple[int, int | None]:
+        """Take one item; its plane, and its channel where channels are items."""
+        if spread is not None:
+            self.spreads.append(spread)
+        channels = len(self.batch.data[0])
+        plane, channel = divmod(index, channels) if self.apart else (index, None)
+        if isinstance(self.batch.data, np.ndarray) and made.shape[1:] == self.batch.data.shape[2:]:
+            if self._whole is None:
+                self._whole = self.items = self._blank(self.batch.data)
+            part = slice(None) if channel is None else slice(channel, channel + 1)
+            self._whole[plane, part] = made
+        elif self.items[plane] is None:
+            self.items[plane] = made
+        else:
+            self.items[plane] = np.concatenate([self.items[plane], made])
+        return plane, channel
+
+    def record(self) -> Record:
+        """The result as a record like the noisy one."""
+        if self.into is not None and self._whole is not None:
+            return self.noisy.with_data(self.into)
+        return self.kind.record(self.noisy, self.items)
+
+    def _blank(self, like: np.ndarray) -> np.ndarray:
+        if self.into is not None:
+            view = laid_out(self.into, self.noisy.axes, self.kind.letters)
+            if np.shares_memory(view, self.into):
+                return view
+            self.into = None  # in an order in which items are not views of it
+        return np.empty(like.shape, like.dtype)
+
+
+def with_gaps(batch: Batch, index: int) -> np.ndarray:
+    """Item `index` as floats in units of full range, NaN where nothing is known."""
+    x = batch.floats(index)
+    known = batch.known(index)
+    if not known.all():
+        x[~known] = np.nan
+    return x

@@ -1,0 +1,65 @@
+"""What was found, as plain values that JSON can hold; levels in the data's own units."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hush.report import describe
+from hush.results import Estimate, Inspection, Item
+
+
+def inspection(seen: Inspection) -> dict[str, Any]:
+    """An inspection as plain values, levels in the data's own units."""
+    found, scale = seen.estimate, seen.record.scale
+    return {
+        **estimate(found, scale),
+        "undecided": found.undecided,
+        "alternatives": list(found.alternatives),
+        "channels": [s * scale for s in found.channels],
+        "step": seen.step,
+        "spec": found.process.spec(scale),
+        "method": seen.method,
+        "model": seen.model or None,
+        "steps": seen.steps,
+        "kind": seen.record.kind,
+        "shape": list(seen.record.data.shape),
+        "axes": seen.record.axes,
+        "dtype": seen.record.data.dtype.name,
+        "nonfinite": describe.missing(seen.record),
+        "warnings": seen.warnings,
+    }
+
+
+def estimate(found: Estimate, scale: float) -> dict[str, Any]:
+    """What was measured, as plain values, levels in the data's own units."""
+    return {
+        "family": found.family,
+        "sigma": found.sigma * scale,
+        "gain": found.gain * scale,
+        "read_sigma": found.read_sigma * scale,
+        "gamma_shape": found.shape if math.isfinite(found.shape) else None,
+        "impulses": found.impulses,
+        "correlated": found.correlated,
+        "correlation": found.correlation,
+        "autocorrelation": list(found.autocorrelation),
+        "kernel_width": None if math.isnan(found.kernel_width) else found.kernel_width,
+        "clipped": found.clipped,
+        "uncertainty": found.uncertainty,
+    }
+
+
+def item(made: Item, scale: float) -> dict[str, Any]:
+    """How an item came out, as plain values, levels in the data's own units."""
+    return {
+        "index": made.index,
+        "channel": made.channel,
+        "family": made.found.family,
+        "sigma": made.found.sigma * scale,
+        "correlated": made.found.correlated,
+        "process": made.process.spec(scale),
+        "step": made.step,
+        "removed_rms": made.judgement.stats["rms"] * scale,
+        "ratio": made.judgement.stats["ratio"],
+        "warnings": made.warnings,
+    }

@@ -1,0 +1,193 @@
+"""One contract for every format, and one for every kind of data: the whole tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hush import io, kinds
+from hush.errors import HushError
+from hush.kinds import KINDS, Kind
+from hush.noise.processes import Gaussian
+from hush.record import Batch, Record
+
+FORMATS = list(io.FORMATS)
+WRITTEN = [f for f in FORMATS if f.write]
+DTYPES = ("uint8", "uint16", "float32")
+
+
+def of_format(fmt: io.Format, dtype: str = "uint8") -> Record | None:
+    """A record that the format holds, if it holds any of this dtype; DICOM needs a header."""
+    data = np.random.default_rng(0).integers(0, 200, (24, 32)).astype(dtype)
+    record = Record(data, "YX")
+    try:
+        fmt.check(record)
+    except HushError:
+        return None
+    return record
+
+
+@pytest.mark.parametrize("fmt", FORMATS, ids=lambda f: f.name)
+def test_a_format_says_what_it_is(fmt: io.Format) -> None:
+    assert fmt.name
+    assert all(s.startswith(".") and s == s.lower() for s in fmt.suffixes)
+    assert (fmt.write is None) == bool(fmt.why)
+    assert bool(fmt.instead) == (fmt.write is None)
+    assert fmt.kind is None or fmt.kind in KINDS
+
+
+@pytest.mark.parametrize("fmt", FORMATS, ids=lambda f: f.name)
+def test_what_is_damaged_gets_one_sentence(fmt: io.Format, tmp_path: Path) -> None:
+    """A file that begins as one of the format does, and is nothing beyond."""
+    path = tmp_path / f"broken{fmt.suffixes[0]}"
+    path.write_bytes(b"\0" * fmt.offset + (fmt.magic or (b"",))[0] + b"\0" * 40)
+    with pytest.raises(HushError) as refused:
+        io.read(path)
+    assert str(refused.value).startswith(f"{path}: ")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("fmt", WRITTEN, ids=lambda f: f.name)
+def test_what_is_written_is_read_again(fmt: io.Format, dtype: str, tmp_path: Path) -> None:
+    """To the bit, under any of its names, whatever the name says; and nothing else is there."""
+    if (record := of_format(fmt, dtype)) is None:
+        return  # the format's own sentence, which the tests of formats check
+    for suffix in fmt.suffixes:
+        path = tmp_path / f"a{suffix}"
+        io.write(record, path)
+        back = io.read(path)
+        assert (back.data.dtype.newbyteorder("="), back.axes) == (record.data.dtype, "YX")
+        np.testing.assert_array_equal(back.data, record.data)
+        assert io.format_of(back) is fmt
+        assert fmt.recognises(path.read_bytes()[:256], path)
+        io.write(replace(back, source=None, data=back.data.copy()), path)
+        np.testing.assert_array_equal(io.read(path).data, record.data)
+        assert [p.name for p in tmp_path.iterdir()] == [path.name]
+        path.unlink()
+
+
+@pytest.mark.parametrize("fmt", [f for f in WRITTEN if f.real], ids=lambda f: f.name)
+def test_maps_of_real_numbers_are_held(fmt: io.Format, tmp_path: Path) -> None:
+    x = np.linspace(-3e5, 3e-5, 12, dtype=np.float32).reshape(3, 4)
+    io.write(Record(x, "YX"), tmp_path / f"a{fmt.suffixes[0]}")
+    np.testing.assert_array_equal(io.read(tmp_path / f"a{fmt.suffixes[0]}").data, x)
+
+
+@pytest.mark.parametrize("fmt", [f for f in WRITTEN if f.open], ids=lambda f: f.name)
+def test_what_is_opened_is_written_item_by_item(fmt: io.Format, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).random((3, 8, 9), np.float32)
+    path, record = tmp_path / f"a{fmt.suffixes[0]}", Record(x, "ZYX")
+    with io.opened(record, path) as file:
+        assert file is not None
+        assert (file.shape, file.dtype) == (x.shape, x.dtype)
+        for i, plane in enumerate(x):
+            file[i] = plane
+        assert not path.exists()
+    np.testing.assert_array_equal(io.read(path).data, x)
+    with pytest.raises(ZeroDivisionError), io.opened(record, tmp_path / "b.npy"):
+        _ = 1 / 0
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+# -- kinds -------------------------------------------------------------------------------------
+
+every_kind = pytest.mark.parametrize(
+    "kind", [kinds.get(name) for name in KINDS], ids=lambda k: k.name
+)
+
+
+def item(kind: Kind, side: int = 64, channels: int = 1) -> np.ndarray:
+    """A smooth item under white noise of σ 0.1, float32."""
+    shape = (channels, *[side] * len(kind.letters))
+    ramp = np.indices(shape).sum(0) / sum(shape)
+    return (ramp + np.random.default_rng(0).normal(0, 0.1, shape)).astype(np.float32)
+
+
+@every_kind
+def test_a_kind_says_what_it_is(kind: Kind) -> None:
+    assert kinds.get(kind.name) is kind
+    assert len(kind.nouns) == 2
+    assert kind.letters
+    assert kind.element
+
+
+@every_kind
+def test_a_layout_is_a_round_trip(kind: Kind) -> None:
+    """Of any order of the axes; views of the data, and nothing is copied for the usual order."""
+    axes = "Q" + "C" + kind.letters
+    x = np.random.default_rng(0).random((2, 3, *range(4, 4 + len(kind.letters)))).astype("f4")
+    for order in (list(range(x.ndim)), list(reversed(range(x.ndim)))):
+        moved = Record(x.transpose(order), "".join(axes[i] for i in order), kind=kind.name)
+        batch = kind.batch(moved)
+        assert len(batch) == 2
+        np.testing.assert_array_equal(batch.data, x)
+        np.testing.assert_array_equal(kind.record(moved, np.asarray(batch.data)).data, moved.data)
+    assert np.shares_memory(kind.batch(Record(x, axes, kind=kind.name)).data, x)
+
+
+@every_kind
+def test_a_mask_is_laid_out_as_the_data_are(kind: Kind) -> None:
+    x = item(kind, channels=2)
+    record = Record(x, f"C{kind.letters}", kind=kind.name, mask=x > 0.5)
+    batch = kind.batch(record)
+    np.testing.assert_array_equal(batch.known(0), x > 0.5)
+    apart = batch.channelwise()
+    assert len(apart) == 2
+    np.testing.assert_array_equal(apart.known(1)[0], x[1] > 0.5)
+
+
+@every_kind
+def test_other_axes_get_a_sentence(kind: Kind) -> None:
+    axes = "QIPRL"[: len(kind.letters)]
+    with pytest.raises(HushError, match=f"a {kind.nouns[0]} needs axes|an {kind.nouns[0]} needs"):
+        kind.batch(Record(np.zeros([4] * len(axes)), axes, kind=kind.name))
+
+
+@every_kind
+def test_white_noise_is_measured_and_its_removal_judged(kind: Kind) -> None:
+    x = item(kind, 128)
+    found = kind.measure([x])
+    assert found.sigma == pytest.approx(0.1, rel=0.15)
+    assert not found.correlated
+    clean = x - np.random.default_rng(0).normal(0, 0.1, x.shape).astype(np.float32)
+    good = kind.judge(x, clean, Gaussian(0.1), strength=1.0, scale=1.0)
+    assert good.warnings == ()
+    assert good.stats["ratio"] == pytest.approx(1, abs=0.1)
+    nothing = kind.judge(x, x, Gaussian(0.1), strength=1.0, scale=1.0)
+    assert "Nothing was removed" in nothing.warnings[0]
+    for wrong in (0.03, 0.4):
+        assert kind.judge(x, clean, Gaussian(wrong), strength=1.0, scale=1.0).warnings
+
+
+@every_kind
+def test_windows_are_drawn_and_a_part_is_held_out(kind: Kind) -> None:
+    from hush.kinds.cut import hold_out
+
+    items = kind.items([x[0] for x in (item(kind), item(kind, 48))])
+    training, held_out = hold_out(items, 32)
+    assert all(len(t[0]) < len(x[0]) for t, x in zip(training, items, strict=True))
+    drawn, indices = kind.patches(training, 16).draw(50, np.random.default_rng(0))
+    assert drawn.shape == (50, 1, *[16] * len(kind.letters))
+    assert set(indices) == {0, 1}
+    again, _ = kind.patches(training, 16).draw(50, np.random.default_rng(0))
+    np.testing.assert_array_equal(drawn, again)
+    assert held_out
+
+
+@every_kind
+def test_scores_of_equal_items_are_the_best(kind: Kind) -> None:
+    x = item(kind)
+    equal, other = kind.scores(x, x), kind.scores(x, x + 0.1)
+    assert np.isinf(equal["psnr"])
+    assert np.isfinite(other["psnr"])
+
+
+def test_batches_of_items_of_several_sizes() -> None:
+    batch = Batch([np.zeros((1, 4)), np.ones((1, 7))], scale=2.0)
+    assert len(batch) == 2
+    assert batch.floats(1).shape == (1, 7)
+    assert batch.floats(1).max() == 0.5
