@@ -118,6 +118,7 @@ class Toy(Denoiser):
         folder: Path,
         resume: bool,
         device: str,
+        progress: bool | None = None,
         **options: Any,
     ) -> Toy:
         label = f"{self.name}-{self.teacher}-{self.rounds}" + "-resumed" * resume

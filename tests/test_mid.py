@@ -16,6 +16,7 @@ from skimage import data as pictures
 import hush
 import hush.methods.mid.adapting as adapting
 import hush.methods.mid.image as mid_image
+from hush import kinds
 from hush.errors import HushError
 from hush.kinds.cut import split
 from hush.methods.mid.image import MID
@@ -516,3 +517,22 @@ def test_turns_are_averaged(random_mid: RandomMID) -> None:
     expected = (upright + turned[::-1, ::-1]) / 2
     np.testing.assert_allclose(two.denoise(x, "gaussian:0.1"), expected, atol=1e-6)
     assert np.abs(upright - expected).max() > 1e-4
+
+
+def test_noise_that_varies_from_place_to_place_is_told_there(
+    supervised: MID, clean: np.ndarray
+) -> None:
+    """A map of levels: far from where it changes, each half is as under its own level."""
+    rng = np.random.default_rng(0)
+    levels = np.where(np.arange(96) < 48, 0.03, 0.15)
+    x = (clean / 255 + levels * rng.standard_normal(clean.shape)).astype(np.float32)
+    even = supervised.denoise(x, Gaussian(0.1))
+    flat = supervised.denoise(x, Gaussian(np.full((96, 96), 0.1)))
+    np.testing.assert_allclose(flat, even, atol=1e-6)
+    result = hush.run(x, model=supervised.replace(tile=32), noise=Gaussian(levels))
+    for side, level in ((slice(0, 16), 0.03), (slice(80, 96), 0.15)):
+        alone = supervised.denoise(x, Gaussian(level))
+        np.testing.assert_allclose(result.data[:, side], alone[:, side], atol=2e-3)
+    assert psnr(result.data, clean / 255) > psnr(even, clean / 255)
+    assert result.residual["expected_rms"] == pytest.approx(np.sqrt((levels**2).mean()), rel=1e-3)
+    assert "a map" in kinds.get("image").section(result, 1e5).cards[0].code

@@ -155,7 +155,7 @@ def test_what_a_trace_cannot_have_gets_a_sentence(hush: Any, steps: np.ndarray) 
         ("--method", "bm3d"): "bm3d denoises images, not traces",
         ("--method", "mid"): "no model is shipped for mid and traces",
         ("--method", "median", "--noise", "stripes:0.1"): "stripes",
-        ("--method", "median", "--axes", "Y"): "a trace needs",
+        ("--method", "median", "--axes", "Y"): "traces need axes",
     }
     for options, sentence in refused.items():
         done = hush("denoise", "noisy.xy", *options, code=1)

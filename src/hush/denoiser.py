@@ -205,7 +205,8 @@ class Denoiser:
             )
         if not self.is_trained:
             raise self.untrained()
-        if noise is not None and rms_level(noise, _seen(stored, known, batch.scale)) <= 0:
+        given = noise is not None and not noise.varies
+        if noise is not None and given and rms_level(noise, _seen(stored, known, batch.scale)) <= 0:
             x = batch.floats(index)
             spread = np.zeros_like(x) if self.spreads else None
             return stored.copy(), Restoration(

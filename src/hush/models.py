@@ -65,7 +65,7 @@ def path_of(name: str) -> Path:
 def load(model: str | Path) -> Denoiser:
     """A trained model: a shipped one by its name, or a file. No code in the file can run.
 
-    Raises `HushError` where the file is missing, damaged, no model of hush, or of a newer hush.
+    Raises `HushError` where the file is missing, damaged, not a model of hush, or of a newer hush.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -78,7 +78,7 @@ def load(model: str | Path) -> Denoiser:
             written = (f.metadata() or {}).get("hush")
             if written is None:
                 raise HushError(
-                    f"{path} holds tensors, but no model of hush; train one with hush train"
+                    f"{path} holds tensors but is not a model of hush; train one with hush train"
                 )
             meta = json.loads(written)
             tensors = {key: f.get_tensor(key) for key in f.keys()}  # noqa: SIM118
@@ -94,7 +94,9 @@ def load(model: str | Path) -> Denoiser:
             f"{path} is not a whole .safetensors file; copy it again, or train one with hush train"
         ) from None
     except (KeyError, TypeError, ValueError, RuntimeError, OSError) as e:
-        raise HushError(f"{path} is no readable hush model ({e}); train one with hush train") from e
+        raise HushError(
+            f"{path} cannot be read as a hush model ({e}); train one with hush train"
+        ) from e
     denoiser.card_ = meta.get("card", {})  # type: ignore[attr-defined]
     return denoiser
 
@@ -160,5 +162,5 @@ def device_for(device: str) -> str:
     if not torch.cuda.is_available() and device.startswith("cuda"):
         raise HushError("there is no CUDA device here; use --device cpu")
     if not device.startswith("cuda"):
-        raise HushError(f"'{device}' is no device hush knows; use auto, cpu or cuda")
+        raise HushError(f"'{device}' is not a device that hush knows; use auto, cpu or cuda")
     return device

@@ -117,23 +117,25 @@ class Group:
     "--output",
     "out",
     metavar="PATH",
-    help="The result, or a folder for it; with several inputs a folder, where names are kept. "
-    "By default noisy.tif becomes noisy.denoised.tif.",
+    help="Where to write the result: a file, or a folder, where names are kept. By default "
+    "noisy.tif becomes noisy.denoised.tif.",
 )
 @click.option(
     "--uncertainty",
     metavar="PATH",
-    help="Also write how much samples differ at each value, float32 .tif or .npy, or a folder as "
-    "for -o; from diffdenoise models trained with --set keep=true.",
+    help="Also write how much the model's samples differ at each value: a float32 .tif or .npy, or "
+    "a folder. Needs a diffdenoise model trained with --set keep=true.",
 )
 @click.option(
     "--noise",
     metavar="SPEC",
-    help="Such as gaussian:25/255, poisson:30 or poisson-gaussian:GAIN,SIGMA; a bare number is in "
-    "the data's own units. Measured by default.",
+    help="The noise, such as gaussian:25/255, poisson:30 or poisson-gaussian:GAIN,SIGMA; a number "
+    "without a scale is in the data's own units. Measured by default.",
 )
 @click.option(
-    "--steps", type=click.IntRange(min=1), help="Increments to remove; the model's own by default."
+    "--steps",
+    type=click.IntRange(min=1),
+    help="Number of steps to remove the noise in; the model's own by default.",
 )
 @click.option(
     "--adapt",
@@ -141,16 +143,16 @@ class Group:
     default=0.0,
     help="Fine-tune the model on these files first, for this long, such as 60s.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="For --adapt.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of --adapt.")
 @click.option(
     "--strength",
     type=click.FloatRange(0, 1),
     default=1.0,
     show_default=True,
-    help="Share of the noise to remove.",
+    help="Share of the noise to remove, 0 to 1.",
 )
-@click.option("--model", metavar="NAME|FILE", help="A shipped model, or one of your own.")
-@click.option("--method", type=METHOD, help="See hush methods; mid by default.")
+@click.option("--model", metavar="NAME|FILE", help="A shipped model's name, or a file.")
+@click.option("--method", type=METHOD, help="A method that hush methods lists; mid by default.")
 @click.option(
     "--report",
     type=click.Path(path_type=Path),
@@ -160,12 +162,12 @@ class Group:
 @layout
 @running
 def denoise(**options: Any) -> None:
-    """Remove the noise from files; nothing but the noise changes.
+    """Remove the noise from files, and change nothing else.
 
-    JPEG files are written as PNG. Files that exist already are only replaced with --overwrite. A
-    file that cannot be denoised is reported and the others go on; the exit code is then 1.
+    JPEG files are written as PNG. Existing files are only replaced with --overwrite. If a file
+    cannot be denoised, hush says why and goes on with the others; the exit code is then 1.
 
-    With --json, one object a line for each file, its "error" null where all went well.
+    With --json, one object a line for each file; its "error" is null on success.
     """
     o = Options(**{**options, "files": expanded(options["files"])})
     use_threads(o.threads)

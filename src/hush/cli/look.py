@@ -61,7 +61,7 @@ def inspect(
     """Say which noise is in a file, how much, and what denoise would do.
 
     Levels are in the data's own units. The line --noise can be given to denoise and train as it
-    stands. With --json, one object a line for each file; its "error" is null where all went well.
+    stands. With --json, one object a line for each file; its "error" is null on success.
     """
     preload("hush.api")
     from hush import api, kinds

@@ -72,7 +72,7 @@ def _kinds() -> Mapping[str, Any]:
     return dict.fromkeys(kinds.names())
 
 
-KIND = Named("kind of data", _kinds)
+KIND = Named("kind", _kinds)
 METHOD = Named("method", _methods)
 STUDY = Named("study", _studies)
 
@@ -84,9 +84,9 @@ def talk(command: F) -> F:
         "--verbose",
         is_flag=True,
         callback=set_verbose,
-        help="Say more; show where errors are.",
+        help="Say more: all warnings, and where errors come from.",
     )
-    quiet = click.option("-q", "--quiet", is_flag=True, help="Say nothing but what went wrong.")
+    quiet = click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
     return verbose(quiet(command))
 
 
@@ -111,10 +111,13 @@ def device(command: F) -> F:
 def existing(command: F) -> F:
     """``--overwrite`` and ``--skip-existing``; with both the last one counts."""
     overwrite = click.option(
-        "--overwrite", "existing", flag_value="overwrite", help="Replace files that exist already."
+        "--overwrite", "existing", flag_value="overwrite", help="Replace existing files."
     )
     skip = click.option(
-        "--skip-existing", "existing", flag_value="skip", help="Leave them alone, and go on."
+        "--skip-existing",
+        "existing",
+        flag_value="skip",
+        help="Keep existing files and skip their inputs.",
     )
     return overwrite(skip(command))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,6 +26,7 @@ from hush.cli.options import (
     running,
     use_threads,
 )
+from hush.cli.repeat import DEFAULT_BUDGET, command_of, folder_name
 from hush.errors import HushError
 
 if TYPE_CHECKING:
@@ -36,11 +36,9 @@ if TYPE_CHECKING:
     from hush.record import Record
     from hush.schedule import Schedule
 
-DEFAULT_BUDGET = 600.0  #: seconds, if neither a time nor a number of steps is given
 BEGUN = "training.json"  #: the settings that the training in the folder started with
 TRAINING = ("batch", "patch", "learning_rate", "weight_decay", "ema", "validate_every")
 CHANNELS = ("gray", "rgb")
-MOST_NAMED = 8  #: most files that the card's command lists one by one
 
 
 @dataclass(frozen=True)
@@ -307,7 +305,7 @@ def _files(o: Options, learns_from: str) -> Files:
             raise HushError(
                 f"{file.name} is {one} in one folder and {other} in the other; resize one"
             )
-        found.append((_folder_name(file), records))
+        found.append((folder_name(file), records))
     if not found:
         raise HushError("there is nothing to train on: none of the files could be read")
     meant = sorted({record.kind for _, records in found for record in records})
@@ -342,10 +340,6 @@ def _check_names(files: Sequence[Path], folder: Path, clean: Sequence[Path]) -> 
         raise HushError(f"{folder} holds no {lone[0]}; --clean pairs files by name")
     if lone := sorted(there - here):
         raise HushError(f"{lone[0]} is only in {folder}; --clean pairs files by name")
-
-
-def _folder_name(file: Path) -> str:
-    return file.resolve().parent.name
 
 
 def _process(o: Options, files: Files) -> Process | None:
@@ -452,7 +446,7 @@ def _save(o: Options, model: Denoiser, files: Files) -> None:
     from hush.report import describe
 
     figures = dict(getattr(model, "figures_", {}))
-    command = _command(o, figures.get("steps"))
+    command = command_of(o, figures.get("steps"))
     card = {
         "method": o.method,
         "kind": files.kind.name,
@@ -479,24 +473,3 @@ def _save(o: Options, model: Denoiser, files: Files) -> None:
         lines = [("trained", f"{words.plain(shown)}, {spent}")]
         lines += [("repeat", command), ("use", f"hush denoise FILE --model {o.out}")]
         words.print_block(f"{o.out}, {o.out.stat().st_size / 1e6:.2g} MB", lines)
-
-
-def _command(o: Options, steps: int | None) -> str:
-    """The command that repeats the training, with the same number of steps and without paths."""
-    files = [s for s in o.sources if not s.is_dir()]
-    folders = [s.resolve().name for s in o.sources if s.is_dir()]
-    named = [f"{_folder_name(f)}/{f.name}" for f in files]
-    if len(named) > MOST_NAMED:
-        named = list(dict.fromkeys(f"{_folder_name(f)}/*{f.suffix}" for f in files))
-    parts: Sequence[Any] = ["hush", "train", *folders, *named, "-o", o.out.name]
-    long: tuple[str, Any] = ("--max-steps", o.max_steps or steps)
-    if not long[1]:  # stages have separate numbers of steps
-        long = ("--budget", f"{o.budget or DEFAULT_BUDGET:g}s")
-    parts = [*parts, "--method", o.method, *long, "--seed", o.seed]
-    parts += ["--corpus"] * o.corpus + (["--clean", o.clean.resolve().name] if o.clean else [])
-    for option in ("noise", "start", "channels", "steps"):
-        if (value := getattr(o, option)) is not None:
-            parts += [f"--{option}", value]
-    for setting in o.set:
-        parts += ["--set", setting]
-    return " ".join(p if "*" in str(p) else shlex.quote(str(p)) for p in parts)

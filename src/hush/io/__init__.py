@@ -37,7 +37,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.io import array, dicom
-from hush.io.formats import FORMATS, Format, format_of, formats, supported
+from hush.io.format import FORMATS, Format, format_of, formats, supported
 from hush.record import Record
 
 __all__ = [

@@ -207,4 +207,5 @@ def sparse(x: np.ndarray, most: int = 256) -> np.ndarray:
 
 def rms_level(process: Any, x: np.ndarray) -> float:
     """Root mean variance of a process over an item's signal."""
-    return math.sqrt(float(np.mean(process.variance(sparse(x).astype(np.float64)))))
+    part = x if process.varies else sparse(x)
+    return math.sqrt(float(np.mean(process.variance(part.astype(np.float64)))))

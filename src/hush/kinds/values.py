@@ -90,6 +90,8 @@ def fit_transfer(mean: np.ndarray, variance: np.ndarray) -> Process:
 
 def check_level(record: Record, given: Process) -> None:
     """Refuse noise that is far more than all that the data spans."""
+    if given.varies:
+        return
     x, scale = _sample(record), record.scale
     level = _level(record, given)
     if x.size and level > ABSURD * np.ptp(x) > 0:
@@ -117,7 +119,7 @@ def missing(kind: Kind, record: Record) -> list[str]:
 
 def mismatch(record: Record, given: Process | None, found: Estimate) -> list[str]:
     """A sentence where the noise that was given is not as strong as the noise that is seen."""
-    if given is None or found.sigma == 0 or given.family == "impulse":
+    if given is None or found.sigma == 0 or given.family == "impulse" or given.varies:
         return []
     stated, seen = (_level(record, p) * record.scale for p in (given, found.process))
     if seen / MISMATCH <= stated <= MISMATCH * seen:

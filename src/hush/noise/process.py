@@ -149,6 +149,31 @@ class Process:
             return state, s - increment
         return state, self.accumulate(s, ratio, generator)[0]
 
+    @property
+    def varies(self) -> bool:
+        """Whether a level is a map: the noise differs from place to place."""
+        return any(
+            isinstance(v, np.ndarray) or (isinstance(v, Process) and v.varies)
+            for v in self._values()
+        )
+
+    def part(self, index: tuple[int | slice, ...]) -> Process:
+        """This noise in a part of the sample, `index` being along its last axes."""
+
+        def cut(value: Any) -> Any:
+            if isinstance(value, Process):
+                return value.part(index)
+            if not isinstance(value, np.ndarray):
+                return value
+            places = zip(index[-value.ndim :], value.shape[-len(index) :], strict=True)
+            where = (i if n > 1 else 0 if isinstance(i, int) else slice(None) for i, n in places)
+            return value[(..., *where)]
+
+        if not self.varies:
+            return self
+        fields = {f.name: cut(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        return dataclasses.replace(self, **fields)
+
     def over(self, ndim: int) -> Process:
         """This noise in samples whose last `ndim` axes are space."""
         return self

@@ -13,14 +13,23 @@ from hush.record import Record
 from hush.report.plots import number as number
 
 if TYPE_CHECKING:
+    from hush.noise.process import Process
     from hush.results import Estimate, Inspection
 
+UNSURE = 1.0  #: relative error of a level that says nothing
 UNEQUAL = 1.5  #: ratio of the channels' levels that is worth a word
 
 
 def family(name: str) -> str:
     """What people call a family."""
     return FAMILIES[name].label if name in FAMILIES else name
+
+
+def spec(process: Process, scale: float) -> str:
+    """What ``--noise`` takes, or words where the level is a map, which has no text."""
+    if process.varies:
+        return f"{family(process.family)}, its level a map"
+    return process.spec(scale)
 
 
 def units(scale: float) -> str:
@@ -58,7 +67,10 @@ def _level(found: Estimate, scale: float) -> str:
         some = f"{share(found.impulses)} of the pixels replaced (impulses)"
         return f"{some}, and {between} between them" if found.sigma else f"{some}, no others"
     sigma = f"σ {number(found.sigma * scale)}{units(scale)}"
-    sigma += f" ± {100 * found.uncertainty:.0f} %" if found.uncertainty >= 0.005 else ""
+    if found.uncertainty > UNSURE:
+        sigma += " at most: it could not be measured well"
+    elif found.uncertainty >= 0.005:
+        sigma += f" ± {100 * found.uncertainty:.0f} %"
     return found.process.words(sigma, scale, number)
 
 

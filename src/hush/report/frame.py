@@ -169,7 +169,7 @@ def noise_card(found: Estimate, scale: float) -> Card:
     """The noise in the input, and the option that states it."""
     if not (found.sigma or found.impulses):
         return Card("Noise", "None found")
-    spec = f"--noise {found.process.spec(scale)}"
+    spec = f"--noise {describe.spec(found.process, scale)}"
     return Card("Noise", describe.family(found.family), describe.level(found, scale), spec)
 
 

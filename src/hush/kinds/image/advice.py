@@ -62,9 +62,10 @@ def input_warnings(
         )
     notes += mismatch(record, given, found)
     if given is not None and found.sigma > 0 and found.correlated and given.white:
+        stated = describe.spec(given, record.scale)
         notes.append(
-            f"The noise given ({given.spec(record.scale)}) is independent from pixel to pixel but "
-            "the image's is not; its correlation is measured all the same."
+            f"The noise given ({stated}) is independent from pixel to pixel but the image's is "
+            "not; its correlation is measured all the same."
         )
     return notes
 

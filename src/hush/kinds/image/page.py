@@ -202,7 +202,7 @@ def _cards(result: Denoised, stats: Mapping[str, Any], seconds: float) -> tuple[
             "Noise",
             describe.family(process.family),
             level,
-            f"--noise {process.spec(scale)}",
+            f"--noise {describe.spec(process, scale)}",
         ),
         between_card(result.estimate),
         Card("Removed", f"{plots.number(scale * stats['rms'])}{units}", of_model),

@@ -79,7 +79,7 @@ def residual_statistics(
     scale = full_range(noisy.dtype) if scale is None else scale
     limits = _clip_limits(noisy, scale)
     windows = [
-        _look(_floats(noisy[i], scale), _floats(clean[i], scale), process, strength, limits)
+        _look(_floats(noisy[i], scale), _floats(clean[i], scale), process.part(i), strength, limits)
         for i in _windows(noisy.shape)
     ]
     r, x, v = (np.concatenate([getattr(w, name) for w in windows]) for name in "rxv")

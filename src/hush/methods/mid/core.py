@@ -392,9 +392,17 @@ class ValueMID(Denoiser):
         def whole(part: np.ndarray) -> np.ndarray:
             state = self._tensor(part)
             with torch.inference_mode():
-                deviation = process.variance(local_mean(state)).sqrt()
+                if process.varies:  # the tile's part of the map is beside its values
+                    state, deviation = state.chunk(2, 1)
+                else:
+                    deviation = process.variance(local_mean(state)).sqrt()
                 noise: np.ndarray = self.whole_noise(state, deviation, half)[0].cpu().numpy()
             return noise
+
+        if process.varies:
+            with torch.inference_mode():
+                deviation = process.variance(local_mean(self._tensor(s))).sqrt()
+            s = np.concatenate([s, deviation[0].cpu().numpy()])
 
         share = advance and (lambda done: advance(done / self.steps))
         return tiled(
