@@ -1120,3 +1120,33 @@ def test_real_dicom_series(series: str, hush_data: Path, tmp_path: Path) -> None
         np.testing.assert_array_equal(again.data, record.data)
         names.add(again.meta["dicom"].SeriesInstanceUID)
     assert len(names) == 1
+
+
+@pytest.mark.parametrize("dtype", ["uint8", ">u2", "float32"])
+@pytest.mark.parametrize("name", ["a.tif", "a.ome.tif"])
+def test_large_tiff_files_are_written_item_by_item(
+    name: str, dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is the one that `write` makes; compressed ones have to be whole."""
+    data = np.random.default_rng(0).integers(0, 255, (5, 24, 32)).astype(dtype)
+    io.write(Record(data, "ZYX", meta={"resolution": (1e6, 2e6)}), tmp_path / f"in_{name}")
+    record = io.read(tmp_path / f"in_{name}")
+    with io.opened(record, tmp_path / name) as none:
+        assert none is None  # too small to be worth it
+    assert not (tmp_path / name).exists()
+    monkeypatch.setattr("hush.io.tiff.LARGE", 1)
+    with io.opened(record, tmp_path / name) as file:
+        assert file is not None
+        for i, plane in enumerate(data):
+            file[i] = 255 - plane
+        del file
+    back = io.read(tmp_path / name)
+    np.testing.assert_array_equal(back.data, 255 - data)
+    assert (back.axes, back.meta["resolution"]) == (record.axes, record.meta["resolution"])
+    io.write(record.with_data(255 - np.asarray(record.data)), tmp_path / f"whole_{name}")
+    assert (tmp_path / name).stat().st_size == (tmp_path / f"whole_{name}").stat().st_size
+
+    tifffile.imwrite(tmp_path / "z.tif", data.astype("u1"), compression="zlib")
+    with io.opened(io.read(tmp_path / "z.tif"), tmp_path / "y.tif") as none:
+        assert none is None
+    assert not (tmp_path / "y.tif").exists()

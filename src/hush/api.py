@@ -226,7 +226,7 @@ def run(
         items=items,
         method=denoiser.name,
         model=name_for(model, record, denoiser.name) if denoiser.learns_from != "nothing" else "",
-        steps=getattr(denoiser, "steps", 1) if denoiser.iterates else 1,
+        steps=denoiser.increments,
         strength=float(strength),
         given=process is not None,
         timings=timings,
@@ -300,7 +300,7 @@ def inspected(
         estimate=estimate,
         method="mid" if denoiser is None else denoiser.name,
         model="" if denoiser is None else name_for(None, record, denoiser.name),
-        steps=getattr(denoiser, "steps", 1),
+        steps=1 if denoiser is None else denoiser.increments,
         step=step,
         warnings=notes,
     )

@@ -85,6 +85,11 @@ class Denoiser:
         return None
 
     @property
+    def increments(self) -> int:
+        """In how many steps noise is removed."""
+        return 1
+
+    @property
     def is_trained(self) -> bool:
         """Whether there is nothing left to learn before `restore` can be called."""
         return True
@@ -277,7 +282,8 @@ class Denoiser:
 
     def config(self) -> dict[str, Any]:
         """The constructor's fields, as JSON can hold them."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
 
     def weights(self) -> Mapping[str, Tensor]:
         """What was learned, as named tensors."""

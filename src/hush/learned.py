@@ -201,10 +201,6 @@ class Learned(Denoiser):
             self.network_.to(device)
         return self
 
-    def config(self) -> dict[str, Any]:
-        listed = {k: list(v) for k, v in super().config().items() if isinstance(v, tuple)}
-        return super().config() | listed
-
     def weights(self) -> Mapping[str, Tensor]:
         return self.network.state_dict()
 

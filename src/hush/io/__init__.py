@@ -159,11 +159,22 @@ def opened(record: Record, path: str | os.PathLike[str] | None) -> Iterator[np.n
         yield None
         return
     _prepare(record, Path(path))
-    with atomic(path) as part:
-        data = fmt.open(record, part)
-        yield data
-        if isinstance(data, np.memmap):
-            data.flush()
+    try:
+        with atomic(path) as part:
+            data = fmt.open(record, part)
+            if data is None:
+                raise _Unopened
+            yield data
+            if isinstance(data, np.memmap):
+                data.flush()
+        return
+    except _Unopened:
+        pass
+    yield None
+
+
+class _Unopened(Exception):
+    """This very record cannot be written item by item."""
 
 
 @contextmanager

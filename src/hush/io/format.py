@@ -34,8 +34,8 @@ class Format:
     instead : if the format is only read, the ending of the files to write instead;
         why : the reason.
     real : whether it holds any float32 values, such as a map of uncertainties.
-    open : ``(record, path) -> array`` in the file, with the record's shape and dtype, to write a
-        result item by item; None if the format needs the whole result at once.
+    open : ``(record, path) -> array`` in the file, of the record's shape and dtype, into which a
+        result is written item by item; None, also as its answer, where a result has to be whole.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Format:
     instead: str = ""
     why: str = ""
     real: bool = False
-    open: Callable[[Record, Path], np.ndarray] | None = None
+    open: Callable[[Record, Path], np.ndarray | None] | None = None
 
     def recognises(self, head: bytes, path: Path) -> bool:
         """Whether a file that begins with `head` has this format."""
@@ -87,6 +87,7 @@ FORMATS: tuple[Format, ...] = (
         tiff.write,
         tiff.MAGIC,
         real=True,
+        open=tiff.open_large,
     ),
     Format(
         "NumPy array",

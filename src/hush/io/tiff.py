@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,8 @@ _UNITS |= {"\\u00B5m": 1e-6, "µm": 1e-6, "μm": 1e-6}  # micro sign, escaped an
 
 #: Above this many bytes of samples, offsets may not fit in 32 bits; leaves room for the tags.
 _CLASSIC_LIMIT = 2**32 - 2**25
+
+LARGE = 2**27  #: bytes of samples, from which on a file is written item by item
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,29 @@ def write(record: Record, path: Path) -> None:
         ):
             return
         _write_new(record, path, ome)
+
+
+def open_large(record: Record, path: Path) -> np.ndarray | None:
+    """The samples in a TIFF file that is being written, memory-mapped; None for small files.
+
+    The file is written with empty samples first, which are filled in afterwards: so it is like
+    that of `write`. Compressed samples have no place before they are known: None.
+    """
+    if record.data.nbytes < LARGE:
+        return None
+    with TemporaryFile(dir=path.parent) as empty:
+        empty.truncate(record.data.nbytes)
+        zeros = np.memmap(empty, record.data.dtype, "r", shape=record.data.shape)
+        write(record.with_data(zeros), path)
+        del zeros
+    with tifffile.TiffFile(path) as tif:
+        series, *more = tif.series
+        page: Any = series.keyframe
+        if more or series.dataoffset is None or page.dtype is None:
+            return None
+        dtype = np.dtype(tif.byteorder + page.dtype.char)
+        offset = series.dataoffset
+    return np.memmap(path, dtype, "r+", offset, record.data.shape)
 
 
 def _write_like(layout: Layout, record: Record, path: Path) -> bool:

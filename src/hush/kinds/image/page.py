@@ -187,7 +187,9 @@ def _with_spread(view: View, spread: np.ndarray | None, factor: int) -> View:
 def _cards(result: Denoised, stats: Mapping[str, Any], seconds: float) -> tuple[Card, ...]:
     scale, process = result.noisy.scale, result.process
     units = describe.units(scale)
-    level = f"σ {plots.number(scale * stats['expected_rms'])}{units}"
+    level = f"σ {plots.number(scale * stats['expected_rms'])}{units}, as given"
+    if not result.given:  # the same words and figure as everywhere else
+        level = describe.level(result.estimate, scale)
     ratio = stats["ratio"]
     of_model = "" if ratio is None else f"{100 * ratio:.0f} % of what the noise model predicts"
     if of_model and stats["clipped"] > CLIPPED:

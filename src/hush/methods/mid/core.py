@@ -156,8 +156,10 @@ class ValueMID(Denoiser):
         return noise.float()
 
     def widened(self, channels: int) -> dict[str, Tensor]:
-        """The weights of this one-channel model as a start for more channels."""
-        raise HushError(f"a training of {channels} channels cannot start from this model")
+        """The weights of this model as a start for `channels` channels."""
+        if self.networks_ is None or self.channels != channels:
+            raise HushError(f"a training of {channels} channels cannot start from this model")
+        return dict(self.networks_.state_dict())
 
     def half_precision(self, level: float, x: np.ndarray) -> bool:
         """Whether Φ runs in bfloat16."""
@@ -204,7 +206,7 @@ class ValueMID(Denoiser):
             torch.manual_seed(schedule.seed)
             networks = self.networks_ or self.build(self.channels)
         if start is not None:
-            networks.load_state_dict(_widened(start, self.channels))
+            networks.load_state_dict(start.widened(self.channels))
         training, held_out = hold_out(items, schedule.patch)
 
         if corpus:
@@ -313,6 +315,11 @@ class ValueMID(Denoiser):
     def joint(self) -> int | None:
         """See `Denoiser.joint`."""
         return self.channels
+
+    @property
+    def increments(self) -> int:
+        """See `Denoiser.increments`."""
+        return self.steps
 
     @property
     def is_trained(self) -> bool:
@@ -461,9 +468,6 @@ class ValueMID(Denoiser):
 
     # -- files -----------------------------------------------------------------------------
 
-    def config(self) -> dict[str, Any]:
-        return {**super().config(), "widths": list(self.widths), "blocks": list(self.blocks)}
-
     def weights(self) -> Mapping[str, Tensor]:
         if self.networks_ is None:
             raise self.untrained()
@@ -478,15 +482,6 @@ class ValueMID(Denoiser):
         self.networks_.load_state_dict(state)
         channels_last(self.networks_).eval()
         self.top_ = float(tensors["top"])
-
-
-def _widened(start: ValueMID, channels: int) -> dict[str, Tensor]:
-    """Weights of a MID as a start for `channels` channels."""
-    if start.networks_ is None or start.channels not in (1, channels):
-        raise HushError(f"a training of {channels} channels cannot start from this model")
-    if start.channels == channels:
-        return dict(start.networks_.state_dict())
-    return start.widened(channels)
 
 
 def windows(

@@ -136,8 +136,9 @@ class MID(ValueMID):
         return self.precision == "bfloat16" and enough and bfloat16(self.device_)
 
     def widened(self, channels: int) -> dict[str, Tensor]:
-        """The weights of this gray model as a start for more channels, each like their mean."""
-        assert self.networks_ is not None
+        """See `ValueMID.widened`; a gray model may start more, each treated like their mean."""
+        if self.networks_ is None or self.channels != 1:
+            return super().widened(channels)
         state = dict(self.networks_.state_dict())
         copies = channels
         for key in (
