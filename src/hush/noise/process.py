@@ -70,8 +70,8 @@ class Process:
     #: accumulating in one jump or in several gives the same law, that of `scaled`
     closed: ClassVar[bool] = True
     #: Order in the noise n to which increments add (eq. 3). Infinite: they are exchangeable, and
-    #: a share of them is that share of the whole noise. 1: they are up to O(n²), as Taylor has
-    #: it. 0: F is not smooth, and only moments agree.
+    #: a share of them is that share of the whole noise. 1: exchangeable up to O(n²), the
+    #: first-order Taylor form. 0: F is not smooth, and only moments agree.
     taylor_order: ClassVar[float] = math.inf
     #: the pixels' noise is independent, given the clean signal
     white: ClassVar[bool] = True
