@@ -191,7 +191,7 @@ def test_no_input_is_ever_replaced(file: Path, noisy: np.ndarray, tmp_path: Path
     assert [run.exit_code for run in attempts] == [1, 1, 1, 1]
     assert {p: p.read_bytes() for p in before} == before
     assert "another output" in attempts[0].stderr
-    assert "which is an input, too" in attempts[3].stderr
+    assert "which is also an input" in attempts[3].stderr
 
 
 def test_two_inputs_never_share_an_output(file: Path, noisy: np.ndarray, tmp_path: Path) -> None:
@@ -528,7 +528,7 @@ def test_uncertainties_of_several_files_go_into_a_folder(
         (["--uncertainty", "{file}", "--model", "{sampler}"], "would replace the input"),
         (
             ["--uncertainty", "{folder}/u.tif", "-o", "{folder}/u.tif", "--model", "{sampler}"],
-            "choose another place for the uncertainty",
+            "choose another path for the uncertainty",
         ),
     ],
 )
@@ -607,7 +607,7 @@ def test_inspect_says_what_is_too_small(shape: tuple[int, int], tmp_path: Path) 
     np.save(tmp_path / "tiny.npy", np.random.default_rng(0).random(shape))
     (row,) = lines(hush("inspect", tmp_path / "tiny.npy", "--json").stdout)
     assert row["error"] is None
-    assert [w.startswith("There is too little to measure") for w in row["warnings"]] == [True]
+    assert [w.startswith("The image has no 8 × 8 block") for w in row["warnings"]] == [True]
 
 
 def test_inspect_says_that_a_flat_image_has_no_noise(tmp_path: Path) -> None:

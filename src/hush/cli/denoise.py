@@ -1,4 +1,4 @@
-"""``hush denoise``: clean files, one by one, and say what became of each."""
+"""``hush denoise``: denoise files one by one and report on each."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from hush.record import Record
     from hush.report.frame import Entry
 
-#: What ``--json`` prints of a file. family to correlated are what was measured and process is what
-#: was removed, of the noisiest item; items has them for every plane, or every channel where these
-#: are denoised by themselves. Levels are in the data's own units. seconds has the file's share of
-#: the time that adapting to all files took. `error` is null on success; on failure or skip every
+#: What ``--json`` prints for a file. `family` to `correlated` were measured and `process` was
+#: removed, both for the noisiest item; `items` lists them for every plane, or for every channel if
+#: channels are denoised separately. Levels are in the data's own units. `seconds` includes the
+#: file's share of the time for ``--adapt``. `error` is null on success; on failure or skip every
 #: other key may be null.
 KEYS = (
     *("input", "output", "uncertainty", "skipped", "error", "kind", "method", "model"),
@@ -52,7 +52,7 @@ KEYS = (
 
 @dataclass(frozen=True)
 class Options(Running):
-    """The command line's options, by the names that click gives them."""
+    """The command line's options, named as click names them."""
 
     files: tuple[str, ...]
     out: str | None
@@ -76,7 +76,7 @@ class Options(Running):
 
 @dataclass(frozen=True)
 class Job:
-    """An input, where its result and its spread go, and why it is not to be denoised, if so."""
+    """An input, the paths of its result and spread, and the reason not to denoise it, if any."""
 
     source: str
     target: Path | None = None
@@ -91,9 +91,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Adapted:
-    """Models adapted to the files, by what they are for: a model's name and the noise.
+    """Models adapted to the files, by model name and noise.
 
-    seconds : what that took, an equal share for each file.
+    better : those that adapting improved; seconds : the time it took, divided equally among files.
     """
 
     denoisers: Mapping[tuple[str, Process | None], Denoiser]
@@ -117,14 +117,14 @@ class Group:
     "--output",
     "out",
     metavar="PATH",
-    help="Where to write the result: a file, or a folder, where names are kept. By default "
-    "noisy.tif becomes noisy.denoised.tif.",
+    help="Where to write the result: a file, or a folder, in which files keep their names. By "
+    "default noisy.tif becomes noisy.denoised.tif.",
 )
 @click.option(
     "--uncertainty",
     metavar="PATH",
-    help="Also write how much the model's samples differ at each value: a float32 .tif or .npy, or "
-    "a folder. Needs a diffdenoise model trained with --set keep=true.",
+    help="Also write how much the model's samples differ at each value, as a float32 .tif or .npy, "
+    "or to a folder. Needs a diffdenoise model trained with --set keep=true.",
 )
 @click.option(
     "--noise",
@@ -135,7 +135,7 @@ class Group:
 @click.option(
     "--steps",
     type=click.IntRange(min=1),
-    help="Number of steps to remove the noise in; the model's own by default.",
+    help="Remove the noise in this many steps; by default as the model says.",
 )
 @click.option(
     "--adapt",
@@ -151,12 +151,12 @@ class Group:
     show_default=True,
     help="Share of the noise to remove, 0 to 1.",
 )
-@click.option("--model", metavar="NAME|FILE", help="A shipped model's name, or a file.")
-@click.option("--method", type=METHOD, help="A method that hush methods lists; mid by default.")
+@click.option("--model", metavar="NAME|FILE", help="A shipped model by name, or a model file.")
+@click.option("--method", type=METHOD, help="One that hush methods lists; mid by default.")
 @click.option(
     "--report",
     type=click.Path(path_type=Path),
-    help="Also write an HTML page with before, after, and what was removed.",
+    help="Also write an HTML page that shows before, after and what was removed.",
 )
 @as_json
 @layout
@@ -165,9 +165,10 @@ def denoise(**options: Any) -> None:
     """Remove the noise from files, and change nothing else.
 
     JPEG files are written as PNG. Existing files are only replaced with --overwrite. If a file
-    cannot be denoised, hush says why and goes on with the others; the exit code is then 1.
+    cannot be denoised, hush prints the reason and continues with the others; the exit code is
+    then 1.
 
-    With --json, one object a line for each file; its "error" is null on success.
+    With --json, prints one line with an object for each file; its "error" is null on success.
     """
     o = Options(**{**options, "files": expanded(options["files"])})
     use_threads(o.threads)
@@ -210,7 +211,7 @@ def denoise(**options: Any) -> None:
 
 
 def _totals(jobs: Sequence[Job], failed: int, seconds: float) -> str:
-    """One line on a batch of files."""
+    """One line of totals for a batch of files."""
     from hush.report import describe
 
     skipped = sum(job.skipped for job in jobs)
@@ -220,13 +221,13 @@ def _totals(jobs: Sequence[Job], failed: int, seconds: float) -> str:
 
 
 def _check(o: Options) -> None:
-    """Refuse once what would be wrong with every file."""
+    """Refuse options that would fail for every file."""
     preload("hush.api", *(["hush.training"] if o.adapt else []))
     from hush.io import supported
 
     for option, path in (("--output", o.out or ""), ("--uncertainty", o.uncertainty or "")):
         if o.many and (Path(path).is_file() or path.lower().endswith(supported())):
-            raise click.BadParameter("with several inputs this is a folder", param_hint=option)
+            raise click.BadParameter("with several inputs this must be a folder", param_hint=option)
     if o.noise:
         fixed_noise(o.noise, 1.0)
     check_report(o.report, o.files, o.existing)
@@ -236,16 +237,16 @@ def _check(o: Options) -> None:
     if o.model and not (o.method and get(o.method).learns_from == "nothing"):
         denoiser = models.load(models.path_of(o.model))
         if o.method and denoiser.name != o.method:
-            raise HushError(f"{o.model} is a model of {denoiser.name}, not of {o.method}")
+            raise HushError(f"{o.model} is a {denoiser.name} model, not a {o.method} model")
     else:
         name = o.method or "mid"
         if o.model:
-            raise HushError(f"{name} has nothing to learn and takes no model; leave --model out")
+            raise HushError(f"{name} is not trained and takes no model; leave --model out")
         denoiser = get(name)()
         if denoiser.learns_from != "nothing" and models.shipped(name, 1) is None:
             raise HushError(
-                f"no model is shipped for {name}; train one with hush train --method {name}, "
-                "and give it with --model"
+                f"no model is shipped for {name}; train one with hush train --method {name} "
+                "and pass it with --model"
             )
     models.device_for(o.device)
     if o.steps and not denoiser.iterates:
@@ -257,7 +258,7 @@ def _check(o: Options) -> None:
 
 
 def _plan(o: Options) -> list[Job]:
-    """What is to be done, and what cannot or need not be, before anything is."""
+    """A job for each file, with conflicts found before any work begins."""
     jobs: list[Job] = []
     inputs = {Path(source).resolve() for source in o.files}
     taken: dict[Path, str] = {}
@@ -268,14 +269,20 @@ def _plan(o: Options) -> list[Job]:
             for path in outputs:
                 place = path.resolve()
                 if place in taken:
-                    raise HushError(f"would be written to {path}, as {taken[place]} is; rename one")
+                    raise HushError(
+                        f"would be written to {path}, like {taken[place]}; rename one of them"
+                    )
                 if place in inputs:
-                    raise HushError(f"would be written to {path}, which is an input, too")
+                    raise HushError(
+                        f"would be written to {path}, which is also an input; choose another path"
+                    )
                 if o.report and place == o.report.resolve():
-                    raise HushError(f"would be written to {path}, which is to be the report")
+                    raise HushError(
+                        f"would be written to {path}, which is also the report; rename one of them"
+                    )
                 if path.exists() and o.existing is None:
                     raise HushError(
-                        f"{path} exists already; --overwrite replaces it, --skip-existing leaves it"
+                        f"{path} already exists; --overwrite replaces it, --skip-existing keeps it"
                     )
             taken |= {path.resolve(): source for path in outputs}
             skipped = all(_is_kept(o, path) for path in outputs)
@@ -286,7 +293,7 @@ def _plan(o: Options) -> list[Job]:
 
 
 def _outputs(o: Options, source: str) -> tuple[Path, Path | None]:
-    """Where the result for `source` goes, and where its spread."""
+    """The paths of the result for `source` and of its spread."""
     import numpy as np
 
     from hush import io
@@ -297,18 +304,18 @@ def _outputs(o: Options, source: str) -> tuple[Path, Path | None]:
         return target, None
     spread = io.output_path(source, o.uncertainty, o.many, real=True)
     if spread.resolve() == target.resolve():
-        raise HushError(f"{target} is to be the result; choose another place for the uncertainty")
+        raise HushError(f"{target} is the result; choose another path for the uncertainty")
     io.check(Record(np.zeros((8, 8), np.float32), "YX"), spread)
     return target, spread
 
 
 def _is_kept(o: Options, path: Path) -> bool:
-    """Whether there is such a file, to be left alone."""
+    """Whether the file exists and ``--skip-existing`` keeps it."""
     return o.existing == "skip" and path.exists()
 
 
 def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
-    """Models adapted to all files together; each kind of file gets its share of the time."""
+    """Models adapted to all files together; each group of files gets its share of the time."""
     if o.adapt == 0:
         return Adapted({})
     from hush import api, kinds, models
@@ -329,7 +336,7 @@ def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
             groups[key].files += 1
             groups[key].sample.add(batch)
         except Exception:
-            continue  # what is wrong with this file is told when its turn comes
+            continue  # reported when this file is denoised
     files = sum(group.files for group in groups.values())
     bar.restart("adapting", files)
     denoisers, better = {}, set()
@@ -349,7 +356,7 @@ def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
 
 
 def _key(o: Options, record: Record) -> tuple[str, Process | None]:
-    """What files must share to be adapted to together."""
+    """Files with the same key are adapted to together: the model's name and the given noise."""
     from hush import models
     from hush.methods import get
 
@@ -370,7 +377,7 @@ def _row(job: Job) -> dict[str, Any]:
 
 
 def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, Any]) -> Result:
-    """Read, denoise and write one file; its row is filled in."""
+    """Read, denoise and write one file, and fill in its row."""
     from hush import api, io
     from hush.report import rows
 
@@ -434,7 +441,7 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
 
 
 def _section(o: Options, result: Result) -> list[Entry]:
-    """The result's part of the report, if there will be one; it holds none of the arrays."""
+    """The result's part of the report, if one is written; it keeps none of the arrays."""
     if o.report is None or _is_kept(o, o.report):
         return []
     from hush.api import entry
@@ -457,7 +464,7 @@ def _print(o: Options, row: Mapping[str, Any], result: Result | None) -> None:
     elif o.quiet or row["error"]:
         return
     elif result is None:
-        click.echo(f"{row['input']}: skipped, {row['output']} exists already")
+        click.echo(f"{row['input']}: skipped, {row['output']} already exists")
     elif o.many and not o.verbose:
         from hush.report import describe
 

@@ -1,4 +1,4 @@
-"""``hush inspect``, ``models`` and ``methods``: what is in a file, and what there is to use."""
+"""``hush inspect``, ``models`` and ``methods``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hush.cli.options import (
     use_threads,
 )
 
-#: what ``hush inspect --json`` prints of a file; levels in the data's own units
+#: what ``hush inspect --json`` prints for a file; levels are in the data's own units
 INSPECT_KEYS = (
     *("input", "kind", "family", "sigma", "gain", "read_sigma", "gamma_shape", "impulses"),
     *("correlated", "correlation", "autocorrelation", "kernel_width", "clipped"),
@@ -32,7 +32,7 @@ INSPECT_KEYS = (
 )
 
 
-@click.command(cls=WithKinds, short_help="Say which noise is in a file, and how much.")
+@click.command(cls=WithKinds, short_help="Identify and measure the noise in files.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER...")
 @click.option(
     "--report",
@@ -58,10 +58,11 @@ def inspect(
     verbose: bool,
     quiet: bool,
 ) -> None:
-    """Say which noise is in a file, how much, and what denoise would do.
+    """Identify and measure the noise in files, and show what denoise would do.
 
-    Levels are in the data's own units. The line --noise can be given to denoise and train as it
-    stands. With --json, one object a line for each file; its "error" is null on success.
+    Levels are in the data's own units. The line --noise can be passed unchanged to denoise and
+    train. With --json, prints one line with an object for each file; its "error" is null on
+    success.
     """
     preload("hush.api")
     from hush import api, kinds
@@ -109,9 +110,9 @@ def inspect(
 @as_json
 @talk
 def models(as_json: bool, verbose: bool, quiet: bool) -> None:
-    """List the models that are shipped.
+    """List the shipped models.
 
-    With --json, a list of the cards.
+    With --json, prints a list of their cards.
     """
     from hush import models as shipped
 
@@ -119,7 +120,7 @@ def models(as_json: bool, verbose: bool, quiet: bool) -> None:
     if as_json:
         print_json(cards)
     elif not cards:
-        say("no models are shipped with this copy; hush train makes one")
+        say("no models are shipped with this copy; train one with hush train")
     for number, card in enumerate(() if as_json else cards):
         if number:
             click.echo()
@@ -134,10 +135,10 @@ def models(as_json: bool, verbose: bool, quiet: bool) -> None:
 @as_json
 @talk
 def methods(as_json: bool, verbose: bool, quiet: bool) -> None:
-    """List the methods there are.
+    """List the available methods.
 
-    With -v also the settings that hush train --set changes. With --json, a list of objects with
-    name, summary, citation, trained and settings.
+    With -v, also lists the settings that hush train --set changes. With --json, prints a list of
+    objects with name, summary, citation, trained and settings.
     """
     from dataclasses import fields
 
@@ -170,7 +171,7 @@ def methods(as_json: bool, verbose: bool, quiet: bool) -> None:
 
 
 def _setting(value: Any) -> str:
-    """A default as ``--set`` takes it."""
+    """A default, written as ``--set`` takes it."""
     if value is None:
-        return "as the data asks for"
+        return "chosen from the data"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

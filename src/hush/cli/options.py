@@ -1,4 +1,4 @@
-"""Options that commands share, and the values they take."""
+"""Options shared by several commands, and their value types."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Duration(click.ParamType):
             return float(value)
         match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+) *(s|m|min|h)?", value.strip().lower())
         if match is None:
-            self.fail(f"'{value}' is no length of time; write 90, 60s, 20m or 2h", param, ctx)
+            self.fail(f"'{value}' is not a duration; write 90, 60s, 20m or 2h", param, ctx)
         return float(match[1]) * _SECONDS[match[2] or ""]
 
 
 class Named(click.ParamType):
-    """One of some names that are looked up, and what knows them imported, only when needed."""
+    """One of several names; their table is only imported when needed."""
 
     def __init__(self, name: str, names: Callable[[], Mapping[str, Any]]) -> None:
         self.name = name
@@ -49,7 +49,7 @@ class Named(click.ParamType):
         names = self._names()
         if value not in names:
             self.fail(
-                f"there is no {self.name} '{value}'; there are {', '.join(names)}", param, ctx
+                f"there is no {self.name} '{value}'; choose from {', '.join(names)}", param, ctx
             )
         return str(value)
 
@@ -84,9 +84,9 @@ def talk(command: F) -> F:
         "--verbose",
         is_flag=True,
         callback=set_verbose,
-        help="Say more: all warnings, and where errors come from.",
+        help="Print more: all warnings, and where errors occurred.",
     )
-    quiet = click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
+    quiet = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
     return verbose(quiet(command))
 
 
@@ -94,7 +94,7 @@ def threads(command: F) -> F:
     return click.option(
         "--threads",
         type=click.IntRange(min=1),
-        help="Processor threads to use; all cores by default.",
+        help="Number of processor threads; one per core by default.",
     )(command)
 
 
@@ -104,12 +104,12 @@ def device(command: F) -> F:
         type=click.Choice(["auto", "cpu", "cuda"]),
         default="auto",
         show_default=True,
-        help="Where networks run; auto takes a GPU if there is one.",
+        help="Where networks run; auto uses a GPU if there is one.",
     )(command)
 
 
 def existing(command: F) -> F:
-    """``--overwrite`` and ``--skip-existing``; with both the last one counts."""
+    """``--overwrite`` and ``--skip-existing``; if both are given, the last one counts."""
     overwrite = click.option(
         "--overwrite", "existing", flag_value="overwrite", help="Replace existing files."
     )
@@ -124,7 +124,7 @@ def existing(command: F) -> F:
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """What `running` gives a command."""
+    """The values of the options that `running` adds."""
 
     existing: str | None
     device: str
@@ -134,12 +134,12 @@ class Running:
 
 
 def running(command: F) -> F:
-    """How a long command runs: files that exist, the device, threads, and what it says."""
+    """Options of long commands: existing files, device, threads, verbosity."""
     return existing(device(threads(talk(command))))
 
 
 class WithKinds(click.Command):
-    """A command with the options that kinds of data bring, which are looked up when it runs."""
+    """A command that also has the options of all kinds of data, looked up when it runs."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         from hush import kinds
@@ -163,7 +163,7 @@ _CONTEXT = "hush.context"
 
 
 def _keep(option: str, convert: Callable[[str], Any]) -> Callable[..., None]:
-    """A callback that keeps an option of a kind for `context`."""
+    """A callback that stores a kind's option for `context`."""
 
     def kept(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
         if value is None:
@@ -177,28 +177,28 @@ def _keep(option: str, convert: Callable[[str], Any]) -> Callable[..., None]:
 
 
 def context() -> dict[str, Any]:
-    """What the options of kinds were given as."""
+    """The values given for the options of kinds."""
     return dict(click.get_current_context().meta.get(_CONTEXT, {}))
 
 
 def layout(command: F) -> F:
     """``--kind`` and ``--axes``."""
     kind = click.option(
-        "--kind", type=KIND, help="What the files hold, such as image; the file says by default."
+        "--kind", type=KIND, help="Kind of data, such as image; by default detected from the file."
     )
     axes = click.option(
         "--axes",
         metavar="LETTERS",
-        help="A letter for each dimension, such as TZCYX or YXS; read from the file by default.",
+        help="One letter per dimension, such as TZCYX or YXS; by default read from the file.",
     )
     return kind(axes(command))
 
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 
 
 def use_threads(number: int | None) -> None:
-    """Have torch use that many threads."""
+    """Set the number of torch's threads."""
     if number is not None:
         import torch
 
@@ -206,23 +206,23 @@ def use_threads(number: int | None) -> None:
 
 
 def check_report(report: Path | None, inputs: Sequence[str], existing: str | None) -> None:
-    """Refuse a report that cannot be written, before the work that it is to be about."""
+    """Refuse a report that cannot be written, before any work begins."""
     if report is None:
         return
     from hush.io import check_target
 
     if report.resolve() in {Path(source).resolve() for source in inputs}:
-        raise HushError(f"{report}: is an input; choose another name for the report")
+        raise HushError(f"{report} is an input; choose another name for the report")
     check_target(report)
     if report.exists() and existing is None:
-        raise HushError(f"{report}: exists already; --overwrite replaces it")
+        raise HushError(f"{report} already exists; --overwrite replaces it")
 
 
 def expanded(sources: Sequence[str]) -> tuple[str, ...]:
-    """Files, the files of folders, and those that a quoted pattern such as ``'*.tif'`` names.
+    """The files given, those in folders, and those that match a pattern such as ``'*.tif'``.
 
-    A folder that holds nothing that hush reads, and a pattern that fits nothing, stay as they are:
-    reading them says what is wrong.
+    A folder without readable files and a pattern without matches are kept, so that reading them
+    raises the error.
     """
     from glob import glob, has_magic
 
@@ -242,20 +242,20 @@ def expanded(sources: Sequence[str]) -> tuple[str, ...]:
 
 
 def read(path: str, axes: str | None, kind: str | None) -> Record:
-    """The record in a file, of the kind and with the dimensions that the user says."""
+    """The record in a file, with the kind and axes that the user gave."""
     from hush import api
 
     return api.read(path, kind=kind, axes=axes, context=context())
 
 
 def fixed_noise(spec: str, full_range: float) -> Process:
-    """The noise that files are said to have: one kind, at one level."""
+    """The noise that ``--noise`` states: one kind, at one level."""
     from hush.noise.processes import OneOf, parse
 
     process = parse(spec, full_range)
     if isinstance(process, OneOf):
         raise HushError(
-            f"--noise takes one kind of noise, not '{spec}'; leave it out to measure it"
+            f"--noise takes one kind of noise, not '{spec}'; leave it out to measure the noise"
         )
     process.variance(0.5)  # raises for a range of levels
     return process

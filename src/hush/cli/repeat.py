@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-DEFAULT_BUDGET = 600.0  #: seconds, if neither a time nor a number of steps is given
+DEFAULT_BUDGET = 600.0  #: seconds of training, if neither a time nor a number of steps is given
 MOST_NAMED = 8  #: most files that the card's command lists one by one
 
 

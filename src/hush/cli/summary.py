@@ -22,7 +22,7 @@ def summary(o: Any, row: Mapping[str, Any], result: Result) -> list[tuple[str, s
     if result.step is not None:
         method[-1] += f" from {result.step:.2f} of the noise ladder"
     if o.adapt:
-        helped = "adapted to the file" if row["adapted"] else "as it was: adapting did not help"
+        helped = "adapted to the file" if row["adapted"] else "not adapted: it did not help"
         method.append(helped + "s" * (row["adapted"] and o.many))
     if o.strength != 1:
         method.append(f"strength {o.strength:g}")
@@ -30,7 +30,7 @@ def summary(o: Any, row: Mapping[str, Any], result: Result) -> list[tuple[str, s
         (kind.name, describe.size(noisy)),
         ("noise", describe.noise(found, scale)),
         (f"{kind.element}s", describe.between(found, kind.element)),
-        ("taken as", row["process"] + (", as given" if o.noise else "")),
+        ("noise model", row["process"] + (", as given" if o.noise else "")),
         ("removed", f"σ {describe.number(row['removed_rms'])}{describe.units(scale)}"),
         ("method", ", ".join(method)),
     ]

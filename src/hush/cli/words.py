@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-MOST_WARNINGS = 2  #: shown of one file, unless -v is given
+MOST_WARNINGS = 2  #: shown for one file, unless -v is given
 
 
 def plain(value: Any) -> str:
-    """Part of a model's card: nested dicts and lists as words."""
+    """A value of a model's card as text; nested dicts and lists are joined by commas."""
     from hush.report.describe import number
 
     if isinstance(value, dict):
@@ -24,7 +24,7 @@ def plain(value: Any) -> str:
 
 
 def print_block(title: str, rows: Iterable[tuple[str, str]], warnings: Iterable[str] = ()) -> None:
-    """A title, lines of a label and a value, and warnings wrapped to the screen."""
+    """Print a title, lines of label and value, and warnings, wrapped to the screen."""
     lines = list(rows)
     column = max((len(label) for label, _ in lines), default=0) + 2
     click.echo(title)
@@ -35,11 +35,11 @@ def print_block(title: str, rows: Iterable[tuple[str, str]], warnings: Iterable[
 
 
 def most_important(warnings: Sequence[str], verbose: bool) -> list[str]:
-    """The first two warnings, which are the causes, unless all are asked for."""
+    """The first two warnings, which state the causes; all of them if `verbose`."""
     if verbose or len(warnings) <= MOST_WARNINGS:
         return list(warnings)
     more = len(warnings) - MOST_WARNINGS
-    return [*warnings[:MOST_WARNINGS], f"{more} more warning{'s' * (more > 1)}: -v shows all."]
+    return [*warnings[:MOST_WARNINGS], f"{more} more warning{'s' * (more > 1)}; -v shows all."]
 
 
 def _wrapped(start: str, text: str) -> str:
