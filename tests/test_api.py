@@ -121,8 +121,8 @@ def test_replaced_pixels_are_counted(picture: np.ndarray) -> None:
 @pytest.mark.parametrize("spec", ["gaussian:0.05", "poisson:30", "gamma:4", "rician:0.05"])
 def test_noise_given_is_compared_with_what_is_seen(picture: np.ndarray, spec: str) -> None:
     noisy = with_noise(picture, spec)
-    assert "The noise given has" not in noted(noisy, spec)
-    assert "The noise given has σ 0.4" in noted(noisy, "gaussian:0.4")
+    assert "The given noise has" not in noted(noisy, spec)
+    assert "The given noise has σ 0.4" in noted(noisy, "gaussian:0.4")
 
 
 def test_colours_of_unlike_noise_are_named(picture: np.ndarray) -> None:

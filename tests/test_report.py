@@ -155,7 +155,7 @@ def test_noise_of_which_only_the_fine_part_was_removed() -> None:
     noise = white((192, 192))
     fine = 1.1 * (noise - gaussian_filter(noise, 0.9))
     found = residual_statistics(ramp() + fine, ramp(), Gaussian(SIGMA))
-    assert "coarse part stays" in warnings(found, Gaussian(SIGMA))[0]
+    assert "coarse part remains" in warnings(found, Gaussian(SIGMA))[0]
 
 
 def test_stripes_are_named() -> None:
@@ -293,7 +293,7 @@ def test_large_data_is_sampled() -> None:
 
 
 def test_shapes_must_agree() -> None:
-    with pytest.raises(ValueError, match="alike"):
+    with pytest.raises(ValueError, match="one shape"):
         residual_statistics(np.zeros((4, 4)), np.zeros((4, 5)), Gaussian(SIGMA))
 
 
@@ -644,7 +644,7 @@ def test_steps_may_bring_pictures(tmp_path: Path) -> None:
     ]
     page = page_of([a_result(noisy, clean, trace=trace)], tmp_path / "r.html")
     assert len(page.images) == 5
-    assert "On the way" in page.text
+    assert "Intermediate results" in page.text
 
 
 def test_the_uncertainty_has_a_panel(tmp_path: Path) -> None:
@@ -702,7 +702,7 @@ def test_a_kind_without_pages_of_its_own_has_plain_ones(tmp_path: Path) -> None:
     seen = Inspection(noisy, 0, 2, found, "median", "", 1)
     page = page_of([kind.inspected(seen, 1)] * 2, tmp_path / "r.html")
     assert page.open == []
-    assert page.columns == ["file", "noise", "to know"]
+    assert page.columns == ["file", "noise", "status"]
     for words in ("Noise report", "Ready to denoise", "The data", "Channel 3 of 3 is shown."):
         assert words in page.text, words
 
@@ -736,8 +736,8 @@ LAWS = {
         ("poisson", "Poisson, σ 25.5 of 255 on average, 50 counts at full range"),
         ("poisson-gaussian", "Poisson–Gaussian, σ 25.5 of 255 on average, gain 2.55, read noise σ"),
         ("gamma", "Gamma (multiplicative), shape 20: σ is 22 % of the signal"),
-        ("rician", "Rician, σ 10.2 of 255 in each part; dark areas are lifted"),
-        ("impulse", "5.2 % of the pixels replaced (impulses), and Gaussian, σ 10.2 of 255 between"),
+        ("rician", "Rician, σ 10.2 of 255 in each part; dark areas are brightened"),
+        ("impulse", "5.2 % of the pixels replaced (impulses), and Gaussian, σ 10.2 of 255 in"),
     ],
 )
 def test_every_estimate_has_words(family: str, words: str) -> None:
@@ -746,8 +746,8 @@ def test_every_estimate_has_words(family: str, words: str) -> None:
 
 def test_what_the_data_do_not_tell_is_said() -> None:
     torn = replace(LAWS["gaussian"], alternatives=("poisson", "gamma"))
-    assert "could as well be Poisson or Gamma (multiplicative)" in describe.noise(torn, 1.0)
-    assert "could as well" not in describe.noise(LAWS["gaussian"], 1.0)
+    assert "could also be Poisson or Gamma (multiplicative)" in describe.noise(torn, 1.0)
+    assert "could also" not in describe.noise(LAWS["gaussian"], 1.0)
 
 
 def test_channels_that_differ_are_named() -> None:
@@ -791,7 +791,7 @@ def test_inspections_share_an_index_and_warnings_show(tmp_path: Path) -> None:
     assert "a/x.tif" in page.text
     assert page.text.index("b/x.tif") < page.text.index("Mind the gap.")
     assert [f"#{i}" for i in page.ids] == [r for r in page.refers if r.startswith("#")]
-    assert page.columns == ["file", "noise", "between pixels", "to know"]
+    assert page.columns == ["file", "noise", "between pixels", "status"]
     assert page.text.count("independent from pixel to pixel") == 2
     assert page.text.count("ready to denoise") == 1
 

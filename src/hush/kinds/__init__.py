@@ -1,9 +1,9 @@
-"""Kinds of data: what one states, and the table of them.
+"""Kinds of data: the base class, and the table of kinds.
 
-A `Kind` says how its files are laid out, how trainings draw from them, how their noise is measured
-and how a result is judged and shown. The rest of hush asks it, and knows no kind by name. What a
-kind leaves unsaid is taken from here: a grid of values with any number of axes. A kind of another
-package names itself in the entry points ``hush.kinds``.
+A `Kind` defines how its files are laid out, how training draws from them, how their noise is
+measured and how a result is judged and shown. The rest of hush calls these methods and names no
+kind. The defaults here hold for a grid of values with any number of axes. Other packages add kinds
+through the entry points ``hush.kinds``.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Option:
-    """A command-line option that one kind brings, such as ``--rate``.
+    """A command-line option of one kind, such as ``--rate``.
 
-    type : turns the option's text into the value that `Record.context` holds.
+    type : converts the option's text to the value in `Record.context`.
     """
 
     type: Callable[[str], Any]
@@ -41,10 +41,10 @@ class Option:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What of the files a training takes.
+    """The part of the files that a training uses.
 
-    data : as `Denoiser.fit` takes it; channels : that the model is to have; used : numbers of the
-    files; words : what they are, in sentences; note : what is left out and why, if anything.
+    data : as `Denoiser.fit` takes it; channels : of the model; used : indices of the files;
+    words : their name in sentences; note : what is left out and why, if anything.
     """
 
     data: list[Any]
@@ -55,33 +55,33 @@ class Chosen:
 
 
 class Kind:
-    """Values on a grid of `letters`; a subclass says what is different about its data.
+    """Values on a grid with axes `letters`; a subclass overrides what is different for its data.
 
-    Items are ``(C, *S)``: channels, and an axis for each of the `letters`.
+    Items are ``(C, *S)``: channels, then one axis per letter.
     """
 
     #: ``--kind``, and `Record.kind`
     name: ClassVar[str]
     #: one item and several, in sentences
     nouns: ClassVar[tuple[str, str]] = ("file", "files")
-    #: what one value is called
+    #: the name of one value
     element: ClassVar[str] = "sample"
-    #: the axes that a method works along
+    #: the axes that methods work along
     letters: ClassVar[str]
-    #: names that ``--kind`` takes, too: layouts of this kind
+    #: names of layouts of this kind, which ``--kind`` also takes
     layouts: ClassVar[tuple[str, ...]] = ()
-    #: arrays of an .npz file that say that it holds this kind
+    #: array names by which an .npz file is recognised as this kind
     keys: ClassVar[frozenset[str]] = frozenset()
-    #: options that only this kind has; one that is given says that the files are of this kind
+    #: options that only this kind has; giving one selects this kind
     options: ClassVar[Mapping[str, Option]] = {}
 
     # -- layout --------------------------------------------------------------------------------
 
     def axes(self, shape: tuple[int, ...]) -> str:
-        """A letter for each dimension of an array that nothing else is known about.
+        """A letter for each dimension of an array about which nothing else is known.
 
-        The last dimensions are the kind's own axes, the one before them holds channels where it
-        is short, and what comes before is a stack. `HushError` for too few dimensions.
+        The last dimensions are the kind's own axes, the one before them holds channels, and any
+        others are a stack. `HushError` for too few dimensions.
         """
         if len(shape) < len(self.letters):
             count = len(self.letters)
@@ -92,7 +92,7 @@ class Kind:
         return channels_before(shape, self.letters)
 
     def check(self, record: Record) -> None:
-        """Raise `HushError` for a record that is not laid out as this kind is."""
+        """Raise `HushError` for a record without this kind's layout."""
         if missing := [a for a in self.letters if a not in record.axes]:
             raise HushError(
                 f"{self.nouns[1]} need axes {' and '.join(self.letters)}; '{record.axes}' "
@@ -100,11 +100,11 @@ class Kind:
             )
 
     def from_arrays(self, arrays: Mapping[str, np.ndarray]) -> Record:
-        """The record that an .npz file with this kind's `keys` holds."""
-        raise HushError(f"{self.nouns[1]} are not kept in several arrays; name one of them")
+        """The record in an .npz file with this kind's `keys`."""
+        raise HushError(f"{self.nouns[1]} are read from one array; name one of the file's arrays")
 
     def batch(self, record: Record) -> Batch:
-        """The record as items ``(C, *S)``: views of its data, no copy for the usual layouts."""
+        """The record as items ``(C, *S)``, views of its data for the usual layouts."""
         self.check(record)
         mask = record.mask
         if mask is not None:
@@ -113,9 +113,9 @@ class Kind:
         return Batch(data, record.scale, mask, record.context)
 
     def record(self, like: Record, items: np.ndarray | Sequence[np.ndarray]) -> Record:
-        """Items ``(C, *S)`` of any dtype as a record laid out as `like` is, with its metadata.
+        """Items ``(C, *S)`` of any dtype as a record with the layout and metadata of `like`.
 
-        Items may have fewer elements along the kind's axes than `like` has, all alike.
+        Items may have fewer elements along the kind's axes than `like`, but all the same number.
         """
         order = stored_order(like.axes, self.letters)
         x = np.asarray(items)
@@ -125,15 +125,15 @@ class Kind:
         return replace(like, data=data)
 
     def joint(self, record: Record) -> int:
-        """How many channels a model sees together; others are items of their own."""
+        """How many channels a model sees together; with 1, every channel is an item."""
         return 1
 
-    # -- cut: what trainings draw ----------------------------------------------------------------
+    # -- cut: training data ----------------------------------------------------------------------
 
     def items(self, data: Any) -> list[np.ndarray]:
         """Training data as float32 items ``(C, *S)`` in units of full range, gaps filled.
 
-        data : arrays of any real dtype or a list of them, or Records.
+        data : an array of any real dtype, or a list of arrays or Records.
         """
         from hush.kinds.cut import float_items
 
@@ -142,9 +142,9 @@ class Kind:
     def chosen(
         self, found: Sequence[Sequence[Record]], channels: str | None, takes: bool
     ) -> Chosen:
-        """What a training takes of files, each a record, or a pair of noisy and clean ones.
+        """The part of the files that a training uses; each is a record or a (noisy, clean) pair.
 
-        channels : a wish of the user's; takes : each record is a stack of takes of one scene.
+        channels : as the user asked; takes : each record is a stack of takes of one scene.
         """
         counts = [records[0].channels for records in found]
         most = max(sorted(set(counts)), key=counts.count)
@@ -158,7 +158,7 @@ class Kind:
         return Chosen(data, most, used, self.nouns[1], note)
 
     def patches(self, items: Sequence[np.ndarray], size: int) -> Patches:
-        """What a training draws from: windows of `size` along every axis."""
+        """The source of training patches, windows of `size` along every axis."""
         from hush.kinds.cut import Patches
 
         return Patches(items, size)
@@ -166,7 +166,7 @@ class Kind:
     def preview(
         self, before: Sequence[np.ndarray], after: Sequence[np.ndarray], path: Path
     ) -> None:
-        """Draw items before and after, as a PNG: a look at a training under way."""
+        """Write a PNG of items before and after, to follow a training."""
         from hush.kinds.show import draw_lines
 
         draw_lines(before, after, path)
@@ -174,9 +174,9 @@ class Kind:
     # -- measure ---------------------------------------------------------------------------------
 
     def measure(self, items: Sequence[np.ndarray]) -> Estimate:
-        """The one noise of items ``(C, *S)``, float32, full range 1, NaN where there is nothing.
+        """The common noise of items ``(C, *S)``, float32, full range 1, NaN for missing values.
 
-        By default white Gaussian noise, its level from second differences between neighbours.
+        By default white Gaussian noise with a level from second differences between neighbours.
         """
         from hush.kinds.values import measured
 
@@ -187,7 +187,7 @@ class Kind:
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
     ) -> list[str]:
-        """What to know of an item ``(C, *S)`` before trusting its result, the causes first."""
+        """Warnings about an item ``(C, *S)`` before denoising, the causes first."""
         from hush.kinds.values import advice
 
         return advice(self, record, given, found)
@@ -203,30 +203,30 @@ class Kind:
         known: bool = False,
         adaptable: bool = False,
     ) -> Judgement:
-        """Whether what was removed from an item ``(C, *S)``, as stored, looks like noise.
+        """Judge whether the residual of an item ``(C, *S)``, as stored, looks like noise.
 
-        known : correlated noise was found and told before; adaptable : ``--adapt`` may help.
+        known : a warning already mentions correlated noise; adaptable : ``--adapt`` may help.
         """
         from hush.kinds.values import judged
 
         return judged(self, noisy, clean, process, strength=strength, scale=scale)
 
     def section(self, result: Denoised, budget: float) -> Entry:
-        """What a report shows of a result, holding on to none of its arrays."""
+        """What a report shows about a result, without keeping its arrays."""
         from hush.kinds.show import section
 
         return section(self, result)
 
     def inspected(self, seen: Inspection, budget: float) -> Entry:
-        """What a report shows of a file that was only looked at."""
+        """What a report shows about a file that was only inspected."""
         from hush.kinds.show import inspected
 
         return inspected(self, seen)
 
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
-        """How close item `a` ``(C, *S)`` is to the reference `b`, full range 1; NaN where unknown.
+        """How close item `a` ``(C, *S)`` is to the reference `b`, full range 1; NaN if unknown.
 
-        The first is the one that is named first in a table.
+        Tables list the scores in this order.
         """
         from hush.metrics import psnr
 
@@ -238,22 +238,22 @@ KINDS: Table[Kind] = Table("hush.kinds", {"image": "hush.kinds.image:IMAGE"})
 
 
 def get(name: str) -> Kind:
-    """The kind of that name, or that has a layout of that name; `HushError` names all."""
+    """The kind with that name or with a layout of that name; `HushError` if there is none."""
     if name in KINDS:
         return KINDS[name]
     for kind in map(get, KINDS):
         if name in kind.layouts:
             return kind
-    raise HushError(f"there is no kind of data '{name}'; there are {', '.join(names())}")
+    raise HushError(f"there is no kind of data '{name}'; choose from {', '.join(names())}")
 
 
 def names() -> list[str]:
-    """What ``--kind`` takes: kinds, and layouts of them."""
+    """The names that ``--kind`` takes: kinds and their layouts."""
     return [name for kind in map(get, KINDS) for name in (kind.name, *kind.layouts)]
 
 
 def to_batch(record: Record) -> Batch:
-    """What methods see of a record."""
+    """The record as items, as methods see it."""
     return get(record.kind).batch(record)
 
 

@@ -1,4 +1,4 @@
-"""What a training is given: items as floats, parts held out, and windows drawn from the rest.
+"""Training data: items as floats, parts held out, and windows drawn from the rest.
 
 Items are ``(C, *S)`` with any number of axes in S; parts are held out along the first of them.
 """
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
     from hush.kinds import Kind
 
-#: samples that a model adapts to at most, 256 MB of them
+#: the most samples that a model adapts to, 256 MB
 MOST_ADAPTED = 64 * 2**20
-CELL = 16  #: held-out parts are multiples of it along every axis, as networks halve them
+CELL = 16  #: held-out parts are multiples of this along every axis, because networks halve them
 
 
 @dataclass
 class Patches:
-    """Random windows of items of one channel count, each value as likely as any other.
+    """Random windows of items with one channel count, all values equally likely.
 
-    items : float32 arrays ``(C, *S)``; smaller ones than the window are reflected.
+    items : float32 arrays ``(C, *S)``; those smaller than the window are padded by reflection.
     size : of the window along every axis.
     """
 
@@ -48,7 +48,7 @@ class Patches:
         self._share = np.cumsum(volume / volume.sum())
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[Tensor, list[int]]:
-        """`count` windows ``(count, C, size, …)`` and the index of each one's item."""
+        """`count` windows ``(count, C, size, …)`` and the indices of their items."""
         import torch
 
         out, indices = [], []
@@ -62,16 +62,16 @@ class Patches:
         return torch.from_numpy(np.stack(out)), indices
 
     def turned(self, window: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The window under a symmetry of its kind of data, drawn at random; here as it is."""
+        """The window under a random symmetry of its kind of data; here unchanged."""
         return window
 
 
 @dataclass
 class Sampled:
-    """What a denoiser is to adapt to: items of records, however many, in a bounded memory.
+    """Items of any number of records to adapt a denoiser to, in bounded memory.
 
-    All of them while they have at most `most` samples together, 64 megapixels of gray; beyond
-    that every second, every fourth and so on, and of an item that is larger alone the middle.
+    All items are kept as long as they have at most `most` samples together (64 gray megapixels);
+    beyond that every second, every fourth and so on. A single larger item is cut to its middle.
     """
 
     most: int = MOST_ADAPTED
@@ -80,7 +80,7 @@ class Sampled:
     _every: int = field(default=1, init=False)
 
     def add(self, batch: Batch) -> None:
-        """Take items of one more record, in units of full range, gaps filled."""
+        """Add the items of a record, in units of full range, gaps filled."""
         part = middle(batch, self.most)
         for i in range(len(part)):
             if self._seen % self._every == 0:
@@ -92,7 +92,7 @@ class Sampled:
 
 
 def middle(batch: Batch, most: int) -> Batch:
-    """The middle of every item, about `most` samples of it at most."""
+    """The middle of every item, at most about `most` samples."""
     first = batch.data[0]
     share = min(1.0, (most / first.size) ** (1 / (first.ndim - 1)))
 
@@ -109,7 +109,7 @@ def middle(batch: Batch, most: int) -> Batch:
 def float_items(data: Any, kind: Kind) -> list[np.ndarray]:
     """Float32 items ``(C, *S)`` in units of full range, gaps filled.
 
-    data : an array, a list of arrays or of Records; an array of one item, or a stack.
+    data : an array (one item or a stack), or a list of arrays or Records.
     """
     whole = isinstance(data, Record) or (
         isinstance(data, np.ndarray) and data.ndim == len(kind.letters)
@@ -131,27 +131,29 @@ def float_items(data: Any, kind: Kind) -> list[np.ndarray]:
 
 
 def takes(data: Any, kind: Kind) -> list[list[np.ndarray]]:
-    """The takes ``(C, *S)`` of each scene, a stack or a list of them; of one shape a scene."""
+    """The takes ``(C, *S)`` of each scene, given as a stack or a list; one shape per scene."""
     scenes = [kind.items([x] if isinstance(x, np.ndarray) else x) for x in data]
     if any(len({x.shape for x in scene}) > 1 for scene in scenes):
-        raise HushError("the takes of a scene must have one shape; crop them to each other")
+        raise HushError("the takes of a scene must have the same shape; crop them to one size")
     return scenes
 
 
 def check_channels(items: Sequence[np.ndarray], channels: int) -> None:
-    """Refuse items that have not all `channels` channels, their first axis."""
+    """Refuse items without `channels` channels, their first axis."""
     counts = sorted({len(x) for x in items})
     if counts != [channels]:
-        raise HushError(f"training images must share one number of channels; these have {counts}")
+        raise HushError(
+            f"training images must have the same number of channels; these have {counts}"
+        )
 
 
 def splits(x: np.ndarray) -> bool:
-    """Whether `split` can keep a part out."""
+    """Whether an item is large enough for `split` to hold out a part."""
     return x.shape[1] >= 2 * CELL
 
 
 def split(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first part of an item for training and the last, an eighth at least, for judging."""
+    """The first part of an item for training; the last, at least an eighth, for judging."""
     rows = max(CELL, x.shape[1] // 8 // CELL * CELL)
     cut = x.shape[1] - rows if x.shape[1] >= 2 * rows else 0
     sides = [max(CELL, n // CELL * CELL) for n in x.shape[2:]]
@@ -161,7 +163,7 @@ def split(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def hold_out(items: Sequence[np.ndarray], patch: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Training items, and up to eight crops for validation that training never sees."""
+    """Training items, and up to eight crops held out for validation."""
     if len(items) >= 20:
         chosen = set(range(len(items) // 20, len(items), -(-len(items) // 8)))
         crops = [items[i] for i in sorted(chosen)]
@@ -191,9 +193,9 @@ def within(items: Sequence[np.ndarray], patch: int, unit: int = 1) -> int:
 
 
 def moments(x: np.ndarray) -> tuple[np.ndarray, float]:
-    """Each channel's mean, float32 ``(C, 1, …)``, and the deviation from them over `x` ``(C, …)``.
+    """Each channel's mean, float32 ``(C, 1, …)``, and the standard deviation of `x` ``(C, …)``.
 
-    Items less the first and over the second look alike whatever their units.
+    The deviation is taken from these means. Subtract and divide to make items independent of units.
     """
     every = tuple(range(1, x.ndim))
     mean = x.mean(every, dtype=np.float64, keepdims=True).astype(np.float32)
@@ -201,11 +203,11 @@ def moments(x: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def sparse(x: np.ndarray, most: int = 256) -> np.ndarray:
-    """Some `most` positions along every axis of an item, evenly spread; all of a small one."""
+    """About `most` evenly spread positions along every axis of an item; all of a small one."""
     return x[:, *(slice(None, None, max(1, n // most)) for n in x.shape[1:])]
 
 
 def rms_level(process: Any, x: np.ndarray) -> float:
-    """Root mean variance of a process over an item's signal."""
+    """Square root of a process's mean variance over an item's signal."""
     part = x if process.varies else sparse(x)
     return math.sqrt(float(np.mean(process.variance(part.astype(np.float64)))))

@@ -9,12 +9,12 @@ import numpy as np
 from hush.errors import HushError
 from hush.record import channel_letter
 
-#: Letters for axes that nothing is known about, in the order in which they are handed out.
+#: Letters for unknown axes, in the order of use.
 UNKNOWN = "QIPRLAHEVM"
 
 
 def stored_order(axes: str, letters: str) -> list[int]:
-    """Where the axes of a batch lie in the data: stacks first, then channels, then `letters`."""
+    """The positions of a batch's axes in the data: stacks, then channels, then `letters`."""
     last = [*channel_letter(axes), *letters]
     rest = [i for i, a in enumerate(axes) if a not in last]
     return [*rest, *(axes.index(a) for a in last)]
@@ -29,7 +29,7 @@ def laid_out(data: np.ndarray, axes: str, letters: str) -> np.ndarray:
 
 
 def channels_before(shape: tuple[int, ...], letters: str) -> str:
-    """Axes of an array that ends in `letters`: a dimension before them is channels."""
+    """Axes of an array that ends in `letters`; the dimension before them is channels."""
     rest = len(shape) - len(letters)
     if rest > len(UNKNOWN):
         raise HushError(f"has {len(shape)} dimensions, more than {len(UNKNOWN) + len(letters)}")
@@ -38,11 +38,11 @@ def channels_before(shape: tuple[int, ...], letters: str) -> str:
 
 
 def check_dtype(x: np.ndarray) -> None:
-    """Refuse what is not real numbers."""
+    """Refuse data that is empty or not made of real numbers."""
     if x.dtype.kind == "b":
-        raise HushError("this is a boolean mask, not data; there is no noise to measure in it")
+        raise HushError("this is a boolean mask; give the data itself")
     if x.dtype.kind not in "iuf":
-        raise HushError(f"hush denoises integers and real numbers, not {x.dtype}; convert it first")
+        raise HushError(f"hush denoises integers and real numbers; convert {x.dtype} to one first")
     if x.size == 0:
         raise HushError(f"the data is empty: its shape is {x.shape}")
 
@@ -50,7 +50,7 @@ def check_dtype(x: np.ndarray) -> None:
 def to_stored(x: np.ndarray, dtype: np.dtype[Any], scale: float) -> np.ndarray:
     """Full-range floats ``(C, *S)`` as stored values: integers rounded and clipped."""
     out = np.empty(x.shape, dtype)
-    for row in range(0, x.shape[1], 256):  # a few rows at a time, for the memory
+    for row in range(0, x.shape[1], 256):  # a few rows at a time, to save memory
         part = (slice(None), slice(row, row + 256)) if x.ndim > 2 else ...
         values = x[part] if scale == 1 else x[part].astype(np.float64) * scale
         if dtype.kind in "iu":
@@ -62,12 +62,12 @@ def to_stored(x: np.ndarray, dtype: np.dtype[Any], scale: float) -> np.ndarray:
 
 
 def filled(x: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """An item ``(C, *S)`` with what is not `known` taken from the nearest that is."""
+    """An item ``(C, *S)`` with unknown values replaced by the nearest known ones."""
     return x if known.all() else fill_nearest(x, known)
 
 
 def fill_nearest(x: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """The same, in an array of its own."""
+    """The same, always as a copy."""
     from scipy.ndimage import distance_transform_edt
 
     out = x.copy()

@@ -1,4 +1,4 @@
-"""How values of a kind without pages of its own are shown: lines, and their statistics."""
+"""Report entries of kinds without pages of their own: line plots and statistics."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from hush.results import Denoised, Inspection, Item
 if TYPE_CHECKING:
     from hush.kinds import Kind
 
-MOST_POINTS = 1500  #: of a line; of longer ones the middle is drawn
+MOST_POINTS = 1500  #: of a line; only the middle of longer ones is drawn
 
 
 def section(kind: Kind, result: Denoised) -> Charts:
-    """What a page shows of a result, holding on to none of its arrays."""
+    """What a page shows about a result, without keeping its arrays."""
     item = result.noisiest
     stats, scale = item.judgement.stats, result.noisy.scale
     units, ratio = describe.units(scale), stats["ratio"]
@@ -79,14 +79,14 @@ def section(kind: Kind, result: Denoised) -> Charts:
                     WHITE,
                     kind.element,
                 ),
-                "Correlation of what was removed with itself, shifted.",
+                "Autocorrelation of what was removed.",
             ),
         ),
     )
 
 
 def _removed(kind: Kind, before: np.ndarray, after: np.ndarray) -> list[Chart]:
-    """Noisy minus denoised, where the method did not leave elements out."""
+    """Noisy minus denoised, unless the method left elements out."""
     if before.shape != after.shape:
         return []
     line = {"removed": ("one", before - after)}
@@ -94,13 +94,13 @@ def _removed(kind: Kind, before: np.ndarray, after: np.ndarray) -> list[Chart]:
         Chart(
             "What was removed",
             plots.lines(line, "Removed", kind.element, "value"),
-            "Noisy minus denoised: it should show nothing of the signal.",
+            "Noisy minus denoised. No signal should be visible here.",
         )
     ]
 
 
 def inspected(kind: Kind, seen: Inspection) -> InspectedCharts:
-    """What a page shows of an inspection, holding on to no array."""
+    """What a page shows about an inspection, without keeping arrays."""
     record, found, scale = seen.record, seen.estimate, seen.record.scale
     name, parent = names(record)
     line = {"data": ("one", _line(kind, record, seen))}
@@ -110,7 +110,7 @@ def inspected(kind: Kind, seen: Inspection) -> InspectedCharts:
         facts=describe.size(record),
         cards=(noise_card(found, scale), between_card(found, kind.element)),
         warnings=tuple(seen.warnings),
-        verdict="Nothing speaks against the estimate of the noise.",
+        verdict="The estimate of the noise raised no warnings.",
         icon=None,
         notes=_notes(kind, record, seen),
         noise=noise_plots(found, scale, describe.units(scale)),
@@ -152,5 +152,5 @@ def _notes(kind: Kind, record: Record, place: Item | Inspection) -> tuple[str, .
 
 
 def _by_axis(lags: Mapping[str, Sequence[float]]) -> dict[str, Sequence[float]]:
-    """The last axis across, the one before it down."""
+    """Autocorrelation of the last axis as "x" and of the one before it as "y"."""
     return dict(zip("xy", reversed(list(lags.values())), strict=False))

@@ -1,4 +1,4 @@
-"""What holds for values on any grid: the level of white noise, and a look at what was removed."""
+"""Defaults for values on any grid: measure white noise, and judge what was removed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from hush.kinds import Kind
 
 LAGS = 8  #: autocorrelation is measured at lags 1 to this
-#: residual rms over the model's: above it signal was removed too, below it noise was left
+#: limits of residual rms over the model's: above, signal was removed too; below, noise was left
 MORE, LESS = 1.15, 0.75
-#: shift of the mean, in residual rms
+#: shift of the mean, in units of the residual's rms
 SHIFT = 0.2
-#: a given level this far from the estimated one is worth a warning
+#: ratio of a given level to the estimated one, either way, from which on hush warns
 MISMATCH = 1.3
-#: and this many times the data's whole span is a mistake
+#: a given level this many times the data's span is refused as a mistake
 ABSURD = 10.0
 
 
@@ -36,7 +36,7 @@ ABSURD = 10.0
 def measured(items: Sequence[np.ndarray]) -> Estimate:
     """White Gaussian noise of items ``(C, *S)``, from differences between neighbours.
 
-    Of a single value nothing is known, and its noise is taken as zero. NaN is left out.
+    The noise of a single value is taken as zero. NaN is left out.
     """
     channels = tuple(map(second_differences, zip(*items, strict=True)))
     sigma = math.sqrt(float(np.mean(np.square(channels))))
@@ -44,7 +44,10 @@ def measured(items: Sequence[np.ndarray]) -> Estimate:
 
 
 def second_differences(planes: Sequence[np.ndarray]) -> float:
-    """Noise's deviation in arrays `S`, from the median second difference, which slopes pass."""
+    """Standard deviation of the noise in arrays `S`, from the median second difference.
+
+    Second differences cancel slopes.
+    """
     with np.errstate(invalid="ignore"):  # between infinite values
         seconds = [np.diff(x, 2, axis).ravel() for x in planes for axis in range(x.ndim)]
     differences = np.concatenate(seconds)
@@ -55,11 +58,11 @@ def second_differences(planes: Sequence[np.ndarray]) -> float:
 
 
 def fit_transfer(mean: np.ndarray, variance: np.ndarray) -> Process:
-    """The Gaussian or Poisson-Gaussian process behind samples of (mean, variance).
+    """The Gaussian or Poisson-Gaussian process that fits samples of (mean, variance).
 
-    A straight line, robustly (Cauchy weights on relative errors): cells with texture report
-    too much and weigh little. Where the line falls with the signal, or explains no more than
-    the cells' own scatter, the noise is taken as Gaussian.
+    Fits a straight line robustly, with Cauchy weights on relative errors: cells with texture have
+    too much variance and get little weight. If the line falls with the signal, or explains no more
+    than the scatter of the cells, the noise is taken as Gaussian.
     """
     mean, variance = (np.asarray(a, np.float64).ravel() for a in (mean, variance))
     typical = float(np.median(variance))
@@ -89,20 +92,21 @@ def fit_transfer(mean: np.ndarray, variance: np.ndarray) -> Process:
 
 
 def check_level(record: Record, given: Process) -> None:
-    """Refuse noise that is far more than all that the data spans."""
+    """Refuse noise far larger than the span of the data."""
     if given.varies:
         return
     x, scale = _sample(record), record.scale
     level = _level(record, given)
     if x.size and level > ABSURD * np.ptp(x) > 0:
         raise HushError(
-            f"noise of σ {level * scale:.3g} cannot be in data that spans {np.ptp(x) * scale:.3g}; "
-            "a bare level is in the data's own units, a/b on a scale that ends at b"
+            f"noise of σ {level * scale:.3g} is too large for data that spans "
+            f"{np.ptp(x) * scale:.3g}; write levels in the data's own units, or as a/b on a scale "
+            "from 0 to b"
         )
 
 
 def advice(kind: Kind, record: Record, given: Process | None, found: Estimate) -> list[str]:
-    """Sentences on what to know of any data before trusting its result."""
+    """Warnings about any data, to read before trusting its result."""
     notes = missing(kind, record)
     if found.sigma == 0 and not found.impulses:
         notes.append(f"No noise was found; denoising returns the {kind.nouns[0]} nearly unchanged.")
@@ -110,7 +114,7 @@ def advice(kind: Kind, record: Record, given: Process | None, found: Estimate) -
 
 
 def missing(kind: Kind, record: Record) -> list[str]:
-    """A sentence on values that are not finite, if there are any."""
+    """A warning about values that are not finite, if there are any."""
     if count := describe.missing(record):
         what = f"{kind.element}{'s are' if count != 1 else ' is'}"
         return [f"{count} {what} NaN or infinite and left as {'they are' if count != 1 else 'is'}."]
@@ -118,26 +122,26 @@ def missing(kind: Kind, record: Record) -> list[str]:
 
 
 def mismatch(record: Record, given: Process | None, found: Estimate) -> list[str]:
-    """A sentence where the noise that was given is not as strong as the noise that is seen."""
+    """A warning if the given noise level differs from the measured one."""
     if given is None or found.sigma == 0 or given.family == "impulse" or given.varies:
         return []
     stated, seen = (_level(record, p) * record.scale for p in (given, found.process))
     if seen / MISMATCH <= stated <= MISMATCH * seen:
         return []
     return [
-        f"The noise given has σ {number(stated)} but the data shows {number(seen)}; "
+        f"The given noise has σ {number(stated)}, but σ {number(seen)} was measured; "
         "leave --noise out to use the estimate."
     ]
 
 
 def _level(record: Record, process: Process) -> float:
-    """Rms of the noise that a process puts on the record's values, in units of full range."""
+    """RMS of a process's noise at the record's values, in units of full range."""
     x = _sample(record)
     return math.sqrt(float(np.mean(process.variance(x)))) if x.size else 0.0
 
 
 def _sample(record: Record) -> np.ndarray:
-    """Finite values from all over the record, in units of full range."""
+    """Finite values, evenly spread over the record, in units of full range."""
     x = np.asarray(record.data[..., :: max(1, record.data.shape[-1] // 256)], np.float64)
     return x[np.isfinite(x)] / record.scale
 
@@ -154,10 +158,10 @@ def judged(
     strength: float = 1.0,
     scale: float = 1.0,
 ) -> Judgement:
-    """Judge ``noisy - clean`` ``(C, *S)``, as stored, by what `process` says the noise is.
+    """Compare ``noisy - clean`` ``(C, *S)``, as stored, with the noise model `process`.
 
-    The figures are ``n``, ``mean``, ``rms``, ``expected_rms``, ``ratio`` (None where no noise is
-    expected) and ``autocorrelation``, a list from lag 1 for the letter of each axis.
+    The figures are ``n``, ``mean``, ``rms``, ``expected_rms``, ``ratio`` (None if no noise is
+    expected) and ``autocorrelation``, a list from lag 1 for each axis letter.
     """
     y, x = (a.astype(np.float64) / scale for a in (noisy, clean))
     with np.errstate(invalid="ignore"):
@@ -185,7 +189,7 @@ def judged(
 
 
 def removed_nothing(stats: dict[str, Any]) -> list[str] | None:
-    """What there is to say where nothing was removed; None where something was."""
+    """Warnings if nothing was removed; None if something was."""
     if not stats["n"]:
         return ["There are no finite values, so there was nothing to denoise."]
     if stats["rms"] > 0:
@@ -193,7 +197,7 @@ def removed_nothing(stats: dict[str, Any]) -> list[str] | None:
     if stats["expected_rms"] > 0:
         return [
             "Nothing was removed, although the noise model predicts noise; "
-            "check the level with 'hush inspect'."
+            "check the level with hush inspect."
         ]
     return []
 
@@ -201,39 +205,39 @@ def removed_nothing(stats: dict[str, Any]) -> list[str] | None:
 def strength_warnings(
     stats: dict[str, Any], process: Process, scale: float, adaptable: bool = False
 ) -> list[str]:
-    """Whether more or less was removed than the noise model predicts, and what to do then."""
+    """Warnings if more or less was removed than the noise model predicts, with what to do."""
     notes = []
     rms, ratio = stats["rms"], stats["ratio"]
-    chance = 3 / math.sqrt(2 * stats["n"])  # of an rms, relative; felt by tiny data only
+    chance = 3 / math.sqrt(2 * stats["n"])  # relative error of an rms; matters for tiny data only
     spec = Gaussian(float(rms)).spec(scale)
     if ratio is not None and ratio > MORE + chance:
         notes.append(
             f"More was removed than the noise model predicts ({100 * ratio:.0f} %): either "
-            "signal was removed too, or the noise is stronger than its level says. "
+            "signal was removed too, or the noise is stronger than the model. "
             "Try a lower --strength, such as --strength 0.7."
         )
     if ratio is not None and ratio < LESS - chance:
         notes.append(
             f"Less was removed than the noise model predicts ({100 * ratio:.0f} %): either "
-            "noise was left in, or the noise is weaker than its level says. "
+            "noise was left in, or the noise is weaker than the model. "
             f"If it is weaker, state its level, such as --noise {spec}"
             f"{'; if noise was left in, try --adapt 60s' if adaptable else ''}."
         )
     if abs(stats["mean"]) > max(SHIFT * rms, 4 * rms / math.sqrt(stats["n"])):
         notes.append(
             "Denoising changed the mean by "
-            f"{100 * abs(stats['mean']) / rms:.0f} % of what was removed, so measured "
+            f"{100 * abs(stats['mean']) / rms:.0f} % of the RMS of what was removed, so measured "
             "intensities may be biased."
         )
     return notes
 
 
 def verdict(stats: dict[str, Any]) -> str:
-    """Why there is nothing to warn of, in figures."""
+    """The reason why there are no warnings, in figures."""
     if stats["rms"] == 0:
         return "No noise was found, and nothing was removed."
     values = [abs(a) for lags in stats["autocorrelation"].values() for a in lags]
-    parts = [] if values or stats["ratio"] is not None else ["there is too little to judge"]
+    parts = [] if values or stats["ratio"] is not None else ["there is too little data to judge"]
     if values:
         parts.append(f"its values are uncorrelated (at most {max(values):.2f})")
     if stats["ratio"] is not None:
@@ -249,13 +253,13 @@ def _structure(kind: Kind, lags: dict[str, list[float]], count: int) -> list[str
         return []
     return [
         f"What was removed is correlated over {lag} {kind.element}{'s' * (lag != 1)} "
-        f"({most:.2f}), so it holds signal, or noise that was not taken for white. "
+        f"({most:.2f}), so it contains signal or correlated noise. "
         "Look at what was removed."
     ]
 
 
 def _lags(z: np.ndarray, axis: int) -> list[float]:
-    """Autocorrelation along an axis at lags 1 to `LAGS`, as far as there are pairs."""
+    """Autocorrelation along an axis at lags 1 to `LAGS`, or fewer on short axes."""
     z = np.moveaxis(z - z.mean(), axis, -1)
     power = float(np.mean(z * z)) or 1.0
     most = min(LAGS, z.shape[-1] - 1)

@@ -1,4 +1,4 @@
-"""What was measured, in words: the command line's and the pages'. Levels in the data's units."""
+"""What was measured, in words, for the command line and the pages. Levels in the data's units."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from hush.noise.process import Process
     from hush.results import Estimate, Inspection
 
-UNSURE = 1.0  #: relative error of a level that says nothing
-UNEQUAL = 1.5  #: ratio of the channels' levels that is worth a word
+UNSURE = 1.0  #: relative error above which a level is only an upper limit
+UNEQUAL = 1.5  #: ratio of the channels' levels that is worth mentioning
 
 
 def family(name: str) -> str:
-    """What people call a family."""
+    """The name of a family for people."""
     return FAMILIES[name].label if name in FAMILIES else name
 
 
 def spec(process: Process, scale: float) -> str:
-    """What ``--noise`` takes, or words where the level is a map, which has no text."""
+    """The text for ``--noise``, or a description if the level is a map, which has no text."""
     if process.varies:
-        return f"{family(process.family)}, its level a map"
+        return f"{family(process.family)} with a level map"
     return process.spec(scale)
 
 
 def units(scale: float) -> str:
-    """What a level is out of: nothing to say for floats, whose full range is 1."""
+    """The full range after a level, such as " of 255"; empty for floats, whose full range is 1."""
     return f" of {scale:.0f}" if scale != 1 else ""
 
 
@@ -47,7 +47,7 @@ def either(names: Sequence[str]) -> str:
 
 
 def noise(found: Estimate, scale: float) -> str:
-    """Family, level, and which other families would do."""
+    """Family, level, and which other families fit as well."""
     if found.impulses:
         return level(found, scale)
     if found.sigma == 0:
@@ -56,7 +56,7 @@ def noise(found: Estimate, scale: float) -> str:
 
 
 def level(found: Estimate, scale: float) -> str:
-    """How much noise there is, what it depends on, and which other families would do."""
+    """How much noise there is, what it depends on, and which other families fit as well."""
     return _level(found, scale) + _doubt(found)
 
 
@@ -65,7 +65,7 @@ def _level(found: Estimate, scale: float) -> str:
         between = noise(replace(found, impulses=0.0), scale)
         between = between.removesuffix(", the same at every brightness")
         some = f"{share(found.impulses)} of the pixels replaced (impulses)"
-        return f"{some}, and {between} between them" if found.sigma else f"{some}, no others"
+        return f"{some}, and {between} in the rest" if found.sigma else f"{some}, no other noise"
     sigma = f"σ {number(found.sigma * scale)}{units(scale)}"
     if found.uncertainty > UNSURE:
         sigma += " at most: it could not be measured well"
@@ -78,11 +78,11 @@ def _doubt(found: Estimate) -> str:
     if not found.alternatives:
         return ""
     others = either([family(name) for name in found.alternatives])
-    return f"; it could as well be {others}"
+    return f"; it could also be {others}"
 
 
 def channels(found: Estimate, scale: float) -> str:
-    """The channels' levels; empty for one channel."""
+    """The levels of the channels; empty for one channel."""
     if len(found.channels) < 2:
         return ""
     listed = "σ " + ", ".join(number(s * scale) for s in found.channels)
@@ -93,12 +93,12 @@ def channels(found: Estimate, scale: float) -> str:
 
 
 def unequal(found: Estimate) -> bool:
-    """The channels' levels differ; one without noise is likely a mask, and does not count."""
+    """Whether the channels' levels differ; one without noise is likely a mask and excluded."""
     return bool(found.channels) and 0 < min(found.channels) * UNEQUAL < max(found.channels)
 
 
 def between(found: Estimate, element: str = "pixel") -> str:
-    """Whether the noise of one element says something of the next."""
+    """Whether the noise of neighbouring elements is correlated."""
     if not found.correlated:
         return f"independent from {element} to {element}"
     lags = [f"{number(round(a, 2))} at {k}" for k, a in enumerate(found.autocorrelation, 1)]
@@ -109,7 +109,7 @@ def between(found: Estimate, element: str = "pixel") -> str:
 
 
 def brightness(found: Estimate, scale: float) -> str:
-    """The noise where it is dark, in between and bright; empty where no curve was measured."""
+    """The noise at dark, medium and bright values; empty if no curve was measured."""
     if not found.curve:
         return ""
     points = [found.curve[i] for i in (0, len(found.curve) // 2, -1)]
@@ -120,7 +120,7 @@ def brightness(found: Estimate, scale: float) -> str:
 
 
 def clipping(found: Estimate) -> str:
-    return f"{share(found.clipped)} of the pixels are at a limit of the range"
+    return f"{share(found.clipped)} of the pixels are at a limit of the value range"
 
 
 def size(record: Record) -> str:
@@ -131,13 +131,13 @@ def size(record: Record) -> str:
 
 
 def missing(record: Record) -> int:
-    """How many values are no finite number."""
+    """The number of values that are NaN or infinite."""
     x = record.data
     return int(x.size - np.count_nonzero(np.isfinite(x))) if x.dtype.kind == "f" else 0
 
 
 def inspection(kind: str, element: str, seen: Inspection) -> list[tuple[str, str]]:
-    """All that was found in a file of that kind, as labels and values."""
+    """Everything found in a file of that kind, as labels and values."""
     found, scale = seen.estimate, seen.record.scale
     model = f" with the model {seen.model}" if seen.model else ""
     lines = [
@@ -147,7 +147,7 @@ def inspection(kind: str, element: str, seen: Inspection) -> list[tuple[str, str
         ("curve", brightness(found, scale)),
         (f"{element}s", between(found, element)),
         ("clipping", clipping(found) if found.clipped or found.curve else ""),
-        ("step", "" if seen.step is None else f"{seen.step:.2f} of the way up the noise ladder"),
+        ("step", "" if seen.step is None else f"{seen.step:.2f} of the noise ladder"),
         ("denoise", f"{seen.method}{model}, {steps(seen.steps)}"),
         ("--noise", found.process.spec(scale)),
     ]

@@ -1,7 +1,7 @@
-"""What the pages share: an entry for each file, the pictures' budget, and writing.
+"""Shared by all pages: an entry for each file, the size limit of pictures, and writing.
 
-An `Entry` holds one result's encoded pictures, plots and sentences and none of its arrays,
-so that a run over many files can let go of each as it goes.
+An `Entry` holds the encoded pictures, plots and sentences of one result and none of its arrays, so
+a run over many files can free each result before the next.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from hush.report.pictures import Picture
 if TYPE_CHECKING:
     from hush.results import Estimate
 
-#: samples per shown picture (a gray 1200 x 1200), and what many results share between them
+#: samples per picture (a gray 1200 x 1200), and for all pictures together on a long page
 BUDGET, SHARED = 1.5e6, 12e6
 SMALLEST_BUDGET = 0.15e6
-#: columns of the index that hold numbers
+#: index columns that contain numbers
 NUMERIC = ("removed / model", "time")
-#: |autocorrelation| above this at any lag is structure. Good denoisers leave lag-1 values
-#: down to -0.1 (what they smooth too much or too little near edges); a plain Gaussian blur
-#: reaches -0.17; noise that a camera has interpolated or compressed has 0.3 and more.
+#: |autocorrelation| above this at any lag is structure. Good denoisers reach lag-1 values down to
+#: -0.1 (too much or too little smoothing near edges), a plain Gaussian blur -0.17; noise that a
+#: camera interpolated or compressed has 0.3 or more.
 WHITE = 0.15
-WHITE_LAGS = (0.0,) * 7  #: of noise that was found to be independent between pixels
+WHITE_LAGS = (0.0,) * 7  #: of noise that is independent between pixels
 
 
 @dataclass(frozen=True)
 class Card:
-    """A summary card: a heading, a large value, what qualifies it and code to copy."""
+    """A summary card: a heading, a large value, a detail below it and code to copy."""
 
     label: str
     value: str
@@ -46,13 +46,13 @@ class Card:
 
 @dataclass(frozen=True)
 class Entry:
-    """What every page shows of a file.
+    """What every page shows for a file.
 
-    verdict : why there is nothing to warn of; noise : the plots of the input's noise, if any was
-    found; row : cells of the index, by the heading of their column.
+    verdict : the reason why there are no warnings; noise : plots of the input's noise, if any was
+    found; row : cells of the index by column heading.
 
-    A subclass names the `template` of its own part, ``PACKAGE/FILE`` for one of a package that
-    hush is not.
+    A subclass names the `template` of its own part, as ``PACKAGE/FILE`` if it is in another
+    package.
     """
 
     name: str
@@ -67,10 +67,10 @@ class Entry:
     row: Mapping[str, str]
 
     template: ClassVar[str]
-    #: what the page is called, and the last column of its index
+    #: the title of the page, and the heading of the last column of its index
     heading: ClassVar[str] = "Denoising report"
     judged: ClassVar[str] = "residual"
-    #: headings of the verdict with and without warnings, and what the index says without
+    #: headings of the verdict with and without warnings, and the index's badge without
     look: ClassVar[str] = "Look before you trust this result"
     fine: ClassVar[str] = "What was removed looks like noise"
     badge: ClassVar[str] = "like noise"
@@ -78,7 +78,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Chart:
-    """A plot with its words. key : (class of the mark, text) of its legend."""
+    """A plot with heading and caption. key : its legend, as (class of the mark, text)."""
 
     heading: str
     svg: str
@@ -88,7 +88,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Charts(Entry):
-    """An entry that plots alone make up."""
+    """An entry made of plots only."""
 
     charts: tuple[Chart, ...] = ()
 
@@ -97,10 +97,10 @@ class Charts(Entry):
 
 @dataclass(frozen=True)
 class InspectedCharts(Charts):
-    """The same of a file that was only looked at."""
+    """The same for a file that was only inspected."""
 
     heading: ClassVar[str] = "Noise report"
-    judged: ClassVar[str] = "to know"
+    judged: ClassVar[str] = "status"
     look: ClassVar[str] = "Know this before you denoise"
     fine: ClassVar[str] = "Ready to denoise"
     badge: ClassVar[str] = "ready to denoise"
@@ -122,7 +122,7 @@ def write(entries: Sequence[Entry], path: str | os.PathLike[str], title: str | N
 
 
 def render(entries: Sequence[Entry], title: str | None = None) -> str:
-    """The page; it fetches nothing: pictures, plots, style and script are inside."""
+    """The page as HTML; pictures, plots, style and script are inside, nothing is fetched."""
     from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
 
     names = Counter(e.name for e in entries)
@@ -155,18 +155,18 @@ def render(entries: Sequence[Entry], title: str | None = None) -> str:
 
 
 def picture_budget(count: int) -> float:
-    """Samples that each picture may have on a page about `count` results."""
+    """The most samples a picture may have on a page about `count` results."""
     return min(BUDGET, max(SMALLEST_BUDGET, SHARED / max(1, count)))
 
 
 def names(record: Record) -> tuple[str, str]:
-    """What a record and the folder it lies in are called."""
+    """The names of a record's file and of its folder."""
     source = record.source
     return (source.name, source.parent.name) if source else ("array", "")
 
 
 def noise_card(found: Estimate, scale: float) -> Card:
-    """The noise in the input, and the option that states it."""
+    """The noise of the input, and the option that states it."""
     if not (found.sigma or found.impulses):
         return Card("Noise", "None found")
     spec = f"--noise {describe.spec(found.process, scale)}"
@@ -182,10 +182,10 @@ def between_card(found: Estimate, element: str = "pixel") -> Card:
 
 
 def noise_plots(found: Estimate, scale: float, units: str) -> dict[str, str]:
-    """What was measured of the input's noise; nothing where nothing was."""
+    """Plots of the input's noise; empty if no curve was measured."""
     if not found.curve:
         return {}
-    by_brightness = "Noise in the input by brightness, and the law fitted to it"
+    by_brightness = "Noise in the input by brightness, and the fitted noise model"
     lags = {"": found.autocorrelation or WHITE_LAGS}
     return {
         "transfer": plots.transfer(found.curve, scale, units, by_brightness),
@@ -198,10 +198,10 @@ def _sentence(text: str) -> str:
 
 
 def _mark_options(text: str) -> str:
-    """`text` as HTML, its command-line options set as code (and so never broken in two)."""
+    """`text` as HTML with command-line options as code, so that lines do not break in them."""
     from markupsafe import Markup, escape
 
-    value = r"(?=\S*[\d:])\w[\w:/-]*(?:[.,][\w:/-]+)*"  # not the sentence's own stop or comma
+    value = r"(?=\S*[\d:])\w[\w:/-]*(?:[.,][\w:/-]+)*"  # without the sentence's own punctuation
     option = rf"--[a-z]+(?:-[a-z]+)*(?: {value})?"
     return Markup(re.sub(option, r"<code>\g<0></code>", str(escape(text))))
 

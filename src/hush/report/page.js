@@ -1,5 +1,5 @@
 "use strict";
-// A group is a set of viewers on the same place of one image: they zoom and move together.
+// A group is a set of viewers that show the same part of an image and zoom and move together.
 const clamp = (v, a, b) => Math.min(Math.max(v, a), b);
 
 for (const group of document.querySelectorAll(".group")) {
@@ -14,11 +14,11 @@ for (const group of document.querySelectorAll(".group")) {
       const scale = look.zoom === "fit" ? fit : +look.zoom;
       const place = (c, size, room) => size * scale <= room
         ? (room - size * scale) / 2 : clamp(room / 2 - c * size * scale, room - size * scale, 0);
-      // Whole pixels: between them a browser interpolates, which halves noise at 1:1.
+      // Whole pixels: at fractions of one, browsers interpolate, which halves the noise at 1:1.
       const tx = Math.round(place(look.x, w, W)), ty = Math.round(place(look.y, h, H));
       for (const img of v.querySelectorAll(".layer img"))
         img.style.transform = `translate(${tx}px, ${ty}px) scale(${scale})`;
-      // Shown smaller, noise averages out: its contrast is raised by as much, and the scale says so.
+      // Shown smaller, noise averages out: raise its contrast to compensate, and adjust the scale.
       const limit = v.closest("figure").querySelector("[data-limit]");
       if (limit) {
         const gain = Math.max(1, 1 / (scale * devicePixelRatio));

@@ -1,4 +1,4 @@
-"""Small plots as inline SVG; colours come from the page's style sheet."""
+"""Small plots as inline SVG; the page's style sheet sets the colours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEFT, RIGHT, TOP, BOTTOM = 66, 10, 10, 44
 
 
 def number(value: float) -> str:
-    """`value` as a person would write it: three significant digits, no exponent if avoidable."""
+    """`value` with three significant digits, without exponent where possible."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     if abs(value) >= 1000:
@@ -39,7 +39,7 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 @dataclass
 class _Plot:
-    """Axes from data ranges to the view box, and the marks drawn so far."""
+    """Axes that map data ranges to the view box, and the marks drawn so far."""
 
     x_range: tuple[float, float]
     y_range: tuple[float, float]
@@ -116,9 +116,9 @@ def autocorrelation(
     tolerance: float = 0.0,
     element: str = "pixel",
 ) -> str:
-    """Stems at each lag on the bands of white noise and of tolerance, if any.
+    """Stems at each lag, over bands for white noise and for tolerance, if given.
 
-    lags : from lag 1; "x" across and "y" down, or "" where no direction is told from another.
+    lags : from lag 1; "x" across and "y" down, or "" if directions are not distinguished.
     """
     values = [a for v in lags.values() for a in v]
     most = max([1.6 * tolerance, *(1.15 * abs(a) for a in values)]) or 1.0
@@ -138,7 +138,7 @@ def autocorrelation(
 def transfer(
     curve: Sequence[tuple[float, float, float]], scale: float, units: str, title: str
 ) -> str:
-    """The photon transfer curve: points of (signal, variance measured, variance by the law)."""
+    """The photon transfer curve: points (signal, measured variance, variance by the law)."""
     rows = [
         {"signal": x, "measured": max(seen, 0.0) ** 0.5, "expected": max(law, 0.0) ** 0.5}
         for x, seen, law in curve
@@ -147,7 +147,7 @@ def transfer(
 
 
 def levels(rows: Sequence[dict[str, float]], scale: float, units: str, title: str) -> str:
-    """Measured noise in bins of brightness on the model's curve, in units of the data."""
+    """Measured noise in bins of brightness, over the model's curve, in units of the data."""
     signal = [scale * b["signal"] for b in rows]
     span = (signal[-1] - signal[0]) or abs(signal[0]) or 1.0
     top = 1.12 * scale * max(max(b["measured"], b["expected"]) for b in rows) or 1.0
@@ -166,7 +166,7 @@ def levels(rows: Sequence[dict[str, float]], scale: float, units: str, title: st
 
 
 def steps(trace: Sequence[tuple[int, float, float]], title: str) -> str:
-    """Level before each step as a line, what the step removed as bars; any one unit."""
+    """Level before each step as a line, what each step removed as bars; all in one unit."""
     n = len(trace)
     top = 1.12 * max(max(level, removed) for _, level, removed in trace) or 1.0
     plot = _Plot((0.4, n + 0.6), (0.0, top))
@@ -186,7 +186,7 @@ def lines(
     x_name: str,
     y_name: str,
 ) -> str:
-    """Lines over their positions; series : label → (class, values). NaN leaves a gap."""
+    """Lines against position; series : label → (class, values). NaN leaves a gap."""
     every = [np.asarray(values, np.float64) for _, values in series.values()]
     finite = np.concatenate([x[np.isfinite(x)] for x in every])
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)

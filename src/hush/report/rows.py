@@ -1,4 +1,4 @@
-"""What was found, as plain values that JSON can hold; levels in the data's own units."""
+"""Results as plain values for JSON; levels in the data's own units."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def inspection(seen: Inspection) -> dict[str, Any]:
 
 
 def estimate(found: Estimate, scale: float) -> dict[str, Any]:
-    """What was measured, as plain values, levels in the data's own units."""
+    """An estimate as plain values, levels in the data's own units."""
     return {
         "family": found.family,
         "sigma": found.sigma * scale,
@@ -50,7 +50,7 @@ def estimate(found: Estimate, scale: float) -> dict[str, Any]:
 
 
 def item(made: Item, scale: float) -> dict[str, Any]:
-    """How an item came out, as plain values, levels in the data's own units."""
+    """The result for an item as plain values, levels in the data's own units."""
     return {
         "index": made.index,
         "channel": made.channel,

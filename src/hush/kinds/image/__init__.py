@@ -1,4 +1,4 @@
-"""Images: gray, colour, stacks of them, channels, time series."""
+"""Images: gray and colour, stacks, channels and time series."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Image(Kind):
-    """Pictures; what needs more than a line is in this package."""
+    """Images; anything longer than a line is in a module of this package."""
 
     name: ClassVar[str] = "image"
     nouns: ClassVar[tuple[str, str]] = ("image", "images")
@@ -29,15 +29,15 @@ class Image(Kind):
     letters: ClassVar[str] = "YX"
 
     def axes(self, shape: tuple[int, ...]) -> str:
-        """``YX``; a short last axis of 1, 3 or 4 is samples; what comes before is a stack."""
+        """``YX``; a last axis of length 1, 3 or 4 is samples; axes before them are a stack."""
         if len(shape) < 2:
             raise HushError(f"an image needs at least two dimensions, not the shape {shape}")
-        from hush.io.array import array_axes  # with every format, and Pillow
+        from hush.io.array import array_axes  # imports all formats, and Pillow
 
         return array_axes(shape)
 
     def joint(self, record: Record) -> int:
-        """Colour statistics belong to interleaved RGB; other channels are unrelated images."""
+        """Channels of interleaved RGB are denoised together; others are separate images."""
         return record.channels if "S" in record.axes else 1
 
     def chosen(
@@ -49,7 +49,7 @@ class Image(Kind):
         return chosen(found, channels, takes)
 
     def patches(self, items: Sequence[np.ndarray], size: int) -> Turned:
-        """Squares, flipped and turned."""
+        """Squares, flipped and rotated."""
         from hush.kinds.image.cut import Turned
 
         return Turned(items, size)
@@ -57,13 +57,13 @@ class Image(Kind):
     def preview(
         self, before: Sequence[np.ndarray], after: Sequence[np.ndarray], path: Path
     ) -> None:
-        """A contact sheet: images before over images after."""
+        """A contact sheet: images before, above the images after."""
         from hush.kinds.image.cut import contact_sheet
 
         contact_sheet(before, after, path)
 
     def measure(self, items: Sequence[np.ndarray]) -> Estimate:
-        """Family, level and correlation, on the grid that was acquired."""
+        """Family, level and correlation, on the acquired grid."""
         from hush.kinds.image.measure.estimation import estimate_any
         from hush.kinds.image.zerofill import reduced
 

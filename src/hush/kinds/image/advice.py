@@ -1,4 +1,4 @@
-"""What the user should know of an input before trusting what is made of it."""
+"""Warnings about an input image, to read before trusting its result."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from hush.results import Estimate
 def input_warnings(
     kind: Kind, record: Record, item: np.ndarray, given: Process | None, found: Estimate
 ) -> list[str]:
-    """Sentences on what the user should know of an image ``(C, H, W)`` of a record."""
+    """Warnings about an image ``(C, H, W)`` of a record, one or two sentences each."""
     notes = missing(kind, record)
     if found.alternatives and not found.curve:
         notes.append(
-            "There is too little to measure noise from, not one 8 × 8 block of finite pixels: the "
-            "level is a guess from neighbouring pixels and the family is not known."
+            "The image has no 8 × 8 block of finite pixels to measure noise in: the level is a "
+            "guess from neighbouring pixels, and the family is unknown."
         )
     elif found.sigma == 0 and not found.impulses:
         notes.append("No noise was found; denoising returns the image nearly unchanged.")
     if (size := acquired(item)) != item.shape[1:]:
         own, all_ = (" × ".join(map(str, s)) for s in (size, item.shape[1:]))
         notes.append(
-            f"Fourier space was filled up with zeros, as MR scanners do: {own} of {all_} pixels "
-            "were acquired. Noise is measured on the acquired grid, and MID and DiffDenoise "
-            "denoise on it."
+            f"Fourier space was zero-filled, as MR scanners do: {own} of {all_} pixels were "
+            "acquired. Noise is measured on the acquired grid, and MID and DiffDenoise denoise "
+            "on it."
         )
     if found.impulses:
         notes.append(
@@ -51,30 +51,30 @@ def input_warnings(
     if given is None and describe.unequal(found) and "S" in record.axes and record.channels == 3:
         notes.append(
             f"The channels differ in noise ({describe.channels(found, record.scale)}), but colours "
-            "share one level: some noise may stay in the noisiest channel, and the cleanest may "
-            f"lose detail. --axes {record.axes.replace('S', 'C')} denoises each by itself."
+            "are denoised with one level: the noisiest channel may keep noise, and the cleanest "
+            f"may lose detail. --axes {record.axes.replace('S', 'C')} denoises each separately."
         )
     if given is None and found.curve and (others := _telling(found)):
         families = [describe.family(name) for name in (found.family, *others)]
         notes.append(
             f"The noise may be {describe.either(families)}, which differ in dark and bright "
-            "places; if you know which, state it with --noise."
+            "areas. If you know which it is, state it with --noise."
         )
     notes += mismatch(record, given, found)
     if given is not None and found.sigma > 0 and found.correlated and given.white:
         stated = describe.spec(given, record.scale)
         notes.append(
-            f"The noise given ({stated}) is independent from pixel to pixel but the image's is "
-            "not; its correlation is measured all the same."
+            f"The given noise ({stated}) is independent from pixel to pixel, but the image's noise "
+            "is correlated; hush uses the given level and the measured correlation."
         )
     return notes
 
 
 def _telling(found: Estimate) -> list[str]:
-    """Of the families that the data allow, those whose level somewhere is another one."""
+    """Those of the possible families whose level clearly differs at some brightness."""
     low, high = (max(found.curve[i][0], 1e-6) for i in (0, -1))
     own = min(found.process.terms)
-    # All agree somewhere in the middle and are furthest apart at one of the ends.
+    # All agree somewhere in the middle and differ most at one of the ends.
     apart = math.sqrt(high / low)
     others = {name: FAMILIES[name] for name in found.alternatives}
     return [

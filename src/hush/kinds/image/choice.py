@@ -1,4 +1,4 @@
-"""Which of one's files a training takes: gray ones or RGB ones, and how."""
+"""Which files a training uses, gray or RGB ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LUMA = (19595, 38470, 7471)  #: ITU-R 601 out of 2**16, rounded as Pillow's 'L' 
 def chosen(found: Sequence[Sequence[Record]], channels: str | None, takes: bool) -> Chosen:
     """Arrays ``(H, W)`` or ``(H, W, 3)`` in the files' own units, or stacks of `takes`.
 
-    channels : ``"gray"`` turns colour to gray, ``"rgb"`` takes RGB files alone; by default
+    channels : ``"gray"`` converts colour to gray, ``"rgb"`` uses RGB files only; by default
         whichever most files have.
     """
     colour = Counter(_is_rgb(records[0]) for records in found)
@@ -28,8 +28,8 @@ def chosen(found: Sequence[Sequence[Record]], channels: str | None, takes: bool)
         raise HushError("none of the files is RGB; leave --channels rgb out")
     note = ""
     if len(used) < len(found):
-        which = "gray files" if rgb else "colour files (--channels gray turns them to gray)"
-        note = f"{len(found) - len(used)} {which}, for the model is {'RGB' if rgb else 'gray'}"
+        which = "gray files" if rgb else "colour files (--channels gray converts them)"
+        note = f"{len(found) - len(used)} {which}, because the model is {'RGB' if rgb else 'gray'}"
     data: list[Any] = []
     for i in used:
         each = [_arrays(record, not rgb, takes) for record in found[i]]
@@ -42,9 +42,9 @@ def _is_rgb(record: Record) -> bool:
 
 
 def _arrays(record: Record, gray: bool, takes: bool) -> list[np.ndarray]:
-    """The images of one file as training takes them; channels other than RGB are gray ones."""
+    """The images of one file as arrays; channels other than RGB become gray images."""
     batch: Any = to_batch(record).data
-    if record.full is not None:  # an array alone does not tell its range
+    if record.full is not None:  # an array does not carry its range
         batch = batch.astype(np.float32) / np.float32(record.full)
     if not _is_rgb(record):
         return list(batch.swapaxes(0, 1)) if takes else [y for item in batch for y in item]
@@ -53,7 +53,7 @@ def _arrays(record: Record, gray: bool, takes: bool) -> list[np.ndarray]:
 
 
 def _luma(x: np.ndarray) -> np.ndarray:
-    """Gray of RGB ``(3, H, W)``, in the same dtype."""
+    """RGB ``(3, H, W)`` converted to gray, in the same dtype."""
     if x.dtype.kind == "f":
         return np.tensordot(np.array(LUMA, x.dtype) / 2**16, x, 1).astype(x.dtype)
     total = sum(w * c.astype(np.int64) for w, c in zip(LUMA, x, strict=True))

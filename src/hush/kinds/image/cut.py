@@ -1,4 +1,4 @@
-"""What trainings draw from images, and how a training is looked at."""
+"""Training patches of images, and previews of a training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hush.kinds.cut import Patches
 
 
 class Turned(Patches):
-    """Random square patches ``(C, size, size)``, flipped and turned."""
+    """Random square patches ``(C, size, size)``, flipped and rotated."""
 
     def turned(self, window: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """One of the eight symmetries of a square."""
@@ -20,9 +20,9 @@ class Turned(Patches):
 
 
 def contact_sheet(above: Sequence[np.ndarray], below: Sequence[np.ndarray], path: Path) -> None:
-    """Write a gray PNG of images ``(C, h, w)``, side by side, over others of the same sizes.
+    """Write a gray PNG: images ``(C, h, w)`` side by side, above others of the same sizes.
 
-    All share one scale, between the first column's 0.5th and 99.5th percentiles.
+    All use one scale, from the first column's 0.5th to its 99.5th percentile.
     """
     from PIL import Image
 

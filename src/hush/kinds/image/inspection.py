@@ -1,4 +1,4 @@
-"""The page about noisy files: which noise is in them, and how that is known."""
+"""The page about an inspected image: its noise, and the evidence for it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hush.report.pictures import Picture, encode, to_pixels
 if TYPE_CHECKING:
     from hush.results import Inspection
 
-DETAIL = 128  #: side of the part whose pixels are shown large
+DETAIL = 128  #: side of the enlarged part
 
 
 @dataclass(frozen=True)
 class Look:
-    """A picture, words under it, and where the detail is within it."""
+    """A picture, its caption, and the position of the detail within it."""
 
     picture: Picture
     caption: str
@@ -28,20 +28,20 @@ class Look:
 
 @dataclass(frozen=True)
 class Inspected(Entry):
-    """All that the page shows of one inspected file."""
+    """Everything the page shows about one inspected file."""
 
     views: tuple[Look, ...]
 
     template: ClassVar[str] = "hush.kinds.image/inspect.html.j2"
     heading: ClassVar[str] = "Noise report"
-    judged: ClassVar[str] = "to know"
+    judged: ClassVar[str] = "status"
     look: ClassVar[str] = "Know this before you denoise"
     fine: ClassVar[str] = "Ready to denoise"
     badge: ClassVar[str] = "ready to denoise"
 
 
 def inspected(seen: Inspection, *, budget: float = BUDGET) -> Inspected:
-    """What the page shows of an inspection, holding on to no array; see `section`."""
+    """What the page shows about an inspection, without keeping arrays; see `section`."""
     record, found = seen.record, seen.estimate
     scale = record.scale
     name, parent = names(record)
@@ -66,8 +66,8 @@ def inspected(seen: Inspection, *, budget: float = BUDGET) -> Inspected:
         facts=describe.size(record),
         cards=_cards(seen, scale),
         warnings=tuple(seen.warnings),
-        verdict="The shipped models were trained on this kind of noise, and nothing speaks against "
-        "its estimate.",
+        verdict="The shipped models were trained on this kind of noise, and its estimate raised no "
+        "warnings.",
         icon=pictures.thumbnail(small, 96, low, high),
         notes=(
             *plane.notes,
@@ -91,7 +91,7 @@ def _cards(seen: Inspection, scale: float) -> tuple[Card, ...]:
         Card("Clipped", clipped[0], "".join(clipped[1:]).strip()),
     ]
     if seen.step is not None:
-        way = f"of the way up the noise ladder; model {seen.model}, {describe.steps(seen.steps)}"
+        way = f"of the noise ladder; model {seen.model}, {describe.steps(seen.steps)}"
         cards.append(Card("MID's step", f"{seen.step:.2f}", way))
     if levels := describe.channels(found, scale):
         cards.insert(2, Card("Channels", *levels.partition(": ")[::2]))

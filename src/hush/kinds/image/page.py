@@ -1,4 +1,4 @@
-"""The page about what was denoised: before, after, what was removed, and whether to trust it."""
+"""The page about a denoised image: before, after, what was removed, and whether to trust it."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from hush.report.pictures import Picture, encode, to_heat, to_pixels
 if TYPE_CHECKING:
     from hush.results import Denoised
 
-CROP = 448  #: side of the 1:1 detail of images too large to be shown whole
-CLIPPED = 0.02  #: a share of clipped samples that is worth a word
+CROP = 448  #: side of the 1:1 detail of images too large to show whole
+CLIPPED = 0.02  #: share of clipped samples from which on the page mentions them
 TIMES = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
 class View:
-    """Three pictures of the same place, and a map of the spread where there is one.
+    """Three pictures of the same area, and a map of the spread if there is one.
 
-    caption, difference : words under the slider and under what was removed; limit : the
-    difference that is black or white there, in the data's units; units : what those are called;
-    mark : where the detail is within this view, as fractions (top, left, height, width);
-    spread, most : that map, and what is brightest in it, in the data's units.
+    caption, difference : captions of the slider and of the difference picture; limit : the
+    difference shown as black or white, in the data's units; units : their name; mark : position
+    of the detail within this view, as fractions (top, left, height, width); spread, most : the
+    map, and its brightest value in the data's units.
     """
 
     before: Picture
@@ -54,7 +54,7 @@ class View:
 
 @dataclass(frozen=True)
 class Section(Entry):
-    """All that the page shows of one result."""
+    """Everything the page shows about one result."""
 
     views: tuple[View, ...]
     clipped: bool
@@ -66,10 +66,9 @@ class Section(Entry):
 
 
 def section(result: Denoised, *, budget: float = BUDGET) -> Section:
-    """What the page shows of `result`, holding on to none of its arrays.
+    """What the page shows about `result`, without keeping its arrays.
 
-    `budget` is how many samples a picture may have before it is shown smaller, with a detail
-    at 1:1 beside it.
+    budget : a picture with more samples is shown smaller, with a detail at 1:1 beside it.
     """
     item = result.noisiest
     stats = item.judgement.stats
@@ -77,7 +76,7 @@ def section(result: Denoised, *, budget: float = BUDGET) -> Section:
     plane = pictures.choose_plane(result.noisy, item.index, item.channel)
     before = noisy[plane.index][plane.channels]
     after = clean[plane.index][plane.channels]
-    # Noise fills the range of gray; what is far weaker than expected is not blown up to that.
+    # Noise fills the range of gray, except when it is far weaker than expected.
     scale = result.noisy.scale
     limit = max(3 * stats["rms"], stats["expected_rms"]) or 1 / scale
     units = describe.units(scale)
@@ -127,11 +126,11 @@ def _views(
     budget: float,
     scale: float,
 ) -> tuple[tuple[View, ...], str, Picture]:
-    """The pictures, what their gray values mean, and the icon for the index.
+    """The pictures, the meaning of their gray values, and the icon for the index.
 
-    `limit` is the difference, of full range, shown as black or white. Means over blocks
-    weaken white noise by the block's side: a smaller limit there keeps it as visible, and
-    shows coarse structure that single pixels would hide. `spread` is ``(1, H, W)`` as stored.
+    limit : the difference, in units of full range, shown as black or white. Means over blocks
+    weaken white noise by the block's side: a smaller limit there keeps it equally visible and
+    shows coarse structure that single pixels would hide. spread : ``(1, H, W)`` as stored.
     """
     c, h, w = before.shape
     factor = pictures.shrink_factor(h, w, budget / c)
@@ -174,7 +173,7 @@ def _views(
 
 
 def _with_spread(view: View, spread: np.ndarray | None, factor: int) -> View:
-    """`view` with a map of the spread; what is brightest leaves half a per cent beyond it."""
+    """`view` with a map of the spread; half a per cent of the values exceed its brightest."""
     if spread is None:
         return view
     small = pictures.shrink(spread, factor, 1.0)
@@ -188,12 +187,12 @@ def _cards(result: Denoised, stats: Mapping[str, Any], seconds: float) -> tuple[
     scale, process = result.noisy.scale, result.process
     units = describe.units(scale)
     level = f"σ {plots.number(scale * stats['expected_rms'])}{units}, as given"
-    if not result.given:  # the same words and figure as everywhere else
+    if not result.given:  # worded as in the summary
         level = describe.level(result.estimate, scale)
     ratio = stats["ratio"]
     of_model = "" if ratio is None else f"{100 * ratio:.0f} % of what the noise model predicts"
     if of_model and stats["clipped"] > CLIPPED:
-        of_model += ", away from clipped values"
+        of_model += ", clipped values excluded"
     model = [f"model {result.model}"] if result.model else []
     count = describe.steps(result.steps)
     start = [] if result.step is None else [f"noise estimated at {result.step:.2f} of the ladder"]
@@ -221,16 +220,16 @@ def _plots(result: Denoised, stats: Mapping[str, Any], scale: float, units: str)
     }
     if stats["levels"]:
         out["levels"] = plots.levels(
-            stats["levels"], scale, units, "Removed noise by brightness against the noise model"
+            stats["levels"], scale, units, "Removed noise and noise model by brightness"
         )
     if len(result.trace) > 1:
         rows = [(t["step"], scale * t["level"], scale * t["removed_rms"]) for t in result.trace]
-        out["steps"] = plots.steps(rows, "Noise level before each step, and what it removed")
+        out["steps"] = plots.steps(rows, "Noise level before each step, and noise removed by it")
     return out
 
 
 def _trace_row(entry: Mapping[str, Any], scale: float) -> dict[str, Any]:
-    """One step in units of the data; its ``image`` (full-range units), if kept, as a picture."""
+    """One step in units of the data; its ``image`` (full-range units) as a picture, if kept."""
     picture = None
     if entry.get("image") is not None:
         image = np.asarray(entry["image"], np.float32)

@@ -1,4 +1,4 @@
-"""What of an image a page shows: the plane, the size, the gray values, the detail."""
+"""What a page shows of an image: the plane, the size, the gray values, the detail."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from hush.report.pictures import Picture, encode, to_pixels
 
 @dataclass(frozen=True)
 class Plane:
-    """The part of a record that a page can show.
+    """The part of a record that a page shows.
 
-    index : of the batch; channels : which of the item's channels are shown, one or three;
-    notes : what is not shown, in words.
+    index : in the batch; channels : those shown, one or three; notes : sentences on what is not
+    shown.
     """
 
     index: int
@@ -27,7 +27,7 @@ class Plane:
 
 
 def choose_plane(record: Record, index: int = 0, channel: int | None = None) -> Plane:
-    """How a plane of the record is shown: colour as colour, else one channel."""
+    """The plane to show: all colours of RGB, otherwise one channel."""
     batch = to_batch(record)
     n, c = batch.data.shape[:2]  # type: ignore[union-attr]  # images of one file have one size
     colour = "S" in record.axes and c in (3, 4)  # RGB, and RGB with alpha
@@ -43,9 +43,9 @@ def choose_plane(record: Record, index: int = 0, channel: int | None = None) -> 
 def shrink(x: np.ndarray, factor: int, scale: float | None = None) -> NDArray[np.float32]:
     """Means over blocks of ``factor`` x ``factor`` of ``(C, H, W)``, in units of full range.
 
-    `scale` is the stored value that means full range, by default `full_range` of the dtype.
-    Works in bands of rows so that no float copy of a large image is made; NaN and Inf are
-    left out of the means, and stay NaN where there is nothing else.
+    scale : the stored value that means full range, by default `full_range` of the dtype.
+    Works in bands of rows, to avoid a float copy of a large image. NaN and Inf are left out of
+    the means; a block without finite values becomes NaN.
     """
     scale = full_range(x.dtype) if scale is None else scale
     if factor == 1:
@@ -74,10 +74,10 @@ def shrink_factor(height: int, width: int, budget: float) -> int:
 
 
 def display_window(x: np.ndarray) -> tuple[float, float]:
-    """Values shown as black and as white.
+    """The values shown as black and as white.
 
-    The full range where the picture fills a good part of it; else the 0.1 to 99.9 percentiles
-    of `x` with some room, as 12-bit data in 16-bit files or dim micrographs need.
+    The full range if the picture fills much of it; otherwise the 0.1 to 99.9 percentiles of `x`
+    with a margin, for 12-bit data in 16-bit files or dim micrographs.
     """
     finite = x[np.isfinite(x)]
     if not finite.size:
@@ -90,9 +90,9 @@ def display_window(x: np.ndarray) -> tuple[float, float]:
 
 
 def busiest(x: np.ndarray, share: tuple[float, float]) -> tuple[float, float]:
-    """Top and left, as fractions, of the window covering `share` with most going on in it.
+    """Top and left, as fractions, of the window of size `share` with the most detail.
 
-    Square roots of gradients are summed, so that much fine texture beats one strong border.
+    Square roots of gradients are summed, so that fine texture counts more than one strong edge.
     """
     plane = np.nan_to_num(x.mean(0))
     h, w = plane.shape
@@ -110,7 +110,7 @@ def busiest(x: np.ndarray, share: tuple[float, float]) -> tuple[float, float]:
 
 
 def detail(small: np.ndarray, height: int, width: int, side: int) -> tuple[slice, slice]:
-    """The busiest part, at most `side` wide, of an image that `small` is a small copy of."""
+    """The busiest part of an image, at most `side` wide; `small` is a small copy of the image."""
     h, w = min(side, height), min(side, width)
     top, left = busiest(small, (h / height, w / width))
     y, x = min(round(top * height), height - h), min(round(left * width), width - w)
@@ -118,7 +118,7 @@ def detail(small: np.ndarray, height: int, width: int, side: int) -> tuple[slice
 
 
 def mark(rows: slice, columns: slice, height: int, width: int) -> tuple[float, ...]:
-    """Where a part lies in the whole, as fractions: top, left, height, width."""
+    """The position of a part in the whole, as fractions: top, left, height, width."""
     h, w = rows.stop - rows.start, columns.stop - columns.start
     return rows.start / height, columns.start / width, h / height, w / width
 

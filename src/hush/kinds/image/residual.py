@@ -1,12 +1,12 @@
-r"""What was removed, and whether it looks like noise.
+r"""Whether the residual, noisy minus denoised, looks like noise.
 
-The residual is noisy minus denoised. Were the result perfect it would be the noise itself:
-white, as strong as the noise model says at every brightness, and indifferent to what the
-picture shows. Each way of failing has a number here, a named threshold and a sentence.
+The residual of a perfect result is the noise itself: white, as strong as the noise model predicts
+at every brightness, and independent of the picture. For each way to fail there is a number, a named
+threshold and a warning.
 
-A good result falls a little short of the model on purpose: for the best possible (posterior
-mean) denoiser of Gaussian noise the residual's variance is :math:`\sigma^2` minus the
-remaining mean squared error, so fine texture and weak noise lower the ratio honestly.
+Even a good residual is slightly weaker than the model: with the best possible (posterior mean)
+denoiser of Gaussian noise its variance is :math:`\sigma^2` minus the remaining mean squared error.
+Fine texture and weak noise therefore lower the ratio, and that is not an error.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from hush.results import Judgement
 Floats = NDArray[np.float32]
 
 LAGS = 8  #: autocorrelation is measured at lags 1 to this, in pixels
-#: a lag, in pixels, at which noise that was merely interpolated or compressed has faded
+#: a lag in pixels at which interpolation or compression no longer correlates the noise
 FAR = 4
-#: correlation of the residual's local strength with the picture's local gradients: BM3D at
-#: the true level stays below 0.05, at half strength too; what visibly softens edges is above
+#: correlation of the residual's local strength with the picture's local gradients: BM3D at the
+#: true level stays below 0.05, also at half strength; results with visibly softer edges exceed this
 STRUCTURE = 0.3
-#: measured over modelled noise in the brightest third against the darkest third, either way
+#: ratio of measured to modelled noise in the brightest third, relative to the darkest; either way
 TILT = 1.5
 
-SIDE, WINDOWS = 512, 16  #: large data is judged by this many windows of this side
+SIDE, WINDOWS = 512, 16  #: large data is judged in this many windows of this side
 BLOCK, CELL = 8, 4  #: sides of the blocks of local strength, and of gradients' cells
-CLIPPED = 1e-3  #: a share of samples at the extreme value that means clipping
+CLIPPED = 1e-3  #: share of samples at the extreme value from which on it counts as clipping
 
 
 def residual_statistics(
@@ -49,13 +49,13 @@ def residual_statistics(
     strength: float = 1.0,
     scale: float | None = None,
 ) -> dict[str, Any]:
-    """Judge ``noisy - clean`` by what `process` says the noise is.
+    """Compare ``noisy - clean`` with the noise model `process`.
 
     Parameters
     ----------
-    noisy, clean : ``(..., H, W)``, every leading index a plane of its own. Floats are in
-        units of full range, integers are divided by `scale`; NaN and Inf are left out.
-    process : the noise model; its variance at the denoised signal is what is expected.
+    noisy, clean : ``(..., H, W)``, every leading index a separate plane. Floats are in units of
+        full range, integers are divided by `scale`; NaN and Inf are left out.
+    process : the noise model; its variance at the denoised signal is the expected one.
     strength : the share of the noise that was to be removed.
     scale : the stored value that means full range, by default `full_range` of the dtype.
 
@@ -63,19 +63,19 @@ def residual_statistics(
     -------
     A dict of plain numbers, ready for JSON, levels in units of full range:
 
-    - ``mean``, ``rms``: of the residual; ``n``: samples looked at (at most 16 windows of
-      512 x 512, spread evenly over planes and area); ``clipped``: share of samples whose
-      noise is cut off by the range, which ``ratio``, ``levels`` and ``tilt`` leave out
-    - ``expected_rms``, ``ratio``: the model's, and measured over it (None where it is 0)
+    - ``mean``, ``rms``: of the residual; ``n``: number of samples used (at most 16 windows of
+      512 x 512, spread evenly over planes and area); ``clipped``: share of samples with noise
+      clipped by the value range, which ``ratio``, ``levels`` and ``tilt`` leave out
+    - ``expected_rms``, ``ratio``: the model's rms, and the measured rms over it (None if it is 0)
     - ``autocorrelation``: ``{"y": [...], "x": [...]}`` from lag 1, of the residual divided by
       the model's standard deviation; ``band``: 95 % of white noise stays within ±band
     - ``white``: every lag within ±`WHITE`, or within what chance allows on small data
     - ``structure``: correlation of the residual's local strength with local gradients
     - ``levels``: ``{"signal", "measured", "expected", "n"}`` by brightness, dark to bright
-    - ``tilt``: measured over expected in the bright third against the dark third
+    - ``tilt``: measured over expected in the bright third, relative to the dark third
     """
     if noisy.shape != clean.shape or noisy.ndim < 2:
-        raise ValueError(f"noisy and clean must be (..., H, W) alike: {noisy.shape, clean.shape}")
+        raise ValueError(f"noisy and clean need one shape (..., H, W): {noisy.shape, clean.shape}")
     scale = full_range(noisy.dtype) if scale is None else scale
     limits = _clip_limits(noisy, scale)
     windows = [
@@ -86,7 +86,7 @@ def residual_statistics(
     clear = np.concatenate([w.clear for w in windows])
     n = r.size
     clipped = 1 - float(clear.mean()) if n else 0.0
-    if clipped > 0.9:  # too little is left to be choosy
+    if clipped > 0.9:  # too little is left to exclude clipped samples
         clear = np.ones_like(clear)
     model = _rms(np.sqrt(v[clear]))
     products = np.sum([w.products for w in windows], axis=0)
@@ -96,7 +96,7 @@ def residual_statistics(
         for axis, rows in zip("yx", products, strict=True)
     }
     largest = max((abs(a) for a in (*lags["y"], *lags["x"])), default=0.0)
-    # 16 lags are looked at together: 3.3 standard errors hold them all with 98 %
+    # With 98 % probability all 16 lags of white noise are within 3.3 standard errors.
     chance = 3.3 / math.sqrt(max(n, 1))
     levels = _levels(x[clear], r[clear], v[clear])
     return {
@@ -128,7 +128,7 @@ def judged(
     known: bool = False,
     adaptable: bool = False,
 ) -> Judgement:
-    """Whether what was removed from an image ``(C, H, W)``, as stored, looks like noise."""
+    """Judge whether the residual of an image ``(C, H, W)``, as stored, looks like noise."""
     scale = full_range(noisy.dtype) if scale is None else scale
     stats = residual_statistics(noisy, clean, process, strength=strength, scale=scale)
     notes = warnings(stats, process, scale, known=known, adaptable=adaptable)
@@ -143,10 +143,10 @@ def warnings(
     known: bool = False,
     adaptable: bool = True,
 ) -> list[str]:
-    """What `residual_statistics` found wrong, one plain sentence or two each.
+    """Warnings from `residual_statistics`, one or two sentences each.
 
-    `known` says that the noise was found to be correlated before, and that this was said.
-    `adaptable` says that adapting the model to the file could help and has not been tried.
+    known : an earlier warning already says that the noise is correlated.
+    adaptable : adapting the model to the file may help and has not been tried.
     """
     found = removed_nothing(residual)
     if found is not None:
@@ -172,7 +172,7 @@ def _correlation_warnings(residual: dict[str, Any], known: bool, adaptable: bool
         for lag, value in enumerate(values, 1)
     ]
     near = max((r for r, lag, _ in lags if lag == 1), key=abs, default=0.0)
-    # What a filter did to the noise shows at lag 1 and fades; what does not fade is a pattern.
+    # Correlation from a filter is strongest at lag 1 and fades; what does not fade is a pattern.
     patterns = [t for t in lags if t[1] >= FAR or abs(near) <= WHITE]
     most, lag, where = max(patterns, key=lambda t: abs(t[0]), default=(0.0, 0, ""))
     if residual["white"]:
@@ -186,23 +186,23 @@ def _correlation_warnings(residual: dict[str, Any], known: bool, adaptable: bool
     if near > WHITE and not known:
         return [
             f"The residual contains structure: the noise is spatially correlated (lag-1 "
-            f"{near:.2f}) but was taken to be independent from pixel to pixel, so its coarse part "
-            "stays in the result. Try the raw file, before sharpening, demosaicing or JPEG "
+            f"{near:.2f}) but was treated as independent from pixel to pixel, so its coarse part "
+            "remains in the result. Try the raw file, before sharpening, demosaicing or JPEG "
             "compression, or a copy at half size."
         ]
     if near < -WHITE:
         return [
             f"The residual contains structure: neighbouring pixels differ too much (lag-1 "
             f"{near:.2f}), so only the fine part of the noise was removed and the coarse "
-            f"part stays in the result.{' Try --adapt 60s.' if adaptable else ''}"
+            f"part remains in the result.{' Try --adapt 60s.' if adaptable else ''}"
         ]
     return []
 
 
 def _tilted(residual: dict[str, Any], process: Process, scale: float) -> str:
-    """A sentence where the noise model has another slope, with the law that was removed."""
+    """A warning that the noise model has the wrong slope, with the law of the removed noise."""
     how = "more" if residual["tilt"] > 1 else "less"
-    text = f"Removed noise grows {how} with brightness than the noise model says. "
+    text = f"The removed noise grows {how} with brightness than the noise model predicts. "
     signal, measured, count = (
         np.array([b[key] for b in residual["levels"]]) for key in ("signal", "measured", "n")
     )
@@ -212,12 +212,12 @@ def _tilted(residual: dict[str, Any], process: Process, scale: float) -> str:
     else:
         other = PoissonGaussian(float(gain), math.sqrt(max(float(level), 0.0)))
     if other.family == process.family:
-        return f"{text}Neither a constant level nor one that grows evenly fits it."
-    return f"{text}Try --noise {other.spec(scale)}, which is what was removed."
+        return f"{text}Neither a constant level nor one that grows linearly fits it."
+    return f"{text}Try --noise {other.spec(scale)}, which describes the removed noise."
 
 
 def _verdict(stats: dict[str, Any]) -> str:
-    """Why there is nothing to warn of, in figures."""
+    """The reason why there are no warnings, in figures."""
     if stats["rms"] == 0:
         return verdict(stats)
     text = verdict(stats).removesuffix(".").replace("Its values", "Its pixels")
@@ -226,12 +226,12 @@ def _verdict(stats: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class _Window:
-    """What one window adds: flat samples, and sums over neighbours and blocks.
+    """The contribution of one window: flat samples, and sums over neighbours and blocks.
 
-    r, x, v : residual, denoised and modelled variance of the finite samples; clear : whose
-    noise the range does not cut off; products : (axis, lag, sum of products and number of
-    pairs) of the whitened residual; power : its sum of squares; energy, gradient : its and
-    the picture's local strength, a value per block.
+    r, x, v : residual, denoised value and modelled variance of the finite samples; clear : which
+    of them have noise within the value range; products : (axis, lag, sum of products and number
+    of pairs) of the whitened residual; power : its sum of squares; energy, gradient : local
+    strength of the residual and of the picture, one value per block.
     """
 
     r: Floats
@@ -255,7 +255,7 @@ def _look(
     margin = 2 * np.sqrt(v)
     clear = valid & (x - margin > limits[0]) & (x + margin < limits[1])
     z = _whitened(r, v, valid)
-    # Where the range cuts noise off it is weak, and the picture often flat: not structure.
+    # Clipped noise is weak, and the picture there is often flat: do not count it as structure.
     whole = _blocks(clear.astype(np.float32)) > 0.5
     return _Window(
         r[valid],
@@ -285,7 +285,7 @@ def _cuts(size: int) -> list[slice]:
 
 
 def _clip_limits(noisy: np.ndarray, scale: float) -> tuple[float, float]:
-    """Values at which samples pile up, as they do where a sensor or a file type saturates."""
+    """Values at which many samples lie because a sensor or a file type saturates."""
     windows = [_floats(noisy[i], scale) for i in _windows(noisy.shape)]
     finite = [w[np.isfinite(w)] for w in windows]
     values = np.concatenate(finite) if finite else np.zeros(0, np.float32)
@@ -308,15 +308,15 @@ def _variance(process: Any, x: Floats) -> Floats:
 
 
 def _whitened(r: Floats, v: Floats, valid: NDArray[np.bool_]) -> Floats:
-    """Residual with the window's mean off, over the model's standard deviation; 0 if invalid."""
-    floor = 0.01 * float(v.mean())  # a model that knows no noise in the dark is not trusted
+    """Residual minus the window's mean, over the model's standard deviation; 0 if invalid."""
+    floor = 0.01 * float(v.mean())  # do not trust a model without noise in dark areas
     s = np.sqrt(np.maximum(v, floor)) if floor > 0 else np.float32(1)
     z = (r - (r[valid].mean() if valid.any() else 0)) / s
     return np.where(valid, z, 0).astype(np.float32)
 
 
 def _products(z: Floats, valid: NDArray[np.bool_], dim: int) -> NDArray[np.float64]:
-    """Sums of products of neighbours at lags 1..LAGS along `dim`, and their numbers."""
+    """Sums of products of neighbours at lags 1..LAGS along `dim`, and the numbers of pairs."""
     out = np.zeros((LAGS, 2))
     size = z.shape[dim]
     whole = bool(valid.all())
@@ -332,8 +332,8 @@ def _products(z: Floats, valid: NDArray[np.bool_], dim: int) -> NDArray[np.float
 def _gradient(x: Floats) -> Floats:
     """Mean squared gradient of each block, flat.
 
-    Between means of cells, not pixels: noise left in the picture, on purpose at less than full
-    strength, would make gradients that follow the residual, since it is the same noise.
+    Gradients are taken between means of cells, not between pixels: noise that remains in the
+    picture, as at less than full strength, would correlate them with the residual.
     """
     h, w = (size // BLOCK for size in x.shape)
     cells = _means(x, CELL)[: h * BLOCK // CELL, : w * BLOCK // CELL]
@@ -354,7 +354,7 @@ def _means(a: Floats, side: int) -> Floats:
 
 
 def _correlation(energy: Floats, gradients: Floats) -> float:
-    """Pearson's, of the two strengths; 0 where there are too few blocks to tell."""
+    """Pearson correlation of the two strengths; 0 if there are too few blocks."""
     a, b = np.sqrt(energy), np.sqrt(gradients)
     if a.size < 100 or a.std() < 1e-6 or b.std() < 1e-6:
         return 0.0
@@ -362,7 +362,7 @@ def _correlation(energy: Floats, gradients: Floats) -> float:
 
 
 def _levels(x: Floats, r: Floats, v: Floats, bins: int = 16) -> list[dict[str, float]]:
-    """Residual's and model's standard deviation in bins of equal count of denoised values."""
+    """Standard deviations of residual and model in bins of denoised values of equal count."""
     if x.size < 500:
         return []
     edges = np.unique(np.quantile(x[:: max(1, x.size // 100_000)], np.linspace(0, 1, bins + 1)))
@@ -383,7 +383,7 @@ def _levels(x: Floats, r: Floats, v: Floats, bins: int = 16) -> list[dict[str, f
 
 
 def _tilt(levels: list[dict[str, float]]) -> float | None:
-    """Measured over expected at the bright end against the dark; None if neither is known."""
+    """Measured over expected at the bright end, relative to the dark end; None if unknown."""
     third = len(levels) // 3
     if not third:
         return None

@@ -6,8 +6,8 @@ import numpy as np
 
 
 def halved(x: np.ndarray) -> np.ndarray:
-    """``(C, H, W)`` at half the resolution, means of 2×2 pixels; an odd last row or column is
-    counted twice."""
+    """``(C, H, W)`` at half the resolution, as means of 2×2 pixels; an odd last row or column
+    is repeated."""
     pad = [(0, 0), *((0, n % 2) for n in x.shape[1:])]
     x = np.pad(x, pad, mode="edge") if x.shape[1] % 2 or x.shape[2] % 2 else x
     out: np.ndarray = x[:, ::2, ::2] + x[:, 1::2, ::2]
@@ -18,7 +18,7 @@ def halved(x: np.ndarray) -> np.ndarray:
 
 
 def enlarged(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """`x` ``(C, h, w)``, as `halved` made it, brought linearly to `shape` ``(C, H, W)``."""
+    """`x` ``(C, h, w)`` from `halved`, interpolated linearly to `shape` ``(C, H, W)``."""
     import torch
     from torch.nn.functional import interpolate
 

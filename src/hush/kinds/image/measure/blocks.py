@@ -1,6 +1,6 @@
-"""Blocks of 8×8 pixels and their DCT: chosen by their low frequencies, measured by their high ones.
+"""Blocks of 8×8 pixels and their DCT: selected by low frequencies, measured by high ones.
 
-In a block of white noise all 64 coefficients share one variance; structure adds to the low
+In a block of white noise all 64 coefficients have the same variance; structure adds to the low
 frequencies first (references in `hush.kinds.image.measure.estimation`).
 """
 
@@ -16,22 +16,22 @@ from numpy.lib.stride_tricks import sliding_window_view
 from hush.errors import HushError
 
 SIZE = 8  #: side of a block
-MOST_BLOCKS = 65536  #: all that are looked at, however large the image
+MOST_BLOCKS = 65536  #: the most blocks used, however large the image
 
 ROWS, COLS = (i.ravel() for i in np.indices((SIZE, SIZE)))
 HIGH = ROWS + COLS >= 10
 LOW = (ROWS + COLS >= 1) & ~HIGH
-EVEN = LOW & (ROWS % 2 == COLS % 2)  # the low ones in two halves, each the other's judge
+EVEN = LOW & (ROWS % 2 == COLS % 2)  # two halves of the low ones: select by one, measure the other
 ODD = LOW & ~EVEN
 BAND = EVEN & (ROWS + COLS >= 4)  # where blurred noise is measured
-ENOUGH_HIGH = 0.3  #: of the noise's mean spectrum, at the high frequencies, to measure it there
+ENOUGH_HIGH = 0.3  #: least share of the noise's mean spectrum at high frequencies to measure there
 DCT = np.cos(np.pi / SIZE * np.outer(np.arange(SIZE), np.arange(SIZE) + 0.5))  # type II
 DCT /= np.linalg.norm(DCT, axis=1, keepdims=True)
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """Blocks, one row each; they are chosen by `low` and measured by `high`."""
+    """Blocks, one row each; selected by `low` and measured by `high`."""
 
     energy: np.ndarray  # (n, 64) squared DCT coefficients
     mean: np.ndarray
@@ -43,8 +43,8 @@ class Blocks:
         return Blocks(*(values[which] for values in vars(self).values()))
 
     def seen_through(self, shape: np.ndarray, high: bool) -> Blocks:
-        """Chosen and measured where noise of this spectrum is, in units of its variance: if `high`
-        by the high frequencies, where structure is least, or else by the low ones."""
+        """The blocks with energies relative to a noise spectrum, for selection and measurement: at
+        the high frequencies if `high`, where structure is weakest, otherwise at the low ones."""
         energy = self.energy / shape.astype(np.float32)
         judge, judged = (LOW, HIGH) if high else (ODD, BAND)
         return replace(self, low=energy[:, judge].mean(axis=1), high=energy[:, judged].mean(axis=1))
@@ -59,7 +59,7 @@ def gather(images: Sequence[np.ndarray]) -> tuple[Blocks, np.ndarray, float, flo
     """Blocks on a regular grid, a sample ``(C, n)`` of the pixels, and the clipping levels."""
     rows, channel, sample = [], [], []
     for image in images:
-        # Odd steps meet all phases of JPEG's 8×8 grid and of a colour filter's 2×2.
+        # Odd steps sample all phases of JPEG's 8×8 grid and of a colour filter's 2×2.
         step = 1
         while image[:, : 1 - SIZE : step, : 1 - SIZE : step].size > MOST_BLOCKS / len(images):
             step += 2
@@ -71,7 +71,7 @@ def gather(images: Sequence[np.ndarray]) -> tuple[Blocks, np.ndarray, float, flo
             rows.append(flat[finite])
             channel.append(np.repeat(np.arange(len(image)), len(flat) // len(image))[finite])
     if sum(map(len, rows)) == 0:
-        raise HushError("there is too little to estimate noise from: give 8×8 finite pixels")
+        raise HushError("too few pixels to estimate noise; give at least 8×8 finite ones")
     cut, pixels = np.concatenate(rows), np.concatenate(sample, axis=1).astype(np.float32)
     mean = cut.mean(axis=1, dtype=np.float64)
     basis = np.kron(DCT, DCT).T.astype(np.float32)
@@ -85,12 +85,12 @@ def gather(images: Sequence[np.ndarray]) -> tuple[Blocks, np.ndarray, float, flo
 def _limits(
     pixels: np.ndarray, rows: np.ndarray, high: np.ndarray
 ) -> tuple[float, float, np.ndarray]:
-    """Levels that values are clipped at, -inf and inf where none, and blocks that tell nothing.
+    """The clipping levels, -inf and inf if there are none, and the blocks to exclude.
 
-    Values pile up at a limit: three times what the next level holds, or visibly so at full
-    range. Counts of few photons pile up at zero too and lose nothing by it: there the variance
-    is of the order of one count squared. Constant blocks tell nothing, unless they are most
-    of what there is between the extremes: then there is no noise.
+    A limit has three times as many values as the next level, or visibly many at full range.
+    Counts of few photons also pile up at zero, but without clipping: their variance there is of
+    the order of one count squared. Constant blocks are excluded; if they are the majority between
+    the extremes, there is no noise.
     """
     levels, number = np.unique(pixels, return_counts=True)
     first, last = levels[0], levels[-1]

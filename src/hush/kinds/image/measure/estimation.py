@@ -1,29 +1,29 @@
-r"""Which noise is this? Family, level and spatial correlation from the noisy image alone.
+r"""Family, level and spatial correlation of the noise, from the noisy image alone.
 
-Everything is read off the DCT of 8×8 blocks, in three steps.
+Everything is measured from the DCT of 8×8 blocks, in three steps.
 
-**Level.** In a block of white noise all 64 coefficients share one variance; structure adds to
-the low frequencies first. Blocks are therefore *chosen* by their low frequencies and
-*measured* by their high ones: the two are independent, so that choosing the flattest blocks
-biases nothing (Ponomarenko et al. 2007; Colom and Buades 2013).
+**Level.** In a block of white noise all 64 coefficients have the same variance; structure adds to
+the low frequencies first. Blocks are therefore *selected* by their low frequencies and *measured*
+by their high ones. The two are independent, so selecting the flattest blocks causes no bias
+(Ponomarenko et al. 2007; Colom and Buades 2013).
 
-**Family.** Variance against mean over the chosen blocks, the photon transfer curve, is a line
-:math:`v(x) = a\,x + b` (Foi et al. 2008). It is fitted through the curve that clipping bends
-it into (Foi 2009). The family is the simplest of constant, proportional and affine whose χ²
-is within `REJECT` of the affine one's, χ² being scaled to the affine misfit; where constant
-and proportional both are, the data do not decide.
+**Family.** Variance against mean over the selected blocks, the photon transfer curve, is a line
+:math:`v(x) = a\,x + b` (Foi et al. 2008). The fit includes the bend that clipping causes (Foi
+2009). The family is the simplest of constant, proportional and affine with χ² within `REJECT` of
+the affine one's, χ² being scaled to the affine misfit. If both constant and proportional are, the
+data do not decide.
 
-**Correlation.** The mean spectrum of the flattest blocks that hold noise is fitted, all
-amplitudes non-negative, by white noise, noise blurred with a Gaussian kernel, and structure
-falling as :math:`1/f^2` and :math:`1/f^4`. To call noise correlated the blurred part must
-matter, must explain what the rest cannot, and must be the same in flat and in less flat blocks:
-noise is everywhere, structure is not. Blocks are then chosen, and how the variance goes with the
-signal is measured, through that spectrum: at the high frequencies, where enough of the noise is
-white and none was taken off by compression; or else where blurred noise is, by two interleaved
-halves of the low frequencies. The family is found anew; the level is that of the spectrum's fit.
+**Correlation.** The mean spectrum of the flattest blocks that contain noise is fitted, with
+non-negative amplitudes, by white noise, noise blurred with a Gaussian kernel, and structure falling
+as :math:`1/f^2` and :math:`1/f^4`. Noise counts as correlated if the blurred part is large enough,
+explains what the rest cannot, and is the same in flat and in less flat blocks: noise is everywhere,
+structure is not. Then blocks are selected again, and variance against signal is measured again,
+relative to that spectrum: at the high frequencies if enough of the noise is white there and
+compression removed none of it; otherwise at the low ones, in two interleaved halves. The family is
+determined again; the level comes from the fit of the spectrum.
 
-What cannot be told apart: a picture that is one fine, even texture all over (a lawn) is noise
-to this method, and more so the weaker its noise.
+Limitation: fine, even texture that fills the whole picture (a lawn) is measured as noise, the more
+so the weaker the true noise.
 
 References
 ----------
@@ -72,17 +72,17 @@ from hush.noise.processes import (
 )
 from hush.results import Estimate
 
-IMPULSES = 0.015  #: share of pixels from which on they are called noise
-DARK = 3.0  #: signal, in units of σ, below which Rician noise differs enough from Gaussian
+IMPULSES = 0.015  #: share of impulses from which on they count as noise
+DARK = 3.0  #: signal, in units of σ, below which Rician noise differs enough from Gaussian noise
 
 
 def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
-    """The noise of one image, or the one noise of several pooled.
+    """The noise of one image, or the common noise of several.
 
     Parameters
     ----------
-    x : float array ``(C, H, W)`` in units of full range 1, or a list of such with the same C.
-        Pixels that are not finite are left out. A constant image has Gaussian noise of level 0.
+    x : float array ``(C, H, W)``, full range 1, or a list of such arrays with the same C. Pixels
+        that are not finite are left out. A constant image has Gaussian noise of level 0.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
     """
     images = [x] if isinstance(x, np.ndarray) else list(x)
     if not images or any(i.ndim != 3 or len(i) != len(images[0]) for i in images):
-        raise HushError("noise is estimated from images (C, H, W) of one number of channels")
+        raise HushError("give images (C, H, W), all with the same number of channels")
     impulses = impulse_share(images)
     replaced = impulses >= IMPULSES
     if replaced:
@@ -112,14 +112,14 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
 
     magnitudes = bool(np.nanmin(sample) >= 0) and not math.isfinite(low)
     family, possible = _recognise(blocks, bend, magnitudes, REJECT)
-    # One channel, one vote: channels may differ in level, and one may be empty.
-    terms = family.terms if 2 in family.terms else LINE  # a line cannot follow x²
+    # Each channel has one vote: channels may differ in level, and one may be empty.
+    terms = family.terms if 2 in family.terms else LINE  # a line does not fit x²
     spectra = [spectrum_of(p, fit_curve(p, bend, terms), bend) for p in live]
     votes = [s for s in spectra if s.correlated]
     correlated = 2 * len(votes) > len(spectra) and not replaced  # medians are smooth
     if correlated:
         shape = np.mean([s.shape for s in votes], axis=0)
-        # JPEG takes high frequencies off, and most where it is bright: no noise does.
+        # JPEG removes high frequencies, most in bright areas; no noise falls with brightness.
         high = sharp(shape) and not fit_curve(blocks.seen_through(shape, True), bend, ANY).falls
         blocks, spectra = blocks.seen_through(shape, high), votes
         parts = [p.seen_through(shape, high) for p in parts]
@@ -138,17 +138,17 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
     for c, part in enumerate(parts):
         if part.high.any():
             own = fit_curve(part, bend, family.terms)
-            # The mean square of what is seen holds the noise's, too.
+            # The mean square of the observed values includes that of the noise.
             mean = own.law @ (1.0, signal[c], square[c]) / (1 + own.law[2])
             variances[c] = factor * max(mean, 0.0)
             typical = float(np.median(own.variance))
             if correlated and variances[c] < 0.4 * typical:
-                variances[c] = typical  # no line holds, as in cameras' JPEGs
+                variances[c] = typical  # a line does not fit, as in JPEGs of cameras
     sigma = math.sqrt(variances.mean())
     level, gain, relative = factor * curve.law
-    if replaced:  # of what is between impulses a line is told, no more
+    if replaced:  # only a line can be measured between impulses
         family = PoissonGaussian if gain > 0 else Gaussian
-    if family.terms == (0,):  # then the level is the channels' own
+    if family.terms == (0,):  # then the level is the mean of the channels'
         level = variances.mean()
     lags = np.mean([s.correlation for s in votes], axis=0) if correlated else np.zeros(0)
     points = zip(curve.x, factor * curve.variance, factor * curve.at(curve.x), strict=True)
@@ -169,10 +169,9 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
 
 
 def estimate_any(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
-    """`estimate`, or Gaussian noise from neighbours' differences where that finds too little.
+    """`estimate`, or Gaussian noise from differences between neighbours if there is too little.
 
-    One row or one column, or no whole 8×8 block between missing pixels: something is known of
-    the noise all the same.
+    This covers single rows and columns, and images without an 8×8 block of finite pixels.
     """
     try:
         return estimate(x)
@@ -183,7 +182,7 @@ def estimate_any(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
 def _recognise(
     blocks: Blocks, bend: Bend, magnitudes: bool, reject: float
 ) -> tuple[type[Process], tuple[str, ...]]:
-    """Family and all that are possible, judged on points chosen without a family in mind."""
+    """The family, and all possible ones, judged on points selected without assuming a family."""
     free = fit_curve(blocks, bend, ANY)
     misfit = {f.family: free.misfit(f.terms) for f in (Gaussian, Poisson, Gamma, PoissonGaussian)}
     if magnitudes:

@@ -1,9 +1,9 @@
-"""Impulses: pixels whose value was replaced, told from everything around them.
+"""Impulses: pixels with a replaced value, detected from their neighbours.
 
-Eight neighbours say what a pixel should be, their median, and how much they scatter, the sixth
-smallest deviation from it: up to two of them may be impulses, too. A pixel that deviates several
-times more is one. The isolated points of pictures (stars, beads) reach into their neighbours and
-are none. Detection by rank-ordered deviations: Garnett, Huegerich, Chui and He, "A universal
+The expected value of a pixel is the median of its eight neighbours, and their scatter is the sixth
+smallest deviation from it, so up to two of them may be impulses, too. A pixel that deviates several
+times more is an impulse. Small real objects (stars, beads) extend into their neighbours and are not
+detected. Detection by rank-ordered deviations: Garnett, Huegerich, Chui and He, "A universal
 noise removal algorithm with an impulse detector", IEEE Trans. Image Processing 14(11), 2005.
 """
 
@@ -13,20 +13,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-ROUNDS = 2  #: a second look, the first one's findings replaced, finds those that stand together
-LOCAL = 6.0  #: deviation of an impulse, relative to its neighbours'
-KNOWN = 2.5  #: the same once it is known that there are impulses
-GLOBAL = 4.0  #: and relative to the typical neighbours' of the image
-ANY = 0.2  #: typical deviation of impulses, relative to the span of all values
-WINDOWS, WINDOW = 8, 128  #: what is looked at for the share
-ROWS = 256  #: cleaned at a time, for the memory
+ROUNDS = 2  #: the second pass, with found impulses replaced, finds adjacent ones
+LOCAL = 6.0  #: least deviation of an impulse, relative to the scatter of its neighbours
+KNOWN = 2.5  #: the same if the image is known to have impulses
+GLOBAL = 4.0  #: least deviation relative to the typical scatter in the image
+ANY = 0.2  #: least typical deviation of impulses, relative to the span of all values
+WINDOWS, WINDOW = 8, 128  #: number and side of the windows in which impulses are counted
+ROWS = 256  #: cleaned at a time, to save memory
 _AROUND = [(i, j) for i in (0, 1, 2) for j in (0, 1, 2) if (i, j) != (1, 1)]
 
 
 def without_impulses(x: np.ndarray) -> np.ndarray:
-    """An image ``(C, H, W)`` with every impulse replaced by the median around it.
+    """An image ``(C, H, W)`` with every impulse replaced by the median of its neighbours.
 
-    Pixels that are not finite stay.
+    Pixels that are not finite are kept.
     """
     out = np.empty_like(x)
     for plane, cleaned in zip(x, out, strict=True):
@@ -38,11 +38,11 @@ def without_impulses(x: np.ndarray) -> np.ndarray:
 
 
 def impulse_share(images: Sequence[np.ndarray]) -> float:
-    """Share of impulses in images ``(C, H, W)``, from `WINDOWS` windows of them.
+    """Share of impulses in images ``(C, H, W)``, measured in `WINDOWS` windows.
 
-    It is counted where neighbours agree: among structure some escape. Impulses may take any
-    value; where the deviations are small beside all that the values span, they are the rare
-    single counts of dark recordings, and none of them is one.
+    They are counted in calm areas, because some are missed in structure. Impulses may take any
+    value. If the deviations are small relative to the span of all values, they are rare single
+    counts in dark recordings, and the share is 0.
     """
     every = [plane for x in images for plane in x if min(plane.shape) >= 3]
     counted, deviations, spans = 0, [np.zeros(0)], [0.0]
@@ -56,7 +56,7 @@ def impulse_share(images: Sequence[np.ndarray]) -> float:
         cleaned = window.copy()
         far, calm = _clean(cleaned, LOCAL)
         before, after = window[1:-1, 1:-1], cleaned[1:-1, 1:-1]
-        # Where most values are clipped, those that are not stand out and are none.
+        # Where most values are clipped, the others stand out but are not impulses.
         at = far & calm & (after != np.max(after)) & (after != np.min(after))
         deviations.append(np.abs(before[at] - after[at]))
         counted += int(calm.sum())
@@ -68,7 +68,7 @@ def impulse_share(images: Sequence[np.ndarray]) -> float:
 
 
 def _clean(plane: np.ndarray, local: float) -> tuple[np.ndarray, np.ndarray]:
-    """Replace impulses in place; where they were inside the border, and where it is calm."""
+    """Replace impulses in place; return where they were, inside the border, and calm areas."""
     hits, calm = np.zeros((2, *(n - 2 for n in plane.shape)), bool)
     inner = plane[1:-1, 1:-1]
     for _ in range(ROUNDS):
@@ -86,7 +86,7 @@ def _clean(plane: np.ndarray, local: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _surroundings(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Median and scatter of the eight neighbours of all pixels but the border's."""
+    """Median and scatter of the eight neighbours of every pixel inside the border."""
     height, width = plane.shape
     neighbours = np.stack([plane[i : i + height - 2, j : j + width - 2] for i, j in _AROUND])
     neighbours.sort(axis=0)

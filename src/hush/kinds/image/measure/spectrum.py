@@ -1,4 +1,4 @@
-"""The spectrum of flat blocks: noise, white or blurred, told from structure."""
+"""The spectrum of flat blocks, separated into noise, white or blurred, and structure."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from hush.kinds.image.measure.blocks import (
 )
 from hush.kinds.image.measure.transfer import Bend, Bent, Curve
 
-ENOUGH = 1000  #: blocks (overlapping) that it takes to tell correlated noise from white
-FLATTEST = (0.01, 0.03, 0.1)  #: shares of the blocks whose spectra are compared
-QUIET = 0.25  #: of the mean variance of the noise, below which a block tells nothing of it
+ENOUGH = 1000  #: number of (overlapping) blocks needed to distinguish correlated from white noise
+FLATTEST = (0.01, 0.03, 0.1)  #: shares of the flattest blocks with spectra to compare
+QUIET = 0.25  #: blocks with less than this share of the noise's mean variance are left out
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """The noise in the spectrum of flat blocks, which is in units of the curve's variance."""
+    """The noise in the spectrum of flat blocks, in units of the curve's variance."""
 
     correlated: bool
     correlation: np.ndarray  # at lags 1 to 7
     kernel: float
     variance: float
-    shape: np.ndarray  # (64,) its mean 1
-    error: float  # relative, of the level, should structure pass for noise
+    shape: np.ndarray  # (64,) with mean 1
+    error: float  # relative error of the level if structure was mistaken for noise
 
 
 @cache
 def _kernels() -> list[tuple[float, np.ndarray, np.ndarray]]:
-    """Kernel widths with autocorrelation, lags 1 to 7, and block spectrum of noise they blurred."""
+    """Kernel widths, and autocorrelation (lags 1 to 7) and block spectrum of the blurred noise."""
     table = []
     for width in [*np.arange(0.3, 1.0, 0.05), *np.arange(1.0, 2.6, 0.1)]:
         kernel = np.exp(-(np.arange(-12, 13) ** 2) / (2 * width**2))
@@ -56,7 +56,7 @@ def _kernels() -> list[tuple[float, np.ndarray, np.ndarray]]:
 def spectrum_of(blocks: Blocks, curve: Curve, bend: Bend) -> Spectrum:
     """Split the spectrum of the flattest blocks into noise, white or blurred, and structure."""
     seen = Bent(curve, bend, blocks.mean).variance_at(blocks.mean)
-    # Where the signal is dark there may be no noise to speak of: the flattest blocks, of nothing.
+    # Dark areas may have almost no noise: their blocks are the flattest, but contain nothing.
     loud = seen >= QUIET * seen.mean()
     blocks, seen = blocks.take(loud), seen[loud]
     even, odd = (blocks.energy[:, half].mean(axis=1) / seen for half in (EVEN, ODD))
@@ -69,7 +69,7 @@ def spectrum_of(blocks: Blocks, curve: Curve, bend: Bend) -> Spectrum:
             spectrum[judged] = (blocks.energy[chosen] / seen[chosen, None]).mean(axis=0)[judged]
         return spectrum
 
-    inner, middle, outer = (measure(share)[1:] for share in FLATTEST)  # the mean is no noise
+    inner, middle, outer = (measure(share)[1:] for share in FLATTEST)  # without the mean
     f2 = (ROWS**2 + COLS**2)[1:].astype(np.float64)
     falling = [1 / f2, 1 / f2**2]
 
@@ -91,7 +91,7 @@ def spectrum_of(blocks: Blocks, curve: Curve, bend: Bend) -> Spectrum:
     importance = np.where(LOW, np.minimum(1.0, (ROWS + COLS) / 4), 0.0)[1:]
     excess = np.average(outer, weights=importance) - outer[HIGH[1:]].mean()
     growth = np.average(outer - inner, weights=importance)
-    # Where nothing fits well, as in texture, the blurred part must explain a share of the misfit.
+    # If no fit is good, as in texture, the blurred part must explain a share of the misfit.
     explained = white - misfit > max(0.3, 0.25 * white)
     matters, everywhere = correlation[0] > 0.1, growth < 0.4 * excess
     correlated = matters and explained and everywhere and len(seen) >= ENOUGH
@@ -103,8 +103,8 @@ def spectrum_of(blocks: Blocks, curve: Curve, bend: Bend) -> Spectrum:
 def _nonnegative(columns: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float]:
     """Non-negative least squares: coefficients of a few `columns`, and the squared residual.
 
-    The best of all subsets whose own solution is non-negative, which is exact. Importing
-    `scipy.optimize` for it would take longer than the whole estimate.
+    Tries all subsets and takes the best non-negative solution, which is exact. Importing
+    `scipy.optimize` would take longer than the whole estimate.
     """
     number = columns.shape[1]
     products, along = columns.T @ columns, columns.T @ target

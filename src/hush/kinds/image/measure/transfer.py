@@ -1,4 +1,4 @@
-"""The photon transfer curve: variance of the noise against the signal it sits on."""
+"""The photon transfer curve: variance of the noise against the signal."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from hush.kinds.image.measure.blocks import HIGH, Blocks
 from hush.noise.processes import FAMILIES
 
 BINS = 24  #: points on the photon transfer curve
-FLAT = 1.3  #: low-frequency energy, relative to the noise's, up to which a block is flat
-FEWEST = 12  #: blocks used for a point even where none is flat
+FLAT = 1.3  #: low-frequency energy, relative to the noise's, up to which a block counts as flat
+FEWEST = 12  #: least number of blocks for a point, even if none is flat
 SYSTEMATIC = 0.02  #: relative error of a point beyond its statistical one
 REJECT = 15.0  #: rise of χ² at which the simpler family is rejected
-FALLING = 0.7  #: variance where it is bright over that where it is dark, from which on it falls
-REJECT_CORRELATED = 30.0  #: the same where noise is measured among structure
+FALLING = 0.7  #: the curve falls if bright over dark variance is below this
+REJECT_CORRELATED = 30.0  #: like `REJECT`, if noise is measured at low frequencies
 
 
-#: powers of the signal that a variance is made of: of no brightness, of a line, of any law
+#: powers of the signal in the variance: constant, linear, any law
 CONSTANT, LINE, ANY = (0,), (0, 1), (0, 1, 2)
 
-#: (signal, variance of the noise) → mean and variance of what is observed
+#: (signal, variance of the noise) → mean and variance of the observed values
 Bend = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The photon transfer curve: points ``variance ± sd`` at `x`, and the law fitted to them."""
+    """The photon transfer curve: points ``variance ± sd`` at `x`, and the fitted law."""
 
     x: np.ndarray
     variance: np.ndarray
@@ -39,7 +39,7 @@ class Curve:
     covariance: np.ndarray = field(default_factory=lambda: np.zeros((3, 3)))  # of the three
 
     def fitted(self, terms: tuple[int, ...]) -> Curve:
-        """With a law of these powers, by weighted least squares; a line does not fall."""
+        """The curve with a law of these powers, by weighted least squares; lines do not fall."""
         design = self.x[:, None] ** np.arange(3) / self.sd[:, None]
         design[:, [power for power in range(3) if power not in terms]] = 0
         covariance = np.linalg.pinv(design.T @ design, hermitian=True)
@@ -50,7 +50,7 @@ class Curve:
 
     @property
     def falls(self) -> bool:
-        """Whether there is less noise where it is bright, as compression leaves it."""
+        """Whether bright areas have less noise, as after compression."""
         some = -(-len(self.x) // 4)
         dark, bright = np.median(self.variance[:some]), np.median(self.variance[-some:])
         return bool(bright < FALLING * dark)
@@ -76,7 +76,7 @@ class Curve:
 
 
 def fit_curve(blocks: Blocks, bend: Bend, terms: tuple[int, ...] = LINE) -> Curve:
-    """Choose flat blocks and fit a variance of these powers to them, in turns."""
+    """Alternately select flat blocks and fit a variance with these powers to them."""
     order = np.argsort(blocks.mean, kind="stable")
     bins = [p for p in np.array_split(order, BINS) if len(p)]
     x = np.array([blocks.mean[p].mean() for p in bins])
@@ -88,7 +88,7 @@ def fit_curve(blocks: Blocks, bend: Bend, terms: tuple[int, ...] = LINE) -> Curv
         chosen = [_flattest(p, score) for p in bins]
         mean = np.array([blocks.mean[p].mean() for p in chosen])
         variance = np.array([blocks.high[p].mean() for p in chosen])
-        # Blocks overlap: each is worth about a quarter of its coefficients.
+        # Blocks overlap, so each counts for about a quarter of its coefficients.
         freedom = 0.25 * HIGH.sum() * np.array([len(p) for p in chosen])
         rough = np.array([max(1.0, score[p].mean()) for p in chosen]) ** 2
         x, straight, unbend = bent.undo(mean)
@@ -100,38 +100,38 @@ def fit_curve(blocks: Blocks, bend: Bend, terms: tuple[int, ...] = LINE) -> Curv
 
 
 def _flattest(part: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """Of a part of the blocks those scoring below `FLAT`, or else the lowest few."""
+    """Those of `part` with a score below `FLAT`, or at least the lowest few."""
     last = min(FEWEST, len(part)) - 1
     return part[score[part] <= max(FLAT, float(np.partition(score[part], last)[last]))]
 
 
 class Bent:
-    """What the recording made of a curve's law: means and variances as they are observed."""
+    """Means and variances as observed after the recording's clipping, from a curve's law."""
 
     def __init__(self, curve: Curve, bend: Bend, means: np.ndarray) -> None:
         first, last = float(means.min()), float(means.max())
         spread = math.sqrt(max(float(curve.at(last)), float(curve.law[0]), 0.0)) + 1e-15
         margin = 0.1 * (last - first) + spread
         self.x = x = np.linspace(first - margin, last + margin, 512)
-        variance = np.maximum(curve.at(x), 0)  # a parabola may cross zero, and by far
+        variance = np.maximum(curve.at(x), 0)  # a parabola may become very negative
         self.law = np.maximum(variance, SYSTEMATIC * max(variance.mean(), spread**2))
         self.mean, variance = bend(x, self.law)
         self.variance = np.maximum(variance, 1e-3 * self.law)
 
     def variance_at(self, mean: np.ndarray) -> np.ndarray:
-        """Variance that a block of this observed mean should show, never quite zero."""
+        """Expected variance of a block with this observed mean; always above zero."""
         floor = SYSTEMATIC * float(self.variance.mean())
         return np.maximum(np.interp(mean, self.mean, self.variance), floor)
 
     def undo(self, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Signal behind an observed mean, the law there, and its ratio to what is seen."""
+        """Signal for an observed mean, the law there, and its ratio to the observed variance."""
         x = np.interp(mean, self.mean, self.x)
         ratio = np.interp(mean, self.mean, self.law / self.variance)
         return x, np.interp(x, self.x, self.law), np.clip(ratio, 0.5, 3.0)
 
 
 def clipping(low: float, high: float) -> Bend:
-    """Values beyond [low, high] are moved onto the limit (Foi 2009)."""
+    """The bend of clipping to [low, high] (Foi 2009)."""
 
     def bend(x: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         s = np.sqrt(variance)
@@ -148,7 +148,7 @@ def clipping(low: float, high: float) -> Bend:
 
 
 def magnitude(x: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The magnitude of a complex signal of noise in both parts (Rice 1944)."""
+    """The bend of taking the magnitude of a complex signal with noise in both parts (Rice 1944)."""
     x = np.maximum(x, 0)
     h = x**2 / (4 * variance)
     mean = np.sqrt(np.pi / 2 * variance) * ((1 + 2 * h) * i0e(h) + 2 * h * i1e(h))
@@ -156,10 +156,10 @@ def magnitude(x: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def family_of(misfit: Mapping[str, float], reject: float) -> tuple[str, tuple[str, ...]]:
-    """The first family of one parameter that the data do not reject, and all such families.
+    """The first one-parameter family that the data do not reject, and all such families.
 
-    misfit : χ² of each family on the same points; one is rejected where that is by more than
-        `reject` above the least, in units of the least's own scatter.
+    misfit : χ² of each family on the same points; a family is rejected if it exceeds the least
+        by more than `reject`, in units of the scatter of the best fit.
     """
     least = min(misfit.values())
     scale = max(1.0, least / (BINS - 2))
