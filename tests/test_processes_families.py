@@ -242,7 +242,7 @@ def test_diffdenoise_noise_keeps_its_power(spec: str, width: float) -> None:
 
 
 def test_noise_of_correlated_alternatives_is_refused() -> None:
-    with pytest.raises(HushError, match="independent pixels"):
+    with pytest.raises(HushError, match="give white noise"):
         Correlated(parse("gaussian:1|poisson:2"), 1.2)
 
 

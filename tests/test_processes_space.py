@@ -94,7 +94,7 @@ def test_space_stays_with_the_process() -> None:
 
 @pytest.mark.parametrize("process", [Stripes(0.1), JPEG(50.0)], ids=lambda p: p.family)
 def test_what_only_images_have_is_refused_elsewhere(process: Process) -> None:
-    said = f"{process.family} noise lies along 2 axes of space, and a sample of 1 has no such noise"
+    said = f"{process.family} noise needs samples with 2 axes of space, but this one has 1"
     line = torch.full((7,), 0.5)
     for call in (
         lambda: process.over(1),

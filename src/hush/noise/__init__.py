@@ -1,3 +1,3 @@
-"""Noise as ladders. All laws are loaded together, so that a spec may name any of them."""
+"""Noise processes. All laws are imported together, so that a spec can name any of them."""
 
 from hush.noise import processes as processes

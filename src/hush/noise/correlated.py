@@ -1,4 +1,4 @@
-"""Noise that neighbouring pixels share: blurred in part, or constant along rows or columns."""
+"""Noise that is correlated between pixels: partly blurred, or constant along rows or columns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Nested:
-    """Noise within noise, of independent pixels; bare numbers are Gaussian noise."""
+    """Unit of a white noise process as an argument; bare numbers are Gaussian noise."""
 
     def read(self, text: str, full_range: float) -> Any:
         return parse(text if ":" in text else f"gaussian:{text}", full_range)
@@ -32,7 +32,7 @@ class Nested:
 
     def check(self, value: Any) -> None:
         if not value.white:
-            raise HushError(f"noise of independent pixels is needed here, not {value.spec()}")
+            raise HushError(f"give white noise here, not {value.spec()}")
 
     def draw(self, value: Any, generator: torch.Generator) -> Any:
         return value.draw(generator)
@@ -42,9 +42,9 @@ class Nested:
 class Correlated(Process):
     r"""Spatially correlated noise as in DiffDenoise, §4.1.
 
-    White noise n = y − E[y] is convolved with a Gaussian kernel k, brought back to its power
-    (divided by ‖k‖₂: the expected power, not the draw's, which keeps the law Gaussian where n
-    is), and mixed with a second draw m, both with weight 1/√2: (k∗n/‖k‖₂ + m)/√2. The
+    White noise n = y − E[y] is convolved with a Gaussian kernel k and divided by ‖k‖₂, which
+    restores its expected power. (Restoring the power of each draw would make Gaussian noise
+    non-Gaussian.) It is mixed with a second draw m, both with weight 1/√2: (k∗n/‖k‖₂ + m)/√2. The
     correlation at lag (i, j) is
 
     .. math:: \rho_{ij} = \tfrac12 \delta_{ij} + \tfrac12 A_i A_j, \quad
@@ -52,18 +52,18 @@ class Correlated(Process):
               \begin{cases} 1 & d \text{ even} \\
               \sum_i e^{-(i + 1/2)^2/w^2} / \sum_i e^{-i^2/w^2} & d \text{ odd,} \end{cases}
 
-    the fraction being 0.71 for w = 0.5 and 1.00 for w = 1.2.
+    where the fraction is 0.71 for w = 0.5 and 1.00 for w = 1.2.
 
-    The variance is exactly the white noise's if that is Gaussian of one level, or wherever the
-    white noise's is flat over the kernel; elsewhere half of it is the kernel's average of the
-    variances around.
+    The variance is exactly that of the white noise if this is Gaussian with one level, or wherever
+    its variance is constant over the kernel; elsewhere half of it is the average of the
+    neighbouring variances over the kernel.
 
-    Over Gaussian noise the ladder is closed: noise of the same spectrum is added. Over any other
-    it matches two moments: what is added has the variance (a − 1)·v(s), as in `PoissonGaussian`,
-    which is right to the relative order v/x² for a v that is not linear in the signal.
+    With Gaussian noise the ladder is closed: noise with the same spectrum is added. With other
+    noise it matches two moments: the added noise has variance (a − 1)·v(s), as in
+    `PoissonGaussian`; if v is not linear in the signal, this is correct to the relative order v/x².
 
     noise : the white process; kernel_width : the kernel's standard deviation w in pixels; ndim :
-    how many axes it blurs, the sample's last. A ρ of other than two axes has as many factors A.
+    the number of axes blurred, the last ones. ρ has one factor A for each of them.
     """
 
     noise: Process = field(metadata={"unit": Nested()})
@@ -83,7 +83,7 @@ class Correlated(Process):
     symmetric: ClassVar[bool] = True
 
     @property
-    def closed(self) -> bool:  # type: ignore[override]  # it depends on the noise underneath
+    def closed(self) -> bool:  # type: ignore[override]  # it depends on the white noise
         return self.noise.normal
 
     @property
@@ -136,14 +136,14 @@ class Correlated(Process):
         return lags / 2
 
     def _kernel(self) -> np.ndarray:
-        """One axis of the kernel out to four widths, of norm 1."""
+        """The kernel along one axis, up to four widths, with norm 1."""
         width = fixed(self.kernel_width)
         at = np.arange(-math.ceil(4 * width), math.ceil(4 * width) + 1)
         kernel = np.exp(-0.5 * (at / width) ** 2)
         return kernel / np.linalg.norm(kernel)
 
     def _padded(self, x: torch.Tensor) -> torch.Tensor:
-        """`x` and the kernel's reach around it, of the border's values: borders are as the rest."""
+        """`x` padded with its border values by the kernel's reach, so that borders have no seam."""
         import torch
 
         self._in_space(x.ndim, self.ndim)
@@ -154,7 +154,7 @@ class Correlated(Process):
         return x
 
     def _noise_around(self, x: torch.Tensor) -> Process:
-        """The white noise on what `_padded` makes of `x`: maps of its levels go on alike."""
+        """The white noise for the result of `_padded`, with maps of its levels padded likewise."""
         import torch
 
         levels = {f.name: getattr(self.noise, f.name) for f in dataclasses.fields(self.noise)}
@@ -165,7 +165,7 @@ class Correlated(Process):
         )
 
     def _mixed(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """(k∗first + second)/√2; tap by tap is faster than a convolution in torch, in any dtype."""
+        """(k∗first + second)/√2, tap by tap: faster than torch's convolution, and for any dtype."""
         taps = list(enumerate(self._kernel().tolist()))
         for axis in range(-self.ndim, 0):
             first = _along(first, axis, taps, second.shape[axis])
@@ -174,11 +174,11 @@ class Correlated(Process):
 
 @dataclass(frozen=True)
 class Stripes(Process):
-    """One Gaussian offset for each row, or each column, of every plane; closed: variances add.
+    """A Gaussian offset for each row or column of every plane; closed: variances add.
 
-    Of images: planes are the last two axes.
+    For images: planes are the last two axes.
 
-    sigma : the offsets' standard deviation; along : what has an offset of its own.
+    sigma : the offsets' standard deviation; along : whether rows or columns have an offset.
     """
 
     sigma: Level = field(metadata=level("the standard deviation of stripes"))

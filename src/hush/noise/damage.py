@@ -1,4 +1,4 @@
-"""Damage to an image that was already there: impulses, quantisation, JPEG."""
+"""Damage to a finished image: impulses, quantisation, JPEG."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Impulse(Process):
-    """A share p of the pixels is replaced: by black or white, or by a value from [0, 1).
+    """A share p of the pixels is replaced by black or white, or by a value from [0, 1).
 
     Closed: replacing twice is replacing. E[(y − x)²] = p·E[(w − x)²] for a replacement w, so the
     ratio a multiplies p (not 1 − (1 − p)^a: this is the noise's power about x; the variance is
-    smaller by the square of `bias`). To come to a·p from p, a share q = (a − 1)·p/(1 − p) of all
-    pixels is replaced, some of them for the second time. Hence increments add to first order in
+    smaller by the square of `bias`). To get from p to a·p, a share q = (a − 1)·p/(1 − p) of all
+    pixels is replaced, some of them for the second time. Increments therefore add to first order in
     p: E[s_t − s_0 | s_t = w] is the share 1 − 1/a of the noise plus (1 − 1/a)·p/(1 − p)·(w − E[w]).
 
-    share : p; values : what replaces a pixel.
+    share : p; values : the replacements, black and white or random.
     """
 
     share: Level = field(metadata=number("the share of replaced pixels", highest=1.0))
@@ -73,11 +73,11 @@ class Impulse(Process):
 class Quantisation(Process):
     """Rounding to multiples of a step; variance step²/12 for signals that span many steps.
 
-    Not closed, and no randomness in a sample: noise only in that the signal is unknown. The ratio
-    a takes the step to √a times itself. A state accumulates by rounding with dither to √(a − 1)
-    steps: its error is uniform and independent of the state, so variances add, though a sum of
-    uniform laws is not uniform. Rounding again without dither does not do: the second error
-    depends on the first, and several steps can come to half or twice the variance.
+    Not closed, and a sample is deterministic: it is noise only because the signal is unknown. The
+    ratio a multiplies the step by √a. A state accumulates by rounding with dither to √(a − 1)
+    steps: the error is uniform and independent of the state, so variances add, although a sum of
+    uniform laws is not uniform. Rounding again without dither does not work: the second error
+    depends on the first, and several steps can give half or twice the variance.
 
     step : in signal units.
     """
@@ -104,7 +104,7 @@ class Quantisation(Process):
         self, s: torch.Tensor, ratio: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         step = fixed(self.step) * math.sqrt(ratio - 1)
-        # What rounding s + d and taking d off again leaves, for a uniform dither d.
+        # The error of rounding s + d and subtracting d, for a uniform dither d.
         increment = step * (uniform(s, generator) - 0.5)
         return s + increment, increment
 
@@ -124,17 +124,17 @@ _STEPS = (
 
 @dataclass(frozen=True)
 class JPEG(Process):
-    """JPEG at a quality: each plane of the last two axes as an 8-bit gray image, cut to [0, 1].
+    """JPEG of each plane of the last two axes, as an 8-bit gray image clipped to [0, 1].
 
-    Quantisation of 8×8 cosine coefficients, so all said there holds: the ratio a takes the
-    table's steps q to √a times themselves; a state accumulates by compressing again at √(a − 1)
-    times the steps, with the blocks elsewhere (as after a crop: on the same blocks the second
-    error would depend on the first); the increment is F(s) − s, and only two moments agree. The
-    variance is that of coefficients that span their steps, mean(q²)/12 and twice a pixel's
-    rounding; it is an upper bound where they do not, as in smooth places. Steps are whole
-    numbers from 1 to 255, so the ladder is coarse near quality 100 and ends at 1.
+    This is `Quantisation` of 8×8 cosine coefficients. The ratio a multiplies the table's steps q by
+    √a. A state accumulates by compressing again at √(a − 1) times the steps, with shifted blocks
+    (as after a crop: on the same blocks the second error would depend on the first). The increment
+    is F(s) − s, and only two moments agree. The variance, mean(q²)/12 plus twice that of rounding a
+    pixel, holds for coefficients that span many steps; for others, as in smooth areas, it is an
+    upper bound. Steps are integers from 1 to 255, so the ladder is coarse near quality 100 and ends
+    at quality 1.
 
-    quality : 1 to 100 as in libjpeg, with fractions.
+    quality : 1 to 100 as in libjpeg; may be fractional.
     """
 
     quality: Level = field(metadata=number("the JPEG quality", lowest=1.0, highest=100.0))
@@ -179,7 +179,7 @@ class JPEG(Process):
         return state, state - s
 
     def _percent(self) -> float:
-        """What libjpeg multiplies the table's steps with."""
+        """The percentage by which libjpeg multiplies the table's steps."""
         quality = fixed(self.quality)
         return 5000 / quality if quality < 50 else 200 - 2 * quality
 

@@ -1,7 +1,7 @@
-"""Noise of magnitudes, as in MRI: Rician from one coil, non-central χ from several.
+"""Noise of magnitudes, as in MRI: Rician with one coil, non-central χ with several.
 
-The formulas are those of Koay and Basser (2006), "Analytically exact correction scheme for signal
-extraction from noisy magnitude MR signals", and, for several coils, Constantinides et al. (1997).
+Formulas from Koay and Basser (2006), "Analytically exact correction scheme for signal extraction
+from noisy magnitude MR signals", and, for several coils, Constantinides et al. (1997).
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from hush.noise.units import Level, at, fit, fixed, level, number
 if TYPE_CHECKING:
     import torch
 
-_HIGHEST_SNR = 1e3  # beyond it the magnitude's variance is σ² to a part in a million
+_HIGHEST_SNR = 1e3  # above it the magnitude's variance is σ² to one part in a million
 
 
 @dataclass(frozen=True)
 class _Magnitude(Process):
     """The root of the sum of squares of complex Gaussian channels.
 
-    The law is closed: isotropic noise may be added along any direction, so the magnitude is
-    taken as a complex number, complex noise is added to it and the magnitude taken again. The
-    ratio a is that of the complex noise's variances σ². Magnitudes themselves do not add: s + n
-    is |s + n₁ + i·n₂| ≈ s + n₁ to first order, the next term n₂²/2s is the bias.
+    The law is closed: the noise is isotropic, so a state accumulates by treating the magnitude as
+    a complex number, adding complex noise and taking the magnitude again. The ratio a is that of
+    the variances σ² of the complex noise. Magnitudes themselves do not add: s + n is
+    |s + n₁ + i·n₂| ≈ s + n₁ to first order; the next term n₂²/2s is the bias.
 
     sigma : standard deviation of each channel's real and imaginary part.
     """
@@ -46,12 +46,12 @@ class _Magnitude(Process):
         raise NotImplementedError
 
     def variance(self, x: T) -> T:
-        """Of the magnitude at the noise-free amplitude |x|: σ² far above the noise, less below."""
+        """Variance of the magnitude at the noise-free amplitude |x|: σ² for |x| ≫ σ, else less."""
         sigma, unit = self._parts(x)
         return _apply(lambda v: sigma**2 * _variance(np.abs(v) / unit, self._coils), x)
 
     def bias(self, x: T) -> T:
-        """E[M] − x, from E[M²] = x² + 2Lσ² for L coils; σ√(π/2) at x = 0 for one."""
+        """E[M] − x, from E[M²] = x² + 2Lσ² for L coils; σ√(π/2) at x = 0 for one coil."""
         sigma, unit = self._parts(x)
 
         def shift(v: np.ndarray) -> np.ndarray:
@@ -61,7 +61,7 @@ class _Magnitude(Process):
         return _apply(shift, x)
 
     def unbias(self, mean: T) -> T:
-        """The amplitude whose magnitudes have this mean; 0 below the noise floor (Koay)."""
+        """The amplitude at which magnitudes have this mean; 0 below the noise floor (Koay)."""
         sigma, unit = self._parts(mean)
         snr, _ = _table(self._coils)
         means = _mean(snr, self._coils)
@@ -75,7 +75,7 @@ class _Magnitude(Process):
         return _apply(amplitude, mean)
 
     def _parts(self, x: Any) -> tuple[Any, Any]:
-        """σ, and what ratios to it are taken of: 1 where there is no noise."""
+        """σ, and a divisor for ratios to σ, which is 1 where there is no noise."""
         sigma = fit(self.sigma, x)
         return sigma, np.where(sigma > 0, sigma, 1.0)
 
@@ -104,8 +104,9 @@ class Rician(_Magnitude):
     label: ClassVar[str] = "Rician"
     examples: ClassVar[tuple[str, ...]] = ("rician:10/255", "rician:0.3", "rician:2-20/255")
     advice: ClassVar[str] = (
-        "The noise is Rician; the shipped models were trained on Gaussian and counting noise, "
-        "and are told its level at every brightness. That it lifts dark areas stays."
+        "The noise is Rician. The shipped models were trained on Gaussian and counting noise; they "
+        "are given its level at every brightness. Dark areas, which this noise brightens, stay too "
+        "bright."
     )
 
     @classmethod
@@ -113,7 +114,7 @@ class Rician(_Magnitude):
         return cls(math.sqrt(max(level, 0.0)))
 
     def words(self, sigma: str, scale: float, number: Callable[[float], str]) -> str:
-        return f"{sigma} in each part; dark areas are lifted"
+        return f"{sigma} in each part; dark areas are brightened"
 
     @property
     def _coils(self) -> int:
@@ -122,7 +123,7 @@ class Rician(_Magnitude):
 
 @dataclass(frozen=True)
 class NonCentralChi(_Magnitude):
-    """Root of the sum of squares over `coils` complex channels of the same noise."""
+    """Root of the sum of squares over `coils` complex channels with the same noise level."""
 
     coils: int = field(metadata=number("the number of coils", lowest=1, whole=True, ranges=False))
     family: ClassVar[str] = "noncentral-chi"
@@ -136,10 +137,10 @@ class NonCentralChi(_Magnitude):
 
 @functools.lru_cache(maxsize=8)
 def _table(coils: int) -> tuple[np.ndarray, np.ndarray]:
-    """Signal-to-noise ratios, and the magnitude's variance in units of σ² at each.
+    """Signal-to-noise ratios, and the magnitude's variance at each in units of σ².
 
-    The mean is √2·Γ(L + ½)/Γ(L)·₁F₁(−½; L; −SNR²/2), in units of σ. The function is smooth and
-    costs microseconds a value: between 4096 nodes a straight line is right to 1e-6.
+    The mean is √2·Γ(L + ½)/Γ(L)·₁F₁(−½; L; −SNR²/2), in units of σ. It is smooth but slow to
+    compute; linear interpolation between 4096 nodes is accurate to 1e-6.
     """
     from scipy.special import gammaln, hyp1f1
 
@@ -158,8 +159,8 @@ def _mean(snr: np.ndarray, coils: int) -> np.ndarray:
 
 
 def _apply(function: Callable[[np.ndarray], np.ndarray], x: Any) -> Any:
-    """A NumPy function of a number, an array or a tensor, as one of the same type."""
-    if hasattr(x, "detach"):  # a tensor, on whatever device
+    """Apply a NumPy function to a number, an array or a tensor; returns the same type."""
+    if hasattr(x, "detach"):  # a tensor on any device
         import torch
 
         return torch.as_tensor(function(x.detach().cpu().double().numpy())).to(x)

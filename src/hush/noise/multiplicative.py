@@ -1,4 +1,4 @@
-"""Noise that multiplies the signal: looks of a radar or laser (Gamma), speckle in the logarithm."""
+"""Multiplicative noise: Gamma, as in radar or laser images, and speckle, additive in the log."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Gamma(Process):
     """y = x·g with g ~ Gamma(L, rate L), of mean 1 and variance 1/L; closed by beta thinning.
 
     With L' = L/a and B ~ Beta(L', L − L'), g·B and g·(1 − B) are independent Gamma(L') and
-    Gamma(L − L') of rate L: what is kept says nothing about what is taken away, as with counts,
+    Gamma(L − L') of rate L: as with counts, the part kept and the part removed are independent,
     and s·B·a is a state of shape L'. DiffDenoise's Gamma noise (§4.1, α = β = 100 or 500).
 
-    shape : L, for speckle the number of looks.
+    shape : L, the number of looks of speckle.
     """
 
     shape: Level = field(metadata=number("the Gamma shape", open_end=True, maps=True))
@@ -35,8 +35,8 @@ class Gamma(Process):
     examples: ClassVar[tuple[str, ...]] = ("gamma:100", "gamma:4", "gamma:50-500")
     terms: ClassVar[tuple[int, ...]] = (2,)
     advice: ClassVar[str] = (
-        "The noise is multiplicative (Gamma); the shipped models were trained on Gaussian and "
-        "counting noise, and are told a level in proportion to the brightness."
+        "The noise is multiplicative (Gamma). The shipped models were trained on Gaussian and "
+        "counting noise; they are given a noise level proportional to the brightness."
     )
 
     @classmethod
@@ -80,11 +80,11 @@ class Speckle(Process):
     """log y = log x + n − σ²/2 with n ~ N(0, σ²), so that E[y] = x; closed: logarithms add.
 
     The ratio a is that of the variances σ² of the *logarithm* (eq. 2's "multiplicative noise is
-    additive in the log domain"): there, differences are exchangeable Gaussian increments, and
-    removing a share is exact (up to the known −σ²/2). On the values themselves it is first
-    order: F(s, n) = s·exp(n) ≈ s + s·n.
+    additive in the log domain"). In the logarithm, differences are exchangeable Gaussian
+    increments, and removing a share is exact (up to the known −σ²/2). In the values themselves it
+    holds to first order: F(s, n) = s·exp(n) ≈ s + s·n.
 
-    sigma : standard deviation of the logarithm, a plain number.
+    sigma : standard deviation of the logarithm, independent of the data's units.
     """
 
     sigma: Level = field(metadata=number("the standard deviation of the logarithm", maps=True))

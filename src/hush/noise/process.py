@@ -1,18 +1,17 @@
-r"""Noise as a ladder: what every process states.
+r"""Noise as a ladder: the base class of all noise processes.
 
-MID (its eqs. 1-3) takes a collected sample to be a state *within* a noise accumulation. A
-`Process` is the noise a state carries: it knows its variance at a clean signal and can
-`accumulate` further noise of its own kind, up to a `ratio` :math:`a = v_t / v_0` times its
-variance. All families share one ladder,
+In MID (eqs. 1-3) a collected sample is a state *within* a noise accumulation. A `Process` is the
+noise of a state. It has a variance at each clean signal, and `accumulate` adds further noise of the
+same kind, up to a `ratio` :math:`a = v_t / v_0` times the variance. All families share one ladder,
 
 .. math:: v_t(x) = a\, v_0(x), \qquad a \ge 1,
 
-so that exchangeability holds with one number for the whole sample, however its level varies:
+so exchangeability holds with one number for the whole sample, even if its level varies:
 :math:`E[s_t - x \mid s_t] = \tfrac{a}{a-1} E[s_t - s_0 \mid s_t]`.
 
-A sample is ``(C, *S)``, or several ``(…, C, *S)``: space is the last axes, of which there are two
-unless a process is told otherwise (`Process.over`). Most processes never ask: each value has its
-noise. Levels may vary from place to place (`hush.noise.units.Level`).
+A sample is ``(C, *S)``, or several ``(…, C, *S)``. The last axes are space: two of them, unless
+`Process.over` sets another number. It does not matter to most processes, which have independent
+noise in each value. Levels may vary from place to place (`hush.noise.units.Level`).
 
 Signals are in units of full range 1. Random numbers come from the generator that is passed.
 """
@@ -37,43 +36,42 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", float, "np.ndarray", "torch.Tensor")
 
-#: all families by the name that specs give them; one enters it by being defined
+#: all families by their name in specs; defining a family adds it
 FAMILIES: dict[str, type[Process]] = {}
 
 
 @dataclass(frozen=True)
 class Process:
-    """The noise a state carries.
+    """The noise of a state.
 
-    A subclass is a frozen dataclass. It is a family of its own, which specs may name, if it shows
-    in `examples` how. Its fields are its level, each with its unit (`hush.noise.units`), and it
-    states
+    A subclass is a frozen dataclass. It is a family that specs can name if it has `examples`. Its
+    fields are its level, each with a unit (`hush.noise.units`), and it defines
 
-    - its law: `sample`, with `variance` and, where E[y] ≠ x, `bias`;
+    - its law: `sample`, with `variance` and, if E[y] ≠ x, `bias`;
     - its ladder: `scaled` (the process at another level) and `accumulate` (a state at that
       level), whether it is `closed`, and what subtracting an increment leaves (`taylor_order`);
-    - its dependence between pixels: `white`, or `autocorrelation`, and on samples of how many
-      axes in space (`over`);
-    - if it can be recognised in a picture, what its variance is made of (`terms`, `of_terms`);
-    - what a person should read of it: `words`, `advice`.
+    - its dependence between pixels: `white` or `autocorrelation`, and the number of axes in space
+      (`over`);
+    - if it can be recognised in an image, the terms of its variance (`terms`, `of_terms`);
+    - its description for people: `words`, `advice`.
 
     The increment is the difference of two states, so subtracting a known one is exact in every
-    family. What differs is whether a *predicted* increment tells the whole noise.
+    family. Families differ in whether a *predicted* increment determines the whole noise.
     """
 
     #: the command line's name
     family: ClassVar[str]
-    #: what people call it
+    #: the name for people
     label: ClassVar[str]
-    #: a spec of every variant, for messages and tests
+    #: one spec for each variant, for messages and tests
     examples: ClassVar[tuple[str, ...]] = ()
     #: accumulating in one jump or in several gives the same law, that of `scaled`
     closed: ClassVar[bool] = True
-    #: Order in the noise n to which increments add (eq. 3). Infinite: they are exchangeable, and
-    #: a share of them is that share of the whole noise. 1: exchangeable up to O(n²), the
+    #: Order in the noise n up to which increments add (eq. 3). Infinite: they are exchangeable, and
+    #: a share of them is the same share of the whole noise. 1: exchangeable up to O(n²), the
     #: first-order Taylor form. 0: F is not smooth, and only moments agree.
     taylor_order: ClassVar[float] = math.inf
-    #: the pixels' noise is independent, given the clean signal
+    #: given the clean signal, the noise of different pixels is independent
     white: ClassVar[bool] = True
     #: an increment and its mirror image have the same law
     symmetric: ClassVar[bool] = False
@@ -81,17 +79,17 @@ class Process:
     normal: ClassVar[bool] = False
     #: E[y] is not x: there is a `bias`
     biased: ClassVar[bool] = False
-    #: The powers x⁰, x¹, x² of the signal that the variance is made of; of noise in two parts of
-    #: which a magnitude is taken, the variance of each. None where it is made of no such powers.
+    #: The powers x⁰, x¹, x² of the signal in the variance; for magnitudes, in the variance of the
+    #: real and the imaginary part. Empty if the variance is no polynomial of degree 2.
     terms: ClassVar[tuple[int, ...]] = ()
-    #: what to know before trusting what the shipped models make of it; empty if nothing
+    #: a warning about results of the shipped models on this noise; empty if there is none
     advice: ClassVar[str] = ""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "examples" in vars(cls):
             FAMILIES[cls.family] = cls
-        # @dataclass leaves alone what is there; what it would make cannot compare maps.
+        # @dataclass keeps existing methods; those it would generate cannot compare maps.
         cls.__eq__ = Process.__eq__  # type: ignore[method-assign]
         cls.__hash__ = Process.__hash__  # type: ignore[method-assign]
 
@@ -120,21 +118,21 @@ class Process:
         return 0 * x
 
     def scaled(self, ratio: float) -> Process:
-        """The process whose variance is `ratio` times this one's; 0 is no noise.
+        """The process with `ratio` times this variance; 0 gives no noise.
 
-        Where the variance is no multiple of one level (`Speckle`, the magnitudes, `Impulse`),
-        `ratio` multiplies what accumulates; the family says what that is.
+        If the variance is not proportional to a level (`Speckle`, the magnitudes, `Impulse`),
+        `ratio` multiplies the quantity that accumulates, which the family documents.
         """
         raise NotImplementedError
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """A noisy observation of the clean signal `x`, same shape."""
+        """A noisy observation of the clean signal `x`, with the same shape."""
         raise NotImplementedError
 
     def accumulate(
         self, s: torch.Tensor, ratio: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """From state `s` to the state with `ratio` ≥ 1 times the variance (eq. 1).
+        """Go from state `s` to a state with `ratio` ≥ 1 times the variance (eq. 1).
 
         Returns the new state and the increment, the difference of the two (eq. 3).
         """
@@ -143,7 +141,7 @@ class Process:
     def accumulate_twice(
         self, s: torch.Tensor, ratio: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Two states reached from `s`, by mirrored increments where these are `symmetric`."""
+        """Two states reached from `s`, by mirrored increments if these are `symmetric`."""
         state, increment = self.accumulate(s, ratio, generator)
         if self.symmetric:
             return state, s - increment
@@ -151,14 +149,14 @@ class Process:
 
     @property
     def varies(self) -> bool:
-        """Whether a level is a map: the noise differs from place to place."""
+        """Whether a level is a map, so that the noise varies from place to place."""
         return any(
             isinstance(v, np.ndarray) or (isinstance(v, Process) and v.varies)
             for v in self._values()
         )
 
     def part(self, index: tuple[int | slice, ...]) -> Process:
-        """This noise in a part of the sample, `index` being along its last axes."""
+        """This noise in a part of the sample; `index` applies to its last axes."""
 
         def cut(value: Any) -> Any:
             if isinstance(value, Process):
@@ -175,7 +173,7 @@ class Process:
         return dataclasses.replace(self, **fields)
 
     def over(self, ndim: int) -> Process:
-        """This noise in samples whose last `ndim` axes are space."""
+        """This noise in samples with `ndim` axes of space, their last ones."""
         return self
 
     def autocorrelation(self, radius: int, ndim: int = 2) -> np.ndarray:
@@ -187,33 +185,33 @@ class Process:
         return lags
 
     def _in_space(self, axes: int, needed: int = 2) -> None:
-        """Refuse a sample of fewer axes than this noise lies along."""
+        """Refuse a sample with fewer axes than this noise needs."""
         if axes < needed:
             raise HushError(
-                f"{self.family} noise lies along {needed} axes of space, and a sample of {axes} "
-                "has no such noise"
+                f"{self.family} noise needs samples with {needed} axes of space, but this one has "
+                f"{axes}"
             )
 
     @classmethod
     def of_terms(cls, level: float, gain: float, relative: float) -> Process:
-        """The process whose variance is level + gain·x + relative·x², as far as `terms` has it."""
+        """The process with variance level + gain·x + relative·x², using the powers in `terms`."""
         raise NotImplementedError
 
     def words(self, sigma: str, scale: float, number: Callable[[float], str]) -> str:
-        """How much noise there is and how it goes with the brightness, for people.
+        """The amount of noise and how it depends on brightness, as text for people.
 
-        sigma : its level over the whole picture; scale : of the data's units, in which signals
-        are told; number : writes a number.
+        sigma : the level over the whole image, as text; scale : of the data's units, in which
+        signals are written; number : formats a number.
         """
         return f"{sigma} on average"
 
     def draw(self, generator: torch.Generator) -> Process:
-        """This process with every range replaced by one level drawn from it."""
+        """This process with every range replaced by a level drawn from it."""
         levels = {n: u.draw(getattr(self, n), generator) for n, u in self._units().items()}
         return dataclasses.replace(self, **levels)
 
     def spec(self, full_range: float = 1.0) -> str:
-        """The text that `parse` reads back; levels in units where full range is `full_range`."""
+        """The text that `parse` reads; levels in units with full range `full_range`."""
         units, defaults = self._units(), self._defaults()
         values = {name: getattr(self, name) for name in units}
         names = list(units)
@@ -224,9 +222,9 @@ class Process:
 
     @classmethod
     def read(cls, text: str, full_range: float) -> Self:
-        """The process whose arguments `text` lists. ValueError says what does not read."""
+        """The process with the arguments in `text`; ValueError if one cannot be read."""
         units = cls._units()
-        # Split from the right: the first argument may be a spec with commas of its own.
+        # Split from the right: the first argument may be a spec that contains commas.
         parts = text.rsplit(",", len(units) - 1)
         if len(parts) < len(units) - len(cls._defaults()):
             raise ValueError("a value is missing")
@@ -235,7 +233,7 @@ class Process:
 
     @classmethod
     def usage(cls) -> str:
-        """How the spec is put together: ``poisson-gaussian:GAIN,SIGMA[,OFFSET]``."""
+        """The form of the spec, such as ``poisson-gaussian:GAIN,SIGMA[,OFFSET]``."""
         defaults = cls._defaults()
         names = [f"[,{n.upper()}]" if n in defaults else f",{n.upper()}" for n in cls._units()]
         return f"{cls.family}:{''.join(names).removeprefix(',')}"
@@ -254,7 +252,7 @@ class Process:
 
 @dataclass(frozen=True)
 class OneOf(Process):
-    """Training only: one of several processes, drawn with equal chance for each sample."""
+    """One of several processes, drawn with equal probability for each sample; for training only."""
 
     choices: tuple[Process, ...]
     family: ClassVar[str] = "one of"
@@ -262,7 +260,7 @@ class OneOf(Process):
     white: ClassVar[bool] = False
 
     def variance(self, x: T) -> T:
-        raise HushError(f"one noise is needed here, not the alternatives {self.spec()}")
+        raise HushError(f"give one kind of noise here, not the alternatives {self.spec()}")
 
     def draw(self, generator: torch.Generator) -> Process:
         import torch
@@ -279,20 +277,20 @@ class OneOf(Process):
 
 
 def parse(spec: str, full_range: float = 1.0) -> Process:
-    """The process that a text such as ``gaussian:25/255`` or ``poisson:5-50`` names.
+    """The process for a text such as ``gaussian:25/255`` or ``poisson:5-50``.
 
-    A level is ``a`` (in the data's own units, whose full range is `full_range`), ``a/b`` (on
-    a scale whose full range is b), or a range ``a-c`` or ``a-c/b``; counts, shares and pixels
-    take no scale. Alternatives for training are joined by ``|``. Correlated noise begins with
-    the noise it is made from, ``correlated:poisson:30,1.2``: the last number is the kernel's
-    width, and what stands before it is a spec, or else Gaussian. `HushError` says what is wrong.
+    A level is ``a`` (in the data's own units with full range `full_range`), ``a/b`` (on a scale
+    from 0 to b), or a range ``a-c`` or ``a-c/b``; counts, shares and pixels take no scale.
+    Alternatives for training are joined by ``|``. Correlated noise contains the spec of another
+    noise, as in ``correlated:poisson:30,1.2``: the last number is the kernel's width, and the part
+    before it is a spec, or a number for Gaussian noise. `HushError` for invalid texts.
     """
     if "|" in spec:
         return OneOf(tuple(parse(part, full_range) for part in spec.split("|")))
     name, _, text = spec.strip().partition(":")
     if name not in FAMILIES:
         raise HushError(
-            f"'{spec}' is no noise hush knows ({', '.join(FAMILIES)}); "
+            f"'{spec}' names no known noise ({', '.join(FAMILIES)}); "
             "write for example gaussian:25/255"
         )
     family = FAMILIES[name]
@@ -300,7 +298,7 @@ def parse(spec: str, full_range: float = 1.0) -> Process:
         return family.read(text, full_range)
     except ValueError as reason:
         raise HushError(
-            f"'{spec}' does not read as {family.usage()} ({reason}); "
+            f"'{spec}' does not have the form {family.usage()} ({reason}); "
             f"write for example {family.examples[0]}"
         ) from None
 
@@ -315,28 +313,28 @@ def positive(x: T) -> T:
 
 
 def wide(x: torch.Tensor) -> torch.Tensor:
-    """`x` in at least single precision: counts are not whole in half of it."""
+    """`x` in at least single precision; half precision cannot represent counts."""
     import torch
 
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def normal(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Standard normal draws of `x`'s shape."""
+    """Standard normal draws with `x`'s shape."""
     import torch
 
     return torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
 
 
 def uniform(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Draws from [0, 1) of `x`'s shape."""
+    """Uniform draws from [0, 1) with `x`'s shape."""
     import torch
 
     return torch.rand(x.shape, dtype=x.dtype, device=x.device, generator=generator)
 
 
 def seeded(generator: torch.Generator) -> np.random.Generator:
-    """NumPy's generator, seeded by the next draw: for laws that torch draws with no generator."""
+    """A NumPy generator seeded by the next draw, for laws that need one instead of torch's."""
     import torch
 
     seed = torch.randint(2**63 - 1, (), generator=generator, device=generator.device)

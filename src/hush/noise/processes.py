@@ -1,9 +1,9 @@
-"""All noise processes, and the specs that name them (`docs/noise.md` is the table).
+"""All noise processes, and the specs that name them (table in `docs/noise.md`).
 
-Importing a law's file is what enters its families in `FAMILIES`.
+Importing a law's module adds its families to `FAMILIES`.
 """
 
-# In the order in which messages list the families:
+# Messages list the families in this order:
 # isort: off
 from hush.noise.white import Gaussian, Poisson, PoissonGaussian
 from hush.noise.multiplicative import Gamma, Speckle

@@ -1,6 +1,6 @@
-"""How one argument of a process is written in a spec: its unit, its bounds, its text.
+"""How the arguments of a process are written in specs: unit, bounds, text.
 
-A process states the unit of each of its fields in the field's metadata::
+A process gives the unit of each field in the field's metadata::
 
     sigma: Level = field(metadata=level("the standard deviation of Gaussian noise"))
 """
@@ -21,13 +21,13 @@ from hush.errors import HushError
 if TYPE_CHECKING:
     import torch
 
-#: one level; the (lowest, highest) of a range, from which one is drawn; or a map, an array that
-#: broadcasts against the sample ``(C, *S)``, for noise that varies from place to place
+#: one level; a range (lowest, highest) to draw one from; or a map, an array that broadcasts against
+#: the sample ``(C, *S)``, for noise that varies from place to place
 Level = float | tuple[float, float] | np.ndarray
 
 
 class Unit(Protocol):
-    """What an argument is measured in. `read` raises ValueError, `check` raises HushError."""
+    """The unit of an argument. `read` raises ValueError, `check` raises HushError."""
 
     def read(self, text: str, full_range: float) -> Any: ...
 
@@ -39,12 +39,12 @@ class Unit(Protocol):
 
 
 def level(what: str, **bounds: Any) -> dict[str, Unit]:
-    """A signal's value: a bare number is in the data's own units, a/b on a scale up to b."""
+    """A signal value: a bare number is in the data's own units, a/b on a scale from 0 to b."""
     return {"unit": Number(what, scaled=True, **bounds)}
 
 
 def number(what: str, **bounds: Any) -> dict[str, Unit]:
-    """A count, a share, a width in pixels: the same on data of any range."""
+    """A count, a share or a width in pixels, independent of the data's range."""
     return {"unit": Number(what, **bounds)}
 
 
@@ -59,29 +59,29 @@ _LEVEL = re.compile(rf"(-?(?:{_DIGITS}))(?:-({_DIGITS}))?(?:/({_DIGITS}))?", re.
 
 @dataclass(frozen=True)
 class Number:
-    """A number ``a`` or a range ``a-c``; where `scaled`, also ``a/b`` and ``a-c/b``.
+    """A number ``a`` or a range ``a-c``; if `scaled`, also ``a/b`` and ``a-c/b``.
 
-    A map, where `maps`, has no text.
+    If `maps`, it may be a map, which has no text.
     """
 
     what: str
     lowest: float = 0.0
     highest: float = math.inf
-    open_end: bool = False  # the lowest itself is left out
+    open_end: bool = False  # the lowest itself is not allowed
     whole: bool = False
     ranges: bool = True
     scaled: bool = False
-    maps: bool = False  # may be another in each place
+    maps: bool = False  # may vary from place to place
 
     def read(self, text: str, full_range: float) -> Level:
         match = _LEVEL.fullmatch(text.strip())
         if match is None:
-            raise ValueError(f"'{text.strip()}' is no number")
+            raise ValueError(f"'{text.strip()}' is not a number")
         low, high, scale = match.groups()
         if scale and not self.scaled:
             raise ValueError(f"{self.what} takes no scale")
         if scale and float(scale) == 0:
-            raise ValueError("nothing can be a share of 0")
+            raise ValueError("the scale after / must not be 0")
         unit = float(scale) if scale else full_range if self.scaled else 1.0
         if high is not None:
             return float(low) / unit, float(high) / unit
@@ -91,12 +91,12 @@ class Number:
     def write(self, value: Level, full_range: float) -> str:
         if isinstance(value, np.ndarray):
             raise HushError(
-                "this noise varies from place to place and has no text; a text names one level "
-                "for all of a sample, or a range to draw one from"
+                "this noise varies from place to place, which a text cannot describe; a text has "
+                "one level for the whole sample, or a range to draw one from"
             )
         if not self.scaled:
             return "-".join(map(digits, _ends(value, distinct=True)))
-        # Nobody thinks of 32-bit data in its own units.
+        # A scale of 1 is easier to read than 32-bit units.
         top = digits(full_range if full_range <= 65535 else 1.0)
         text = "-".join(digits(v * float(top)) for v in _ends(value, distinct=True))
         return text if full_range == 1 else f"{text}/{top}"
@@ -143,14 +143,14 @@ class Word:
 
     def check(self, value: str) -> None:
         if value not in self.choices:
-            raise HushError(f"'{value}' is none of {', '.join(self.choices)}")
+            raise HushError(f"'{value}' is not one of {', '.join(self.choices)}")
 
     def draw(self, value: str, generator: torch.Generator) -> str:
         return value
 
 
 def digits(value: float) -> str:
-    """A number with five significant digits, a whole one with all of its own."""
+    """A number with five significant digits; integers with all their digits."""
     if math.isinf(value):
         return str(value)
     if abs(value - round(value)) > 1e-9 * abs(value):
@@ -161,27 +161,27 @@ def digits(value: float) -> str:
 
 
 def fixed(value: Level) -> Any:
-    """The level, a number or a map, which must not be a range."""
+    """The level, a number or a map; `HushError` for a range."""
     if isinstance(value, tuple):
-        raise HushError(f"one level is needed here, not the range {value[0]:g}-{value[1]:g}")
+        raise HushError(f"give one level here, not the range {value[0]:g}-{value[1]:g}")
     return value
 
 
 def fit(value: Level, x: Any) -> Any:
-    """The level, which if it is a map must broadcast to `x`, a number or a sample."""
+    """The level; `HushError` if it is a map that does not broadcast to `x`, a number or sample."""
     value = fixed(value)
     if isinstance(value, np.ndarray) and not isinstance(x, numbers.Number):
         shape = tuple(x.shape)
         over = (1,) * (len(shape) - value.ndim) + value.shape
         if len(over) > len(shape) or any(m not in (1, n) for m, n in zip(over, shape, strict=True)):
             raise HushError(
-                f"noise that varies over {value.shape} does not fit a sample of {shape}"
+                f"a noise map of shape {value.shape} does not fit a sample of shape {shape}"
             )
     return value
 
 
 def at(value: Level, x: Any) -> Any:
-    """The level as arithmetic with `x` wants it: a map in `x`'s kind, precision and device."""
+    """The level for arithmetic with `x`: a map is converted to `x`'s type, dtype and device."""
     value = fit(value, x)
     if not isinstance(value, np.ndarray) or isinstance(x, numbers.Number):
         return value
@@ -194,7 +194,7 @@ def at(value: Level, x: Any) -> Any:
 
 
 def told(value: Level, number: Callable[[float], str]) -> str:
-    """The level for people, of a map the least and the most."""
+    """The level as text for people; for a map, its least and greatest."""
     low, high = map(number, _ends(fixed(value)))
     return low if low == high else f"{low} to {high}"
 
@@ -202,6 +202,6 @@ def told(value: Level, number: Callable[[float], str]) -> str:
 def _ends(value: Level, distinct: bool = False) -> tuple[float, ...]:
     if isinstance(value, tuple):
         return value
-    if isinstance(value, np.ndarray):  # nan for an empty one, and wherever one is nan
+    if isinstance(value, np.ndarray):  # NaN for an empty map, or if it contains NaN
         return (float(value.min()), float(value.max())) if value.size else (math.nan, math.nan)
     return (value,) if distinct else (value, value)

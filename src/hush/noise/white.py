@@ -1,4 +1,4 @@
-"""White noise: Gaussian, counting, and both."""
+"""White noise: Gaussian, Poisson (counting) and both."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Gaussian(Process):
 class Poisson(Process):
     """Counting noise; closed: thinned counts are again Poisson.
 
-    peak : expected count at full range (λ). Fewer counts, more noise: ratio a keeps 1/a.
+    peak : expected count at full range (λ). Fewer counts, more noise: ratio a keeps 1/a of them.
     """
 
     peak: Level = field(
@@ -86,7 +86,7 @@ class Poisson(Process):
         return positive(x) / at(self.peak, x)
 
     def scaled(self, ratio: float) -> Process:
-        # Infinitely many counts: no noise, which is the same in every family.
+        # Infinitely many counts, which is no noise in any family.
         return Poisson(fixed(self.peak) / ratio) if ratio else Gaussian(0.0)
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -114,15 +114,15 @@ class PoissonGaussian(Process):
 
     No exact thinning exists; the ladder matches two moments. The state s + √((a−1)·v(s))·z has
     mean x and variance a·v(x), and its share 1/a, the part of s that is kept, is uncorrelated
-    with the rest, the part taken away. Higher moments drift: the third cumulant comes to
+    with the rest, the part removed. Higher moments drift: the third cumulant becomes
     gain²·x + 3(a−1)·gain·v(x) instead of a²·gain²·x (offset 0).
 
-    It is eq. 3's first-order form of noise n that adds up after variance stabilisation,
-    f(s) = 2√v(s)/gain: of F(s, n) = f⁻¹(f(s) + n) = s + √v(s)·n + gain·n²/4 it leaves out the
-    last term, which alone would shift the mean.
+    This is eq. 3's first-order form of noise n that adds up after variance stabilisation,
+    f(s) = 2√v(s)/gain: F(s, n) = f⁻¹(f(s) + n) = s + √v(s)·n + gain·n²/4 without the last term,
+    which would shift the mean.
 
-    gain : signal units per count; sigma : read noise; offset : the signal at zero light. All may
-    be maps, as of the pixels of a sensor.
+    gain : signal units per count; sigma : read noise; offset : the signal without light. Each may
+    be a map, such as one over the pixels of a sensor.
     """
 
     gain: Level = field(metadata=level("the Poisson gain", maps=True))
@@ -145,7 +145,7 @@ class PoissonGaussian(Process):
 
     @classmethod
     def of_terms(cls, level: float, gain: float, relative: float) -> PoissonGaussian:
-        # A variance below zero at x = 0: no light is not there, but at an offset.
+        # A negative variance at x = 0 means that zero light is at an offset.
         offset = float(-level / gain) if level < 0 else 0.0
         return cls(float(gain), math.sqrt(max(level, 0.0)), offset)
 
@@ -174,8 +174,8 @@ class PoissonGaussian(Process):
     def accumulate(
         self, s: torch.Tensor, ratio: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        # Not clamped at zero light: read noise takes states below it, and the mean of
-        # gain·y + sigma² must stay v(x); only a negative sum is cut.
+        # Not clamped at zero light: read noise makes states darker than that, and the mean of
+        # gain·y + sigma² must remain v(x); only a negative sum is clamped.
         gain, sigma, offset = (at(v, s) for v in (self.gain, self.sigma, self.offset))
         v = (gain * (s - offset) + sigma**2).clamp(min=0)
         increment = ((ratio - 1) * v).sqrt() * normal(s, generator)
