@@ -1,7 +1,7 @@
-"""What hush does, from Python: read, denoise, look, report, train. The command line runs the same.
+"""The Python API, which the command line also uses: read, denoise, inspect, report, train.
 
-An item goes one way: laid out by its kind of data, measured once, restored by the method, judged by
-what was measured.
+Every item takes the same path: its kind of data lays it out and measures it once, the method
+restores it, and the kind judges the result against the measured noise.
 """
 
 from __future__ import annotations
@@ -33,31 +33,31 @@ from hush.record import Batch, Record
 from hush.report import frame, rows
 from hush.results import Denoised, Inspection
 
-#: told (what is being done, share of it that is done)
+#: called with (name of the current work, share of it that is done)
 Progress = Callable[[str, float], None]
 Source = np.ndarray | Sequence[Any] | Record | str | PathLike[str]
 
-#: Ψ sees the middle of larger items when they are only inspected, 1024 × 1024 of it
+#: `inspect` gives Ψ only the middle of larger items, 1024 × 1024 pixels
 MOST_INSPECTED = 2**20
-#: items of a record that are looked at when it is only inspected, spread evenly over it
+#: the most items of a record that `inspect` measures, spread evenly over it
 ITEMS_INSPECTED = 8
 
 
 @dataclass
 class Result(Denoised):
-    """A denoised record and how it came about; shown as a report in notebooks."""
+    """A denoised record with its measurements and warnings; notebooks show it as a report."""
 
     @property
     def data(self) -> np.ndarray:
-        """The denoised samples, of the input's dtype and shape."""
+        """The denoised samples, with the input's dtype and shape."""
         return self.record.data
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the result, all or nothing, in the format that the name ends in."""
+        """Write the result in the format of the path's ending; a failed write changes nothing."""
         io.write(self.record, path)
 
     def report(self, path: str | PathLike[str]) -> None:
-        """Write an HTML page: before, after, what was removed, and whether to trust it."""
+        """Write an HTML page with before, after, what was removed, and whether to trust it."""
         write_report([self], path)
 
     def _repr_html_(self) -> str:
@@ -76,11 +76,11 @@ def read(
     axes: str | None = None,
     context: Mapping[str, Any] | None = None,
 ) -> Record:
-    """What a file holds, as the kind of data that it is.
+    """Read a file as a record of its kind of data.
 
-    The kind is the one given; or the one that the format is for; or the one whose arrays an .npz
-    file has; or the one that has an option of `context`; or an image. `context` goes to the
-    record's. Raises `HushError`, in one sentence that names the file.
+    The kind is `kind` if given; otherwise that of the file format, of the arrays in an .npz file,
+    or of the options in `context`; otherwise an image. `context` is added to the record's.
+    Raises `HushError` with one sentence that names the file.
     """
     if kind is None and (found := _kind_by_keys(Path(path))):
         record = kinds.get(found).from_arrays(io.array.read_all(Path(path)))
@@ -95,7 +95,7 @@ def read(
         letters = chosen.axes(record.data.shape)
     letters = letters or record.axes
     if not letters.isalpha() or len(set(letters)) < len(letters):
-        raise HushError(f"axes are a different letter for each dimension, not {axes}")
+        raise HushError(f"axes need a different letter for each dimension, not {axes}")
     record = replace(
         record, kind=chosen.name, axes=letters, context={**record.context, **(context or {})}
     )
@@ -107,14 +107,14 @@ def read(
 
 
 def _kind_by_keys(path: Path) -> str | None:
-    """The kind of data whose arrays an .npz file has."""
+    """The kind of data with `keys` that match the arrays of an .npz file."""
     having = set(io.array.names_in(path)) if path.suffix.lower() == ".npz" else set()
     every = [kinds.get(name) for name in kinds.KINDS] if len(having) > 1 else []
     return next((kind.name for kind in every if kind.keys and kind.keys <= having), None)
 
 
 def _kind_by_options(context: Mapping[str, Any]) -> str | None:
-    """The one kind of data that has options of these names."""
+    """The kind of data that has options with these names, if there is exactly one."""
     if not context:
         return None
     having = [name for name in kinds.KINDS if context.keys() <= kinds.get(name).options.keys()]
@@ -122,7 +122,7 @@ def _kind_by_options(context: Mapping[str, Any]) -> str | None:
 
 
 def record_of(x: Source, axes: str | None = None, kind: str | None = None) -> Record:
-    """An array, a list, a path or a Record as a Record; 64-bit integers in the range they use."""
+    """A Record from an array, list, path or Record; 64-bit integers get the range they use."""
     if isinstance(x, Record):
         return x
     if isinstance(x, str | PathLike):
@@ -141,9 +141,9 @@ def record_of(x: Source, axes: str | None = None, kind: str | None = None) -> Re
 
 
 def denoise(x: np.ndarray | Sequence[Any], **options: Any) -> np.ndarray:
-    """Denoise an array or a list; same dtype, shape and range out.
+    """Denoise an array or a list; the result has the same dtype, shape and range.
 
-    Takes what `run` takes, and gives the samples alone.
+    Takes the options of `run`, and returns only the samples.
     """
     return run(x, **options).data
 
@@ -166,27 +166,27 @@ def run(
     was_adapted: bool = False,
     into: np.ndarray | None = None,
 ) -> Result:
-    """Denoise an array, a Record or a file, with all that is known about the result.
+    """Denoise an array, a Record or a file, and return the result with its measurements.
 
-    axes : a letter per dimension, such as TZCYX; by default ``YX`` for images, with a short last
-        axis of 1, 3 or 4 as samples (``YXS``) and what comes before as a stack.
-    kind : of data, such as ``"image"``, where the file does not say.
-    noise : such as ``"gaussian:25/255"``; measured when not given.
-    model : a shipped model's name, a file, or a `Denoiser`; chosen by the channels otherwise.
+    axes : one letter per dimension, such as TZCYX; by default ``YX`` for images, with a last axis
+        of length 1, 3 or 4 as samples (``YXS``) and any axes before them as a stack.
+    kind : of data, such as ``"image"``; by default detected from the file.
+    noise : such as ``"gaussian:25/255"``; measured by default.
+    model : a shipped model's name, a file, or a `Denoiser`; by default chosen by the channels.
     method : a method's name, by default ``"mid"``.
-    steps : increments to remove; the model's own number by default.
+    steps : number of steps to remove the noise in; by default as the model says.
     strength : share of the estimated noise to remove, 0 to 1.
-    adapt : seconds of self-supervised training on this very data first.
-    progress : told what is going on. uncertainty : asks for `Denoised.spread`.
-    was_adapted : adapting `model` to the data was tried before.
-    into : array like the data, for the result; such as one in a file that is larger than memory.
+    adapt : seconds of self-supervised training on this data before denoising.
+    progress : called with the current work. uncertainty : also return `Denoised.spread`.
+    was_adapted : `model` was already adapted to the data, or adapting did not help.
+    into : array like the data for the result, such as one in a file that is larger than memory.
 
-    Raises `HushError`, in one sentence, for input that cannot be denoised.
+    Raises `HushError` with one sentence if the input cannot be denoised.
     """
     if not isinstance(strength, Real) or not 0 <= strength <= 1:
-        raise HushError(f"strength is the share of the noise to remove, 0 to 1, not {strength!r}")
+        raise HushError(f"strength, the share of noise to remove, is 0 to 1, not {strength!r}")
     if not isinstance(adapt, Real) or not 0 <= adapt < math.inf:
-        raise HushError(f"adapt is the seconds to train on the data first, from 0, not {adapt!r}")
+        raise HushError(f"adapt, the seconds of training on the data, is 0 or more, not {adapt!r}")
     record = record_of(x, axes, kind)
     check_dtype(record.data)
     chosen = kinds.get(record.kind)
@@ -235,7 +235,7 @@ def run(
 
 
 def denoise_record(record: Record, **options: Any) -> Result:
-    """The former name of `run`, which goes with version 0.3."""
+    """The former name of `run`; it will be removed in version 0.3."""
     warnings.warn("denoise_record is now hush.run", DeprecationWarning, stacklevel=2)
     return run(record, **options)
 
@@ -249,7 +249,7 @@ def adapted(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Denoiser:
-    """`denoiser` after self-supervised training on these very items, if that made it better."""
+    """`denoiser` after self-supervised training on these items; unchanged if that did not help."""
     told = (lambda share: progress("adapting", share)) if progress else None
     return denoiser.adapt(sample.kept, seconds, noise=noise, seed=seed, advance=told)
 
@@ -258,7 +258,7 @@ def adapted(
 
 
 def inspect(x: Source, axes: str | None = None, device: str = "cpu") -> dict[str, Any]:
-    """The noise in an array or a file, and what denoising it would do.
+    """The noise in an array or a file, and the method and model that would denoise it.
 
     Levels are in the data's own units. Returns at least family, sigma, gain, read_sigma,
     correlated, correlation, clipped, step, spec (for ``--noise``), method and model.
@@ -269,9 +269,9 @@ def inspect(x: Source, axes: str | None = None, device: str = "cpu") -> dict[str
 def inspected(
     x: Source, *, axes: str | None = None, kind: str | None = None, device: str = "cpu"
 ) -> Inspection:
-    """What `inspect` says, as an object that a report can be made of.
+    """Like `inspect`, but returns an object for `write_report`.
 
-    Of a stack some items are looked at; it is the noisiest of them that is told of.
+    In a stack some items are measured, and the noisiest of them is reported.
     """
     record = record_of(x, axes, kind)
     check_dtype(record.data)
@@ -279,7 +279,7 @@ def inspected(
     whole = chosen.batch(record)
     try:
         denoiser = choose(record, None, None, None, device)
-    except HushError:  # nothing is shipped for this kind of data
+    except HushError:  # no model is shipped for this kind of data
         denoiser = None
     batch = denoiser.seen(whole) if denoiser else whole
     tried = np.unique(np.linspace(0, len(batch) - 1, ITEMS_INSPECTED).astype(int))
@@ -315,10 +315,10 @@ def write_report(
     *,
     title: str | None = None,
 ) -> None:
-    """Write one self-contained HTML file about results, inspections, or entries made of them.
+    """Write one self-contained HTML file about results, inspections or entries.
 
-    Many results share a fixed amount of picture, so that the page stays a size that browsers
-    open. Where holding all results would take too much memory, make an `entry` of each.
+    The more results, the smaller the pictures, so that browsers can open the page. If all results
+    do not fit in memory, make an `entry` of each.
 
     Raises
     ------
@@ -329,7 +329,7 @@ def write_report(
 
 
 def entry(result: Denoised | Inspection | frame.Entry, count: int = 1) -> frame.Entry:
-    """What a report about `count` files shows of one, holding on to none of its arrays."""
+    """What a report about `count` files shows about one of them, without keeping its arrays."""
     if isinstance(result, frame.Entry):
         return result
     budget = frame.picture_budget(count)
@@ -346,7 +346,7 @@ def train(
     settings: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Denoiser:
-    """A method trained on arrays, Records or files; `options` are those of its ``fit``.
+    """Train a method on arrays, Records or files; `options` are those of its ``fit``.
 
     >>> model = hush.train(["a.tif", "b.tif"], schedule=hush.Schedule(budget=600))
     """
@@ -356,27 +356,27 @@ def train(
     name = kind or (first.kind if isinstance(first, Record) else "image")
     made = get(method, name).for_kind(name, **(settings or {}))
     if made.learns_from == "nothing":
-        raise HushError(f"{method} has nothing to learn")
+        raise HushError(f"{method} is not trained; use it as it is")
     return made.fit(items, **options)
 
 
 def compare(result: Source, reference: Source, **options: Any) -> Mapping[str, float]:
-    """How close a result is to a reference: the mean over items of their kind's scores."""
+    """How close a result is to a reference: each of the kind's scores, averaged over items."""
     ours, theirs = record_of(result, **options), record_of(reference, **options)
     chosen = kinds.get(theirs.kind)
     a, b = chosen.batch(ours), chosen.batch(theirs)
     if ours.data.shape != theirs.data.shape:
         raise HushError(
-            f"only data of one shape can be compared, not {ours.data.shape} and {theirs.data.shape}"
+            f"compare data of the same shape, not {ours.data.shape} and {theirs.data.shape}"
         )
     rows = [chosen.scores(a.floats(i), b.floats(i)) for i in range(len(b))]
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
 def _like(record: Record, data: np.ndarray) -> Record:
-    """A map of a record's samples, `data` ``(B, C, *S)``, laid out as it is and in its units.
+    """A map of values `data` ``(B, C, *S)`` with the layout and units of a record.
 
-    Of the metadata only the pixels' size holds for it, too.
+    Of the metadata only the pixel size is kept.
     """
     meta = {k: v for k, v in record.meta.items() if k == "resolution"}
     made = kinds.get(record.kind).record(record, data)

@@ -1,9 +1,9 @@
-"""The contract every method keeps: fit, denoise, save, load.
+"""The interface of all methods: fit, denoise, save, load.
 
-A method is a dataclass; its constructor is its configuration: the command line's options, the
-checkpoint's metadata and a study's row. What it learns ends in an underscore. A method states
-`restore` for one item in units of full range; dtype, axes, missing values, clipping, and what a
-level of 0 means are written here, once.
+A method is a dataclass; its constructor is its configuration, for command-line options, model files
+and studies. Names of learned attributes end in an underscore. A method implements `restore` for one
+item in units of full range; dtype, axes, missing values, clipping and a level of 0 are handled
+here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Advance = Callable[[float], None]
 Learns = Literal["nothing", "noisy", "takes", "pairs"]
 
 ANY = ("*",)  #: `Denoiser.kinds` of a method for every kind of data
-FORMAT = 2  #: of model files; 1 had no version, no kind, and images alone
+FORMAT = 2  #: version of model files; 1 had no version and no kind, and was for images only
 
 
 @dataclass
@@ -51,22 +51,22 @@ class Denoiser:
     citation: ClassVar[str]
     #: the kinds of data it denoises, by name
     kinds: ClassVar[tuple[str, ...]] = ("image",)
-    #: what `fit` learns from: nothing; noisy data; stacks, each of several takes of one scene; or
-    #: such stacks of two, noisy first and clean last
+    #: what `fit` learns from: nothing, noisy data, takes (stacks with several takes of one scene),
+    #: or pairs (stacks of two, noisy first and clean last)
     learns_from: ClassVar[Learns] = "nothing"
-    #: whether `steps` is a number of increments, which ``--steps`` changes
+    #: whether noise is removed in `steps`, which ``--steps`` sets
     iterates: ClassVar[bool] = False
-    #: whether there is `adapt`, for ``--adapt``
+    #: whether `adapt` is implemented, for ``--adapt``
     adapts: ClassVar[bool] = False
-    #: settings of older model files: former name → today's, or None for one that is gone
+    #: settings in older model files: former name → current one, or None if it was removed
     renamed: ClassVar[Mapping[str, str | None]] = {}
 
-    #: the kind of data that this one denoises, of those in `kinds`
+    #: the kind of data that this object denoises, one of `kinds`
     kind_: str = field(default="", init=False, repr=False)
 
     @classmethod
     def for_kind(cls: type[D], kind: str, **settings: Any) -> D:
-        """An untrained one for a kind of data; `HushError` where it is for others."""
+        """An untrained instance for a kind of data; `HushError` if the method is for others."""
         if cls.kinds != ANY and kind not in cls.kinds:
             nouns = " and ".join(kind_of(name).nouns[1] for name in cls.kinds)
             raise HushError(f"{cls.name} denoises {nouns}, not {kind_of(kind).nouns[1]}")
@@ -76,22 +76,22 @@ class Denoiser:
 
     @property
     def kind(self) -> Kind:
-        """The kind of data that this one denoises."""
+        """The kind of data that this object denoises."""
         return kind_of(self.kind_ or next((k for k in self.kinds if k != "*"), "image"))
 
     @property
     def joint(self) -> int | None:
-        """How many channels an item has to have, where a model was trained for some number."""
+        """The number of channels that the model was trained for; None if any will do."""
         return None
 
     @property
     def increments(self) -> int:
-        """In how many steps noise is removed."""
+        """The number of steps in which noise is removed."""
         return 1
 
     @property
     def is_trained(self) -> bool:
-        """Whether there is nothing left to learn before `restore` can be called."""
+        """Whether `restore` can be called."""
         return True
 
     def restore(
@@ -103,8 +103,8 @@ class Denoiser:
     ) -> Restoration:
         """Denoise one item ``(C, *S)``, float32, finite, in units of full range.
 
-        `noise` was stated by the user, `found` was measured; a method that needs what it was not
-        given measures it. `advance` is told shares of the work as they end.
+        noise : as the user stated it; found : as measured. A method that needs one that is missing
+        measures it. advance : called with the share of the work just finished.
         """
         raise NotImplementedError
 
@@ -116,12 +116,12 @@ class Denoiser:
         advance: Advance | None = None,
         found: Estimate | None = None,
     ) -> Restoration:
-        """`restore` of item `index`; a method that needs the batch's context overrides it."""
+        """`restore` item `index`; a method that needs the batch's context overrides this."""
         x = filled(batch.floats(index), batch.known(index))
         return self.restore(x, noise, advance, found)
 
     def fit(self: D, data: Sequence[np.ndarray] | np.ndarray, **options: Any) -> D:
-        """Learn from items; a method without anything to learn returns itself."""
+        """Learn from items; a method that is not trained returns itself."""
         return self
 
     def adapt(
@@ -133,11 +133,11 @@ class Denoiser:
         seed: int = 0,
         advance: Advance | None = None,
     ) -> D:
-        """This model after training on `items` ``(C, *S)`` themselves, if that made it better."""
+        """This model after training on `items` ``(C, *S)``; unchanged if that did not help."""
         raise HushError(f"{self.name} cannot adapt to a file; leave --adapt out")
 
     def step_of(self, x: np.ndarray, found: Estimate) -> float | None:
-        """Where an item ``(C, *S)`` stands on the method's ladder, 0 to 1, if it has one."""
+        """The position of an item ``(C, *S)`` on the method's ladder, 0 to 1; None without one."""
         return None
 
     def denoise(
@@ -148,9 +148,9 @@ class Denoiser:
         axes: str | None = None,
         strength: float = 1.0,
     ) -> np.ndarray:
-        """Denoise an array of any real dtype; same dtype and shape out.
+        """Denoise an array of any real dtype; the result has the same dtype and shape.
 
-        axes : a letter per dimension (T, Z, C, Y, X, S); by default as the kind of data says.
+        axes : one letter per dimension (T, Z, C, Y, X, S); by default as the kind of data says.
         noise : a process in units of full range, or a text such as ``"gaussian:25/255"``.
         strength : share of the estimated noise to remove, 0 to 1.
         """
@@ -162,25 +162,25 @@ class Denoiser:
         process = process_of(noise, batch.scale, kind)
         items = [self.denoise_item(batch, i, process, strength)[0] for i in range(len(batch))]
         made = kind.record(record, np.concatenate(items)).data
-        return made.astype(x.dtype, copy=False)  # in the byte order it came in
+        return made.astype(x.dtype, copy=False)  # with the input's byte order
 
     def restored(self, x: np.ndarray, noise: Process | None = None) -> np.ndarray:
-        """`restore` of an item ``(C, *S)``, channel by channel under a model for one."""
+        """`restore` an item ``(C, *S)``, channel by channel with a one-channel model."""
         if noise is not None and rms_level(noise, x) <= 0:
             return x.copy()
         items = self.seen(Batch([x])).data
         return np.concatenate([self.restore(item, noise).data for item in items])
 
     def seen(self, batch: Batch) -> Batch:
-        """The batch as this method sees it: channel by channel under a model for one."""
+        """The batch as this method sees it: channel by channel with a one-channel model."""
         channels = len(batch.data[0])
         if self.joint in (None, channels):
             return batch
         if self.joint == 1:
             return batch.channelwise()
         raise HushError(
-            f"this model was trained on {self.joint}-channel {self.kind.nouns[1]} and this one has "
-            f"{channels} channel{'s' * (channels != 1)}; choose a model for {channels}, or for 1"
+            f"this model was trained on {self.joint}-channel {self.kind.nouns[1]}, but this data "
+            f"has {channels} channel{'s' * (channels != 1)}; choose a model for {channels} or for 1"
         )
 
     def denoise_item(
@@ -192,11 +192,11 @@ class Denoiser:
         advance: Advance | None = None,
         found: Estimate | None = None,
     ) -> tuple[np.ndarray, Restoration]:
-        """Item `index` of a batch, denoised, in the stored dtype and range; and how.
+        """Denoise item `index` of a batch; return it in the stored dtype and range, and details.
 
-        Values that are not known stay as they are and are replaced by their nearest known
-        neighbour for everything else. A level of 0 leaves the item as it is. The spread comes in
-        the stored range, float32, whatever the strength; NaN where the value is not known.
+        Unknown values are kept; the method sees their nearest known neighbours instead. A level of
+        0 leaves the item unchanged. The spread is float32, in the stored range, independent of
+        `strength`, and NaN where the value is unknown.
         """
         stored = batch.data[index]
         check_dtype(stored)
@@ -206,7 +206,7 @@ class Denoiser:
         peak = max(-float(low), float(high)) / batch.scale
         if peak and not 1e-12 < peak < 1e18:
             raise HushError(
-                f"the values go up to {peak:.3g}, where single precision fails; rescale them first"
+                f"values of up to {peak:.3g} do not fit single precision; rescale them first"
             )
         if not self.is_trained:
             raise self.untrained()
@@ -224,7 +224,7 @@ class Denoiser:
             result = dataclasses.replace(result, spread=spread)
         if result.kept is not None:
             return stored[..., result.kept], result
-        if strength == 0:  # float32, which everything else is done in, need not hold the values
+        if strength == 0:  # float32 may not represent the values exactly
             return stored.copy(), result
         y = result.data
         if strength != 1:
@@ -234,23 +234,23 @@ class Denoiser:
         return (y if whole else np.where(known, y, stored)), result
 
     def suited(self: D, dtype: np.dtype[Any]) -> D:
-        """This method as it is to run on data stored as `dtype`."""
+        """This method with the settings for data stored as `dtype`."""
         return self
 
     @property
     def spreads(self) -> bool:
-        """Whether `Restoration.spread` is given."""
+        """Whether `restore` returns `Restoration.spread`."""
         return False
 
     def with_spread(self: D) -> D:
-        """This method giving `Restoration.spread` as well; `HushError` where it has none."""
+        """This method with `Restoration.spread`; `HushError` if it has none."""
         raise HushError(
-            f"{self.name} draws nothing at random, so it has no uncertainty to report; a model "
-            "trained with --method diffdenoise --set keep=true has"
+            f"{self.name} draws no samples and so reports no uncertainty; use a model trained with "
+            "--method diffdenoise --set keep=true"
         )
 
     def replace(self: D, **changes: Any) -> D:
-        """A copy with other settings that shares what was learned."""
+        """A copy with other settings that shares the learned weights."""
         other = copy.copy(self)
         for name, value in changes.items():
             if name not in self.config():
@@ -259,46 +259,46 @@ class Denoiser:
         return other
 
     def one_pass(self) -> nn.Module:
-        """The network whose one pass over a standardised item is all that `restore` does.
+        """The network, if `restore` is one pass of it over a standardised item.
 
-        `HushError` for methods that do anything else: only that can leave hush as one graph.
+        `HushError` for other methods, which cannot be exported as one graph.
         """
         raise HushError(
-            f"{self.name} is not one pass of one network, and cannot be exported; "
-            "diffdenoise, nafnet and others that hush train makes can"
+            f"{self.name} is not a single pass of one network and cannot be exported; "
+            "export a trained diffdenoise or nafnet model, for example"
         )
 
     def to(self: D, device: str) -> D:
-        """Run on `device` from now on; a method without tensors has nothing to move."""
+        """Run on `device` from now on; does nothing for a method without tensors."""
         return self
 
     def untrained(self) -> HushError:
-        """What to raise where a trained method is needed."""
+        """The error to raise if a trained method is needed."""
         return HushError(
-            f"this {self.name} has not been trained; call fit, or hush.load a trained model"
+            f"this {self.name} is not trained; call fit, or load a trained model with hush.load"
         )
 
     # -- configuration and files ----------------------------------------------------------
 
     def config(self) -> dict[str, Any]:
-        """The constructor's fields, as JSON can hold them."""
+        """The constructor's fields as values for JSON."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
         return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
 
     def weights(self) -> Mapping[str, Tensor]:
-        """What was learned, as named tensors."""
+        """The learned weights, as named tensors."""
         return {}
 
     def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take back what `weights` gave."""
+        """Load what `weights` returned."""
 
     @property
     def card(self) -> dict[str, Any]:
-        """What is known of the training: data, command, seed, figures, licence."""
+        """Information about the training: data, command, seed, figures, licence."""
         return dict(getattr(self, "card_", {}))
 
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file, its configuration and card as JSON in the header."""
+        """Write one safetensors file with configuration and card as JSON in its header."""
         from safetensors.torch import save
 
         from hush.io import atomic
@@ -318,20 +318,20 @@ class Denoiser:
 
 
 def default_axes(shape: tuple[int, ...]) -> str:
-    """The axes of an image array: now `hush.kinds.Kind.axes`. This goes with version 0.3."""
+    """The axes of an image array; use `hush.kinds.Kind.axes`. Will be removed in version 0.3."""
     warnings.warn("default_axes is now hush.kinds.get('image').axes", DeprecationWarning, 2)
     return kind_of("image").axes(shape)
 
 
 def _seen(stored: np.ndarray, known: np.ndarray, scale: float) -> np.ndarray:
-    """Known values from all over an item, in units of full range, as an item of its own."""
+    """Known values, spread over an item, in units of full range, as an item."""
     return sparse(stored)[sparse(known)][None].astype(np.float64) / scale
 
 
 def process_of(noise: Process | str | None, scale: float, kind: Kind) -> Process | None:
-    """The noise that was given, over the kind's axes; a text's levels on a scale up to `scale`."""
+    """The given noise, over the kind's axes; a text's bare levels are in units up to `scale`."""
     if isinstance(noise, str):
         noise = parse(noise, scale)
     if noise is None or isinstance(noise, Process):
         return noise and noise.over(len(kind.letters))
-    raise HushError(f"noise is a text such as 'gaussian:25/255', or a Process, not {noise!r}")
+    raise HushError(f"noise must be a text such as 'gaussian:25/255' or a Process, not {noise!r}")

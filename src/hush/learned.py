@@ -28,8 +28,8 @@ from hush.results import Estimate, Restoration
 from hush.schedule import Schedule
 from hush.tiling import BORDER, tiled
 
-#: Schedules of what learns faster by many small steps: on X-rays, in three minutes, 0.6 dB more
-#: from blind-spot networks, and 0.7 dB from NAFNet
+#: Schedules for networks that learn faster in many small steps: on X-rays, in three minutes,
+#: blind-spot networks gain 0.6 dB and NAFNet 0.7 dB
 BLIND_PACE: Mapping[str, Any] = {"batch": 8, "learning_rate": 2e-3}
 NAFNET_PACE: Mapping[str, Any] = {"batch": 8, "learning_rate": 4e-3}
 
@@ -39,32 +39,32 @@ Network = PlainUNet | PooledNet
 
 @dataclass
 class Learned(Denoiser):
-    """A network from noisy to denoised images; a method adds its `build` and its `loss`.
+    """A network from noisy to denoised images; a method adds `build` and `loss`.
 
-    channels : image channels the network sees; taken from the data when fitting.
-    tile : pixels; larger images are denoised in tiles of that side.
+    channels : image channels of the network; set from the data when fitting.
+    tile : side in pixels; larger images are denoised in tiles of this side.
 
-    The network sees images of mean 0 and deviation 1, taken over whole images and not over tiles,
-    so that the results follow the image's gain and offset. A `PooledNet` is told the whole image's
-    statistics, and sees zeros beyond its border; others see it reflected.
+    The network sees images with mean 0 and deviation 1, over whole images and not over tiles, so
+    that results scale with the image's gain and offset. A `PooledNet` also gets statistics of the
+    whole image, and zeros beyond its border; other networks get a reflected border.
     """
 
     channels: int | None = None
     tile: int = 512
 
     learns_from: ClassVar[Learns] = "noisy"
-    #: the schedule's `batch` and `learning_rate`, where left open and not the usual ones
+    #: defaults for the schedule's `batch` and `learning_rate`, if not the usual ones
     pace: ClassVar[Mapping[str, Any]] = {}
 
     network_: Network | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        with torch.device("meta"):  # refuses sizes that do not fit, at no cost
+        with torch.device("meta"):  # refuses invalid sizes without allocating memory
             self.build(self.channels or 1)
 
     @property
     def network(self) -> Network:
-        """The trained network; `HushError` where there is none."""
+        """The trained network; `HushError` if there is none."""
         if self.network_ is None:
             raise self.untrained()
         return self.network_
@@ -80,21 +80,21 @@ class Learned(Denoiser):
         return self.network_ is not None
 
     def build(self, channels: int) -> Network:
-        """The untrained network, as the settings say."""
+        """The untrained network for the settings."""
         raise NotImplementedError
 
     def loss(
         self, network: Network, x: Tensor, generator: torch.Generator, done: float
     ) -> Mapping[str, Tensor]:
-        """What to minimise on patches ``(B, C, h, w)``, a share `done` of the training over."""
+        """The loss on patches ``(B, C, h, w)``, after a share `done` of the training."""
         raise NotImplementedError
 
     def scenes(self, data: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
-        """Training items ``(C, R, *S)``: R takes of each scene, here one."""
+        """Training items ``(C, R, *S)`` with R takes of each scene, here one."""
         return [x[:, None] for x in self.kind.items(data)]
 
     def shown(self, scene: np.ndarray) -> np.ndarray:
-        """Those takes of a scene ``(C, R, *S)`` that the network is shown, here all."""
+        """The takes of a scene ``(C, R, *S)`` that the network gets as input, here all."""
         return scene
 
     def fit(
@@ -110,16 +110,16 @@ class Learned(Denoiser):
     ) -> L:
         """Train on images, arrays ``(H, W)`` or ``(H, W, 3)`` of any real dtype, or on `scenes`.
 
-        schedule : how long; by default 10 minutes.
+        schedule : duration and other settings; by default 10 minutes.
         """
         if given := [name for name, value in options.items() if value]:
-            raise HushError(f"{self.name} learns from its images alone, without {given[0]}")
+            raise HushError(f"{self.name} learns from images only; leave {given[0]} out")
         scenes = self.scenes(data)
         self.channels = self.channels or len(scenes[0])
         check_channels(scenes, self.channels)
         scales = [moments(self.shown(x)) for x in scenes]
         if not any(deviation for _, deviation in scales):
-            raise HushError("these images are constant; there is nothing to learn from")
+            raise HushError("these images are constant; give images with content to train on")
         images = [
             ((x - mean) / (deviation or 1)).reshape(-1, *x.shape[2:])
             for x, (mean, deviation) in zip(scenes, scales, strict=True)
@@ -131,7 +131,7 @@ class Learned(Denoiser):
         self.network_ = network
         unit = 1 if isinstance(network, PooledNet) else 2 * network.multiple
         if schedule.patch % unit:
-            raise HushError(f"this network needs patches of a multiple of {unit} pixels")
+            raise HushError(f"this network needs a patch side that is a multiple of {unit} pixels")
         training, held_out = hold_out(images, schedule.patch)
         schedule = dataclasses.replace(schedule, patch=within(training, schedule.patch, unit))
 
@@ -184,7 +184,7 @@ class Learned(Denoiser):
     def predict(
         self, x: np.ndarray, mean: np.ndarray, deviation: float, advance: Advance | None = None
     ) -> np.ndarray:
-        """The network's answer, tile by tile, to an image ``(C, H, W)`` with these moments."""
+        """The network's output, tile by tile, for an image ``(C, H, W)`` with these moments."""
         network = self.network
         if deviation == 0:
             return np.broadcast_to(mean, x.shape).copy()
@@ -214,7 +214,7 @@ class Learned(Denoiser):
 def through(
     network: Network, x: np.ndarray, tile: int, advance: Advance | None = None
 ) -> np.ndarray:
-    """A network's answer to an image ``(C, H, W)``, in tiles that agree with the whole image's."""
+    """A network's output for an image ``(C, H, W)``, in tiles but as for the whole image."""
     place = next(network.parameters()).device
 
     def tensor(part: np.ndarray) -> Tensor:
@@ -231,7 +231,7 @@ def through(
     border: int | None = BORDER
     if isinstance(network, PooledNet):
         border = None
-        if max(x.shape[1:]) > tile:  # else the one tile is the image, and takes its own
+        if max(x.shape[1:]) > tile:  # otherwise the one tile is the image
             with torch.inference_mode():
                 told = [network.pooled(tensor(x))]
     return tiled(
@@ -247,7 +247,7 @@ def through(
 
 @dataclass
 class Plain:
-    """Goes before `Learned` where the paper asks for no network of its own: a `PlainUNet`.
+    """Mixin before `Learned` for papers without a network of their own: uses a `PlainUNet`.
 
     widths : features at 1, 1/2, 1/4… of the resolution.
     """

@@ -1,4 +1,4 @@
-"""Trained models: those that are shipped, by name, and those in files."""
+"""Trained models: shipped ones by name, and model files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cards() -> list[dict[str, Any]]:
 
 
 def shipped(method: str, channels: int, kind: str = "image") -> str | None:
-    """Name of a method's shipped model for items of so many channels, or for one channel."""
+    """Name of a method's shipped model for this number of channels, or for one channel."""
     names = {
         card["channels"]: card["name"]
         for card in cards()
@@ -35,7 +35,7 @@ def shipped(method: str, channels: int, kind: str = "image") -> str | None:
 
 
 def name_for(model: str | Path | Denoiser | None, record: Record, method: str) -> str:
-    """What the model for a record is called: as given, or the shipped one for its channels."""
+    """The name of the model for a record: as given, or the shipped one for its channels."""
     if isinstance(model, Denoiser):
         return ""
     if model is not None:
@@ -44,54 +44,54 @@ def name_for(model: str | Path | Denoiser | None, record: Record, method: str) -
     if name is None:
         what = "" if record.kind == "image" else f" and {kinds.get(record.kind).nouns[1]}"
         raise HushError(
-            f"no model is shipped for {method}{what}; train one with hush train --method {method}, "
-            "and give it with --model"
+            f"no model is shipped for {method}{what}; train one with hush train --method {method} "
+            "and pass it with --model"
         )
     return name
 
 
 def path_of(name: str) -> Path:
-    """The file of a model: a shipped one's name, or a path."""
+    """The file of a model, given a shipped model's name or a path."""
     own = WEIGHTS / f"{name}.safetensors"
     if own.exists():
         return own
     path = Path(name)
     if not path.exists():
         names = ", ".join(card["name"] for card in cards())
-        raise HushError(f"there is no model '{name}': give a file, or one of {names}")
+        raise HushError(f"there is no model '{name}'; give a file, or one of {names}")
     return path
 
 
 def load(model: str | Path) -> Denoiser:
-    """A trained model: a shipped one by its name, or a file. No code in the file can run.
+    """Load a trained model: a shipped one by name, or a file. Loading never runs code in it.
 
-    Raises `HushError` where the file is missing, damaged, not a model of hush, or of a newer hush.
+    Raises `HushError` if the file is missing, damaged, not a hush model, or from a newer hush.
     """
     from safetensors import SafetensorError, safe_open
 
     path = WEIGHTS / f"{model}.safetensors"
     path = path if path.exists() else Path(model)
     if path.is_dir():
-        raise HushError(f"{path} is a folder; give the model in it, a .safetensors file")
+        raise HushError(f"{path} is a folder; give the .safetensors file in it")
     try:
         with safe_open(path, framework="pt") as f:
             written = (f.metadata() or {}).get("hush")
             if written is None:
                 raise HushError(
-                    f"{path} holds tensors but is not a model of hush; train one with hush train"
+                    f"{path} holds tensors but is not a hush model; train one with hush train"
                 )
             meta = json.loads(written)
             tensors = {key: f.get_tensor(key) for key in f.keys()}  # noqa: SIM118
         denoiser = _restored(meta, path)
         denoiser.load_weights(tensors)
     except FileNotFoundError:
-        raise HushError(f"there is no model at {path}; `hush models` lists those shipped") from None
+        raise HushError(f"there is no model at {path}; hush models lists those shipped") from None
     except SafetensorError:
         if path.suffix == ".json":
             weights = path.with_suffix(".safetensors")
-            raise HushError(f"{path} is a model's card; give the model, {weights}") from None
+            raise HushError(f"{path} is a model's card; give the model itself, {weights}") from None
         raise HushError(
-            f"{path} is not a whole .safetensors file; copy it again, or train one with hush train"
+            f"{path} is not a complete .safetensors file; copy it again, or train a new model"
         ) from None
     except (KeyError, TypeError, ValueError, RuntimeError, OSError) as e:
         raise HushError(
@@ -102,9 +102,9 @@ def load(model: str | Path) -> Denoiser:
 
 
 def _restored(meta: dict[str, Any], path: Path) -> Denoiser:
-    """The method that a model file's header describes, its settings by today's names."""
+    """The method described in a model file's header, with current names of settings."""
     if meta.get("format", 1) > FORMAT:
-        raise HushError(f"{path} was written by a newer hush; update this one to read it")
+        raise HushError(f"{path} was written by a newer hush; update hush to read it")
     name, kind = meta["method"], meta.get("kind", "image")
     cls = get(name, kind)
     settings = {}
@@ -122,24 +122,24 @@ def choose(
     steps: int | None = None,
     device: str = "auto",
 ) -> Denoiser:
-    """The denoiser for a record: the one given, the shipped one for its channels, or a method."""
+    """The denoiser for a record: as given, the shipped model for its channels, or a method."""
     wanted = method or "mid"
     if isinstance(model, Denoiser):
         denoiser = model
     elif get(wanted, record.kind).learns_from == "nothing":
         if model is not None:
-            raise HushError(f"{wanted} has nothing to learn and takes no model; leave --model out")
+            raise HushError(f"{wanted} is not trained and takes no model; leave --model out")
         denoiser = make(wanted, record.kind)
     else:
         denoiser = _loaded(str(path_of(name_for(model, record, wanted))))
         if method and denoiser.name != method:
-            raise HushError(f"{model} is a model of {denoiser.name}, not of {method}")
+            raise HushError(f"{model} is a {denoiser.name} model, not a {method} model")
     if denoiser.kind_ and denoiser.kind_ != record.kind:
         ours, theirs = (kinds.get(k).nouns[1] for k in (denoiser.kind_, record.kind))
         raise HushError(f"this model denoises {ours}, not {theirs}; choose another with --model")
     if steps is not None:
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise HushError(f"steps is a whole number, 1 or more, not {steps!r}")
+            raise HushError(f"steps must be a whole number from 1, not {steps!r}")
         if not denoiser.iterates:
             raise HushError(f"{denoiser.name} does not remove noise in steps; leave --steps out")
         denoiser = denoiser.replace(steps=steps)
@@ -152,7 +152,7 @@ def _loaded(path: str) -> Denoiser:
 
 
 def device_for(device: str) -> str:
-    """``auto`` as the device there is; `HushError` for one that is not."""
+    """The device, ``auto`` resolved; `HushError` if it does not exist."""
     if device == "cpu":
         return device
     import torch
@@ -162,5 +162,5 @@ def device_for(device: str) -> str:
     if not torch.cuda.is_available() and device.startswith("cuda"):
         raise HushError("there is no CUDA device here; use --device cpu")
     if not device.startswith("cuda"):
-        raise HushError(f"'{device}' is not a device that hush knows; use auto, cpu or cuda")
+        raise HushError(f"'{device}' is not a known device; use auto, cpu or cuda")
     return device

@@ -1,4 +1,4 @@
-"""The way of one item: measured once, restored by the method, judged by what was measured."""
+"""The path of one item: measured, restored, and judged against the measured noise."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hush.results import Item
 
 @dataclass
 class Work:
-    """What is done to every item of a record."""
+    """The work on every item of a record."""
 
     kind: Kind
     record: Record
@@ -36,7 +36,7 @@ class Work:
         advance: Callable[[float], None],
         timings: dict[str, float],
     ) -> Item:
-        """Measure, restore and judge one item; its result goes to `out`."""
+        """Measure, restore and judge one item; put its result into `out`."""
         times = [time.perf_counter()]
         noisy = with_gaps(batch, index)
         found = self.kind.measure([noisy])
@@ -71,7 +71,7 @@ class Work:
 
 
 class Out:
-    """Where the items of a result go: an array like the data, or a list where they shrink.
+    """Collects the items of a result in an array like the data, or in a list if they shrink.
 
     into : the array to use, such as one in a file.
     """
@@ -92,7 +92,7 @@ class Out:
     def put(
         self, index: int, made: np.ndarray, spread: np.ndarray | None
     ) -> tuple[int, int | None]:
-        """Take one item; its plane, and its channel where channels are items."""
+        """Store one item; return its plane, and its channel if channels are items."""
         if spread is not None:
             self.spreads.append(spread)
         channels = len(self.batch.data[0])
@@ -119,12 +119,12 @@ class Out:
             view = laid_out(self.into, self.noisy.axes, self.kind.letters)
             if np.shares_memory(view, self.into):
                 return view
-            self.into = None  # in an order in which items are not views of it
+            self.into = None  # its axis order does not allow views as items
         return np.empty(like.shape, like.dtype)
 
 
 def with_gaps(batch: Batch, index: int) -> np.ndarray:
-    """Item `index` as floats in units of full range, NaN where nothing is known."""
+    """Item `index` as floats in units of full range, NaN for unknown values."""
     x = batch.floats(index)
     known = batch.known(index)
     if not known.all():

@@ -1,10 +1,10 @@
 """Record and Batch: one layout for everything hush reads.
 
-A `Record` is what a file held: the samples in the file's own dtype and axis order, a letter
-for each axis, and the codec's metadata. A `Batch` is what methods see: items ``(C, *S)``, views
-of the same memory, plus the scale that turns stored values into full range 1. A kind of data
-(`hush.kinds`) lays one out as the other. Values become floats item by item, so that a batch costs
-no memory of its own.
+A `Record` holds the contents of a file: samples in the file's dtype and axis order, a letter for
+each axis, and the format's metadata. A `Batch` is what methods see: items ``(C, *S)``, views of the
+same memory, with the scale that converts stored values to full range 1. A kind of data
+(`hush.kinds`) converts one to the other. Values are converted to floats item by item, so a batch
+needs no extra memory.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from hush.errors import HushError
 
 
 def full_range(dtype: np.dtype[Any]) -> float:
-    """Full range of stored values: the integer type's maximum, 1 for floats."""
+    """Full range of stored values: the maximum of an integer type, 1 for floats."""
     return float(np.iinfo(dtype).max) if dtype.kind in "iu" else 1.0
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a file held.
+    """The contents of a file.
 
     Parameters
     ----------
     data : array of any real dtype, one dimension per letter of `axes`.
     axes : letters T, Z, C, Y, X, S (S: interleaved samples such as RGB), Q for unknown ones.
     kind : name of the kind of data, one of `hush.kinds.KINDS`.
-    meta : the codec's own metadata, passed through untouched by everything else.
-    source : the file it came from, if any.
-    full : the stored value that means full range, where it is not `full_range` of the dtype: 4095
-        for 12 bits kept in 16.
-    mask : bool, of the data's shape or one that broadcasts to it; False where the file says that
-        there is nothing, such as padding. Values that are not finite need no mask.
-    context : what methods of this kind may need beside the samples, such as a sampling rate.
+    meta : metadata of the file format; only the format's own reader and writer use it.
+    source : the file it was read from, if any.
+    full : the stored value that means full range, if not `full_range` of the dtype: 4095 for 12
+        bits stored in 16.
+    mask : bool, broadcasts to the data's shape; False where the file marks values as missing, such
+        as padding. Values that are not finite need no mask.
+    context : further data that methods of this kind may need, such as a sampling rate.
     """
 
     data: np.ndarray
@@ -54,7 +54,7 @@ class Record:
     def __post_init__(self) -> None:
         if self.data.ndim != len(self.axes):
             raise HushError(
-                f"axes '{self.axes}' name {len(self.axes)} dimensions but the data has "
+                f"axes '{self.axes}' name {len(self.axes)} dimensions, but the data has "
                 f"{self.data.ndim}: {self.data.shape}"
             )
         repeated = [a for a in "YXCS" if self.axes.count(a) > 1]
@@ -70,17 +70,17 @@ class Record:
 
     @property
     def channels(self) -> int:
-        """Number of channels: the length of S or C, 1 without either."""
+        """Number of channels: the length of axis S or C, 1 without either."""
         letter = channel_letter(self.axes)
         return self.data.shape[self.axes.index(letter)] if letter else 1
 
     def with_data(self, data: np.ndarray, **changes: Any) -> Record:
-        """This record with other samples of the same axes; metadata and source stay."""
+        """This record with other samples along the same axes; metadata and source are kept."""
         return replace(self, data=data, **changes)
 
 
 def channel_letter(axes: str) -> str:
-    """The letter of the axis that holds channels, if there is one."""
+    """The letter of the channel axis; empty if there is none."""
     return next((a for a in "SC" if a in axes), "")
 
 
@@ -88,10 +88,10 @@ def channel_letter(axes: str) -> str:
 class Batch:
     """What methods see: items ``(C, *S)`` of stored values.
 
-    data : array ``(B, C, *S)``, or a list of items where their sizes differ.
+    data : array ``(B, C, *S)``, or a list of items if their sizes differ.
     scale : the stored value that means full range.
-    mask : like `data`, bool, or None; False where there is nothing to denoise.
-    context : what a kind's methods may need beside the samples.
+    mask : like `data`, bool, or None; False where values are missing.
+    context : further data that the kind's methods may need.
     """
 
     data: np.ndarray | Sequence[np.ndarray]
@@ -109,13 +109,13 @@ class Batch:
         return x
 
     def known(self, index: int) -> np.ndarray:
-        """Where item `index` has a value, bool ``(C, *S)``: finite, and not masked."""
+        """Where item `index` has known values, finite and not masked; bool ``(C, *S)``."""
         x = self.data[index]
         known = np.isfinite(x) if x.dtype.kind == "f" else np.ones(x.shape, bool)
         return known if self.mask is None else known & self.mask[index]
 
     def channelwise(self) -> Batch:
-        """The same with every channel an item ``(1, *S)`` of its own, one after the other."""
+        """The same with every channel as a separate item ``(1, *S)``, in order."""
         mask = None if self.mask is None else _apart(self.mask)
         return replace(self, data=_apart(self.data), mask=mask)
 

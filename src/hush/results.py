@@ -1,4 +1,4 @@
-"""What is handed on: what was measured, what a method gives back, and what came of a record."""
+"""Result types: what was measured, what a method returns, and the result for a record."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ import numpy as np
 from hush.noise.processes import Correlated, Gaussian, Process
 from hush.record import Record
 
-BEYOND = 4.0  #: times a law's variance that a measured one is believed to differ, either way
+BEYOND = 4.0  #: limit for the ratio of the measured variance to the law's, either way
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the noise looks like; levels in units of full range 1.
+    """The measured noise; levels in units of full range 1.
 
-    process : the noise as a ladder, Gaussian, Poisson, Poisson–Gaussian, Gamma or Rician;
-        correlation and impulses are not in it.
-    sigma : rms standard deviation of the noise over the image, quantisation included; of
-        Rician noise that of the real and the imaginary part.
-    impulses : share of pixels whose value was replaced, on top of the noise of the rest.
-    correlated : the noise is not independent from pixel to pixel.
+    process : Gaussian, Poisson, Poisson–Gaussian, Gamma or Rician; without correlation and
+        impulses.
+    sigma : rms standard deviation of the noise over the image, including quantisation; for Rician
+        noise that of the real and the imaginary part.
+    impulses : share of pixels with a replaced value, in addition to the noise of the rest.
+    correlated : whether the noise is correlated between pixels.
     autocorrelation : of the noise, at lags of 1 to 7 pixels; empty unless `correlated`.
-    kernel_width : standard deviation, in pixels, of the Gaussian kernel that blurred its
-        correlated part; nan for white noise.
-    clipped : share of pixels at a level where values pile up.
+    kernel_width : standard deviation, in pixels, of the Gaussian kernel that blurred the
+        correlated part; NaN for white noise.
+    clipped : share of pixels at the clipping levels.
     channels : `sigma` of each channel.
-    uncertainty : relative standard error of `sigma`, structure taken for noise included.
-    curve : the photon transfer curve: (signal, variance measured, variance by the family's law).
-    alternatives : families of one parameter that the data do not tell from `family`.
+    uncertainty : relative standard error of `sigma`, including structure mistaken for noise.
+    curve : the photon transfer curve: (signal, measured variance, variance by the family's law).
+    alternatives : one-parameter families that the data cannot distinguish from `family`.
     """
 
     process: Process
@@ -49,14 +49,14 @@ class Estimate:
 
     @property
     def family(self) -> str:
-        """The process's family; ``impulse`` where there are impulses on top of it."""
+        """The process's family; ``impulse`` if there are impulses in addition."""
         return "impulse" if self.impulses > 0 else self.process.family
 
     @property
     def gain(self) -> float:
-        """Of noise of variance ``gain·(x − offset) + read_sigma²``; 0 where there is none.
+        """The gain in the variance ``gain·(x − offset) + read_sigma²``; 0 if there is none.
 
-        The mean, as of `read_sigma`, `offset` and `shape`, where it varies from place to place.
+        For maps this is the mean, and so are `read_sigma`, `offset` and `shape`.
         """
         return float(np.mean(getattr(self.process, "gain", 0.0)))
 
@@ -70,7 +70,7 @@ class Estimate:
 
     @property
     def shape(self) -> float:
-        """Of Gamma noise, where the variance is ``x²/shape``; infinite for others."""
+        """The shape of Gamma noise, with variance ``x²/shape``; infinite for others."""
         return float(np.mean(getattr(self.process, "shape", math.inf)))
 
     @property
@@ -85,14 +85,14 @@ class Estimate:
             return white.autocorrelation(radius, ndim)
         half = Correlated(white, self.kernel_width).autocorrelation(radius, ndim)
         next_to_it = (*centre[1:], radius + 1)
-        share = min(1.0, 0.5 * self.correlation / half[next_to_it])  # of what is blurred
+        share = min(1.0, 0.5 * self.correlation / half[next_to_it])  # of the blurred part
         lags = 2 * share * half
         lags[centre] = 1
         return lags
 
     def variance(self, x: np.ndarray) -> np.ndarray:
-        """Variance of the noise at clean signal `x`: the family's law, and what the photon
-        transfer curve shows beyond it. Magnitudes of several MR coils, say, follow no law here.
+        """Variance of the noise at clean signal `x`: the family's law, corrected by the photon
+        transfer curve. The correction covers noise outside all families, such as multi-coil MR.
         """
         law: np.ndarray = np.asarray(self.process.variance(x))
         points = sorted((x, seen / law) for x, seen, law in self.curve if law > 0)
@@ -103,21 +103,21 @@ class Estimate:
 
     @property
     def undecided(self) -> bool:
-        """The data do not decide between families."""
+        """Whether the data fit several families."""
         return bool(self.alternatives)
 
 
 @dataclass
 class Restoration:
-    """What a method gives back for one item ``(C, *S)``, in units of full range.
+    """The result of a method for one item ``(C, *S)``, in units of full range.
 
-    data : the denoised item; of a method that selects, the input itself.
-    kept : of a method that selects elements along the last axis, which it keeps, bool.
-    process : the noise it was taken to have.
-    step : MID's relative step in [0, 1], where a method has one; trace : one entry per step of an
+    data : the denoised item; the input itself if the method selects elements.
+    kept : if the method selects elements along the last axis, those it keeps, bool.
+    process : the noise model used.
+    step : MID's relative step in [0, 1], if the method has one; trace : one entry per step of an
         iteration.
-    spread : of a method that draws at random, the standard deviation from draw to draw of each
-        value, float32 ``(C, *S)``, if it was asked for (`Denoiser.with_spread`).
+    spread : if the method draws samples, the standard deviation between draws of each value,
+        float32 ``(C, *S)``, on request (`Denoiser.with_spread`).
     """
 
     data: np.ndarray
@@ -130,12 +130,12 @@ class Restoration:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Whether what was removed looks like noise.
+    """Whether the residual looks like noise.
 
     stats : plain numbers, levels in units of full range 1; at least ``n``, ``mean``, ``rms``,
         ``expected_rms``, ``ratio`` and ``autocorrelation``.
-    warnings : what is wrong, a sentence or two each.
-    verdict : why there is nothing to warn of, in figures.
+    warnings : one or two sentences each.
+    verdict : the reason why there are no warnings, in figures.
     """
 
     stats: Mapping[str, Any]
@@ -145,14 +145,13 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Item:
-    """How one item of a record came out; levels in units of full range 1.
+    """The result for one item of a record; levels in units of full range 1.
 
-    index : of the plane in the batch; channel : in it, where channels are items of their own.
-    found : what was measured of its noise, once, before anything else.
+    index : of the plane in the batch; channel : in that plane, if channels are separate items.
+    found : its noise, measured once before denoising.
     process : the noise that was removed.
-    step : MID's estimate t/T; trace : for each of its steps, the level before it and the rms
-        removed.
-    advice : what to know of the noisy item.
+    step : MID's estimate t/T; trace : for each step, the level before it and the rms removed.
+    advice : warnings about the noisy item.
     """
 
     index: int
@@ -166,18 +165,17 @@ class Item:
 
     @property
     def warnings(self) -> list[str]:
-        """What to know of the item and its result, the causes first."""
+        """Warnings about the item and its result, the causes first."""
         return [*self.advice, *self.judgement.warnings]
 
 
 @dataclass
 class Denoised:
-    """A denoised record and how it came about.
+    """A denoised record with its measurements and warnings.
 
-    items : one for each plane, or each channel that is denoised by itself.
-    spread : float32 record laid out like the noisy one, in its units, if it was asked for.
-    given : the noise was stated, not measured.
-    adapted : adapting the model to the file was tried before.
+    items : one for each plane, or for each channel if channels are denoised separately.
+    spread : float32 record with the layout and units of the noisy one, if requested.
+    given : the user stated the noise; it was not measured.
     """
 
     record: Record
@@ -193,12 +191,12 @@ class Denoised:
 
     @property
     def noisiest(self) -> Item:
-        """The item with the most noise, which the summary speaks of."""
+        """The item with the most noise, which the summary describes."""
         return max(self.items, key=lambda item: item.found.sigma)
 
     @property
     def estimate(self) -> Estimate:
-        """What was measured of the noisiest item."""
+        """The measured noise of the noisiest item."""
         return self.noisiest.found
 
     @property
@@ -213,28 +211,28 @@ class Denoised:
 
     @property
     def trace(self) -> tuple[Mapping[str, Any], ...]:
-        """The steps that the noisiest item went through."""
+        """The steps taken for the noisiest item."""
         return self.noisiest.trace
 
     @property
     def residual(self) -> Mapping[str, Any]:
-        """What was removed from the noisiest item, in figures."""
+        """Statistics of what was removed from the noisiest item."""
         return self.noisiest.judgement.stats
 
     @property
     def verdict(self) -> str:
-        """Why what was removed looks like noise; empty where there are warnings."""
+        """The reason why the residual looks like noise; empty if there are warnings."""
         return "" if self.warnings else self.noisiest.judgement.verdict
 
     @property
     def warnings(self) -> list[str]:
-        """What to know of the noisiest item and its result, and how many others have warnings."""
+        """Warnings about the noisiest item and its result, and how many others have warnings."""
         shown = self.noisiest
         others = sum(bool(item.warnings) for item in self.items if item is not shown)
         said = list(shown.warnings)
         if others:
             said.append(
-                f"{others} of the other {len(self.items) - 1} items have warnings too; "
+                f"{others} of the other {len(self.items) - 1} items also have warnings; "
                 "--json lists them under items."
             )
         return said
@@ -242,10 +240,10 @@ class Denoised:
 
 @dataclass
 class Inspection:
-    """The noise in a record, and what denoising it would do; levels in units of full range 1.
+    """The noise in a record, and how hush would denoise it; levels in units of full range 1.
 
-    index, channel : the item that was looked at, as in `Item`; step : Ψ's estimate t/T, in
-    [0, 1], where the method has one.
+    index, channel : the item that was measured, as in `Item`; step : Ψ's estimate t/T in [0, 1],
+    if the method has one.
     """
 
     record: Record

@@ -1,4 +1,4 @@
-"""Names and what they stand for: hush's own, and those that installed packages add."""
+"""Tables of objects by name: those of hush, and those that installed packages add."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 
 class Table(Mapping[str, T]):
-    """Objects by name; nothing is imported before it is looked up.
+    """Objects by name, imported when they are looked up.
 
-    own : name → ``module:attribute``, in the order in which they are listed.
-    group : of entry points, through which other packages add to the table. A name that is
-        hush's own stays hush's own.
+    own : name → ``module:attribute``, in the order of listings.
+    group : of the entry points through which other packages add objects. They cannot replace
+        names of hush.
     """
 
     def __init__(self, group: str, own: Mapping[str, str]) -> None:

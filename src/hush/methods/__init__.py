@@ -1,4 +1,4 @@
-"""One paper, one file. Methods are found by name and imported only when asked for."""
+"""One paper, one file. Methods are found by name and imported when needed."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ METHODS: Table[type[Denoiser]] = Table(
     },
 )
 
-#: ``METHOD/KIND`` → class, where a method has one of its own for a kind of data
+#: ``METHOD/KIND`` → class, if a method has a special one for a kind of data
 VARIANTS: Table[type[Denoiser]] = Table(
     "hush.methods.kinds", {"mid/image": "hush.methods.mid.image:MID"}
 )
 
 
 def get(name: str, kind: str = "image") -> type[Denoiser]:
-    """The method's class for a kind of data; `HushError` names the methods there are."""
+    """The method's class for a kind of data; `HushError` lists the available methods."""
     if f"{name}/{kind}" in VARIANTS:
         return VARIANTS[f"{name}/{kind}"]
     if name not in METHODS:
-        raise HushError(f"there is no method '{name}'; there are {', '.join(METHODS)}")
+        raise HushError(f"there is no method '{name}'; choose from {', '.join(METHODS)}")
     return METHODS[name]
 
 
 def make(name: str, kind: str = "image", **settings: Any) -> Denoiser:
-    """An untrained method for a kind of data; `HushError` where it is not for that kind."""
+    """An untrained method for a kind of data; `HushError` if it is not for that kind."""
     return get(name, kind).for_kind(kind, **settings)

@@ -1,1 +1,1 @@
-"""MID: the paper once, for values of any kind (`core`), and what each kind adds, a file each."""
+"""MID: the paper for any kind of values (`core`), and one file for what each kind adds."""

@@ -1,4 +1,4 @@
-"""Test-time adaptation of MID: a short noisy-only training on the very items to denoise."""
+"""Test-time adaptation of MID: a short noisy-only training on the items to denoise."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def adapted(
     seed: int,
     advance: Advance | None,
 ) -> Any:
-    """See `adapt` of `hush.methods.mid.core.ValueMID`, which is what `model` is."""
+    """See `hush.methods.mid.core.ValueMID.adapt`; `model` is a `ValueMID`."""
     if model.networks_ is None:
         raise model.untrained()
     items = [model.prepared(x) for x in items]
-    items = [x for x in items if splits(x)]  # a judge needs a part of its own
-    # Added noise of independent values has not the law of noise that spans several: there the
-    # identity fails, and with it the score that is to judge.
+    items = [x for x in items if splits(x)]  # the score needs a held-out part
+    # Added white noise does not have the law of correlated noise: the identity fails there, and
+    # with it the held-out score.
     seen = [(x, found) for x in items if not (found := model.measured(x)).correlated]
     items = [model.cleaned(x, found) for x, found in seen]
     processes = [

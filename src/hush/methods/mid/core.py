@@ -1,34 +1,34 @@
 r"""MID: A Self-supervised Multimodal Iterative Denoising Framework.
 
-A collected sample s_0 is a state within a noise accumulation; training goes on accumulating
-(eqs. 1-3), the step prediction network Ψ learns how far along a state is (eqs. 4-5), the noise
-prediction network Φ what was added (eqs. 6-7), and denoising walks the ladder down from Ψ's
-answer (algorithm 2).
+A collected sample s_0 is a state within a noise accumulation. Training accumulates further noise
+(eqs. 1-3); the step prediction network Ψ learns how far along a state is (eqs. 4-5), the noise
+prediction network Φ learns what was added (eqs. 6-7), and denoising goes down the ladder from Ψ's
+estimate (algorithm 2).
 
-Where the paper is silent this file does the following.
+Where the paper leaves details open, this file does the following.
 
-*What is removed from a collected sample.* Increments that share the law of the noise already
-there are exchangeable with it, so with :math:`v_t = a\,v_0`
+*What is removed from a collected sample.* Increments with the same law as the existing noise are
+exchangeable with it, so with :math:`v_t = a\,v_0`
 
 .. math:: E[s_t - x \mid s_t] = \frac{a}{a-1}\, E[s_t - s_0 \mid s_t].
 
-Φ therefore estimates the *whole* noise, and the increment it is trained on is the share
-(a − 1)/a of that: noisy samples suffice. With a corpus of clean data v_0 = 0 and the share is 1.
+Φ therefore estimates the *whole* noise, and the training target, the increment, is the share
+(a − 1)/a of it: noisy samples suffice. With a corpus of clean data v_0 = 0 and the share is 1.
 
 *Increments in pairs.* The target (a/(a−1))(s_t − s_0) is noisier than the collected sample. Most
-of that cancels between the states s_0 + Δ and s_0 − Δ, whose increments have the same law: what
-is left of the gradient's noise is the collected sample's own.
+of this noise cancels between the states s_0 + Δ and s_0 − Δ with increments of the same law; the
+rest of the gradient's noise comes from the collected sample.
 
-*What Φ is told.* Not t but the noise's standard deviation at every pixel, from the process and
-the local mean: one number for Gaussian noise, a map for counting noise. Both networks are
-homogeneous and blind to offsets, so levels and units carry over from any range to any other.
+*Φ's input.* Not t but the noise's standard deviation at every pixel, from the process and the local
+mean: one number for Gaussian noise, a map for counting noise. Both networks are homogeneous and
+ignore offsets, so levels and units need no fixed range.
 
-*What Ψ answers.* The level in cells of 16 values a side; a photon transfer line through the cells
-gives the process, the mean level relative to the ladder's top the step t/T, on the scale of
-standard deviations, where its relative error is even. v_0, which Ψ cannot know of collected
-data, is measured as the kind of data says; so is the level to start from, by default.
+*Ψ's output.* The level in cells of 16 values a side. A photon transfer line through the cells gives
+the process. The mean level relative to the ladder's top gives the step t/T, on the scale of
+standard deviations, on which its relative error is uniform. Ψ cannot estimate v_0 of collected
+data, so the kind of data measures it; by default it also measures the level to start from.
 
-A kind of data may bring networks of its own and more (`hush.methods.mid.image`).
+A kind of data may use other networks and further steps (`hush.methods.mid.image`).
 """
 
 from __future__ import annotations
@@ -71,18 +71,18 @@ M = TypeVar("M", bound="ValueMID")
 
 @dataclass
 class ValueMID(Denoiser):
-    """MID for values on a grid of any number of axes: iterative removal of noise with a law.
+    """MID for values on a grid of any number of axes: iterative noise removal.
 
-    channels : channels the networks see; taken from the data when fitting.
-    steps : increments from the estimated level to zero; 1 removes all at once.
-    ladder : noise that `fit(corpus=True)` puts on clean data.
+    channels : channels of the networks; set from the data when fitting.
+    steps : number of increments from the estimated level to zero; 1 removes all at once.
+    ladder : noise that `fit(corpus=True)` adds to clean data.
     added : noisy-only training adds up to this multiple of the collected noise's deviation.
-    stored : share of corpus samples rounded and clipped as 8-bit files are.
-    jitter : spread of the level Φ is told around the true one, so that estimates will do.
+    stored : share of corpus samples rounded and clipped like 8-bit files.
+    jitter : relative random error of the level given to Φ in training, to tolerate estimates.
     widths, blocks : features and residual blocks at each resolution of Φ.
-    tile : values a side; larger items are denoised in tiles.
-    level : who says the level to start from where none is given: ``"estimate"``, what was
-        measured, or ``"step"``, Ψ alone as in the paper.
+    tile : side of the tiles in which larger items are denoised.
+    level : source of the starting level if none is given: ``"estimate"``, the measurement, or
+        ``"step"``, Ψ alone as in the paper.
     """
 
     channels: int | None = None
@@ -105,7 +105,7 @@ class ValueMID(Denoiser):
     learns_from: ClassVar[Learns] = "noisy"
     iterates: ClassVar[bool] = True
     adapts: ClassVar[bool] = True
-    #: values a side of the cells that Ψ answers for, and how far beyond one it sees
+    #: side of the cells in which Ψ estimates the level, and how far its input extends beyond one
     cell: ClassVar[int] = LevelNet.cell
     reach: ClassVar[int] = LevelNet.radius
 
@@ -115,14 +115,14 @@ class ValueMID(Denoiser):
 
     def __post_init__(self) -> None:
         if self.steps < 1:
-            raise HushError("MID needs at least one step")
+            raise HushError("steps must be at least 1")
         if self.level not in ("estimate", "step"):
-            raise HushError(f"MID's level comes from 'estimate' or 'step', not '{self.level}'")
+            raise HushError(f"level must be 'estimate' or 'step', not '{self.level}'")
         if self.added <= 0 or len(self.widths) != len(self.blocks):
-            raise HushError("MID needs added above 0, and as many blocks as widths")
+            raise HushError("added must be above 0, and blocks must be as many as widths")
         parse(self.ladder)
 
-    # -- what a kind of data may change ----------------------------------------------------------
+    # -- what a kind of data may override --------------------------------------------------------
 
     def build(self, channels: int) -> nn.ModuleDict:
         """Ψ and Φ, untrained."""
@@ -135,30 +135,32 @@ class ValueMID(Denoiser):
         )
 
     def measured(self, x: np.ndarray) -> Estimate:
-        """The noise of one item as it is trained on."""
+        """The noise of one item as used in training."""
         return self.kind.measure([x])
 
     def prepared(self, x: np.ndarray) -> np.ndarray:
-        """A collected item as it is trained on."""
+        """A collected item as used in training."""
         return x
 
     def cleaned(self, x: np.ndarray, found: Estimate) -> np.ndarray:
-        """An item without values that are no noise of its ladder."""
+        """An item without damage that the ladder does not cover."""
         return x
 
     def remainder(self, state: np.ndarray, x: np.ndarray, process: Process, found: Estimate) -> Any:
-        """What to add to a denoised state because Φ could not see it as noise; here nothing."""
+        """A correction to a denoised state for noise that Φ cannot detect; here none."""
         return None
 
     def whole_noise(self, state: Tensor, deviation: Tensor, half: bool) -> Tensor:
-        """Φ (eq. 7) on a tile, told the noise's deviation at each value."""
+        """Φ (eq. 7) on a tile, given the noise's deviation at each value."""
         noise: Tensor = self._network("noise")(state, deviation)
         return noise.float()
 
     def widened(self, channels: int) -> dict[str, Tensor]:
-        """The weights of this model as a start for `channels` channels."""
+        """The weights of this model to start training a model with `channels` channels."""
         if self.networks_ is None or self.channels != channels:
-            raise HushError(f"a training of {channels} channels cannot start from this model")
+            raise HushError(
+                f"training with {channels} channels cannot start from this model; leave --start out"
+            )
         return dict(self.networks_.state_dict())
 
     def half_precision(self, level: float, x: np.ndarray) -> bool:
@@ -184,10 +186,10 @@ class ValueMID(Denoiser):
         """Train on noisy data, or with ``corpus=True`` on (nearly) clean data.
 
         data : arrays of any real dtype, Records, or stacks of them.
-        noise : the collected noise, for noisy-only training; measured for each item by default.
+        noise : the collected noise, for noisy-only training; by default measured for each item.
             A text's bare levels are in the first array's units.
-        start : a trained MID whose weights to begin with; one for a single channel may start any.
-        schedule : how long; by default 10 minutes.
+        start : a trained MID to take the initial weights from; a gray image model can start any.
+        schedule : duration and other settings; by default 10 minutes.
         """
         if options:
             raise TypeError(f"MID.fit has no option {', '.join(options)}")
@@ -199,9 +201,7 @@ class ValueMID(Denoiser):
         schedule = schedule or Schedule(budget=600.0)
         multiple = max(self.cell, 2 ** len(self.widths))
         if schedule.patch % multiple:
-            raise HushError(
-                f"these networks need patches of a multiple of {multiple} {self.kind.element}s"
-            )
+            raise HushError(f"the patch side must be a multiple of {multiple} {self.kind.element}s")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(schedule.seed)
             networks = self.networks_ or self.build(self.channels)
@@ -224,8 +224,8 @@ class ValueMID(Denoiser):
             levels = [rms_level(p, x) for p, x in zip(given, training, strict=True) if p]
             if max(levels) <= 0:
                 raise HushError(
-                    f"these {self.kind.nouns[1]} show no noise to learn from; give --noise or "
-                    "--corpus"
+                    f"these {self.kind.nouns[1]} contain no noise to learn from; state it with "
+                    "--noise, or use --corpus to train on clean data"
                 )
             self.top_ = max(levels) * math.sqrt(1 + self.added**2)
 
@@ -245,7 +245,7 @@ class ValueMID(Denoiser):
 
         from hush.training import train
 
-        if not corpus:  # a collected patch makes two states
+        if not corpus:  # every collected patch gives two states
             schedule = schedule.settled()
             assert schedule.batch is not None
             schedule = dataclasses.replace(schedule, batch=-(-schedule.batch // 2))
@@ -273,11 +273,11 @@ class ValueMID(Denoiser):
         seed: int = 0,
         advance: Advance | None = None,
     ) -> M:
-        """This model after noisy-only training of Φ on `items` ``(C, *S)`` themselves.
+        """This model after noisy-only training of Φ on `items` ``(C, *S)``.
 
-        A part of every item is kept out of the training. Before and after are compared on it
-        under the same further noise; unless the loss there fell by more than its standard
-        error, the model comes back as it was. Items with correlated noise are left out.
+        A part of every item is held out. The losses before and after are compared on it, with the
+        same further noise; unless the loss fell by more than its standard error, the model is
+        returned unchanged. Items with correlated noise are left out.
         """
         from hush.methods.mid.adapting import adapted
 
@@ -286,7 +286,7 @@ class ValueMID(Denoiser):
     def _scores(
         self, items: Sequence[np.ndarray], processes: Sequence[Process], draws: int = 8
     ) -> np.ndarray:
-        """Φ's noisy-only loss on each item under each of `draws` frozen draws."""
+        """Φ's noisy-only loss on each item for each of `draws` frozen draws."""
         assert self.networks_ is not None
         scores = []
         for x, process in zip(items, processes, strict=True):
@@ -333,10 +333,10 @@ class ValueMID(Denoiser):
         advance: Advance | None = None,
         found: Estimate | None = None,
     ) -> Restoration:
-        """Walk down from the measured (or given) level; see `Denoiser.restore`."""
+        """Go down from the measured (or given) level; see `Denoiser.restore`."""
         if self.networks_ is None:
             raise self.untrained()
-        found = found or self.measured(x)  # what a given level does not say
+        found = found or self.measured(x)  # needed even if a level is given
         x = self.cleaned(x, found)
         process, step = self.estimate(x, noise, found)
         level = rms_level(process, x)
@@ -360,10 +360,9 @@ class ValueMID(Denoiser):
     ) -> tuple[Process, float]:
         """The noise to start from in an item ``(C, *S)``, and its relative step t/T.
 
-        Given `noise` is returned as it is, with the step that it stands at. Otherwise the step is
-        Ψ's, which sees noise of values that are independent and stored whole. What was measured,
-        `found`, also knows clipped and correlated noise, and says the level unless `level` is
-        ``"step"``.
+        A given `noise` is returned unchanged, with its step. Otherwise the step comes from Ψ, which
+        estimates white noise without clipping. The measurement `found` also covers clipped and
+        correlated noise, and gives the level unless `level` is ``"step"``.
         """
         if noise is not None:
             return noise, min(1.0, rms_level(noise, x) / self.top_)
@@ -378,7 +377,7 @@ class ValueMID(Denoiser):
         return self.estimate(x, None, found)[1]
 
     def seen_by_step(self, x: np.ndarray) -> Process:
-        """The noise that Ψ sees (eq. 4): a photon transfer line through the levels of its cells."""
+        """Ψ's estimate of the noise (eq. 4): a photon transfer line through the cells' levels."""
         means, variances = [], []
         for window in windows(x.shape[1:], self.reach, self.cell):
             part = window.of(x)
@@ -399,7 +398,7 @@ class ValueMID(Denoiser):
         def whole(part: np.ndarray) -> np.ndarray:
             state = self._tensor(part)
             with torch.inference_mode():
-                if process.varies:  # the tile's part of the map is beside its values
+                if process.varies:  # the tile also contains its part of the map
                     state, deviation = state.chunk(2, 1)
                 else:
                     deviation = process.variance(local_mean(state)).sqrt()
@@ -433,7 +432,9 @@ class ValueMID(Denoiser):
         return self.networks_[name]
 
     def _tensor(self, x: np.ndarray) -> Tensor:
-        place = next(self._network("noise").parameters()).device  # while training, not device_
+        place = next(
+            self._network("noise").parameters()
+        ).device  # may differ from device_ in training
         return channels_last(torch.from_numpy(np.ascontiguousarray(x))[None].to(place))
 
     # -- judging a training ----------------------------------------------------------------
@@ -444,7 +445,7 @@ class ValueMID(Denoiser):
         held_out: Sequence[np.ndarray],
         processes: Sequence[Process | None],
     ) -> Mapping[str, float]:
-        """Held-out PSNR at σ = 25/255 (corpus), or the loss under frozen noise (noisy only)."""
+        """Held-out PSNR at σ = 25/255 (corpus), or the loss with frozen noise (noisy-only)."""
         if None in processes:
             return {"psnr": restored_psnr(networks["noise"], held_out)}
         device = next(networks.parameters()).device
@@ -458,7 +459,7 @@ class ValueMID(Denoiser):
         return {"val_loss": float(np.mean([float(part["noise_loss"]) for part in losses]))}
 
     def _preview(self, held_out: Sequence[np.ndarray], corpus: bool, path: Path) -> None:
-        """Before above after, for up to four held-out crops."""
+        """Write up to four held-out crops before and after denoising."""
         before = list(held_out[:4])
         if corpus:
             generator = torch.Generator().manual_seed(0)
@@ -471,7 +472,7 @@ class ValueMID(Denoiser):
     def weights(self) -> Mapping[str, Tensor]:
         if self.networks_ is None:
             raise self.untrained()
-        # Half precision halves the file and moves no figure.
+        # Half precision halves the file and does not change results.
         half = {k: v.half() for k, v in self.networks_.state_dict().items()}
         return {**half, "top": torch.tensor(self.top_, dtype=torch.float64)}
 
@@ -487,6 +488,6 @@ class ValueMID(Denoiser):
 def windows(
     shape: tuple[int, ...], reach: int, cell: int, size: int = 256, most: int = 64
 ) -> list[Any]:
-    """Windows that Ψ looks at: all of a small item, an even choice from a large one."""
+    """The windows given to Ψ: all of a small item, an even selection from a large one."""
     every = list(tiles(shape, size, reach, cell, border=cell))
     return every[:: -(-len(every) // most)]

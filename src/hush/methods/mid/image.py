@@ -1,7 +1,7 @@
 """MID on images: networks that fold 2×2 pixels, and what only images need.
 
-Images are denoised on the grid that a scanner acquired, impulses are replaced first, and noise
-that spans pixels is looked for again at half the resolution.
+Images are denoised on the grid that a scanner acquired. Impulses are replaced first. Correlated
+noise is also removed at half the resolution.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from hush.noise.process import Process
 from hush.precision import bfloat16
 from hush.results import Estimate, Restoration
 
-#: symmetries of a square that are their own inverse
+#: the symmetries of a square that are their own inverse
 _SYMMETRIES: list[Callable[[Tensor], Tensor]] = [
     lambda x: x,
     lambda x: x.flip(2, 3),
@@ -38,16 +38,16 @@ _SYMMETRIES: list[Callable[[Tensor], Tensor]] = [
     lambda x: x.flip(2, 3).transpose(2, 3),
 ]
 
-_COARSEST = 64  #: pixels; smaller images are not looked at again at half the resolution
+_COARSEST = 64  #: least side in pixels for another pass at half the resolution
 
 
 @dataclass
 class MID(ValueMID):
     """MID for images: iterative removal of Gaussian and counting noise.
 
-    turns : of the symmetries of a square, that many are averaged over when denoising, up to 6.
-    precision : ``"float32"``; ``"bfloat16"``, used where the machine is faster with it and the
-        noise strong enough to hide its rounding; or ``"auto"``, the latter for stored integers.
+    turns : number of symmetries of a square, up to 6, to average over when denoising.
+    precision : ``"float32"``; ``"bfloat16"``, used if the machine is faster with it and the noise
+        strong enough to hide its rounding; or ``"auto"``, bfloat16 for stored integers only.
 
     The other settings are `ValueMID`'s.
     """
@@ -62,10 +62,10 @@ class MID(ValueMID):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 1 <= self.turns <= len(_SYMMETRIES):
-            raise HushError(f"MID takes 1 to {len(_SYMMETRIES)} turns, not {self.turns}")
+            raise HushError(f"turns must be 1 to {len(_SYMMETRIES)}, not {self.turns}")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise HushError(
-                f"MID's precision is 'auto', 'float32' or 'bfloat16', not '{self.precision}'"
+                f"precision must be 'auto', 'float32' or 'bfloat16', not '{self.precision}'"
             )
 
     def build(self, channels: int) -> nn.ModuleDict:
@@ -78,11 +78,11 @@ class MID(ValueMID):
         )
 
     def measured(self, x: np.ndarray) -> Estimate:
-        """The noise of one image on the grid that was acquired."""
+        """The noise of one image on the acquired grid."""
         return estimate_any(x)
 
     def prepared(self, x: np.ndarray) -> np.ndarray:
-        """An image on the grid that was acquired."""
+        """An image on the acquired grid."""
         return reduced(x)
 
     def cleaned(self, x: np.ndarray, found: Estimate) -> np.ndarray:
@@ -96,14 +96,14 @@ class MID(ValueMID):
         advance: Advance | None = None,
         found: Estimate | None = None,
     ) -> Restoration:
-        """Algorithm 2 on the grid that was acquired; see `Denoiser.restore`."""
+        """Algorithm 2 on the acquired grid; see `Denoiser.restore`."""
         return as_acquired(super().restore, x, noise, advance, found)
 
     def remainder(self, state: np.ndarray, x: np.ndarray, process: Process, found: Estimate) -> Any:
-        """Of noise that spans pixels, what is left over and is found at half the resolution.
+        """The correction for correlated noise, found at half the resolution.
 
-        Both networks know noise of independent pixels. What spans pixels is nearly that at half
-        the resolution, or at half of that.
+        Both networks were trained on white noise. Correlated noise is nearly white at half or a
+        quarter of the resolution.
         """
         if not (found.correlated or not process.white) or min(x.shape[1:]) < _COARSEST:
             return None
@@ -122,21 +122,21 @@ class MID(ValueMID):
         return total / len(symmetries)
 
     def suited(self, dtype: np.dtype[Any]) -> MID:
-        """See `Denoiser.suited`; here ``precision="auto"`` is decided."""
+        """See `Denoiser.suited`; resolves ``precision="auto"``."""
         rounded = self.precision == "auto" and dtype.kind in "iu"
         return self.replace(precision="bfloat16") if rounded else self
 
     def half_precision(self, level: float, x: np.ndarray) -> bool:
-        """Whether Φ runs in bfloat16, whose rounding is of the order of 0.4 % of an edge.
+        """Whether Φ runs in bfloat16, with rounding errors of about 0.4 % of an edge.
 
-        With noise of a fifth of the image's own spread that costs under 0.01 dB; faint noise on
-        a strong picture would drown in it.
+        If the noise is a fifth of the image's standard deviation, they cost less than 0.01 dB; they
+        would exceed faint noise.
         """
         enough = level > 0.2 * float(sparse(x).std())
         return self.precision == "bfloat16" and enough and bfloat16(self.device_)
 
     def widened(self, channels: int) -> dict[str, Tensor]:
-        """See `ValueMID.widened`; a gray model may start more, each treated like their mean."""
+        """See `ValueMID.widened`; a gray model can start any number of channels, by their mean."""
         if self.networks_ is None or self.channels != 1:
             return super().widened(channels)
         state = dict(self.networks_.state_dict())

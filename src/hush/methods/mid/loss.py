@@ -1,4 +1,4 @@
-"""MID's training step (algorithm 1): a state further up the ladder, and the joint loss on it."""
+"""MID's training step (algorithm 1): a state with more noise, and the joint loss on it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from hush.nets import channels_last
 from hush.nets.values import average
 from hush.noise.processes import Gaussian, OneOf, Process
 
-FLOOR = 0.5 / 255  #: levels below half an 8-bit step are not told apart
-BLUR = 9  #: values a side, whose mean is the signal that a level goes with
-_LEAST = 0.5  #: smallest noise added in noisy-only training, relative to the most
+FLOOR = 0.5 / 255  #: levels below half an 8-bit step are not distinguished
+BLUR = 9  #: side of the window with the mean that serves as the signal for a level
+_LEAST = 0.5  #: least noise added in noisy-only training, relative to the most
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """How far a training goes up; the fields are `ValueMID`'s.
+    """How much noise training adds; the fields are those of `ValueMID`.
 
-    corpus : the noise put on clean patches.
+    corpus : the noise added to clean patches.
     """
 
     corpus: Process
@@ -41,13 +41,13 @@ def joint_loss(
     cell: int,
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
-    """Eq. 9 on patches ``(B, C, *s)``: clean ones where `given` is None, else collected.
+    """Eq. 9 on patches ``(B, C, *s)``: clean ones where `given` is None, otherwise collected.
 
-    cell : values a side of the cells that Ψ answers for.
+    cell : side of the cells in which Ψ estimates the level.
     """
     collected, states, deviations, shares = [], [], [], []
     for s_0, process in zip(x, given, strict=True):
-        if process is None:  # corpus: v_0 = 0, one jump to a drawn level
+        if process is None:  # corpus: v_0 = 0, one jump to a random level
             now = ladder.corpus.draw(generator)
             s_t, share = now.sample(s_0, generator), 1.0
             if _uniform(generator) < ladder.stored:
@@ -68,8 +68,8 @@ def joint_loss(
     every = tuple(range(1, x.ndim))
     added = s_t - torch.stack(collected)  # Δ accumulated since s_0 (eq. 3)
 
-    # Φ (eq. 7), both sides over the added share: the estimate of the whole noise. Squared
-    # errors grow with the level about as the level does; dividing by it lets all count.
+    # Φ (eq. 7), both sides divided by the added share: the estimate of the whole noise. Squared
+    # errors grow roughly in proportion to the level; dividing by it weights all levels equally.
     told = deviation * torch.exp(ladder.jitter * _normal_like(shared, generator))
     whole = networks["noise"](s_t, told).float()
     level = deviation.square().mean(every).sqrt() + FLOOR
@@ -84,13 +84,13 @@ def joint_loss(
 
 
 def local_mean(s: Tensor) -> Tensor:
-    """Mean over 9 values along every axis, for the level that goes with the signal; same shape."""
+    """Mean over 9 values along every axis, the signal that determines the level; same shape."""
     around = F.pad(s, [BLUR // 2] * 2 * (s.ndim - 2), mode="replicate")
     return average(around, BLUR, stride=1)
 
 
 def restored_psnr(noise: nn.Module, held_out: Sequence[np.ndarray]) -> float:
-    """Mean PSNR of clean items ``(C, *S)`` under Gaussian noise of σ = 25/255, Φ told the level."""
+    """Mean PSNR on clean items ``(C, *S)`` with Gaussian noise of σ = 25/255, known to Φ."""
     device = next(noise.parameters()).device
     generator = torch.Generator(device).manual_seed(0)
     scores = []
@@ -103,7 +103,7 @@ def restored_psnr(noise: nn.Module, held_out: Sequence[np.ndarray]) -> float:
 
 
 def top_level(ladder: Process) -> float:
-    """The highest level of a training ladder at mid-gray."""
+    """The highest Gaussian level of a training ladder, or 0.5 if it has none."""
     choices = ladder.choices if isinstance(ladder, OneOf) else (ladder,)
     gaussian = [p.sigma for p in choices if isinstance(p, Gaussian)]
     return max(float(s[1] if isinstance(s, tuple) else s) for s in gaussian) if gaussian else 0.5
