@@ -23,11 +23,11 @@ from hush.results import Estimate
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"noise": 5}, "noise is a text such as 'gaussian:25/255', or a Process, not 5"),
-        ({"steps": 1.5}, "steps is a whole number, 1 or more, not 1.5"),
-        ({"steps": 0}, "steps is a whole number, 1 or more, not 0"),
-        ({"adapt": -3}, "adapt is the seconds to train on the data first, from 0, not -3"),
-        ({"adapt": "60s"}, "adapt is the seconds to train on the data first, from 0, not '60s'"),
+        ({"noise": 5}, "noise must be a text such as 'gaussian:25/255' or a Process, not 5"),
+        ({"steps": 1.5}, "steps must be a whole number from 1, not 1.5"),
+        ({"steps": 0}, "steps must be a whole number from 1, not 0"),
+        ({"adapt": -3}, "adapt, the seconds of training on the data, is 0 or more, not -3"),
+        ({"adapt": "60s"}, "adapt, the seconds of training on the data, is 0 or more, not '60s'"),
         ({"adapt": float("nan")}, "not nan"),
         ({"strength": "half"}, "0 to 1, not 'half'"),
         ({"strength": 1.5}, "0 to 1, not 1.5"),

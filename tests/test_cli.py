@@ -256,11 +256,11 @@ def test_what_is_no_model_is_told_apart(file: Path, models: Path, tmp_path: Path
         (tmp_path / f"{name}.safetensors").write_bytes(content)
     save_file({"x": np.zeros(3)}, tmp_path / "other.safetensors")
     for model, said in (
-        (models, "is a folder; give the model in it"),
+        (models, "is a folder; give the .safetensors file in it"),
         (models / "mid-gray.json", "mid-gray.json is a model's card; give the model, "),
-        (tmp_path / "empty.safetensors", "is not a whole .safetensors file; copy it again"),
-        (tmp_path / "cut.safetensors", "is not a whole .safetensors file; copy it again"),
-        (tmp_path / "short.safetensors", "is not a whole .safetensors file; copy it again"),
+        (tmp_path / "empty.safetensors", "is not a complete .safetensors file; copy it again"),
+        (tmp_path / "cut.safetensors", "is not a complete .safetensors file; copy it again"),
+        (tmp_path / "short.safetensors", "is not a complete .safetensors file; copy it again"),
         (tmp_path / "other.safetensors", "holds tensors but is not a model of hush"),
     ):
         run = hush("denoise", file, "--model", model)
@@ -523,7 +523,7 @@ def test_uncertainties_of_several_files_go_into_a_folder(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--uncertainty", "{folder}/u.tif"], "mid draws nothing .* --set keep=true"),
+        (["--uncertainty", "{folder}/u.tif"], "mid draws no samples .* --set keep=true"),
         (["--uncertainty", "{folder}/u.png", "--model", "{sampler}"], r"write a \.tif file"),
         (["--uncertainty", "{file}", "--model", "{sampler}"], "would replace the input"),
         (

@@ -187,5 +187,5 @@ def test_unknown_methods_and_files_get_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(HushError, match="no model at"):
         hush.load(tmp_path / "missing.safetensors")
     (tmp_path / "broken.safetensors").write_bytes(b"no model")
-    with pytest.raises(HushError, match="is not a whole"):
+    with pytest.raises(HushError, match="is not a complete"):
         hush.load(tmp_path / "broken.safetensors")

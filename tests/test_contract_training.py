@@ -94,7 +94,7 @@ def test_a_gray_model_takes_channels_one_by_one(name: str, random_learned: Make)
     np.testing.assert_array_equal(model.denoise(colours)[..., 2], model.denoise(x[2]))
     joint = random_learned(name, 3)
     for call in (lambda: joint.restored(x), lambda: joint.denoise(colours)):
-        with pytest.raises(HushError, match="3-channel images and this one has 4"):
+        with pytest.raises(HushError, match="3-channel images, but this data has 4"):
             call()
 
 
@@ -187,7 +187,7 @@ def test_training_takes_images_of_any_size(
 @every_method_with(
     "sentence",
     "constant",
-    mid="show no noise to learn from",  # told of noise it learns from a constant, too
+    mid="contain no noise to learn from",  # told of noise it learns from a constant, too
 )
 def test_of_constant_images_there_is_nothing_to_learn(
     name: str, sentence: str, tiny: Tiny, examples: Examples
@@ -205,7 +205,7 @@ def test_what_cannot_be_trained_gets_a_sentence(name: str, tiny: Tiny, examples:
         model.fit(examples(name, images), schedule=short(1), device="cpu", **options)
 
     x = np.random.default_rng(0).random((4, 16, 16))
-    with pytest.raises(HushError, match="share one number of channels"):
+    with pytest.raises(HushError, match="the same number of channels"):
         fit(*x, np.stack([x[0]] * 3, -1))
     refused = pytest.raises(HushError, match="without corpus")
     with nullcontext() if takes(name, "corpus") else refused:
@@ -236,7 +236,7 @@ def test_the_command_line_trains_and_denoises(
         return run("train", folder, "-o", model, "--overwrite", *options, *more)
 
     for option, value, taken, sentence in (
-        ("--noise", "gaussian:0.1", takes(name, "noise"), "images alone, without noise"),
+        ("--noise", "gaussian:0.1", takes(name, "noise"), "images only; leave noise out"),
         ("--steps", 2, "steps" in get(name)().config(), "no setting 'steps'"),
         ("--set", "nothing=2", False, "no setting 'nothing'"),
     ):

@@ -51,7 +51,7 @@ def test_a_file_says_its_version_and_kind(random_mid: Callable[..., MID], tmp_pa
     meta = header(tmp_path / "m.safetensors")
     assert (meta["format"], meta["method"], meta["kind"]) == (FORMAT, "mid", "image")
     newer = rewritten(tmp_path / "m.safetensors", tmp_path / "n.safetensors", format=FORMAT + 1)
-    with pytest.raises(hush.HushError, match="written by a newer hush; update this one"):
+    with pytest.raises(hush.HushError, match="written by a newer hush; update hush"):
         hush.load(newer)
 
 

@@ -28,7 +28,7 @@ def family(name: str) -> str:
 def spec(process: Process, scale: float) -> str:
     """The text for ``--noise``, or a description if the level is a map, which has no text."""
     if process.varies:
-        return f"{family(process.family)} with a level map"
+        return f"{family(process.family)} with a map of levels"
     return process.spec(scale)
 
 

@@ -1,7 +1,7 @@
-"""The papers' tables, run on one's own machine: ours beside the published figure.
+"""Reproduce the papers' tables: our figures beside the published ones.
 
-`run` is the one way figures are made. A study is data (`hush.studies.core.Study`); its results
-are one JSON line per cell, and a run that was interrupted goes on where it stopped.
+All figures are made by `run`. A study is data (`hush.studies.core.Study`); its results are one JSON
+line per cell, and an interrupted run can be continued.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from hush.table import Table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-#: by name: hush's own, and those of packages that name theirs in the entry points ``hush.studies``
+#: studies by name: those of hush, and those of packages with entry points ``hush.studies``
 STUDIES: Mapping[str, Study] = ChainMap(
     {study.name: study for study in (IMAGES, ABLATION, PAIRS, *DIFFDENOISE)},
-    Table("hush.studies", {}),  # type: ignore[arg-type]  # nothing is ever written to it
+    Table("hush.studies", {}),  # type: ignore[arg-type]  # never written to
 )
 
 
 @dataclass(frozen=True)
 class Results:
-    """What a run left: the ledger with all finished cells, and what had to be left out."""
+    """The results of a run: the ledger with all finished cells, and notes on what was left out."""
 
     study: Study
     cases: Sequence[Case]
@@ -46,13 +46,13 @@ class Results:
 
     @property
     def cells(self) -> list[Cell]:
-        """The cells of this run's cases, in the order they were finished."""
+        """The cells of this run's cases, in the order in which they were finished."""
         keys = {case.key(m.variant) for case in self.cases for m in self.study.metrics}
         cells = self.ledger.cells.values()
         return [c for c in cells if c.study == self.study.name and c.case in keys]
 
     def tables(self) -> list[RenderableType]:
-        """For a rich console: one table per setting, and a legend."""
+        """One table per setting and a legend, for a rich console."""
         return list(tables(self.study, self.ledger, self.cases))
 
 
@@ -72,31 +72,31 @@ def run(
     progress: Progress = lambda what, done, count: None,
     find: Find = find_method,
 ) -> Results:
-    """Run a study, or what is missing of it in the file at `json_path`.
+    """Run a study; cells that are already in the file at `json_path` are skipped.
 
     Parameters
     ----------
     name : one of `STUDIES`.
-    data_dir : folder with the data to test on; by default the one that HUSH_DATA names. Sets of
-        data that are missing are skipped (`Results.notes` names them).
-    quick : a few small crops instead of everything, as cases of their own.
-    json_path : file to append a line per finished cell to; ``NAME.samples.jsonl`` beside it
-        takes the per-sample values, the folder ``NAME.models`` what the study trains.
-    methods : by their command-line names; by default the study's own, without those that
-        cannot run here (`Results.notes` says why).
-    only : pattern for the names of folders, such as ``"kodak*"``.
+    data_dir : folder with the test data; by default the environment variable HUSH_DATA. Missing
+        data sets are skipped (listed in `Results.notes`).
+    quick : use a few small crops, as separate cases.
+    json_path : file to append a line to for each finished cell. ``NAME.samples.jsonl`` beside it
+        gets the per-sample values, the folder ``NAME.models`` the trained models.
+    methods : command-line names; by default those of the study, without those that cannot run here
+        (`Results.notes` has the reasons).
+    only : pattern for folder names, such as ``"kodak*"``.
     where : settings that a case must have, such as ``{"noise": "gaussian", "level": "5-*"}``.
-    model : weights for the methods that have to be trained, instead of those shipped.
-    budget : seconds of training for each method, in studies that train theirs.
-    train_dir : folder with what they are trained on; all of the data are tested then. By default
-        a part of the data is trained on, the rest tested.
-    progress : told what is computed, how many samples are done, and of how many.
-    find : where methods come from.
+    model : weights for trained methods, instead of the shipped ones.
+    budget : seconds of training for each method, in studies that train methods.
+    train_dir : folder with the training data; then all of `data_dir` is tested. By default the data
+        in `data_dir` are split.
+    progress : called with the current work, the number of finished samples and their total number.
+    find : function that returns methods by name.
 
-    Raises `HushError` for unknown studies and rows, and for data without a usable layout.
+    Raises `HushError` for unknown studies and rows, and for data without a known layout.
     """
     if name not in STUDIES:
-        raise HushError(f"there is no study '{name}'; there are {', '.join(STUDIES)}")
+        raise HushError(f"there is no study '{name}'; choose from {', '.join(STUDIES)}")
     study = STUDIES[name]
     ledger = Ledger(Path(json_path) if json_path else None)
     notes: list[str] = []
@@ -104,9 +104,9 @@ def run(
     cases = study.cases(data, quick=quick, only=only, train=train, note=notes.append)
     trains = any(case.training for case in cases)
     if trains and model:
-        raise HushError(f"{name} trains its methods itself; leave the model out")
+        raise HushError(f"{name} trains its own models; leave --model out")
     if budget and not trains:
-        raise HushError(f"{name} trains nothing; leave the budget out")
+        raise HushError(f"{name} trains nothing; leave --budget out")
     if train and not trains:
         raise HushError(f"{name} trains nothing; leave --train out")
     _check_rows(study, cases, methods or ())
@@ -141,18 +141,18 @@ def run(
 
 
 def _check_rows(study: Study, cases: Sequence[Case], rows: Sequence[str]) -> None:
-    """Refuse the name of a row that there is not."""
+    """Refuse unknown rows."""
     made = {row for case in cases if case.training for row in case.training.recipes}
     for row in rows:
         if row not in {*study.methods, *made, *METHODS}:
             raise HushError(
-                f"{study.name} has no row '{row}'; there are {', '.join(study.methods)}"
+                f"{study.name} has no row '{row}'; choose from {', '.join(study.methods)}"
             )
 
 
 @contextmanager
 def _models(path: Path | None) -> Iterator[Path]:
-    """Where models are kept: beside the ledger's file, else for this run alone."""
+    """The folder for models: beside the ledger's file, or temporary without one."""
     if path is not None:
         yield path.with_suffix(".models")
         return
@@ -163,13 +163,13 @@ def _models(path: Path | None) -> Iterator[Path]:
 def _data(folder: Path | str | None) -> Path:
     folder = folder or environ.get("HUSH_DATA")
     if not folder:
-        raise HushError("no data: give the folder with --data, or name it in HUSH_DATA")
+        raise HushError("no data; give the folder with --data, or set HUSH_DATA")
     return Path(folder)
 
 
 def _folder(train: Path | str | None) -> Path | None:
     if train is not None and not Path(train).is_dir():
-        raise HushError(f"{train} is no folder; --train takes the one with what is to be learned")
+        raise HushError(f"{train} is not a folder; give --train the folder with training data")
     return None if train is None else Path(train)
 
 

@@ -1,7 +1,7 @@
-"""What a study is, and how one is run: cases × methods × metrics × seeds, as data.
+"""Studies as data: cases × methods × metrics × seeds, and the loop that runs them.
 
-A `Study` names its cases; a `Case` gives samples and the published figures beside which its
-own will stand. Running one fills a `Ledger`, cell by cell, and skips what is in it already.
+A `Study` has cases; a `Case` provides samples and published figures to compare with. A run fills a
+`Ledger` cell by cell and skips the cells that are already in it.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from hush.studies.trained import Training
 
 #: (noisy, noise it has or None) → result
 Method = Callable[[np.ndarray, Any], np.ndarray]
-#: (a row's name, case, seed) → method, or None where the case is not for it
+#: (row name, case, seed) → method, or None if the case does not apply to it
 Find = Callable[[str, "Case", int], Method | None]
-#: told what is computed, and how many of its samples are done out of how many
+#: called with (current work, number of finished samples, total number)
 Progress = Callable[[str, int, int], None]
-#: told in a sentence what has to be left out
+#: called with a sentence on what is left out
 Note = Callable[[str], None]
 
 
 def ignore(text: str) -> None:
-    """A `Note` that nobody reads."""
+    """A `Note` that discards its text."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """How a result is scored against its reference.
+    """A score of a result against its reference.
 
-    variant : ``key=value`` that joins the case's settings, for another reading of the same
+    variant : ``key=value``, added to the case's settings, for another evaluation of the same
         results (such as PSNR after a fit of gain and offset).
-    judge : whether it is an aim of denoising; False for diagnostics, such as time, and for what
-        smoothing wins.
+    judge : whether it is a goal of denoising; False for diagnostics such as time, and for metrics
+        that reward smoothing.
     """
 
     name: str
@@ -61,16 +61,16 @@ SSIM = Metric("ssim", ssim, digits=4)
 class Case:
     """One setting of a study.
 
-    settings : what a cell's ``case`` states, in order; count : number of samples.
-    samples : the samples for a seed, the same each time they are asked for.
+    settings : the contents of a cell's ``case``, in order; count : number of samples.
+    samples : the samples for a seed, always the same ones.
     options : fields of the method that this case sets (methods without them are left out), and
         its ``model``.
     paper : (method, metric) → published figure.
-    training : what methods are trained on for this case, and how its rows come from them; None
-        where there is nothing to train on, or nothing is to be trained.
+    training : the data that methods are trained on for this case, and the recipes of its rows; None
+        without training.
     kind : of data.
-    told : whether methods are told the noise of its samples. What is trained for the case is told
-        what its recipe says.
+    told : whether methods are given the noise of the samples. For methods trained in the case,
+        their recipe decides.
     """
 
     settings: Mapping[str, str]
@@ -83,16 +83,16 @@ class Case:
     told: bool = True
 
     def key(self, variant: str = "") -> str:
-        """``key=value;…``, the cell's ``case``."""
+        """The cell's ``case``, ``key=value;…``."""
         parts = [f"{k}={v}" for k, v in self.settings.items()]
         return ";".join([*parts, variant] if variant else parts)
 
     def matches(self, where: Mapping[str, str]) -> bool:
-        """Whether every setting named in `where` is there and fits its pattern."""
+        """Whether every setting in `where` matches its pattern; missing ones count as empty."""
         return all(fnmatch(self.settings.get(k, ""), pattern) for k, pattern in where.items())
 
     def using(self, model: Path) -> Case:
-        """This case with the weights in that file."""
+        """This case with the weights in the file `model`."""
         settings = {**self.settings, "model": model.stem}
         options = {**self.options, "model": model}
         return dataclasses.replace(self, settings=settings, options=options)
@@ -108,11 +108,11 @@ class Case:
 
 
 class FindCases(Protocol):
-    """The cases that a folder of data allows; `only` picks folders by a name pattern.
+    """Finds the cases that are possible with the data in a folder.
 
-    `data` is what is tested. `train`, a folder, is what is trained on, and then all of `data` is
-    tested; without it the data are split. A data set that is missing is told to `note` and
-    skipped; `HushError` where none is left.
+    only : pattern for folder names. data : the folder with test data. train : a folder with
+    training data; then all of `data` is tested, otherwise it is split. Missing data sets are
+    skipped and reported to `note`; `HushError` if none is left.
     """
 
     def __call__(
@@ -127,7 +127,7 @@ class FindCases(Protocol):
 
 
 class Picture(Protocol):
-    """Draws from cases and their methods, into files whose names begin with `path`'s."""
+    """Draws a figure from cases and their methods, into files with the name of `path`."""
 
     def __call__(self, cases: Sequence[Case], find: Find, path: Path, *, quick: bool) -> None: ...
 
@@ -136,12 +136,12 @@ class Picture(Protocol):
 class Study:
     """A table of a paper.
 
-    methods : its rows. ``mid`` and ``diffdenoise`` are what a user gets by default, variants of
-        ours are ``mid:NAME``; ``none`` does nothing.
-    references : rows that know more than a user does, besides those whose recipes say so.
-    variants : settings along which rows of one table are compared, such as ``steps``; along
-        all others the table is split.
-    picture : draws what a table cannot show, into files beside the ledger's.
+    methods : its rows. ``mid`` and ``diffdenoise`` are the defaults that users get, ``mid:NAME``
+        are variants; ``none`` does nothing.
+    references : rows that use information users do not have, besides those marked by recipes.
+    variants : settings compared within one table, such as ``steps``; all others get separate
+        tables.
+    picture : draws a figure into files beside the ledger's.
     """
 
     name: str
@@ -154,30 +154,30 @@ class Study:
     references: Collection[str] = ()
 
     def is_reference(self, row: str, case: Case) -> bool:
-        """Whether a row knows more than a user does, such as clean targets or the noise."""
+        """Whether a row uses information users do not have, such as clean targets or the noise."""
         recipe = case.training and case.training.recipes.get(row)
         return row in self.references or bool(recipe and recipe.is_reference)
 
 
 def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method | None:
-    """The method of a row as a function, or None where it lacks a field of the case's options.
+    """The method of a row as a function, or None if it lacks a field of the case's options.
 
-    Where the case has a training with a recipe for the row, the method is trained there. Any
-    other that has to be trained takes the weights that ``options["model"]`` names, or those
-    that are shipped. Raises `HushError` where there are none.
+    If the case has a training with a recipe for the row, the method is trained there. Other trained
+    methods use the weights in ``options["model"]`` or shipped ones. Raises `HushError` if there are
+    none.
     """
     from hush.denoiser import Denoiser
     from hush.methods import METHODS, get, make
     from hush.models import load, shipped
 
-    untrained = f"there is nothing to train {name} on, and no model of it is shipped; give --train"
+    untrained = f"there is nothing to train {name} on and no model of it is shipped; give --train"
 
     if case.training:
         if recipe := case.training.recipes.get(name):
             return case.training.method(recipe, seed, device)
         if name not in METHODS:
             return None
-    elif ":" in name and name not in METHODS:  # a variant, of which there are no weights
+    elif ":" in name and name not in METHODS:  # a variant without weights
         raise HushError(untrained)
     cls, options = get(name, case.kind), case.options
     fields = {option: value for option, value in options.items() if option != "model"}
@@ -193,7 +193,7 @@ def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method
             raise HushError(untrained)
         denoiser = load(model)
         if denoiser.name != name:
-            raise HushError(f"{model} is a model of {denoiser.name}, not of {name}")
+            raise HushError(f"{model} is a {denoiser.name} model, not a {name} model")
         return denoiser.replace(**fields).to(device)
 
     def method(noisy: np.ndarray, noise: Any) -> np.ndarray:
@@ -214,7 +214,7 @@ def fill(
     find: Find,
     progress: Progress,
 ) -> None:
-    """Put every cell of one method into `ledger` that is not in it yet."""
+    """Compute the cells of one method that are not in `ledger` yet."""
     for case in cases:
         for seed in seeds:
             keys = {

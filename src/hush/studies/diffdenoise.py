@@ -1,13 +1,13 @@
 """DiffDenoise's tables 1 to 5 and figure 4, and a sweep over stronger noise.
 
-Every method is trained here, for each case anew: on the same frozen noisy images, for the same
-time. None is told the noise, but for references: ``mid:told`` is, and supervised NAFNet sees the
-clean images. Nothing is clipped, neither noisy images nor results before they are scored: the
-paper's noisy Gaussian figure, 32.57 dB, is exactly that of σ = 6/255 unclipped.
+Every method is trained for each case, on the same frozen noisy images, for the same time. Only
+references get more information: ``mid:told`` the noise, and supervised NAFNet the clean images.
+Neither noisy images nor results are clipped: the paper's noisy Gaussian figure, 32.57 dB, is
+exactly that of σ = 6/255 without clipping.
 
-``diffdenoise`` is what a user gets, ``diffdenoise:NAME`` what its stages give or other teachers
-teach. The oracle is no reference: it is a regression on the noisy images of the others, and takes
-only more time.
+``diffdenoise`` is the default that users get; ``diffdenoise:NAME`` are its stages, or students of
+other teachers. The oracle is not a reference: it is a regression on the same noisy images and only
+takes more time.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ from hush.studies.medical import (
 from hush.studies.sample import Sample
 from hush.studies.trained import Recipe, Training
 
-#: Side of the patches in pixels; smaller images are taken whole.
+#: Side of test images in pixels; smaller images are used whole.
 SIDE = 300
 #: Seconds of training for each method.
 BUDGET, QUICK_BUDGET = 600.0, 45.0
 QUICK_COUNT, QUICK_SIDE = 3, 128
 
-#: λ and α = β of §4.1, by what is shown; σ is the same for all.
+#: λ and α = β of §4.1, by kind of image; σ is the same for all.
 POISSON = {"brain": 200, "knee": 200, "chest": 700}
 GAMMA = {"brain": 100, "knee": 100, "chest": 500}
-#: Width of the kernel that blurs the noise → side of the blind spot (§4.2).
+#: Kernel width of the correlated noise → side of the blind spot (§4.2).
 BLIND = {"": 1, "0.5": 5, "1.2": 9}
 ROUNDS = (1, 2, 3)
 SWEEP = (6, 15, 25, 50)
@@ -64,13 +64,13 @@ METRICS = (
 
 
 def recipes(blind: int = 1, rounds: int = 1) -> dict[str, Recipe]:
-    """How each row is made.
+    """The recipe of each row.
 
-    blind : side of the blind spot that covers the noise, which LG-BPN asks of its user (`hush
-        inspect` finds the kernel's width). DiffDenoise measures its own.
+    blind : side of a blind spot that covers the noise, a setting of LG-BPN (`hush inspect`
+        measures the kernel's width). DiffDenoise measures its own.
     """
     ours = Recipe("diffdenoise", {"keep": True, "oracle": True})
-    for n in range(2, rounds + 1):  # each round goes on where the one before has ended
+    for n in range(2, rounds + 1):  # each round continues from the one before
         ours = replace(ours, fields={**ours.fields, "rounds": n}, start=ours, budgets=n)
     unstable, paper = (
         replace(ours, fields={**ours.fields, "teacher": teacher}, start=ours)
@@ -111,7 +111,7 @@ Figures = dict[tuple[str, str], float]
 
 
 def table(columns: Sequence[Column], rows: Mapping[str, str]) -> dict[Column, Figures]:
-    """A table of the paper: by column, and in it by row and metric."""
+    """A table of the paper: by column, then by row and metric."""
     figures: dict[Column, Figures] = {column: {} for column in columns}
     for row, text in rows.items():
         for column, cell in zip(columns, text.split(), strict=True):
@@ -171,7 +171,7 @@ TABLE_5 = table(_WIDTHS, {
 
 
 def spec(family: str, kind: str, width: str = "", sigma: int = 6) -> str:
-    """The noise of §4.1, white or with the kernel's `width`; `sigma` on a scale of 255."""
+    """The noise of §4.1, white or with a kernel of this `width`; `sigma` on a scale of 255."""
     levels = {"gaussian": f"{sigma}/255", "poisson": POISSON[kind], "gamma": GAMMA[kind]}
     white = f"{family}:{levels[family]}"
     return f"correlated:{white},{width}" if width else white
@@ -187,8 +187,9 @@ def _trained(
     quick: bool,
     lessons: str = "",
 ) -> Case:
-    """A case that trains on `learn` and tests on `judge`, so many images; on none, nothing is
-    trained. lessons : name of a folder of its own that is trained on."""
+    """A case that trains on `learn` and tests on `judge`. counts : numbers of training and test
+    images; without any of the former nothing is trained. lessons : name of a separate training
+    folder."""
     train, test = counts
     learned = f"{train} of {lessons}" if lessons else str(train)
     settings = {**settings, "train": learned if train else ""}
@@ -204,7 +205,7 @@ def _trained(
 def _synthetic(
     images: Images, family: str, quick: bool, paper: Figures, width: str = "", sigma: int = 6
 ) -> Case:
-    """Clean images under synthetic noise. Patches to train on are cut from twice the side."""
+    """Clean images with synthetic noise. Training images are cropped to twice the side."""
     noise = spec(family, images.kind, width, sigma)
     test: Sequence[Plane] = images.test
     if quick:
@@ -230,14 +231,14 @@ def _synthetic(
 
 
 def _real(repeats: Repeats, quick: bool) -> Case:
-    """The first of several repeats, against the mean of the others."""
+    """The first of several repeats, with the mean of the others as reference."""
     test = list(repeats.test)
     if quick:
         scan, slices = test[0]
         test = [(scan, slices[:: -(-len(slices) // QUICK_COUNT)])]
     side = QUICK_SIDE if quick else SIDE
     others = len(test[0][0].repeats) - 1
-    # One repeat as reference is as noisy as the input: its SSIM is no match for the paper's.
+    # A single repeat as reference is as noisy as the input: SSIM is not comparable to the paper's.
     paper = {
         (row, metric): figure
         for (row, metric), figure in TABLE_3.get((repeats.contrast,), {}).items()
@@ -264,7 +265,7 @@ def _sets(
     train: Path | None,
     note: Note,
 ) -> list[Images]:
-    """Sets of these kinds, split or with what is in `train`; one that is there, if `quick`."""
+    """Sets of these kinds, split or with training data from `train`; only one if `quick`."""
     if train is None:
         found = [images for images in find_images(data, only) if images.kind in kinds]
     else:
@@ -276,10 +277,10 @@ def _sets(
             if images.kind in {lesson.kind for lesson in lessons}
         ]
     if not found:
-        lack = f"{data} and {train} share" if train else f"{data} holds"
+        lack = f"{data} and {train} have" if train else f"{data} has"
         raise HushError(
-            f"{lack} no {' or '.join(kinds)} images; give --data a folder with fastMRI's or "
-            "the SIIM X-rays' *train* and *val* or *test*, or with volumes/knee*/SERIES/*.dcm"
+            f"{lack} no {' or '.join(kinds)} images; give --data a folder with *train* and *val* "
+            "or *test* of fastMRI or the SIIM X-rays, or with volumes/knee*/SERIES/*.dcm"
         )
     if quick:
         return [max(found, key=lambda images: kinds.index(images.kind))]
@@ -304,7 +305,7 @@ def iid_cases(
     train: Path | None = None,
     note: Note = ignore,
 ) -> list[Case]:
-    """Table 1: every kind of image under white noise."""
+    """Table 1: every kind of image with white noise."""
     kinds = ("brain", "knee", "chest")
     found = _sets(data, kinds, quick=quick, only=only, train=train, note=note)
     if quick:
@@ -324,7 +325,7 @@ def correlated_cases(
     train: Path | None = None,
     note: Note = ignore,
 ) -> list[Case]:
-    """Table 2: the knee under correlated noise, and the chest."""
+    """Table 2: the knee with correlated noise; the chest is added."""
     found = _sets(data, ("knee", "chest"), quick=quick, only=only, train=train, note=note)
     every = [
         _synthetic(
@@ -361,7 +362,7 @@ def real_cases(
         ]
     where = f"{data} or {train}" if train else f"{data}"
     if not found:
-        lack = f"{data} and {train} share" if train else f"{data} holds"
+        lack = f"{data} and {train} have" if train else f"{data} has"
         raise HushError(
             f"{lack} no repeated scans; give --data a folder with M4Raw's *train* and "
             "*val*, or with volumes/NAME/T101, T102, …"
@@ -383,9 +384,9 @@ def round_cases(
     train: Path | None = None,
     note: Note = ignore,
 ) -> list[Case]:
-    """Table 4: the student's output as the condition of the next round; one budget a round.
+    """Table 4: the student's output as the condition of the next round; one budget per round.
 
-    The paper has the knee; the chest, smoother, is added.
+    The paper uses the knee; the chest, which is smoother, is added.
     """
     cases = []
     found = _sets(data, ("knee", "chest"), quick=quick, only=only, train=train, note=note)
@@ -402,7 +403,7 @@ def round_cases(
                 replace(
                     first,
                     settings={**first.settings, "round": str(n)},
-                    options={"round": n},  # which `none` has not: it is there once
+                    options={"round": n},  # `none` has no such field and runs once
                     training=first.training and replace(first.training, recipes=rows),
                     paper=paper,
                 )
@@ -418,7 +419,7 @@ def ablation_cases(
     train: Path | None = None,
     note: Note = ignore,
 ) -> list[Case]:
-    """Table 5 on the knee, and the same on the chest."""
+    """Table 5: the knee; the chest is added."""
     found = _sets(data, ("knee", "chest"), quick=quick, only=only, train=train, note=note)
     if quick:
         return [_synthetic(found[0], "gaussian", quick, {})]
@@ -439,7 +440,7 @@ def sweep_cases(
     train: Path | None = None,
     note: Note = ignore,
 ) -> list[Case]:
-    """The chest under Gaussian noise up to eight times the paper's."""
+    """The chest with Gaussian noise up to eight times the paper's."""
     return [
         _synthetic(images, "gaussian", quick, {}, sigma=sigma)
         for images in _sets(data, ("chest",), quick=quick, only=only, train=train, note=note)

@@ -1,4 +1,4 @@
-"""DiffDenoise's figure 4: how far sampling scatters, alone, averaged at random and in pairs."""
+"""DiffDenoise's figure 4: scatter of single samples, means of two random ones, and pairs."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ KINDS = {
 
 
 def draw_samples(cases: Sequence[Case], find: Find, path: Path, *, quick: bool) -> None:
-    """Write ``NAME.draws.png``, and its figures to ``NAME.draws.json``, for the first case that
-    has a training.
+    """Write ``NAME.draws.png``, and its figures to ``NAME.draws.json``, for the first case with
+    a training.
 
-    Figures that are there for this case and this many draws are not made again.
+    Existing figures for the same case and number of draws are kept.
     """
     case = next((case for case in cases if case.training), None)
     if case is None:
@@ -44,13 +44,13 @@ def draw_samples(cases: Sequence[Case], find: Find, path: Path, *, quick: bool) 
 
 
 def draws(case: Case, find: Find, count: int) -> dict[str, list[float]]:
-    """PSNR in dB of a case's first image: of so many draws of each kind, and of the student."""
+    """PSNR in dB on a case's first image, for `count` draws of each kind and for the student."""
     sample = next(iter(case.samples(0)))
 
     def score(row: str, **reading: Any) -> float:
         method = find(row, _read(case, row, reading), 0)
         if method is None:
-            raise HushError(f"the case {case.key()} has no row '{row}' to draw")
+            raise HushError(f"the case {case.key()} has no row '{row}' for figure 4")
         return psnr(method(sample.noisy, sample.noise), sample.reference, clip=False)
 
     drawn = {row: [score(row, seed=k) for k in range(count)] for row in KINDS}
@@ -58,14 +58,14 @@ def draws(case: Case, find: Find, count: int) -> dict[str, list[float]]:
 
 
 def _read(case: Case, row: str, reading: Mapping[str, Any]) -> Case:
-    """The case with one row, read from its model with these settings too."""
+    """The case with one row, read from its model with these additional settings."""
     assert case.training is not None
     recipes = {row: case.training.recipes[row].read(**reading)}
     return replace(case, training=replace(case.training, recipes=recipes))
 
 
 def plot(drawn: Mapping[str, Sequence[float]], path: Path) -> None:
-    """A line through the draws of each kind, and a level one for the student."""
+    """Plot a line through the draws of each kind, and a horizontal one for the student."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")

@@ -1,7 +1,7 @@
-"""What a folder of images holds, read off its layout: plain sets, and noisy/clean pairs.
+"""Find plain image sets and noisy/clean pairs in a folder by its layout.
 
-No list of names is consulted: any ``images/*/`` is a set, and any files whose names differ by
-words such as raw and gt, noisy and clean, test and average, avg1 and avg400 are pairs.
+There is no list of data sets: any ``images/*/`` is a set, and files are pairs if their names differ
+only by words such as raw and gt, noisy and clean, test and average, avg1 and avg400.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _AVERAGE_OF = re.compile(r"avg(\d+)")
 
 @dataclass(frozen=True)
 class Pair:
-    """Two files of one scene. key : words that their paths share; averaged : avgN, if named."""
+    """Two files of one scene. key : words common to their paths; averaged : avgN, if named."""
 
     key: tuple[str, ...]
     noisy: Path
@@ -49,7 +49,7 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def find_sets(data: Path, only: str | None = None) -> list[Path]:
-    """Folders of plain images: ``DIR/images/*/``, else ``DIR/*/``, else DIR itself."""
+    """Folders of plain images: ``DIR/images/*/``, otherwise ``DIR/*/``, otherwise DIR itself."""
     base = _base(data)
     if find_pairs(base):
         return []
@@ -58,7 +58,7 @@ def find_sets(data: Path, only: str | None = None) -> list[Path]:
 
 
 def find_paired_sets(data: Path, only: str | None = None) -> list[Path]:
-    """Folders of pairs: DIR itself, else ``DIR/images/*/``, else ``DIR/*/``."""
+    """Folders of pairs: DIR itself, otherwise ``DIR/images/*/``, otherwise ``DIR/*/``."""
     base = _base(data)
     if find_pairs(base):
         return _picked([base], only)
@@ -66,10 +66,10 @@ def find_paired_sets(data: Path, only: str | None = None) -> list[Path]:
 
 
 def find_pairs(folder: Path) -> list[Pair]:
-    """Noisy and clean images of one scene each, in a folder and the folders directly in it.
+    """Pairs of a noisy and a clean image of one scene, in a folder and its direct subfolders.
 
-    Words of the path that tell the role are set aside; files that agree in the others show
-    the same scene. Of ``avgN`` the largest N is the clean one, every other a noisy one.
+    Files show the same scene if their paths agree except for words such as noisy or clean. Among
+    ``avgN``, the file with the largest N is the clean one, all others are noisy.
     """
     scenes: dict[tuple[str, ...], list[tuple[float, str, Path]]] = {}
     for path in [*image_files(folder), *(f for p in _folders(folder) for f in image_files(p))]:
@@ -93,7 +93,7 @@ def find_pairs(folder: Path) -> list[Pair]:
 
 
 def read_images(path: Path) -> Iterator[np.ndarray]:
-    """Every image of a file as float32 ``(C, H, W)`` in units of full range."""
+    """Yield the images of a file as float32 ``(C, H, W)`` in units of full range."""
     from hush.io import read
 
     batch = to_batch(read(path))
@@ -103,7 +103,7 @@ def read_images(path: Path) -> Iterator[np.ndarray]:
 
 def _base(data: Path) -> Path:
     if not data.is_dir():
-        raise HushError(f"{data} is no folder; --data takes the one that holds the study's data")
+        raise HushError(f"{data} is not a folder; give --data the folder with the study's data")
     return data / "images" if (data / "images").is_dir() else data
 
 

@@ -1,7 +1,7 @@
 """MID on images: its tables (Kodak, BSD300, BSD68) and its one-shot ablation.
 
-Noise is frozen: drawn once for a seed, a file name and a level, in floats that are neither
-rounded nor clipped, so that every method and every run sees the same noisy images.
+Noise is frozen: drawn once for a seed, a file name and a level, as floats without rounding or
+clipping, so that all methods and runs get the same noisy images.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NOISE = {
 }  # fmt: skip
 QUICK_NOISE = ("gaussian:25/255", "poisson:30")
 QUICK_COUNT, QUICK_SIDE = 3, 128
-#: Is the method told the level, or left to estimate it?
+#: Whether methods are given the level or must estimate it.
 LEVELS = ("given", "estimated")
 #: Steps of the ablation; 1 is the one shot of §IV-F.
 STEPS = (1, 2, 4, 8)
@@ -36,9 +36,9 @@ STEPS = (1, 2, 4, 8)
 
 @dataclass(frozen=True)
 class KnownSet:
-    """A set that papers report on, told by its number of images, their sides and channels.
+    """A set used in papers, recognised by its number of images, their sides and channels.
 
-    hint : a word that a folder of that name holds, for copies with other contents.
+    hint : part of the folder's name, to recognise copies with different contents.
     """
 
     count: int
@@ -56,8 +56,8 @@ KNOWN = {
     "bsds500-train": KnownSet(200, frozenset({321, 481}), 3, training=True),
 }
 
-#: (set, noise) → method → published PSNR. ``neighbor2neighbor`` at Gaussian 25 is with frozen
-#: noise, as here; its other figures, and blind2unblind's, are with noise redrawn every epoch.
+#: (set, noise) → method → published PSNR. ``neighbor2neighbor`` at Gaussian 25 used frozen noise,
+#: as here; its other figures, and blind2unblind's, used noise redrawn every epoch.
 PUBLISHED: Mapping[tuple[str, str], Mapping[str, float]] = {
     ("kodak", "gaussian:25/255"): {
         "bm3d": 31.87, "neighbor2neighbor": 31.81, "noise2void": 30.32, "dip": 27.20,
@@ -75,12 +75,12 @@ PUBLISHED: Mapping[tuple[str, str], Mapping[str, float]] = {
     ("bsd68", "gaussian:50/255"): {"bm3d": 25.62, "dncnn": 26.23},
 }  # fmt: skip
 
-#: Methods whose published figures are with the level known.
+#: Methods with published figures for a known level.
 TOLD = {"bm3d", "dncnn"}
 
 
 def recognise(folder: Path) -> str:
-    """The known set that a folder holds, or an empty text."""
+    """The name of the known set in a folder, or an empty text."""
     files = image_files(folder)
     first = next(read_images(files[0]))
     shape = (len(first), frozenset(first.shape[1:]))
@@ -94,15 +94,15 @@ def recognise(folder: Path) -> str:
 
 
 def centre_crop(x: np.ndarray, side: int) -> np.ndarray:
-    """The middle `side` × `side` pixels of ``(C, H, W)``, or as many as there are."""
+    """The middle `side` × `side` pixels of ``(C, H, W)``, or fewer if it is smaller."""
     rows, columns = ((n - min(n, side)) // 2 for n in x.shape[1:])
     return np.ascontiguousarray(x[:, rows : rows + side, columns : columns + side])
 
 
 def frozen_noise(x: np.ndarray, spec: str, name: str, seed: int) -> tuple[np.ndarray, Any]:
-    """A noisy observation of `x` ``(C, H, W)``, always the same, and the process it is of.
+    """A noisy observation of `x` ``(C, H, W)``, always the same, and its noise process.
 
-    Where `spec` gives a range of levels, one is drawn for the image.
+    If `spec` is a range of levels, one is drawn for the image.
     """
     import torch
 
@@ -118,7 +118,7 @@ def frozen_noise(x: np.ndarray, spec: str, name: str, seed: int) -> tuple[np.nda
 def noisy_samples(
     files: Sequence[Path], spec: str, told: bool, side: int | None, seed: int
 ) -> Iterator[Sample]:
-    """Every image of the files under frozen noise; `side` crops, `told` gives the level away."""
+    """All images of the files with frozen noise; cropped to `side`, with the noise if `told`."""
     for path in files:
         for index, image in enumerate(read_images(path)):
             name = path.name if index == 0 else f"{path.name}[{index}]"
@@ -128,16 +128,16 @@ def noisy_samples(
 
 
 def _sets(data: Path, only: str | None) -> list[tuple[Path, str]]:
-    """Folders with what they are known as. Training sets are left out unless `only` is given."""
+    """Folders with the names of known sets. Training sets are left out unless `only` is given."""
     found = [(folder, recognise(folder)) for folder in find_sets(data, only)]
     tests = [(f, role) for f, role in found if only or not (role and KNOWN[role].training)]
     if not tests:
         raise HushError(
-            f"{data} holds no test images"
+            f"{data} contains no test images"
             + (f" in a folder like '{only}'" if only else "")
-            + "; give --data a folder with images/NAME/*.png in it"
+            + "; give --data a folder that contains images/NAME/*.png"
         )
-    return sorted(tests, key=lambda t: (not t[1], t[0].name))  # those with published figures first
+    return sorted(tests, key=lambda t: (not t[1], t[0].name))  # sets with published figures first
 
 
 def _case(
@@ -179,7 +179,7 @@ def image_cases(
     train: Path | None = None,
     note: Note = ignore,
 ) -> list[Case]:
-    """Every set under every noise, the level given and not. Nothing is trained."""
+    """All sets with all kinds of noise, with given and with estimated level; no training."""
     cases, sets = [], _sets(data, only)
     if not (quick or only):
         for name in dict.fromkeys(name for name, _ in PUBLISHED):
@@ -202,8 +202,7 @@ def ablation_cases(
     train: Path | None = None,
     note: Note = ignore,
 ) -> list[Case]:
-    """Poisson images, one shot against iterated, the level given; without steps for the rest.
-    Nothing is trained."""
+    """Poisson images, level given: a case per number of steps, and one for other methods."""
     return [
         _case(folder, role, "poisson:30", True, quick, options)
         for folder, role in _sets(data, only)

@@ -1,4 +1,4 @@
-"""Results on disk: one JSON line per finished cell, per-sample values in a file beside."""
+"""Results on disk: one JSON line per finished cell; per-sample values in a second file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from hush.errors import HushError
 
 T = TypeVar("T")
 
-_BEGINNING = b'{"study": '  # of every line that is written here
+_BEGINNING = b'{"study": '  # of every line
 
 
 class Key(NamedTuple):
-    """What makes a cell one of a kind."""
+    """Identifies a cell."""
 
     study: str
     case: str
@@ -32,9 +32,9 @@ class Key(NamedTuple):
 class Cell:
     """One figure: the mean of a metric over `n` samples, and their standard deviation.
 
-    `value` is None where the mean is not finite. `reference` says that the row knows more than a
-    user does, such as clean targets, true labels or the noise; `judge`, that the metric is an aim
-    of denoising. The fields are the JSON line, in its order; older lines end with `paper`.
+    value : None if the mean is not finite. reference : the row uses information that users do not
+    have, such as clean targets, true labels or the noise. judge : the metric is a goal of
+    denoising. The fields are those of the JSON line, in order; older lines end with `paper`.
     """
 
     study: str
@@ -61,7 +61,7 @@ class Cell:
         reference: bool = False,
         judge: bool = True,
     ) -> Cell:
-        """The cell of these per-sample values."""
+        """The cell for these per-sample values."""
         x = np.asarray(list(values.values()), dtype=np.float64)
         finite = len(x) > 0 and bool(np.isfinite(x).all())
         return cls(
@@ -85,12 +85,12 @@ class Cell:
 
 
 class Ledger:
-    """Finished cells, in memory and, given a path, on disk as they come.
+    """Finished cells, in memory and, given a path, also on disk.
 
-    cells : by key; values : per-sample values by key, NaN where they were not finite.
+    cells : by key; values : per-sample values by key, NaN if they were not finite.
 
-    The path's file holds the cells; ``NAME.samples.jsonl`` beside it holds the values. What a
-    killed run left of its last line is cut off. Raises `HushError` for other damage.
+    The path's file contains the cells; ``NAME.samples.jsonl`` beside it contains the values. A
+    partial last line from a killed run is removed. Raises `HushError` for other damage.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -109,7 +109,7 @@ class Ledger:
         return key in self.cells
 
     def add(self, cell: Cell, values: Mapping[str, float]) -> None:
-        """Take a finished cell. Its samples are written first: a cell on disk is complete."""
+        """Add a finished cell. Its samples are written first, so a cell on disk is complete."""
         self.cells[cell.key] = cell
         self.values[cell.key] = dict(values)
         if self.path is not None:
@@ -120,7 +120,7 @@ class Ledger:
 
 
 def _named_anew(line: dict[str, Any]) -> dict[str, Any]:
-    """A line as it is, but for an older one of a row that was told the noise without saying so."""
+    """The line; in older ones, rows that were given the noise get their current name and flag."""
     told = line["study"].startswith("diffdenoise/") and line["method"] in ("mid", "bm3d")
     if "reference" in line or not told:
         return line
@@ -143,7 +143,7 @@ def _append(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def _read(path: Path, parse: Callable[[Any], T]) -> list[T]:
-    """The file's lines, parsed; an incomplete last one is cut off, on disk too."""
+    """The file's lines, parsed; an incomplete last line is removed, also on disk."""
     if not path.exists():
         return []
     records: list[T] = []
@@ -158,6 +158,6 @@ def _read(path: Path, parse: Callable[[Any], T]) -> list[T]:
             records.append(parse(json.loads(line)))
         except (ValueError, TypeError, KeyError, AttributeError) as e:
             raise HushError(
-                f"line {number} of {path} is not a study's; give --json another file"
+                f"line {number} of {path} is not from a study; choose another file for --json"
             ) from e
     return records

@@ -1,10 +1,10 @@
-"""Medical images for DiffDenoise's tables: where they are, and what is trained on or tested.
+"""Medical images for DiffDenoise's tables: find them and split them for training and testing.
 
-Two layouts are known. *Releases* such as fastMRI, M4Raw and the SIIM chest X-rays come as folders
-named after their parts, ``*train*`` beside ``*val*`` or ``*test*``, of ``.h5`` or ``.dcm`` files.
-*Stand-ins* come without parts: series of ``.dcm`` slices of one subject and repeats of one
-scan are cut into blocks of slices, X-rays ``SUBJECT_NUMBER.png`` by subjects. What is trained on
-may also be in a folder of its own; then no layout is split.
+Two layouts are supported. *Releases* such as fastMRI, M4Raw and the SIIM chest X-rays are folders
+for each part, ``*train*`` beside ``*val*`` or ``*test*``, with ``.h5`` or ``.dcm`` files.
+*Stand-ins* have no parts: series of ``.dcm`` slices of one subject and repeats of one scan are
+split into blocks of slices, X-rays ``SUBJECT_NUMBER.png`` by subjects. Training data may also be in
+a separate folder; then nothing is split.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from hush.studies.folders import image_files, read_images
 from hush.studies.images import centre_crop, frozen_noise
 from hush.studies.sample import Sample
 
-#: The paper tests on as many images; of larger training sets the first are taken.
+#: The paper's number of test images, and the most training images; the first ones are used.
 TEST_MOST, TRAIN_MOST = 200, 1000
-#: Every so many subjects, one is for the test.
+#: One in this many subjects is tested.
 EVERY_SUBJECT = 5
-#: Slices of the block that real noise is tested on.
+#: Number of slices to test on real noise.
 REAL_TEST = 8
-#: Words in names that tell what is shown.
+#: Words in names that identify the content.
 KINDS = {"brain": ("brain",), "knee": ("knee",), "chest": ("chest", "cxr", "covid", "siim")}
 
 _RELEASED = (".h5", ".dcm")
@@ -39,7 +39,7 @@ _REPEAT = re.compile(r"(?P<subject>.*?)_?(?P<contrast>FLAIR|T1|T2)(?P<repeat>\d\
 
 @dataclass(frozen=True)
 class Plane:
-    """One image: plane `index` of a file. name : what its noise is seeded with."""
+    """One image: plane `index` of a file. name : seed of its noise."""
 
     path: Path
     index: int
@@ -50,9 +50,9 @@ class Plane:
 class Images:
     """Clean images of one kind, to train on and to test on; no subject or slice is in both.
 
-    kind : brain, knee or chest; label : the kind, and the series where it matters.
-    source : the folder's name; lessons : that of what is trained on, where it is another
-        one, with a mark of its files.
+    kind : brain, knee or chest; label : the kind, and the series if needed.
+    source : the folder's name; lessons : name of a separate training folder, with a checksum of
+        its files.
     """
 
     kind: str
@@ -65,7 +65,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Scan:
-    """Repeats of one scan, the first of which is the noisy one: files, or folders of slices."""
+    """Repeats of one scan, files or folders of slices; the first is the noisy one."""
 
     name: str
     contrast: str
@@ -74,8 +74,8 @@ class Scan:
 
 @dataclass(frozen=True)
 class Repeats:
-    """Repeated scans of one contrast. train, test : scans and the slices taken of each;
-    lessons : name of the folder that is trained on, where it is another one, and its mark."""
+    """Repeated scans of one contrast. train, test : scans and the slices used of each; lessons :
+    name of a separate training folder, with a checksum of its files."""
 
     contrast: str
     source: str
@@ -87,22 +87,22 @@ class Repeats:
 # -- reading ---------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=2)  # planes are asked for one by one, in the order of their files
+@lru_cache(maxsize=2)  # planes are read one by one, in the order of their files
 def read_planes(path: Path) -> Sequence[np.ndarray]:
-    """Every plane ``(H, W)`` of a file, or of the files in a folder, in any units."""
+    """All planes ``(H, W)`` of a file, or of the files in a folder, in any units."""
     if path.is_dir():
         return [plane for file in image_files(path) for plane in read_planes(file)]
     return [image[0] for image in read_images(path)]
 
 
 def normalised(x: np.ndarray) -> np.ndarray:
-    """`x` linearly from its least and greatest value to 0 and 1, float32."""
+    """`x` scaled linearly so that its least value is 0 and its greatest 1, float32."""
     low, high = float(x.min()), float(x.max())
     return ((x - low) / ((high - low) or 1.0)).astype(np.float32)
 
 
 def noisy_planes(planes: Sequence[Plane], spec: str, side: int, seed: int) -> Iterator[Sample]:
-    """The middle `side` × `side` pixels of each plane, 0 to 1, under frozen noise."""
+    """The middle `side` × `side` pixels of each plane, scaled to 0 to 1, with frozen noise."""
     for plane in planes:
         clean = centre_crop(normalised(read_planes(plane.path)[plane.index])[None], side)
         noisy, process = frozen_noise(clean, spec, plane.name, seed)
@@ -112,9 +112,9 @@ def noisy_planes(planes: Sequence[Plane], spec: str, side: int, seed: int) -> It
 def repeated_slices(
     scans: Sequence[tuple[Scan, Sequence[int]]], side: int, seed: int
 ) -> Iterator[Sample]:
-    """The first repeat against the mean of the others, whatever the seed.
+    """The first repeat, with the mean of the others as reference; the seed has no effect.
 
-    All repeats are scaled alike, by the first one's least and greatest value in the volume.
+    All repeats are scaled in the same way, by the first one's least and greatest value.
     """
     for scan, slices in scans:
         volumes = [np.stack(read_planes(p)).astype(np.float32) for p in scan.repeats]
@@ -130,14 +130,14 @@ def repeated_slices(
 
 
 def blocks(count: int, test: int, gap: int = 1) -> tuple[list[int], list[int]]:
-    """Slices to train on and to test on: a block in the middle, `gap` slices unused beside it."""
+    """Training and test slices; the test block is in the middle, beside it `gap` unused slices."""
     first = (count - test) // 2
     train = [i for i in range(count) if not first - gap <= i < first + test + gap]
     return train, list(range(first, first + test))
 
 
 def by_subject(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Files ``SUBJECT_NUMBER`` to train on and to test on: one image of every fifth subject."""
+    """Training and test files ``SUBJECT_NUMBER``: one image of every fifth subject is tested."""
     subjects: dict[str, list[Path]] = {}
     for path in files:
         subjects.setdefault(path.stem.rpartition("_")[0] or path.stem, []).append(path)
@@ -150,9 +150,9 @@ def by_subject(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def find_images(data: Path, only: str | None = None) -> list[Images]:
-    """Sets of clean images under a folder, of the kinds that the paper has, each split in two.
+    """Sets of clean images in a folder, of the kinds in the paper, split for training and testing.
 
-    A set that is too small to be split is all for the test.
+    A set that is too small to split is used for testing only.
     """
     found = []
     for folder in _candidates(data, only):
@@ -168,8 +168,8 @@ def find_images(data: Path, only: str | None = None) -> list[Images]:
 
 
 def find_all_images(data: Path, only: str | None = None, most: int | None = None) -> list[Images]:
-    """The same without a split, all for the test, or the first `most` images of each set. Where
-    no layout is known, the files are of one set."""
+    """The same without a split: all for testing, or the first `most` images of each set. If the
+    layout is unknown, all files are one set."""
     found = [(p, layout) for p in _candidates(data, only) if (layout := _layout(p))]
     if not found and (layout := _loose(data)):
         found = [(data, layout)]
@@ -180,12 +180,12 @@ def find_all_images(data: Path, only: str | None = None, most: int | None = None
 
 
 def learned_from(tested: Images, lessons: Sequence[Images]) -> Images:
-    """These images, all for the test, with those lessons of their kind to train on.
+    """The images `tested`, with the `lessons` of the same kind as training data.
 
-    Raises `HushError` where a file would be both trained on and tested on.
+    Raises `HushError` if a file would be used for both.
     """
     lessons = [images for images in lessons if images.kind == tested.kind]
-    planes = [  # named apart from what is tested: noise is frozen by name
+    planes = [  # different names than test images: the name seeds the noise
         replace(plane, name=f"train/{images.source}/{plane.name}")
         for images in lessons
         for plane in images.test
@@ -196,7 +196,8 @@ def learned_from(tested: Images, lessons: Sequence[Images]) -> Images:
 
 
 def find_repeats(data: Path, only: str | None = None) -> list[Repeats]:
-    """Repeated scans under a folder, by contrast, split in two; short ones are tested whole."""
+    """Repeated scans in a folder, by contrast, split for training and testing; short ones are
+    used for testing only."""
     found = []
     for folder in _candidates(data, only):
         parts = _parts(folder)
@@ -213,7 +214,7 @@ def find_repeats(data: Path, only: str | None = None) -> list[Repeats]:
 
 
 def find_all_repeats(data: Path, only: str | None = None) -> list[Repeats]:
-    """The same without a split, all for the test."""
+    """The same without a split: all for testing."""
     found = []
     for folder in _candidates(data, only):
         if parts := _parts(folder):
@@ -227,9 +228,9 @@ def find_all_repeats(data: Path, only: str | None = None) -> list[Repeats]:
 
 
 def repeats_learned_from(tested: Repeats, lessons: Sequence[Repeats]) -> Repeats:
-    """These repeats, all for the test, with those lessons of their contrast to train on.
+    """The repeats `tested`, with the `lessons` of the same contrast as training data.
 
-    Raises `HushError` where a file would be both trained on and tested on.
+    Raises `HushError` if a file would be used for both.
     """
     lessons = [repeats for repeats in lessons if repeats.contrast == tested.contrast]
     scans = [scan for repeats in lessons for scan, _ in repeats.test]
@@ -243,7 +244,7 @@ def repeats_learned_from(tested: Repeats, lessons: Sequence[Repeats]) -> Repeats
 
 
 def half_released(data: Path, only: str | None = None) -> list[Path]:
-    """Folders of training data with no test data beside them, which cannot be split."""
+    """Folders of training data without test data beside them."""
     return [p for f in _candidates(data, only) for p in _named(f, "train") if not _parts(f)]
 
 
@@ -251,12 +252,12 @@ def _keep_apart(train: Sequence[Path], test: Sequence[Path]) -> None:
     if both := {p.resolve() for p in train} & {p.resolve() for p in test}:
         raise HushError(
             f"{min(both)} would be both trained on and tested on; give --train and --data folders "
-            "that share no file"
+            "without common files"
         )
 
 
 def _marked(name: str, paths: Sequence[Path]) -> str:
-    """The name with a mark of what the files are, as there are many folders of one name."""
+    """The name with a checksum of the files, to distinguish folders with the same name."""
     files = [f for p in paths for f in (image_files(p) if p.is_dir() else [p])]
     text = ";".join(f"{f.parent.name}/{f.name}:{f.stat().st_size}" for f in files)
     return f"{name}#{crc32(text.encode()):08x}"
@@ -267,8 +268,8 @@ def _in_order(found: Iterable[Images]) -> list[Images]:
 
 
 def _candidates(data: Path, only: str | None) -> list[Path]:
-    """The folder itself, what is in it, and what is in its ``images`` and ``volumes``; a part of
-    one of these is none of its own."""
+    """The folder, its subfolders, and those of its ``images`` and ``volumes``; parts of a release
+    are not listed separately."""
     inside = [p for f in (data, data / "images", data / "volumes") for p in _folders(f)]
     found = [p for p in (data, *inside) if only is None or fnmatch(p.name, only)]
     parts = {part for p in found for part in _parts(p) or ()}
@@ -277,9 +278,9 @@ def _candidates(data: Path, only: str | None) -> list[Path]:
 
 @dataclass(frozen=True)
 class _Layout:
-    """What a folder shows: files to train on and to test on, and every one of them.
+    """The layout of a folder: training and test files, and all files.
 
-    released : the split is the data's own, of which the first images are taken.
+    released : the data come with a split, of which the first images are used.
     """
 
     kind: str
@@ -314,7 +315,7 @@ def _layout(folder: Path) -> _Layout | None:
 
 
 def _loose(folder: Path) -> _Layout | None:
-    """A release's part by itself: its files, wherever they are in the folder."""
+    """A single part of a release: its files, at any depth in the folder."""
     files = _files(folder)
     if not files or _REPEAT.fullmatch(files[0].stem):
         return None
@@ -326,14 +327,14 @@ def _loose(folder: Path) -> _Layout | None:
 
 
 def _of_contrast(kind: str, files: list[Path]) -> list[Path]:
-    """Of brains the paper's contrast, where files name theirs."""
+    """For brains, the files named after the paper's contrast, if any; otherwise all files."""
     return [f for f in files if kind == "brain" and "T2" in f.name] or files
 
 
 def _taken(
     scans: Sequence[Scan], most: int | None = None, half: int | None = None
 ) -> list[tuple[Scan, Sequence[int]]]:
-    """The first slices of these scans; of a scan that is cut in blocks, those of one half."""
+    """The first slices of these scans; with `half`, those of one half of each scan's blocks."""
     taken: list[tuple[Scan, Sequence[int]]] = []
     left = most
     for scan in scans:
@@ -351,7 +352,7 @@ def _taken(
 
 
 def _scans(paths: Sequence[Path]) -> list[Scan]:
-    """Scans of which there are several repeats, told by names such as ``…_T102``."""
+    """Scans with several repeats, recognised by names such as ``…_T102``."""
     scans: dict[tuple[str, str], list[tuple[str, Path]]] = {}
     for path in paths:
         if match := _REPEAT.fullmatch(path.stem):
@@ -365,13 +366,13 @@ def _scans(paths: Sequence[Path]) -> list[Scan]:
 
 
 def _parts(folder: Path) -> tuple[Path, Path] | None:
-    """A release's folders of training and of test data."""
+    """A release's folders with training and test data."""
     train, test = _named(folder, "train"), _named(folder, "val") or _named(folder, "test")
     return (train[0], test[0]) if train and test else None
 
 
 def _named(folder: Path, word: str) -> list[Path]:
-    """Folders in this one that are named so and hold a release's files."""
+    """Subfolders with this word in their name that contain a release's files."""
     return [p for p in _folders(folder) if word in p.name.lower() and _files(p)]
 
 
@@ -381,7 +382,7 @@ def _files(part: Path, direct: bool = False) -> list[Path]:
 
 
 def _planes(folder: Path, files: Sequence[Path], most: int | None = None) -> list[Plane]:
-    """The first planes of these files; slices of a ``.h5`` each are one, other files are one."""
+    """The first planes of these files: each slice of a ``.h5`` file is one, other files are one."""
     planes: list[Plane] = []
     for path in files:
         count = len(read_planes(path)) if path.suffix.lower() == ".h5" else 1

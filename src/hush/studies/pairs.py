@@ -1,8 +1,8 @@
 """Real noise: pairs of a noisy and a (nearly) clean image of one scene.
 
-Nothing is known of the noise, so methods estimate it. Many sets normalise the two images
-apart, so every figure is there twice: as it is, and after fitting the result's gain and offset
-to the reference.
+The noise is unknown, so methods estimate it. Many sets normalise the two images separately, so
+every figure is given twice: directly, and after fitting the result's gain and offset to the
+reference.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def _fitted_ssim(result: np.ndarray, reference: np.ndarray) -> float:
 
 
 def _samples(pairs: Sequence[Pair], side: int | None, seed: int) -> Iterator[Sample]:
-    """The pairs as they are, whatever the seed."""
+    """The pairs; the seed has no effect."""
     for pair in pairs:
         files = zip(read_images(pair.noisy), read_images(pair.clean), strict=True)
         for index, (noisy, clean) in enumerate(files):
             if noisy.shape != clean.shape:
                 raise HushError(
-                    f"{pair.noisy} and {pair.clean} show one scene in two shapes, "
+                    f"{pair.noisy} and {pair.clean} must have the same shape, not "
                     f"{noisy.shape} and {clean.shape}"
                 )
             name = pair.name if index == 0 else f"{pair.name}[{index}]"
@@ -52,7 +52,7 @@ def _samples(pairs: Sequence[Pair], side: int | None, seed: int) -> Iterator[Sam
 
 
 def _parts(pairs: Sequence[Pair]) -> dict[tuple[str, str], list[Pair]]:
-    """Pairs by what was averaged and, where names start with several words, by that word."""
+    """Pairs by number of averaged frames and, if the names begin with different words, by word."""
     words = {pair.key[0] if pair.key and pair.key[0].isalpha() else "" for pair in pairs}
     parts: dict[tuple[str, str], list[Pair]] = {}
     for pair in pairs:
@@ -69,7 +69,7 @@ def pair_cases(
     train: Path | None = None,
     note: Note = ignore,
 ) -> list[Case]:
-    """One case per set, kind of scene and number of frames averaged. Nothing is trained."""
+    """One case per set, kind of scene and number of averaged frames; no training."""
     cases = []
     for folder in find_paired_sets(data, only):
         for (word, averaged), pairs in _parts(find_pairs(folder)).items():
@@ -92,14 +92,14 @@ def pair_cases(
             cases += [case, replace(case, settings=plain, options=options)]
     if not cases:
         raise HushError(
-            f"{data} holds no pairs; give --data a folder with NAME/raw and NAME/gt in it"
+            f"{data} contains no pairs; give --data a folder that contains NAME/raw and NAME/gt"
         )
     return cases
 
 
 PAIRS = Study(
     name="real/pairs",
-    title="Real noise, against references",
+    title="Real noise, compared with references",
     cases=pair_cases,
     methods=("none", "mid", "bm3d"),
     variants=("transform",),

@@ -1,4 +1,4 @@
-"""What studies test and train on: one sample."""
+"""One sample to test or train on."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Sample:
-    """One thing to denoise: arrays ``(C, H, W)``, float32, full range 1.
+    """A noisy array and its reference, ``(C, H, W)``, float32, full range 1.
 
-    noise : the process that the noise is of, where it may be told; None leaves it to the method.
+    noise : its process, if methods may be given it; None if they must estimate it.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A study's results on screen: ours beside the published, the best marked where it is sure."""
+"""A study's results on screen: our figures beside the published ones, significant bests marked."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ MISSING = "–"
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One line of a table: a method with its variant; by metric, its cells and per-sample
-    values for each seed, and the published figure. reference : it knows more than a user does."""
+    """One line of a table, a method with its variant: by metric, its cells and per-sample values
+    for each seed, and the published figure. reference : it uses information users do not have."""
 
     label: str
     reference: bool = False
@@ -32,26 +32,26 @@ class Row:
     paper: dict[str, float] = field(default_factory=dict)
 
     def mean(self, metric: str) -> float:
-        """Mean over seeds; NaN without a finite one."""
+        """Mean over seeds; NaN without finite values."""
         values = [c.value for c in self.cells.get(metric, []) if c.value is not None]
         return float(np.mean(values)) if values else float("nan")
 
     def error(self, metric: str) -> float:
-        """Standard error of the mean over samples; NaN of fewer than two."""
+        """Standard error of the mean over samples; NaN for fewer than two."""
         values = list(self.per_sample(metric).values())
         return float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else np.nan
 
     def per_sample(self, metric: str) -> dict[str, float]:
-        """Each sample's mean over seeds: seeds of one sample are not independent samples."""
+        """Each sample's mean over seeds, because seeds of one sample are not independent."""
         seeds = [values for values in self.samples.get(metric, []) if values]
         names = set(seeds[0]).intersection(*seeds[1:]) if seeds else set()
         return {name: float(np.mean([values[name] for values in seeds])) for name in names}
 
 
 def groups(study: Study, ledger: Ledger, cases: Sequence[Case]) -> dict[str, list[Row]]:
-    """The rows to compare with each other, by what their cases have in common.
+    """The rows to compare with each other, by the common settings of their cases.
 
-    Methods that only the paper has figures of are rows without cells.
+    Methods with published figures only are rows without cells.
     """
     tables: dict[str, dict[str, Row]] = {}
     for case, fit in product(cases, dict.fromkeys(m.variant for m in study.metrics)):
@@ -74,9 +74,9 @@ def groups(study: Study, ledger: Ledger, cases: Sequence[Case]) -> dict[str, lis
 
 
 def best(rows: Sequence[Row], metric: Metric) -> Row | None:
-    """The best row, where its paired difference to the next is significant; else None.
+    """The best row, if its paired difference to the next is significant; otherwise None.
 
-    Rows that know more than a user does are out of the contest, and some metrics hold none.
+    References are excluded, and metrics that are not a goal of denoising have no best row.
     """
     if not metric.judge:
         return None
@@ -91,7 +91,7 @@ def best(rows: Sequence[Row], metric: Metric) -> Row | None:
 
 
 def tables(study: Study, ledger: Ledger, cases: Sequence[Case]) -> Iterator[RenderableType]:
-    """For a rich console: one table per setting of the cases, then a legend."""
+    """One table per setting of the cases, then a legend, for a rich console."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -122,10 +122,10 @@ def tables(study: Study, ledger: Ledger, cases: Sequence[Case]) -> Iterator[Rend
             table.add_row(*line, style="dim" if row.reference else "")
         yield Group(Text(f"{common.replace(';', '  ')}  n={max(counts)}", style="bold"), table)
     yield Text(
-        f"★ best, its paired difference to the next significant (p < {SIGNIFICANT}); "
+        f"★ best, if its paired difference to the next is significant (p < {SIGNIFICANT}); "
         "± standard error over samples; "
-        "dim, without a ★: rows that know more than a user does, figures that are no aim of "
-        "denoising; published figures are for whole sets",
+        "dim, never marked: rows that use information users do not have, and metrics that are not "
+        "a goal of denoising; published figures are for whole sets",
         style="dim",
     )
 

@@ -1,7 +1,7 @@
-"""Methods that a study trains itself, on a case's own noisy images, all for the same time.
+"""Methods that a study trains on a case's noisy images, all for the same time.
 
-A row of a table is a `Recipe`: what is trained for it, and how the result is read. Rows whose
-recipes differ in the reading alone come from one model; a model is trained once and kept.
+A row of a table is a `Recipe`: what to train, and with which settings to read the trained model.
+Rows with recipes that differ only in these settings share one model, trained once and kept.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hush.studies.sample import Sample
 if TYPE_CHECKING:
     from hush.denoiser import Denoiser
 
-MODEL = "model.safetensors"  #: in a training's folder, once it is finished
+MODEL = "model.safetensors"  #: in a training's folder after it has finished
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class Recipe:
     """How a row of a table is made.
 
     method : its command-line name; fields : of its constructor, for the training.
-    reading : settings of the trained method that make it this row.
-    start : the training whose finished stages this one takes over.
-    supervised : it learns from pairs of noisy and clean images, not from noisy ones alone.
-    told : it is given the noise process, in training and afterwards.
-    budgets : for how many of the case's budgets it is trained, those of `start` included.
-    ceiling : it knows more than a user does in another way, such as by all of the data.
+    reading : settings of the trained method for this row.
+    start : recipe of another training; its finished stages are reused.
+    supervised : trained on pairs of noisy and clean images, not on noisy ones only.
+    told : given the noise process, in training and afterwards.
+    budgets : training time in multiples of the case's budget, including that of `start`.
+    ceiling : uses other information that users do not have, such as all of the data.
     """
 
     method: str
@@ -47,22 +47,22 @@ class Recipe:
 
     @property
     def is_reference(self) -> bool:
-        """Whether its row knows more than a user does."""
+        """Whether its row uses information that users do not have."""
         return self.supervised or self.told or self.ceiling
 
     def read(self, **reading: Any) -> Recipe:
-        """The same training, read with these settings too."""
+        """The same training, read with these additional settings."""
         return replace(self, reading={**self.reading, **reading})
 
 
 @dataclass(frozen=True)
 class Training:
-    """What the methods of a case learn from, and for how long.
+    """The training data of a case's methods, and the training time.
 
     name : of these images, for the folder; samples : the images for a seed, always the same.
-    recipes : row → how it is made.
+    recipes : row → its recipe.
     budget : seconds for each method, all its stages together.
-    folder : where models are kept.
+    folder : for the models.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Training:
     kind: str = "image"
 
     def place(self, recipe: Recipe, seed: int) -> Path:
-        """The folder of a recipe's training: one for all recipes that differ in reading alone."""
+        """The folder of a recipe's training, shared by recipes that differ only in `reading`."""
         assert self.folder is not None
         fields = [f"{k}={v}" for k, v in recipe.fields.items()]
         fields.append("pairs" if recipe.supervised else "noisy")
@@ -82,7 +82,7 @@ class Training:
         return self.folder / _file_name(data) / _file_name(";".join([recipe.method, *fields]))
 
     def model(self, recipe: Recipe, seed: int, device: str = "cpu") -> Denoiser:
-        """The recipe's method, trained now or before; what was interrupted goes on."""
+        """The recipe's trained method; trains it, or continues its training, if needed."""
         from hush.methods import make
         from hush.models import load
         from hush.schedule import Schedule
@@ -111,7 +111,7 @@ class Training:
     def method(
         self, recipe: Recipe, seed: int, device: str = "cpu"
     ) -> Callable[[np.ndarray, Any], np.ndarray]:
-        """The recipe's row: noisy images in, denoised ones out."""
+        """The recipe's row as a function from noisy to denoised images."""
         model = self.model(recipe, seed, device)
 
         def method(noisy: np.ndarray, noise: Any) -> np.ndarray:
@@ -126,7 +126,7 @@ def _taught(sample: Sample, supervised: bool) -> np.ndarray:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Another training's folder without its result; `target` is there only when complete."""
+    """Copy a training's folder without its result; `target` only exists once it is complete."""
     partial = target.with_name(f"{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(source, partial)
@@ -135,5 +135,5 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _file_name(text: str) -> str:
-    """`text` as a name that every file system takes."""
+    """`text` as a name that is valid on every file system."""
     return re.sub(r"[^\w.=-]+", "_", text)
