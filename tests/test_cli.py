@@ -257,7 +257,7 @@ def test_what_is_no_model_is_told_apart(file: Path, models: Path, tmp_path: Path
     save_file({"x": np.zeros(3)}, tmp_path / "other.safetensors")
     for model, said in (
         (models, "is a folder; give the .safetensors file in it"),
-        (models / "mid-gray.json", "mid-gray.json is a model's card; give the model, "),
+        (models / "mid-gray.json", "mid-gray.json is a model's card; give the model itself, "),
         (tmp_path / "empty.safetensors", "is not a complete .safetensors file; copy it again"),
         (tmp_path / "cut.safetensors", "is not a complete .safetensors file; copy it again"),
         (tmp_path / "short.safetensors", "is not a complete .safetensors file; copy it again"),

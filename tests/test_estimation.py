@@ -338,7 +338,7 @@ def test_black_surroundings_are_not_mistaken_for_silence(noisy: np.ndarray) -> N
     ids=["narrow", "nan", "striped"],
 )
 def test_too_little_to_estimate_from(make: Callable[[], np.ndarray]) -> None:
-    with pytest.raises(HushError, match="8×8 finite pixels"):
+    with pytest.raises(HushError, match="too few pixels"):
         estimate(make())
 
 

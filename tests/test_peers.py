@@ -266,7 +266,7 @@ def test_noise2noise_takes_stacks_or_lists_of_takes() -> None:
         ([np.ones((2, 16, 16)), np.ones((1, 16, 16))], "two or more takes"),
         (np.ones((4, 16, 16)), "two or more takes"),
         ([], "two or more takes"),
-        ([[np.ones((16, 16)), np.ones((16, 12))]], "one shape"),
+        ([[np.ones((16, 16)), np.ones((16, 12))]], "same shape"),
     ],
     ids=["gray", "colour", "one of two", "one stack", "nothing", "shapes"],
 )
@@ -355,7 +355,7 @@ def test_nafnet_is_scaled_by_the_noisy_image(random_learned: RandomLearned) -> N
         ([np.ones((16, 16))], "learns from pairs"),
         ([np.ones((3, 16, 16))], "learns from pairs"),
         ([], "learns from pairs"),
-        ([[np.ones((16, 16)), np.ones((16, 12))]], "one shape"),
+        ([[np.ones((16, 16)), np.ones((16, 12))]], "same shape"),
     ],
     ids=["one image", "three", "nothing", "shapes"],
 )
