@@ -19,7 +19,7 @@ def input_warnings(
     kind: Kind, record: Record, item: np.ndarray, given: Process | None, found: Estimate
 ) -> list[str]:
     """Sentences on what the user should know of an image ``(C, H, W)`` of a record."""
-    notes = missing(kind, record)
+    notes = missing(kind, item)
     if found.alternatives and not found.curve:
         notes.append(
             "There is too little to measure noise from, not one 8 × 8 block of finite pixels: the "
@@ -60,7 +60,7 @@ def input_warnings(
             f"The noise may be {describe.either(families)}, which differ in dark and bright "
             "places; if you know which, state it with --noise."
         )
-    notes += mismatch(record, given, found)
+    notes += mismatch(record, item, given, found)
     if given is not None and found.sigma > 0 and found.correlated and given.white:
         stated = describe.spec(given, record.scale)
         notes.append(
