@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ class Work:
             adaptable=self.denoiser.adapts and not self.was_adapted and not found.correlated,
         )
         times.append(time.perf_counter())
+        for mapped in (batch.data, out.into):
+            _let_go(mapped)
         for name, spent in zip(("measure", "denoise", "check"), np.diff(times), strict=True):
             timings[name] = timings.get(name, 0.0) + float(spent)
         trace = tuple(how.trace)
@@ -121,6 +124,14 @@ class Out:
                 return view
             self.into = None  # its axis order does not allow views as items
         return np.empty(like.shape, like.dtype)
+
+
+def _let_go(mapped: Any) -> None:
+    """Give the pages of a memory-mapped array back; the file has them, and memory stays flat."""
+    while isinstance(mapped, np.ndarray):
+        mapped = mapped.base
+    if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def with_gaps(batch: Batch, index: int) -> np.ndarray:

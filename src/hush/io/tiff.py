@@ -20,7 +20,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -174,11 +173,11 @@ def open_large(record: Record, path: Path) -> np.ndarray | None:
     """
     if record.data.nbytes < LARGE:
         return None
-    with TemporaryFile(dir=path.parent) as empty:
-        empty.truncate(record.data.nbytes)
-        zeros = np.memmap(empty, record.data.dtype, "r", shape=record.data.shape)
-        write(record.with_data(zeros), path)
-        del zeros
+    zeros = np.zeros(
+        record.data.shape, record.data.dtype
+    )  # pages that nobody writes take no memory
+    write(record.with_data(zeros), path)
+    del zeros
     with tifffile.TiffFile(path) as tif:
         series, *more = tif.series
         page: Any = series.keyframe

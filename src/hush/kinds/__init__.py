@@ -190,7 +190,7 @@ class Kind:
         """Warnings about an item ``(C, *S)`` before denoising, the causes first."""
         from hush.kinds.values import advice
 
-        return advice(self, record, given, found)
+        return advice(self, record, item, given, found)
 
     def judge(
         self,

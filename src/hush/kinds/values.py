@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hush.errors import HushError
+from hush.kinds.cut import sparse
 from hush.noise.processes import Gaussian, Poisson, PoissonGaussian, Process
 from hush.record import Record
-from hush.report import describe
 from hush.report.describe import number
 from hush.report.frame import WHITE
 from hush.results import Estimate, Judgement
@@ -96,7 +96,7 @@ def check_level(record: Record, given: Process) -> None:
     if given.varies:
         return
     x, scale = _sample(record), record.scale
-    level = _level(record, given)
+    level = _level(x, given)
     if x.size and level > ABSURD * np.ptp(x) > 0:
         raise HushError(
             f"noise of σ {level * scale:.3g} is too large for data that spans "
@@ -105,27 +105,31 @@ def check_level(record: Record, given: Process) -> None:
         )
 
 
-def advice(kind: Kind, record: Record, given: Process | None, found: Estimate) -> list[str]:
-    """Warnings about any data, to read before trusting its result."""
-    notes = missing(kind, record)
+def advice(
+    kind: Kind, record: Record, item: np.ndarray, given: Process | None, found: Estimate
+) -> list[str]:
+    """Warnings about any item ``(C, *S)``, to read before trusting its result."""
+    notes = missing(kind, item)
     if found.sigma == 0 and not found.impulses:
         notes.append(f"No noise was found; denoising returns the {kind.nouns[0]} nearly unchanged.")
-    return [*notes, *mismatch(record, given, found)]
+    return [*notes, *mismatch(record, item, given, found)]
 
 
-def missing(kind: Kind, record: Record) -> list[str]:
-    """A warning about values that are not finite, if there are any."""
-    if count := describe.missing(record):
+def missing(kind: Kind, item: np.ndarray) -> list[str]:
+    """A warning about values that are not finite, if an item has any."""
+    if count := int(item.size - np.count_nonzero(np.isfinite(item))):
         what = f"{kind.element}{'s are' if count != 1 else ' is'}"
         return [f"{count} {what} NaN or infinite and left as {'they are' if count != 1 else 'is'}."]
     return []
 
 
-def mismatch(record: Record, given: Process | None, found: Estimate) -> list[str]:
+def mismatch(record: Record, item: np.ndarray, given: Process | None, found: Estimate) -> list[str]:
     """A warning if the given noise level differs from the measured one."""
     if given is None or found.sigma == 0 or given.family == "impulse" or given.varies:
         return []
-    stated, seen = (_level(record, p) * record.scale for p in (given, found.process))
+    x = sparse(item)
+    x = x[np.isfinite(x)].astype(np.float64)
+    stated, seen = (_level(x, p) * record.scale for p in (given, found.process))
     if seen / MISMATCH <= stated <= MISMATCH * seen:
         return []
     return [
@@ -134,16 +138,22 @@ def mismatch(record: Record, given: Process | None, found: Estimate) -> list[str
     ]
 
 
-def _level(record: Record, process: Process) -> float:
-    """RMS of a process's noise at the record's values, in units of full range."""
-    x = _sample(record)
+def _level(x: np.ndarray, process: Process) -> float:
+    """RMS of a process's noise at values `x`, in units of full range."""
     return math.sqrt(float(np.mean(process.variance(x)))) if x.size else 0.0
 
 
 def _sample(record: Record) -> np.ndarray:
     """Finite values, evenly spread over the record, in units of full range."""
-    x = np.asarray(record.data[..., :: max(1, record.data.shape[-1] // 256)], np.float64)
+    steps = [max(1, n // most) for n, most in zip(record.data.shape, _most(record), strict=True)]
+    x = np.asarray(record.data[tuple(slice(None, None, n) for n in steps)], np.float64)
     return x[np.isfinite(x)] / record.scale
+
+
+def _most(record: Record) -> list[int]:
+    """The number of positions to use along each axis: 8, and 256 along the last two."""
+    last = record.data.ndim - 2
+    return [8 if i < last else 256 for i in range(record.data.ndim)]
 
 
 # -- judging -----------------------------------------------------------------------------------

@@ -133,7 +133,10 @@ def size(record: Record) -> str:
 def missing(record: Record) -> int:
     """The number of values that are NaN or infinite."""
     x = record.data
-    return int(x.size - np.count_nonzero(np.isfinite(x))) if x.dtype.kind == "f" else 0
+    if x.dtype.kind != "f":
+        return 0
+    parts = x if x.ndim > 2 else [x]  # a plane at a time, for the memory
+    return int(x.size - sum(np.count_nonzero(np.isfinite(part)) for part in parts))
 
 
 def inspection(kind: str, element: str, seen: Inspection) -> list[tuple[str, str]]:

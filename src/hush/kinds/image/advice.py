@@ -19,7 +19,7 @@ def input_warnings(
     kind: Kind, record: Record, item: np.ndarray, given: Process | None, found: Estimate
 ) -> list[str]:
     """Warnings about an image ``(C, H, W)`` of a record, one or two sentences each."""
-    notes = missing(kind, record)
+    notes = missing(kind, item)
     if found.alternatives and not found.curve:
         notes.append(
             "The image has no 8 × 8 block of finite pixels to measure noise in: the level is a "
@@ -60,7 +60,7 @@ def input_warnings(
             f"The noise may be {describe.either(families)}, which differ in dark and bright "
             "areas. If you know which it is, state it with --noise."
         )
-    notes += mismatch(record, given, found)
+    notes += mismatch(record, item, given, found)
     if given is not None and found.sigma > 0 and found.correlated and given.white:
         stated = describe.spec(given, record.scale)
         notes.append(
