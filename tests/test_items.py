@@ -11,7 +11,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 import hush
-from hush import api, io, kinds
+from hush import api, kinds
 from hush.denoiser import Denoiser
 from hush.kinds.image import Image
 from hush.metrics import psnr
@@ -36,14 +36,18 @@ class Halving(Denoiser):
 
 @dataclass
 class EverySecond(Denoiser):
-    """Keeps every second element along the last axis."""
+    """Keeps every second element along the last axis; of bright items all, if `dark`."""
 
+    dark: bool = False
+
+    selects: ClassVar[bool] = True
     name: ClassVar[str] = "every-second"
     summary: ClassVar[str] = ""
     citation: ClassVar[str] = ""
 
     def restore(self, x: np.ndarray, *_: Any, **__: Any) -> Restoration:
-        return Restoration(x, kept=np.arange(x.shape[-1]) % 2 == 0)
+        every = self.dark and x.mean() > 0.6
+        return Restoration(x, kept=(np.arange(x.shape[-1]) % 2 == 0) | every)
 
 
 def planes(sigmas: tuple[float, ...] = SIGMAS, side: int = 96) -> np.ndarray:
@@ -161,6 +165,31 @@ def test_a_result_may_have_fewer_elements() -> None:
     np.testing.assert_array_equal(hush.run(moved, model=EverySecond()).data, moved.data[..., ::2])
 
 
+def test_what_is_left_out_is_left_out_everywhere(tmp_path: Path) -> None:
+    """Of the mask, the report, a file; but not at strength 0, and a stack needs equal numbers."""
+    x = planes((0.05,))[0]
+    mask = np.ones(x.shape, bool)
+    mask[:8] = False
+    result = hush.run(Record(x, "YX", mask=mask), model=EverySecond(), into=tmp_path / "a.npy")
+    assert np.load(tmp_path / "a.npy").shape == (96, 48)
+    result.report(tmp_path / "a.html")
+    np.testing.assert_array_equal(hush.run(x, model=EverySecond(), strength=0).data, x)
+    stack = np.stack([x, x + 0.5])
+    for order in (stack, stack[::-1]):
+        with pytest.raises(hush.HushError, match="keeps 48 to 96 elements, which"):
+            hush.run(order, model=EverySecond(dark=True))
+
+
+def test_an_unknown_plane_of_a_stack_stays(tmp_path: Path) -> None:
+    x = planes()
+    x[1] = np.nan
+    result = hush.run(x)
+    assert np.isnan(result.data[1]).all()
+    np.testing.assert_array_equal(result.data[0], hush.run(x[0]).data)
+    with pytest.raises(hush.HushError, match="there is nothing to denoise"):
+        hush.run(x[1])
+
+
 # -- ways in -----------------------------------------------------------------------------------
 
 
@@ -200,12 +229,19 @@ def test_a_result_goes_into_the_file_itself(tmp_path: Path) -> None:
     """Item by item, where the format allows it: memory does not grow with the file."""
     x = planes()
     record = Record(x, "ZYX")
-    with io.opened(record, tmp_path / "a.npy") as file:
-        assert isinstance(file, np.memmap)
-        result = hush.run(record, into=file)
-        assert result.data is file
-        assert not (tmp_path / "a.npy").exists()
+    result = hush.run(record, into=tmp_path / "a.npy")
+    assert isinstance(result.data, np.memmap)
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), hush.denoise(x))
+    np.testing.assert_array_equal(result.data, np.load(tmp_path / "a.npy"))
+    with pytest.raises(hush.HushError):
+        hush.run(record, into=tmp_path / "b.npy", noise="gaussian:1e9")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npy"]
+    hush.run(record, into=tmp_path / "c.tif")
+    np.testing.assert_array_equal(hush.read(tmp_path / "c.tif").data, result.data)
+    moved = Record(np.ascontiguousarray(x.transpose(1, 2, 0)), "YXZ")
+    np.testing.assert_array_equal(
+        hush.run(moved, into=tmp_path / "d.npy").data, np.load(tmp_path / "d.npy")
+    )
 
 
 def test_the_range_of_twelve_bits_is_that_of_its_spread(random_diffdenoise: Any) -> None:
@@ -236,6 +272,11 @@ def test_what_a_file_is_decides_its_kind(tmp_path: Path, monkeypatch: pytest.Mon
     assert api._kind_by_options({"rate": 3.0}) == "other"
     assert api._kind_by_options({"speed": 3.0}) is None
     assert api._kind_by_options({}) is None
+    np.save(tmp_path / "c.npy", np.zeros((8, 8)))
+    assert api.read(tmp_path / "c.npy", context={"rate": 3.0}).kind == "other"
+    hush.write(Record(np.zeros((8, 8), np.uint8), "YX"), tmp_path / "c.png")
+    with pytest.raises(hush.HushError, match="images have no --rate; leave it out"):
+        api.read(tmp_path / "c.png", context={"rate": 3.0})
     np.savez(tmp_path / "a.npz", signal=np.zeros((8, 8)), rate=100.0)
     assert (hush.read(tmp_path / "a.npz").kind, api.read(tmp_path / "a.npz").context) == (
         "other",

@@ -26,7 +26,7 @@ from hush.kinds.cut import Sampled, middle
 from hush.kinds.layout import check_dtype, filled
 from hush.kinds.values import check_level
 from hush.methods import get
-from hush.models import choose, load, name_for
+from hush.models import choose, device_for, load, name_for
 from hush.noise.processes import Process
 from hush.pipeline import Out, Work, with_gaps
 from hush.record import Batch, Record
@@ -82,14 +82,18 @@ def read(
     or of the options in `context`; otherwise an image. `context` is added to the record's.
     Raises `HushError` with one sentence that names the file.
     """
-    if kind is None and (found := _kind_by_keys(Path(path))):
+    if found := _kind_by_keys(Path(path), kind):
         record = kinds.get(found).from_arrays(io.array.read_all(Path(path)))
-        return replace(record, source=Path(path), context={**record.context, **(context or {})})
-    record = io.read(path)
+        record = replace(record, source=Path(path))
+        kind, axes = found, axes or record.axes
+    else:
+        record = io.read(path)
     fmt = io.format_of(record)
     open_kind = fmt is None or fmt.kind is None
     name = kind or (_kind_by_options(context or {}) or "image" if open_kind else record.kind)
     chosen = kinds.get(name)
+    if strange := sorted((context or {}).keys() - chosen.options.keys()):
+        raise HushError(f"{path}: {chosen.nouns[1]} have no --{strange[0]}; leave it out")
     letters = axes.upper() if axes else None
     if letters is None and (open_kind and chosen.name != record.kind):
         letters = chosen.axes(record.data.shape)
@@ -97,7 +101,11 @@ def read(
     if not letters.isalpha() or len(set(letters)) < len(letters):
         raise HushError(f"axes need a different letter for each dimension, not {axes}")
     record = replace(
-        record, kind=chosen.name, axes=letters, context={**record.context, **(context or {})}
+        record,
+        kind=chosen.name,
+        axes=letters,
+        context={**record.context, **(context or {})},
+        full=_range_used(record.data) if record.full is None else record.full,
     )
     try:
         chosen.check(record)
@@ -106,11 +114,13 @@ def read(
     return record
 
 
-def _kind_by_keys(path: Path) -> str | None:
-    """The kind of data with `keys` that match the arrays of an .npz file."""
+def _kind_by_keys(path: Path, kind: str | None) -> str | None:
+    """The kind of data with `keys` that an .npz file has; of all kinds, or `kind` alone."""
     having = set(io.array.names_in(path)) if path.suffix.lower() == ".npz" else set()
-    every = [kinds.get(name) for name in kinds.KINDS] if len(having) > 1 else []
-    return next((kind.name for kind in every if kind.keys and kind.keys <= having), None)
+    if not having:
+        return None
+    every = [kinds.get(name) for name in ([kind] if kind else kinds.KINDS)]
+    return next((k.name for k in every if k.keys and k.keys <= having), None)
 
 
 def _kind_by_options(context: Mapping[str, Any]) -> str | None:
@@ -124,17 +134,23 @@ def _kind_by_options(context: Mapping[str, Any]) -> str | None:
 def record_of(x: Source, axes: str | None = None, kind: str | None = None) -> Record:
     """A Record from an array, list, path or Record; 64-bit integers get the range they use."""
     if isinstance(x, Record):
-        return x
+        name = kinds.get(kind or x.kind).name
+        return x if not (axes or kind) else replace(x, axes=axes or x.axes, kind=name)
     if isinstance(x, str | PathLike):
         return read(x, kind=kind, axes=axes)
     data = np.asarray(x)
     check_dtype(data)
     chosen = kinds.get(kind or "image")
-    full = None
-    if data.dtype.kind in "iu" and data.dtype.itemsize == 8:
-        most = max(abs(int(data.max())), abs(int(data.min())))
-        full = float(next((n for n in (255, 65535, 2**32 - 1) if most <= n), 2**63 - 1))
-    return Record(data, axes or chosen.axes(data.shape), kind=chosen.name, full=full)
+    letters = axes or chosen.axes(data.shape)
+    return Record(data, letters, kind=chosen.name, full=_range_used(data))
+
+
+def _range_used(data: np.ndarray) -> float | None:
+    """The full range of 64-bit integers, which nobody fills; None for other types."""
+    if data.dtype.kind not in "iu" or data.dtype.itemsize < 8 or not data.size:
+        return None
+    most = max(abs(int(data.max())), abs(int(data.min())))
+    return float(next((n for n in (255, 65535, 2**32 - 1) if most <= n), 2**63 - 1))
 
 
 # -- denoising ---------------------------------------------------------------------------------
@@ -164,7 +180,7 @@ def run(
     progress: Progress | None = None,
     uncertainty: bool = False,
     was_adapted: bool = False,
-    into: np.ndarray | None = None,
+    into: str | PathLike[str] | None = None,
 ) -> Result:
     """Denoise an array, a Record or a file, and return the result with its measurements.
 
@@ -179,7 +195,8 @@ def run(
     adapt : seconds of self-supervised training on this data before denoising.
     progress : called with the current work. uncertainty : also return `Denoised.spread`.
     was_adapted : `model` was already adapted to the data, or adapting did not help.
-    into : array like the data for the result, such as one in a file that is larger than memory.
+    into : file to write the result to; item by item in formats that allow it, so that neither has
+        to fit in memory.
 
     Raises `HushError` with one sentence if the input cannot be denoised.
     """
@@ -204,9 +221,45 @@ def run(
         denoiser = adapted(denoiser, sample, adapt, noise=process, seed=seed, progress=progress)
         timings["adapt"] = time.perf_counter() - start
 
-    seen = denoiser.seen(batch)
-    work = Work(chosen, record, denoiser, process, strength, bool(adapt or was_adapted))
+    place = None if into is None or denoiser.selects else into
+    with io.opened(record, place) as file:
+        made = _restored(
+            record,
+            batch,
+            denoiser,
+            process,
+            float(strength),
+            file,
+            progress,
+            bool(adapt or was_adapted),
+        )
+        made.timings = {**timings, **made.timings}
+        made.model = _named(model, record, denoiser)
+        if file is not None and made.data is not file:
+            file[...] = made.data  # in an axis order in which items are not parts of it
+    if into is not None:
+        start = time.perf_counter()
+        if file is None:
+            io.write(made.record, into)
+        made.timings["write"] = time.perf_counter() - start
+    return made
+
+
+def _restored(
+    record: Record,
+    batch: Batch,
+    denoiser: Denoiser,
+    process: Process | None,
+    strength: float,
+    into: np.ndarray | None,
+    progress: Progress | None,
+    was_adapted: bool,
+) -> Result:
+    """Every item of a record, one after the other."""
+    chosen, seen = kinds.get(record.kind), denoiser.seen(batch)
+    work = Work(chosen, record, denoiser, process, strength, was_adapted)
     out = Out(chosen, record, batch, len(seen) != len(batch), into)
+    timings: dict[str, float] = {}
     done = 0.0
 
     def advance(share: float) -> None:
@@ -225,13 +278,18 @@ def run(
         noisy=record,
         items=items,
         method=denoiser.name,
-        model=name_for(model, record, denoiser.name) if denoiser.learns_from != "nothing" else "",
+        model="",
         steps=denoiser.increments,
         strength=float(strength),
         given=process is not None,
         timings=timings,
         spread=spread,
     )
+
+
+def _named(model: str | Path | Denoiser | None, record: Record, denoiser: Denoiser) -> str:
+    """What the summary calls the model; nothing for a method without one."""
+    return "" if denoiser.learns_from == "nothing" else name_for(model, record, denoiser.name)
 
 
 def denoise_record(record: Record, **options: Any) -> Result:
@@ -257,13 +315,15 @@ def adapted(
 # -- looking -----------------------------------------------------------------------------------
 
 
-def inspect(x: Source, axes: str | None = None, device: str = "cpu") -> dict[str, Any]:
+def inspect(
+    x: Source, axes: str | None = None, device: str = "cpu", *, kind: str | None = None
+) -> dict[str, Any]:
     """The noise in an array or a file, and the method and model that would denoise it.
 
     Levels are in the data's own units. Returns at least family, sigma, gain, read_sigma,
     correlated, correlation, clipped, step, spec (for ``--noise``), method and model.
     """
-    return rows.inspection(inspected(x, axes=axes, device=device))
+    return rows.inspection(inspected(x, axes=axes, kind=kind, device=device))
 
 
 def inspected(
@@ -277,6 +337,7 @@ def inspected(
     check_dtype(record.data)
     chosen = kinds.get(record.kind)
     whole = chosen.batch(record)
+    device = device_for(device)
     try:
         denoiser = choose(record, None, None, None, device)
     except HushError:  # no model is shipped for this kind of data
@@ -350,10 +411,11 @@ def train(
 
     >>> model = hush.train(["a.tif", "b.tif"], schedule=hush.Schedule(budget=600))
     """
-    given = [data] if isinstance(data, str | PathLike | Record) else list(data)
-    items: Any = [read(x, kind=kind) if isinstance(x, str | PathLike) else x for x in given]
-    first = items[0] if items else None
-    name = kind or (first.kind if isinstance(first, Record) else "image")
+    items: Any = [data] if isinstance(data, str | PathLike | Record) else data
+    if not isinstance(items, np.ndarray):
+        items = [read(x, kind=kind) if isinstance(x, str | PathLike) else x for x in items]
+    first = items[0] if len(items) else None
+    name = kinds.get(kind or (first.kind if isinstance(first, Record) else "image")).name
     made = get(method, name).for_kind(name, **(settings or {}))
     if made.learns_from == "nothing":
         raise HushError(f"{method} is not trained; use it as it is")
@@ -369,8 +431,8 @@ def compare(result: Source, reference: Source, **options: Any) -> Mapping[str, f
         raise HushError(
             f"compare data of the same shape, not {ours.data.shape} and {theirs.data.shape}"
         )
-    rows = [chosen.scores(a.floats(i), b.floats(i)) for i in range(len(b))]
-    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    scores = [chosen.scores(with_gaps(a, i), with_gaps(b, i)) for i in range(len(b))]
+    return {name: float(np.mean([row[name] for row in scores])) for name in scores[0]}
 
 
 def _like(record: Record, data: np.ndarray) -> Record:

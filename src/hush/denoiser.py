@@ -58,6 +58,8 @@ class Denoiser:
     iterates: ClassVar[bool] = False
     #: whether `adapt` is implemented, for ``--adapt``
     adapts: ClassVar[bool] = False
+    #: whether it leaves elements out (`Restoration.kept`)
+    selects: ClassVar[bool] = False
     #: settings in older model files: former name → current one, or None if it was removed
     renamed: ClassVar[Mapping[str, str | None]] = {}
 
@@ -201,6 +203,8 @@ class Denoiser:
         stored = batch.data[index]
         check_dtype(stored)
         known = batch.known(index)
+        if len(batch) > 1 and not known.any():  # an empty plane of a stack
+            return stored.copy(), Restoration(batch.floats(index), noise)
         whole = bool(known.all())
         low, high = (f(stored, where=known, initial=0) for f in (np.min, np.max))
         peak = max(-float(low), float(high)) / batch.scale
@@ -222,10 +226,12 @@ class Denoiser:
         if result.spread is not None:
             spread = np.where(known, result.spread * np.float32(batch.scale), np.float32(np.nan))
             result = dataclasses.replace(result, spread=spread)
-        if result.kept is not None:
-            return stored[..., result.kept], result
         if strength == 0:  # float32 may not represent the values exactly
-            return stored.copy(), result
+            return stored.copy(), dataclasses.replace(result, kept=None)
+        if result.kept is not None:
+            if not self.selects:
+                raise TypeError(f"{self.name} leaves elements out and has to state selects = True")
+            return stored[..., result.kept], result
         y = result.data
         if strength != 1:
             x = filled(batch.floats(index), known)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hush import kinds
-from hush.denoiser import FORMAT, Denoiser
+from hush.denoiser import ANY, FORMAT, Denoiser
 from hush.errors import HushError
 from hush.methods import get, make
 from hush.record import Record
@@ -134,8 +134,11 @@ def choose(
         denoiser = _loaded(str(path_of(name_for(model, record, wanted))))
         if method and denoiser.name != method:
             raise HushError(f"{model} is a {denoiser.name} model, not a {method} model")
-    if denoiser.kind_ and denoiser.kind_ != record.kind:
-        ours, theirs = (kinds.get(k).nouns[1] for k in (denoiser.kind_, record.kind))
+    if not denoiser.kind_ and denoiser.kinds == ANY:
+        denoiser = denoiser.replace()
+        denoiser.kind_ = record.kind
+    if denoiser.kind.name != record.kind:
+        ours, theirs = (kinds.get(k).nouns[1] for k in (denoiser.kind.name, record.kind))
         raise HushError(f"this model denoises {ours}, not {theirs}; choose another with --model")
     if steps is not None:
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:

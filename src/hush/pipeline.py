@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hush.denoiser import Denoiser
+from hush.errors import HushError
 from hush.kinds import Kind
 from hush.kinds.layout import laid_out
 from hush.noise.processes import Process
@@ -47,7 +48,7 @@ class Work:
         made, how = self.denoiser.denoise_item(
             batch, index, self.given, self.strength, advance, found
         )
-        place = out.put(index, made, how.spread)
+        place = out.put(index, made, how.spread, whole=how.kept is None)
         times.append(time.perf_counter())
         process = how.process or found.process
         before, scale = batch.data[index], batch.scale
@@ -70,7 +71,7 @@ class Work:
         for name, spent in zip(("measure", "denoise", "check"), np.diff(times), strict=True):
             timings[name] = timings.get(name, 0.0) + float(spent)
         trace = tuple(how.trace)
-        return Item(*place, found, process, judgement, how.step, trace, tuple(advice))
+        return Item(*place, found, process, judgement, how.step, trace, tuple(advice), how.kept)
 
 
 class Out:
@@ -93,14 +94,14 @@ class Out:
         self._whole: Any = None
 
     def put(
-        self, index: int, made: np.ndarray, spread: np.ndarray | None
+        self, index: int, made: np.ndarray, spread: np.ndarray | None, whole: bool
     ) -> tuple[int, int | None]:
         """Store one item; return its plane, and its channel if channels are items."""
         if spread is not None:
             self.spreads.append(spread)
         channels = len(self.batch.data[0])
         plane, channel = divmod(index, channels) if self.apart else (index, None)
-        if isinstance(self.batch.data, np.ndarray) and made.shape[1:] == self.batch.data.shape[2:]:
+        if isinstance(self.batch.data, np.ndarray) and whole:
             if self._whole is None:
                 self._whole = self.items = self._blank(self.batch.data)
             part = slice(None) if channel is None else slice(channel, channel + 1)
@@ -115,6 +116,13 @@ class Out:
         """The result as a record like the noisy one."""
         if self.into is not None and self._whole is not None:
             return self.noisy.with_data(self.into)
+        if self._whole is None and isinstance(self.batch.data, np.ndarray):
+            counts = {item.shape[-1] for item in self.items}
+            if len(counts) > 1:
+                raise HushError(
+                    f"the method keeps {min(counts)} to {max(counts)} elements, which do not fit "
+                    f"in one array; give it the {self.kind.nouns[1]} one by one"
+                )
         return self.kind.record(self.noisy, self.items)
 
     def _blank(self, like: np.ndarray) -> np.ndarray:

@@ -152,6 +152,7 @@ class Item:
     process : the noise that was removed.
     step : MID's estimate t/T; trace : for each step, the level before it and the rms removed.
     advice : warnings about the noisy item.
+    kept : of a method that selects, which elements along the last axis are left, bool.
     """
 
     index: int
@@ -162,6 +163,7 @@ class Item:
     step: float | None = None
     trace: tuple[Mapping[str, Any], ...] = ()
     advice: tuple[str, ...] = ()
+    kept: np.ndarray | None = None
 
     @property
     def warnings(self) -> list[str]:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from hush.api import Result
     from hush.denoiser import Denoiser
     from hush.kinds.cut import Sampled
-    from hush.noise.processes import Process
     from hush.record import Record
     from hush.report.frame import Entry
 
@@ -74,6 +73,10 @@ class Options(Running):
         return len(self.files) > 1
 
 
+#: what files must share to be adapted to together: kind of data, model, noise
+Key = tuple[str, str, Any]
+
+
 @dataclass(frozen=True)
 class Job:
     """An input, the paths of its result and spread, and the reason not to denoise it, if any."""
@@ -96,8 +99,8 @@ class Adapted:
     better : those that adapting improved; seconds : the time it took, divided equally among files.
     """
 
-    denoisers: Mapping[tuple[str, Process | None], Denoiser]
-    better: frozenset[tuple[str, Process | None]] = frozenset()
+    denoisers: Mapping[Key, Denoiser]
+    better: frozenset[Key] = frozenset()
     seconds: float = 0.0
 
 
@@ -322,7 +325,7 @@ def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
     from hush.kinds.cut import Sampled
 
     start = time.perf_counter()
-    groups: dict[tuple[str, Process | None], Group] = {}
+    groups: dict[Key, Group] = {}
     for job in jobs:
         if not job.due:
             continue
@@ -346,7 +349,7 @@ def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
                 group.denoiser,
                 group.sample,
                 o.adapt * group.files / files,
-                noise=key[1],
+                noise=key[2],
                 seed=o.seed,
                 progress=bar.times(group.files),
             )
@@ -355,16 +358,16 @@ def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
     return Adapted(denoisers, frozenset(better), (time.perf_counter() - start) / max(1, files))
 
 
-def _key(o: Options, record: Record) -> tuple[str, Process | None]:
+def _key(o: Options, record: Record) -> Key:
     """Files with the same key are adapted to together: the model's name and the given noise."""
     from hush import models
     from hush.methods import get
 
     process = fixed_noise(o.noise, record.scale) if o.noise else None
-    method = o.method or "mid"
-    if o.model is None and get(method, record.kind).learns_from == "nothing":
-        return method, process
-    return models.name_for(o.model, record, method), process
+    name = o.method or "mid"
+    if o.model is not None or get(name, record.kind).learns_from != "nothing":
+        name = models.name_for(o.model, record, name)
+    return record.kind, name, process
 
 
 def _row(job: Job) -> dict[str, Any]:
@@ -388,32 +391,25 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
     key = _key(o, record)
     name = Path(job.source).name
     keeps = _is_kept(o, job.target)
-    with io.opened(record, None if keeps else job.target) as file:
-        result = api.run(
-            record,
-            noise=key[1],
-            model=adapted.denoisers.get(key, o.model),
-            method=o.method,
-            steps=o.steps,
-            strength=o.strength,
-            seed=o.seed,
-            device=o.device,
-            progress=lambda what, share: bar(f"{name}: {what}", share),
-            was_adapted=key in adapted.denoisers,
-            uncertainty=job.uncertainty is not None,
-            into=file,
-        )
-        if file is not None and result.record.data is not file:
-            file[...] = result.record.data
-    written = time.perf_counter()
+    result = api.run(
+        record,
+        noise=key[2],
+        model=adapted.denoisers.get(key, o.model),
+        method=o.method,
+        steps=o.steps,
+        strength=o.strength,
+        seed=o.seed,
+        device=o.device,
+        progress=lambda what, share: bar(f"{name}: {what}", share),
+        was_adapted=key in adapted.denoisers,
+        uncertainty=job.uncertainty is not None,
+        into=None if keeps else job.target,
+    )
     if result.spread is not None and job.uncertainty and not _is_kept(o, job.uncertainty):
         io.write(result.spread, job.uncertainty)
-    if file is None and not keeps:
-        io.write(result.record, job.target)
-    result.timings["write"] = time.perf_counter() - written
     seconds = time.perf_counter() - start
     if key in adapted.denoisers:
-        result.model = key[0]
+        result.model = key[1]
         result.timings = {"adapt": adapted.seconds, **result.timings}
         seconds += adapted.seconds
     scale = record.scale

@@ -377,6 +377,7 @@ def _prepare(o: Options, model: Denoiser, schedule: Schedule, files: Files) -> N
     if o.resume:
         try:
             before = _settings(json.loads(begun.read_text(encoding="utf-8")))
+            before.setdefault("kind", "image")  # trainings of before there were others
         except (OSError, ValueError, KeyError):
             raise HushError(
                 f"{begun} is missing or damaged; start again with --overwrite"

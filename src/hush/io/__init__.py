@@ -309,7 +309,7 @@ def _check_samples(record: Record) -> None:
         raise HushError("holds complex samples; denoise the real and imaginary parts separately")
     if dtype.kind not in "iuf":
         raise HushError(f"holds {dtype} data rather than numbers; {advice}")
-    if dtype.itemsize > (8 if dtype.kind == "f" else 4):
+    if dtype.itemsize > 8:
         raise HushError(f"holds {dtype} samples, more precision than hush supports; {advice}")
     if record.data.size == 0:
         raise HushError(f"holds no samples: its shape is {record.data.shape}")

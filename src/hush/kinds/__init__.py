@@ -122,7 +122,8 @@ class Kind:
         shape = [like.data.shape[i] for i in order]
         shape[len(shape) - len(self.letters) :] = x.shape[-len(self.letters) :]
         data = np.ascontiguousarray(x.reshape(shape).transpose(np.argsort(order)))
-        return replace(like, data=data)
+        shrunk = data.shape != like.data.shape
+        return replace(like, data=data, mask=None if shrunk else like.mask)
 
     def joint(self, record: Record) -> int:
         """How many channels a model sees together; with 1, every channel is an item."""
@@ -146,6 +147,8 @@ class Kind:
 
         channels : as the user asked; takes : each record is a stack of takes of one scene.
         """
+        if channels is not None:
+            raise HushError(f"{self.nouns[1]} are not gray or RGB; leave --channels out")
         counts = [records[0].channels for records in found]
         most = max(sorted(set(counts)), key=counts.count)
         used = [i for i, count in enumerate(counts) if count == most]
@@ -209,7 +212,9 @@ class Kind:
         """
         from hush.kinds.values import judged
 
-        return judged(self, noisy, clean, process, strength=strength, scale=scale)
+        return judged(
+            self, noisy, clean, process, strength=strength, scale=scale, adaptable=adaptable
+        )
 
     def section(self, result: Denoised, budget: float) -> Entry:
         """What a report shows about a result, without keeping its arrays."""

@@ -36,6 +36,8 @@ def section(kind: Kind, result: Denoised) -> Charts:
     stats, scale = item.judgement.stats, result.noisy.scale
     units, ratio = describe.units(scale), stats["ratio"]
     before, after = (_line(kind, record, item) for record in (result.noisy, result.record))
+    if item.kept is not None and len(before) == len(item.kept):
+        before = before[item.kept]
     lines = {"before": ("one", before), "after": ("two", after)}
     seconds = sum(result.timings.values())
     of_model = "" if ratio is None else f"{100 * ratio:.0f} % of what the noise model predicts"

@@ -167,6 +167,7 @@ def judged(
     *,
     strength: float = 1.0,
     scale: float = 1.0,
+    adaptable: bool = False,
 ) -> Judgement:
     """Compare ``noisy - clean`` ``(C, *S)``, as stored, with the noise model `process`.
 
@@ -194,7 +195,10 @@ def judged(
     }
     notes = removed_nothing(stats)
     if notes is None:
-        notes = [*_structure(kind, lags, stats["n"]), *strength_warnings(stats, process, scale)]
+        notes = [
+            *_structure(kind, lags, stats["n"]),
+            *strength_warnings(stats, process, scale, adaptable),
+        ]
     return Judgement(stats, tuple(notes), verdict(stats))
 
 

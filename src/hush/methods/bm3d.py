@@ -55,7 +55,7 @@ class BM3D(Denoiser):
         filtered = _package()
         if noise is None:
             noise = (found or self.kind.measure([x])).process
-        line = affine_variance(noise) if self.stabilise else None
+        line = affine_variance(noise) if self.stabilise and not noise.varies else None
         gain, constant = line or (0.0, float(np.mean(noise.variance(x.astype(np.float64)))))
         if gain <= 1e-3 * constant:  # the noise hardly changes over the range
             y = filtered(x, math.sqrt(max(constant + gain * float(x.mean()), 0.0)))

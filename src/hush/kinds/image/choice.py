@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,10 @@ def _arrays(record: Record, gray: bool, takes: bool) -> list[np.ndarray]:
     batch: Any = to_batch(record).data
     if record.full is not None:  # an array does not carry its range
         batch = batch.astype(np.float32) / np.float32(record.full)
+    if record.mask is not None:  # nor what is not there
+        known = to_batch(replace(record, data=np.broadcast_to(record.mask, record.data.shape))).data
+        scale = 1 if record.full is not None else record.scale
+        batch = np.where(np.asarray(known, bool), batch / np.float32(scale), np.float32(np.nan))
     if not _is_rgb(record):
         return list(batch.swapaxes(0, 1)) if takes else [y for item in batch for y in item]
     images = [_luma(item) if gray else item.transpose(1, 2, 0) for item in batch]

@@ -75,6 +75,8 @@ def section(result: Denoised, *, budget: float = BUDGET) -> Section:
     noisy, clean = (to_batch(r).data for r in (result.noisy, result.record))
     plane = pictures.choose_plane(result.noisy, item.index, item.channel)
     before = noisy[plane.index][plane.channels]
+    if item.kept is not None:
+        before = before[..., item.kept]
     after = clean[plane.index][plane.channels]
     # Noise fills the range of gray, except when it is far weaker than expected.
     scale = result.noisy.scale

@@ -98,7 +98,8 @@ def as_acquired(
     found: Estimate | None,
 ) -> Restoration:
     """Apply `restore` on the acquired grid of an image and zero-fill the result again."""
-    smaller = reduced(x)
+    varies = noise is not None and noise.varies  # a map is on the grid of the file
+    smaller = x if varies else reduced(x)
     made = restore(smaller, noise, advance, found)
     if smaller is x:
         return made

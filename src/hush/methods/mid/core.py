@@ -213,11 +213,14 @@ class ValueMID(Denoiser):
             self.top_ = top_level(parse(self.ladder))
             given: list[Process | None] = [None] * len(training)
         elif noise is not None:
-            first = data[0]
+            first = data if isinstance(data, Record) else data[0]
             units = (
                 first.scale if isinstance(first, Record) else full_range(np.asarray(first).dtype)
             )
-            given = [process_of(noise, units, self.kind)] * len(training)
+            stated = process_of(noise, units, self.kind)
+            if stated is not None and stated.varies:
+                raise HushError("a training takes one level for an item, not a map of levels")
+            given = [stated] * len(training)
         else:
             given = [self.measured(x).process for x in training]
         if not corpus:
