@@ -83,7 +83,11 @@ def read(
     Raises `HushError` with one sentence that names the file.
     """
     if found := _kind_by_keys(Path(path), kind):
-        record = kinds.get(found).from_arrays(io.array.read_all(Path(path)))
+        try:
+            record = kinds.get(found).from_arrays(io.array.read_all(Path(path)))
+            io.check_samples(record)
+        except HushError as error:
+            raise HushError(f"{path}: {error}") from error
         record = replace(record, source=Path(path))
         kind, axes = found, axes or record.axes
     else:

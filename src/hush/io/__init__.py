@@ -45,6 +45,7 @@ __all__ = [
     "Format",
     "atomic",
     "check",
+    "check_samples",
     "check_target",
     "format_of",
     "formats",
@@ -101,7 +102,7 @@ def read(path: str | os.PathLike[str]) -> Record:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             record = fmt.read(path)
-        _check_samples(record)
+        check_samples(record)
         return _split_alpha(replace(record, source=file, meta={**record.meta, "format": fmt.name}))
     except HushError as error:
         raise HushError(f"{path}: {error}") from error
@@ -299,7 +300,7 @@ def _prepare(record: Record, path: Path) -> tuple[Format, Record]:
     return fmt, record
 
 
-def _check_samples(record: Record) -> None:
+def check_samples(record: Record) -> None:
     """Raise HushError unless the samples are numbers that methods can process."""
     dtype = record.data.dtype
     advice = "convert it to 8- or 16-bit integers or 32-bit floats first"
