@@ -261,7 +261,7 @@ def test_what_is_no_model_is_told_apart(file: Path, models: Path, tmp_path: Path
         (tmp_path / "empty.safetensors", "is not a complete .safetensors file; copy it again"),
         (tmp_path / "cut.safetensors", "is not a complete .safetensors file; copy it again"),
         (tmp_path / "short.safetensors", "is not a complete .safetensors file; copy it again"),
-        (tmp_path / "other.safetensors", "holds tensors but is not a model of hush"),
+        (tmp_path / "other.safetensors", "holds tensors but is not a hush model"),
     ):
         run = hush("denoise", file, "--model", model)
         assert run.exit_code == 1

@@ -176,7 +176,7 @@ def test_what_is_left_out_is_left_out_everywhere(tmp_path: Path) -> None:
     np.testing.assert_array_equal(hush.run(x, model=EverySecond(), strength=0).data, x)
     stack = np.stack([x, x + 0.5])
     for order in (stack, stack[::-1]):
-        with pytest.raises(hush.HushError, match="keeps 48 to 96 elements, which"):
+        with pytest.raises(hush.HushError, match="keeps a different number of pixels"):
             hush.run(order, model=EverySecond(dark=True))
 
 

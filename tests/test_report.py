@@ -189,7 +189,7 @@ def test_the_advice_states_the_level_that_was_removed_in_the_files_units() -> No
     found = residual_statistics(ramp() + white((192, 192)), ramp(), process)
     for scale, end in ((1.0, ""), (255.0, "/255")):
         (sentence,) = warnings(found, process, scale)
-        (level,) = re.findall(rf"such as --noise gaussian:([\d.]+){end}[; .]", sentence)
+        (level,) = re.findall(rf"--noise gaussian:([\d.]+){end}[; .]", sentence)
         assert float(level) == pytest.approx(scale * SIGMA, rel=0.02)
 
 

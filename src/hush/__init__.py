@@ -32,7 +32,7 @@ _LAZY = {
     "Schedule": "hush.schedule",
     "compare": "hush.api",
     "denoise": "hush.api",
-    "export": "hush.onnx",
+    "export": "hush.api",
     "inspect": "hush.api",
     "load": "hush.models",
     "psnr": "hush.metrics",

@@ -84,7 +84,8 @@ def read(
     """
     if found := _kind_by_keys(Path(path), kind):
         try:
-            record = kinds.get(found).from_arrays(io.array.read_all(Path(path)))
+            arrays = io.array.read_all(Path(path))
+            record = io.array.with_arrays(kinds.get(found).from_arrays(arrays), arrays)
             io.check_samples(record)
         except HushError as error:
             raise HushError(f"{path}: {error}") from error
@@ -142,11 +143,15 @@ def record_of(x: Source, axes: str | None = None, kind: str | None = None) -> Re
         return x if not (axes or kind) else replace(x, axes=axes or x.axes, kind=name)
     if isinstance(x, str | PathLike):
         return read(x, kind=kind, axes=axes)
-    data = np.asarray(x)
+    mask = None if not isinstance(x, np.ma.MaskedArray) else ~np.ma.getmaskarray(x)
+    try:
+        data = np.asarray(x)
+    except (ValueError, TypeError) as error:
+        raise HushError(f"this is not an array of numbers ({error})") from error
     check_dtype(data)
     chosen = kinds.get(kind or "image")
     letters = axes or chosen.axes(data.shape)
-    return Record(data, letters, kind=chosen.name, full=_range_used(data))
+    return Record(data, letters, kind=chosen.name, full=_range_used(data), mask=mask)
 
 
 def _range_used(data: np.ndarray) -> float | None:
@@ -217,6 +222,8 @@ def run(
     process = process_of(noise, batch.scale, chosen)
     if process is not None:
         check_level(record, process)
+    if into is not None:
+        io.check(record, into)
     timings: dict[str, float] = {}
     if adapt > 0:
         start = time.perf_counter()
@@ -241,6 +248,8 @@ def run(
         made.model = _named(model, record, denoiser)
         if file is not None and made.data is not file:
             file[...] = made.data  # in an axis order in which items are not parts of it
+    if file is not None:
+        file.flags.writeable = False  # the file is finished
     if into is not None:
         start = time.perf_counter()
         if file is None:
@@ -375,7 +384,7 @@ def inspected(
 
 
 def write_report(
-    results: Sequence[Denoised | Inspection | frame.Entry],
+    results: Sequence[Denoised | Inspection | frame.Entry] | Denoised | Inspection,
     path: str | PathLike[str],
     *,
     title: str | None = None,
@@ -390,7 +399,10 @@ def write_report(
     HushError
         if `path` cannot be written.
     """
-    frame.write([entry(r, len(results)) for r in results], path, title)
+    every = [results] if isinstance(results, Denoised | Inspection | frame.Entry) else list(results)
+    if not every:
+        raise HushError("there are no results to report on")
+    frame.write([entry(r, len(every)) for r in every], path, title)
 
 
 def entry(result: Denoised | Inspection | frame.Entry, count: int = 1) -> frame.Entry:
@@ -424,6 +436,13 @@ def train(
     if made.learns_from == "nothing":
         raise HushError(f"{method} is not trained; use it as it is")
     return made.fit(items, **options)
+
+
+def export(model: str | PathLike[str] | Denoiser, path: str | PathLike[str]) -> None:
+    """Write a trained model, or the one in a file, as an ONNX file; see `hush.onnx.export`."""
+    from hush import onnx
+
+    onnx.export(model if isinstance(model, Denoiser) else load(Path(model)), Path(path))
 
 
 def compare(result: Source, reference: Source, **options: Any) -> Mapping[str, float]:

@@ -23,7 +23,7 @@ from hush.errors import HushError
 from hush.kinds import Kind
 from hush.kinds import get as kind_of
 from hush.kinds.cut import rms_level, sparse
-from hush.kinds.layout import check_dtype, filled, to_stored
+from hush.kinds.layout import check_dtype, check_span, filled, to_stored
 from hush.noise.processes import Process, parse
 from hush.record import Batch, Record
 from hush.results import Estimate, Restoration
@@ -203,15 +203,12 @@ class Denoiser:
         stored = batch.data[index]
         check_dtype(stored)
         known = batch.known(index)
+        check_span(stored, known, batch.scale)
         if len(batch) > 1 and not known.any():  # an empty plane of a stack
-            return stored.copy(), Restoration(batch.floats(index), noise)
+            x = batch.floats(index)
+            spread = np.full_like(x, np.nan) if self.spreads else None
+            return stored.copy(), Restoration(x, noise, spread=spread)
         whole = bool(known.all())
-        low, high = (f(stored, where=known, initial=0) for f in (np.min, np.max))
-        peak = max(-float(low), float(high)) / batch.scale
-        if peak and not 1e-12 < peak < 1e18:
-            raise HushError(
-                f"values of up to {peak:.3g} do not fit single precision; rescale them first"
-            )
         if not self.is_trained:
             raise self.untrained()
         given = noise is not None and not noise.varies

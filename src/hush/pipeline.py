@@ -13,7 +13,7 @@ import numpy as np
 from hush.denoiser import Denoiser
 from hush.errors import HushError
 from hush.kinds import Kind
-from hush.kinds.layout import laid_out
+from hush.kinds.layout import check_span, laid_out
 from hush.noise.processes import Process
 from hush.record import Batch, Record
 from hush.results import Item
@@ -101,11 +101,16 @@ class Out:
             self.spreads.append(spread)
         channels = len(self.batch.data[0])
         plane, channel = divmod(index, channels) if self.apart else (index, None)
+        begun = self._whole is not None
         if isinstance(self.batch.data, np.ndarray) and whole:
-            if self._whole is None:
+            if not begun:
+                if any(item is not None for item in self.items):
+                    raise self._uneven()
                 self._whole = self.items = self._blank(self.batch.data)
             part = slice(None) if channel is None else slice(channel, channel + 1)
             self._whole[plane, part] = made
+        elif begun:
+            raise self._uneven()
         elif self.items[plane] is None:
             self.items[plane] = made
         else:
@@ -116,14 +121,16 @@ class Out:
         """The result as a record like the noisy one."""
         if self.into is not None and self._whole is not None:
             return self.noisy.with_data(self.into)
-        if self._whole is None and isinstance(self.batch.data, np.ndarray):
-            counts = {item.shape[-1] for item in self.items}
-            if len(counts) > 1:
-                raise HushError(
-                    f"the method keeps {min(counts)} to {max(counts)} elements, which do not fit "
-                    f"in one array; give it the {self.kind.nouns[1]} one by one"
-                )
+        as_array = isinstance(self.batch.data, np.ndarray) and self._whole is None
+        if as_array and len({item.shape[-1] for item in self.items}) > 1:
+            raise self._uneven()
         return self.kind.record(self.noisy, self.items)
+
+    def _uneven(self) -> HushError:
+        return HushError(
+            f"the method keeps a different number of {self.kind.element}s of each of the "
+            f"{self.kind.nouns[1]}, which do not fit in one array; give them one by one"
+        )
 
     def _blank(self, like: np.ndarray) -> np.ndarray:
         if self.into is not None:
@@ -136,16 +143,20 @@ class Out:
 
 def _let_go(mapped: Any) -> None:
     """Give the pages of a memory-mapped array back; the file has them, and memory stays flat."""
+    in_file = False  # a copy-on-write map holds changes that no file has
     while isinstance(mapped, np.ndarray):
+        if isinstance(mapped, np.memmap):
+            in_file = mapped.mode in ("r", "r+", "w+")
         mapped = mapped.base
-    if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+    if in_file and isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def with_gaps(batch: Batch, index: int) -> np.ndarray:
     """Item `index` as floats in units of full range, NaN for unknown values."""
-    x = batch.floats(index)
     known = batch.known(index)
+    check_span(batch.data[index], known, batch.scale)
+    x = batch.floats(index)
     if not known.all():
         x[~known] = np.nan
     return x

@@ -52,6 +52,16 @@ class Record:
     context: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.data, np.ndarray):
+            object.__setattr__(self, "data", np.asarray(self.data))
+        if self.mask is not None:
+            try:
+                np.broadcast_to(self.mask, self.data.shape)
+            except ValueError:
+                raise HushError(
+                    f"a mask of shape {np.shape(self.mask)} does not fit data of {self.data.shape}"
+                ) from None
+            object.__setattr__(self, "mask", np.asarray(self.mask, bool))
         if self.data.ndim != len(self.axes):
             raise HushError(
                 f"axes '{self.axes}' name {len(self.axes)} dimensions, but the data has "

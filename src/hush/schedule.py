@@ -35,8 +35,10 @@ class Schedule:
         if (self.batch is not None and self.batch < 1) or self.patch < 1:
             raise HushError("training needs a batch and patches of at least 1")
         rate = 1.0 if self.learning_rate is None else self.learning_rate
-        if not 0 <= self.ema < 1 or rate <= 0:
-            raise HushError("training needs 0 ≤ ema < 1 and a learning rate above 0")
+        if not (0 <= self.ema < 1 and 0 < rate < math.inf and 0 <= self.weight_decay < math.inf):
+            raise HushError(
+                "training needs 0 ≤ ema < 1, a learning rate above 0 and a weight decay from 0"
+            )
 
     def settled(self, batch: int = 16, learning_rate: float = 1e-3) -> Schedule:
         """This schedule with its unset fields filled in."""

@@ -8,6 +8,8 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
 
+from hush.errors import HushError
+
 T = TypeVar("T")
 
 
@@ -33,7 +35,15 @@ class Table(Mapping[str, T]):
             module, _, attribute = self._own[name].partition(":")
             value: T = getattr(import_module(module), attribute)
             return value
-        added: T = self._added[name].load()
+        point = self._added[name]
+        try:
+            added: T = point.load()
+        except Exception as error:  # importing a package can raise any class
+            package = point.dist.name if point.dist else point.value
+            raise HushError(
+                f"{name} of the package {package} cannot be loaded "
+                f"({type(error).__name__}: {error}); update or uninstall the package"
+            ) from error
         return added
 
     def __contains__(self, name: object) -> bool:
@@ -45,8 +55,3 @@ class Table(Mapping[str, T]):
 
     def __len__(self) -> int:
         return len(self._own) + len(self._added)
-
-    @property
-    def added(self) -> list[str]:
-        """The names that other packages added."""
-        return list(self._added)

@@ -75,7 +75,8 @@ def compare(
     ours = replace(ours, axes=theirs.axes, kind=theirs.kind)
     scale = full or theirs.scale
     a, b = (np.asarray(chosen.batch(r).data, np.float64) for r in (ours, theirs))
-    a, b = a / (full or ours.scale), b / scale
+    same = ours.data.dtype == theirs.data.dtype  # a format may not keep what full range is
+    a, b = a / (full or (theirs.scale if same else ours.scale)), b / scale
     highest = np.max(b, initial=0.0, where=np.isfinite(b))
     if full is None and highest > 2:
         say(

@@ -237,8 +237,15 @@ def expanded(sources: Sequence[str]) -> tuple[str, ...]:
             inside = (p for p in Path(source).iterdir() if not p.name.startswith("."))
             held = sorted(str(p) for p in inside if p.is_file() and recognised(p))
             found = held or [source]
-        files += found
-    return tuple(dict.fromkeys(files))
+        names = {Path(f).name for f in found}
+        files += [f for f in found if len(found) == 1 or not _is_result(Path(f).name, names)]
+    return tuple({Path(f).resolve(): f for f in reversed(files)}.values())[::-1]
+
+
+def _is_result(name: str, names: set[str]) -> bool:
+    """Whether an earlier run made this file from another file in `names`."""
+    stem, dot, ending = name.partition(".denoised.")
+    return bool(dot) and any(n.startswith(f"{stem}.") and n != name for n in names if ending)
 
 
 def read(path: str, axes: str | None, kind: str | None) -> Record:

@@ -137,15 +137,21 @@ def write(record: Record, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     fmt, record = _prepare(record, path)
     assert fmt.write is not None
-    with atomic(path) as part:
-        try:
-            fmt.write(record, part)
-        except HushError as error:
-            raise HushError(f"{path}: {error}") from error
-        except (OSError, MemoryError):
-            raise
-        except Exception as error:  # encoders also raise almost any class
-            raise HushError(f"{path}: cannot be written as {fmt.name}: {_reason(error)}") from error
+    with atomic(path) as part, _encoding(fmt, path):
+        fmt.write(record, part)
+
+
+@contextmanager
+def _encoding(fmt: Format, path: Path) -> Iterator[None]:
+    """Turn what a format's writer raises into a sentence with the file's name."""
+    try:
+        yield
+    except HushError as error:
+        raise HushError(f"{path}: {error}") from error
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # encoders also raise almost any class
+        raise HushError(f"{path}: cannot be written as {fmt.name}: {_reason(error)}") from error
 
 
 @contextmanager
@@ -162,13 +168,19 @@ def opened(record: Record, path: str | os.PathLike[str] | None) -> Iterator[np.n
     _prepare(record, Path(path))
     try:
         with atomic(path) as part:
-            data = fmt.open(record, part)
+            with _encoding(fmt, Path(path)):
+                data = fmt.open(record, part)
             if data is None:
                 raise _Unopened
-            yield data
+            try:
+                yield data
+            except OSError as error:
+                raise _Unrelated(error) from error
             if isinstance(data, np.memmap):
                 data.flush()
         return
+    except _Unrelated as error:
+        raise error.args[0] from None
     except _Unopened:
         pass
     yield None
@@ -176,6 +188,10 @@ def opened(record: Record, path: str | os.PathLike[str] | None) -> Iterator[np.n
 
 class _Unopened(Exception):
     """This very record cannot be written item by item."""
+
+
+class _Unrelated(Exception):
+    """An OSError of the work that fills the file, not of the file."""
 
 
 @contextmanager

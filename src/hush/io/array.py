@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +76,16 @@ def read_npy(path: Path) -> Record:
 def open_npy(record: Record, path: Path) -> np.ndarray:
     """An array in a .npy file that is being written, of the record's shape and dtype."""
     data = record.data
-    return np.lib.format.open_memmap(path, "w+", data.dtype, data.shape)
+    made = np.lib.format.open_memmap(path, "w+", data.dtype, data.shape)
+    take_room(path)
+    return made
+
+
+def take_room(path: Path) -> None:
+    """Take a mapped file's room on the disk now; if that is full later, it is a fatal signal."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
 
 
 def write_npy(record: Record, path: Path) -> None:
@@ -120,12 +131,24 @@ def read_npz(path: Path) -> Record:
     return Record(data, array_axes(data.shape), meta={"npz": (key, compressed)})
 
 
+def with_arrays(record: Record, arrays: Mapping[str, np.ndarray]) -> Record:
+    """A record that was made from a file's arrays, with what `write_npz` needs to write all."""
+    key = next((k for k, x in arrays.items() if np.shares_memory(x, record.data)), None)
+    others = {k: x for k, x in arrays.items() if k != key}
+    return replace(record, meta={**record.meta, "npz": (key, True), "arrays": others})
+
+
+def check_npz(record: Record) -> None:
+    """Raise HushError for records made of several arrays, which no file can get back."""
+    if record.meta.get("npz", ("",))[0] is None:
+        raise HushError("cannot hold values that come from several arrays; write a .npy file")
+
+
 def write_npz(record: Record, path: Path) -> None:
-    """Write the samples with the key and the compression of the file that was read."""
+    """Write the samples with the key and compression of the file read, and its other arrays."""
     key, compressed = record.meta.get("npz", ("arr_0", True))
     method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
-    with (
-        zipfile.ZipFile(path, "w", method) as archive,
-        archive.open(f"{key}.npy", "w", force_zip64=True) as stream,
-    ):
-        np.lib.format.write_array(stream, record.data, allow_pickle=False)
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in {**record.meta.get("arrays", {}), key: record.data}.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, np.asarray(data), allow_pickle=False)

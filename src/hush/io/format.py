@@ -106,6 +106,7 @@ FORMATS: tuple[Format, ...] = (
         array.write_npz,
         (b"PK\x03\x04",),
         kind=None,
+        check=array.check_npz,
         real=True,
     ),
     Format(

@@ -28,7 +28,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC
 
 from hush.errors import HushError
 from hush.io import exif
-from hush.io.array import UNKNOWN
+from hush.io.array import UNKNOWN, take_room
 from hush.io.exif import Exif, Tag
 from hush.record import Record
 
@@ -185,6 +185,7 @@ def open_large(record: Record, path: Path) -> np.ndarray | None:
             return None
         dtype = np.dtype(tif.byteorder + page.dtype.char)
         offset = series.dataoffset
+    take_room(path)
     return np.memmap(path, dtype, "r+", offset, record.data.shape)
 
 

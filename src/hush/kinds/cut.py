@@ -83,6 +83,8 @@ class Sampled:
         """Add the items of a record, in units of full range, gaps filled."""
         part = middle(batch, self.most)
         for i in range(len(part)):
+            if not part.known(i).any():
+                continue
             if self._seen % self._every == 0:
                 self.kept.append(filled(part.floats(i), part.known(i)))
             self._seen += 1
@@ -124,9 +126,10 @@ def float_items(data: Any, kind: Kind) -> list[np.ndarray]:
             record = Record(x, kind.axes(x.shape), kind=kind.name)
         batch = kind.batch(record)
         for i in range(len(batch)):
-            found.append(np.ascontiguousarray(filled(batch.floats(i), batch.known(i))))
+            if (known := batch.known(i)).any():  # else an empty plane of a stack
+                found.append(np.ascontiguousarray(filled(batch.floats(i), known)))
     if not found:
-        raise HushError(f"there are no {kind.nouns[1]} to train on")
+        raise HushError(f"there are no {kind.nouns[1]} with known values to train on")
     return found
 
 

@@ -47,6 +47,16 @@ def check_dtype(x: np.ndarray) -> None:
         raise HushError(f"the data is empty: its shape is {x.shape}")
 
 
+def check_span(x: np.ndarray, known: np.ndarray, scale: float) -> None:
+    """Refuse stored values whose squares leave the range of single precision."""
+    low, high = (float(f(x, where=known, initial=0)) for f in (np.min, np.max))
+    peak = max(-low, high) / scale
+    if peak and not 1e-12 < peak < 1e18:
+        raise HushError(
+            f"the values go up to {peak:.3g}, where single precision fails; rescale them first"
+        )
+
+
 def to_stored(x: np.ndarray, dtype: np.dtype[Any], scale: float) -> np.ndarray:
     """Full-range floats ``(C, *S)`` as stored values: integers rounded and clipped."""
     out = np.empty(x.shape, dtype)
@@ -55,6 +65,8 @@ def to_stored(x: np.ndarray, dtype: np.dtype[Any], scale: float) -> np.ndarray:
         values = x[part] if scale == 1 else x[part].astype(np.float64) * scale
         if dtype.kind in "iu":
             values = np.clip(np.rint(values), -scale - 1 if dtype.kind == "i" else 0, scale)
+            if dtype.itemsize == 8:  # a float of the type's largest value is beyond it
+                values = np.minimum(values, np.nextafter(float(np.iinfo(dtype).max), 0))
         out[part] = values
         if part is ...:
             break

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LAGS = 8  #: autocorrelation is measured at lags 1 to this
 #: limits of residual rms over the model's: above, signal was removed too; below, noise was left
 MORE, LESS = 1.15, 0.75
+FAR_MORE = 2.0  #: and from which on the model says nothing
 #: shift of the mean, in units of the residual's rms
 SHIFT = 0.2
 #: ratio of a given level to the estimated one, either way, from which on hush warns
@@ -125,16 +126,16 @@ def missing(kind: Kind, item: np.ndarray) -> list[str]:
 
 def mismatch(record: Record, item: np.ndarray, given: Process | None, found: Estimate) -> list[str]:
     """A warning if the given noise level differs from the measured one."""
-    if given is None or found.sigma == 0 or given.family == "impulse" or given.varies:
-        return []
+    if given is None or found.sigma == 0 or given.varies or not given.terms:
+        return []  # of laws that cannot be recognised nothing was measured
     x = sparse(item)
     x = x[np.isfinite(x)].astype(np.float64)
     stated, seen = (_level(x, p) * record.scale for p in (given, found.process))
     if seen / MISMATCH <= stated <= MISMATCH * seen:
         return []
     return [
-        f"The given noise has σ {number(stated)}, but σ {number(seen)} was measured; "
-        "leave --noise out to use the estimate."
+        f"The given noise has σ {number(stated)}, but σ {number(seen)} was measured. The given "
+        "noise was used; without --noise the measured one is."
     ]
 
 
@@ -197,7 +198,7 @@ def judged(
     if notes is None:
         notes = [
             *_structure(kind, lags, stats["n"]),
-            *strength_warnings(stats, process, scale, adaptable),
+            *strength_warnings(stats, process, scale, strength=strength, adaptable=adaptable),
         ]
     return Judgement(stats, tuple(notes), verdict(stats))
 
@@ -217,26 +218,44 @@ def removed_nothing(stats: dict[str, Any]) -> list[str] | None:
 
 
 def strength_warnings(
-    stats: dict[str, Any], process: Process, scale: float, adaptable: bool = False
+    stats: dict[str, Any],
+    process: Process,
+    scale: float,
+    *,
+    strength: float = 1.0,
+    adaptable: bool = False,
+    state: bool = True,
 ) -> list[str]:
-    """Warnings if more or less was removed than the noise model predicts, with what to do."""
+    """Warnings if more or less was removed than the noise model predicts, with what to do.
+
+    state : suggest a level; False where another warning suggests a law.
+    """
     notes = []
     rms, ratio = stats["rms"], stats["ratio"]
     chance = 3 / math.sqrt(2 * stats["n"])  # relative error of an rms; matters for tiny data only
-    spec = Gaussian(float(rms)).spec(scale)
-    if ratio is not None and ratio > MORE + chance:
+    remedies = []
+    if ratio is not None and state:
+        spec = Gaussian(ratio * stats["expected_rms"] / (strength or 1.0)).spec(scale)
+        remedies.append(f"if the noise is, state its level: --noise {spec}")
+    if ratio is not None and ratio > FAR_MORE:
         notes.append(
+            "Far more was removed than the noise model predicts: its level could not be measured, "
+            "or is not right. If you know the level, state it with --noise."
+        )
+    elif ratio is not None and ratio > MORE + chance:
+        text = (
             f"More was removed than the noise model predicts ({100 * ratio:.0f} %): either "
             "signal was removed too, or the noise is stronger than the model. "
-            "Try a lower --strength, such as --strength 0.7."
         )
+        remedies.insert(0, "if signal was removed, try --strength 0.7")
+        notes.append(text + _sentence(remedies))
     if ratio is not None and ratio < LESS - chance:
-        notes.append(
+        text = (
             f"Less was removed than the noise model predicts ({100 * ratio:.0f} %): either "
             "noise was left in, or the noise is weaker than the model. "
-            f"If it is weaker, state its level, such as --noise {spec}"
-            f"{'; if noise was left in, try --adapt 60s' if adaptable else ''}."
         )
+        remedies += ["if noise was left in, try --adapt 60s"] * adaptable
+        notes.append(text + _sentence(remedies))
     if abs(stats["mean"]) > max(SHIFT * rms, 4 * rms / math.sqrt(stats["n"])):
         notes.append(
             "Denoising changed the mean by "
@@ -244,6 +263,11 @@ def strength_warnings(
             "intensities may be biased."
         )
     return notes
+
+
+def _sentence(parts: Sequence[str]) -> str:
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}." if text else "Look at what was removed."
 
 
 def verdict(stats: dict[str, Any]) -> str:

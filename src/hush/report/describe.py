@@ -57,7 +57,7 @@ def noise(found: Estimate, scale: float) -> str:
 
 def level(found: Estimate, scale: float) -> str:
     """How much noise there is, what it depends on, and which other families fit as well."""
-    return _level(found, scale) + _doubt(found)
+    return _level(found, scale) + ("" if found.uncertainty > UNSURE else _doubt(found))
 
 
 def _level(found: Estimate, scale: float) -> str:
@@ -68,8 +68,8 @@ def _level(found: Estimate, scale: float) -> str:
         return f"{some}, and {between} in the rest" if found.sigma else f"{some}, no other noise"
     sigma = f"σ {number(found.sigma * scale)}{units(scale)}"
     if found.uncertainty > UNSURE:
-        sigma += " at most: it could not be measured well"
-    elif found.uncertainty >= 0.005:
+        return "its level could not be measured"
+    if found.uncertainty >= 0.005:
         sigma += f" ± {100 * found.uncertainty:.0f} %"
     return found.process.words(sigma, scale, number)
 

@@ -40,8 +40,8 @@ def input_warnings(
             "first replaces each by the median of its neighbours, which can also remove small real "
             "details; other methods leave them in."
         )
-    if found.process.advice:
-        notes.append(found.process.advice)
+    if advice := (given or found.process).advice:
+        notes.append(advice)
     if found.correlated:
         notes.append(
             f"The noise is spatially correlated (lag-1 {found.correlation:.2f}). MID also "
@@ -54,11 +54,10 @@ def input_warnings(
             "are denoised with one level: the noisiest channel may keep noise, and the cleanest "
             f"may lose detail. --axes {record.axes.replace('S', 'C')} denoises each separately."
         )
-    if given is None and found.curve and (others := _telling(found)):
-        families = [describe.family(name) for name in (found.family, *others)]
+    if given is None and found.curve and _telling(found):
         notes.append(
-            f"The noise may be {describe.either(families)}, which differ in dark and bright "
-            "areas. If you know which it is, state it with --noise."
+            "The family of the noise is not certain, and it matters in dark and bright places; if "
+            "you know it, state it with --noise."
         )
     notes += mismatch(record, item, given, found)
     if given is not None and found.sigma > 0 and found.correlated and given.white:

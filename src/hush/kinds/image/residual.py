@@ -131,7 +131,7 @@ def judged(
     """Judge whether the residual of an image ``(C, H, W)``, as stored, looks like noise."""
     scale = full_range(noisy.dtype) if scale is None else scale
     stats = residual_statistics(noisy, clean, process, strength=strength, scale=scale)
-    notes = warnings(stats, process, scale, known=known, adaptable=adaptable)
+    notes = warnings(stats, process, scale, strength=strength, known=known, adaptable=adaptable)
     return Judgement(stats, tuple(notes), _verdict(stats))
 
 
@@ -140,6 +140,7 @@ def warnings(
     process: Process,
     scale: float = 1.0,
     *,
+    strength: float = 1.0,
     known: bool = False,
     adaptable: bool = True,
 ) -> list[str]:
@@ -151,17 +152,20 @@ def warnings(
     found = removed_nothing(residual)
     if found is not None:
         return found
-    found = _correlation_warnings(residual, known, adaptable)
+    found = _correlation_warnings(residual, known or not process.white, adaptable)
     if residual["structure"] > STRUCTURE:
         found.append(
             "The residual contains structure: more was removed along edges and texture than "
             f"elsewhere (correlation {residual['structure']:.2f}), so detail was lost. "
             f"Try a lower --strength, such as 0.7{', or --adapt 60s' if adaptable else ''}."
         )
-    found += strength_warnings(residual, process, scale, adaptable)
     tilt = residual["tilt"]
-    if tilt is not None and not 1 / TILT < tilt < TILT:
-        found.append(_tilted(residual, process, scale))
+    tilted = tilt is not None and not 1 / TILT < tilt < TILT
+    found += strength_warnings(
+        residual, process, scale, strength=strength, adaptable=adaptable, state=not tilted
+    )
+    if tilted:
+        found.append(_tilted(residual, process, scale, strength))
     return found
 
 
@@ -199,13 +203,14 @@ def _correlation_warnings(residual: dict[str, Any], known: bool, adaptable: bool
     return []
 
 
-def _tilted(residual: dict[str, Any], process: Process, scale: float) -> str:
+def _tilted(residual: dict[str, Any], process: Process, scale: float, strength: float) -> str:
     """A warning that the noise model has the wrong slope, with the law of the removed noise."""
     how = "more" if residual["tilt"] > 1 else "less"
     text = f"The removed noise grows {how} with brightness than the noise model predicts. "
     signal, measured, count = (
         np.array([b[key] for b in residual["levels"]]) for key in ("signal", "measured", "n")
     )
+    measured = measured / (strength or 1.0)
     gain, level = np.polyfit(signal, measured**2, 1, w=np.sqrt(count) / (measured**2 + 1e-12))
     if gain <= 0:
         other: Process = Gaussian(float(np.sqrt(np.average(measured**2, weights=count))))
