@@ -124,7 +124,7 @@ class Learned(Denoiser):
             ((x - mean) / (deviation or 1)).reshape(-1, *x.shape[2:])
             for x, (mean, deviation) in zip(scenes, scales, strict=True)
         ]
-        schedule = (schedule or Schedule(budget=600.0)).settled(**self.pace)
+        schedule = (schedule or Schedule(budget=600.0, patch=self.kind.patch)).settled(**self.pace)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(schedule.seed)
             network = self.network_ or self.build(self.channels)

@@ -242,7 +242,7 @@ def _configured(o: Options, kind: Kind) -> tuple[Denoiser, Schedule]:
 
     # The type of a value is that of its default, or for None the annotated type.
     own = {f.name: False if f.type == "bool | None" else f.default for f in fields(cls) if f.init}
-    usual = Schedule(max_steps=1).settled()
+    usual = Schedule(max_steps=1, patch=kind.patch).settled()
     training = {name: getattr(usual, name) for name in TRAINING}
     given: dict[str, Any] = {}
     for text in [*([] if o.steps is None else [f"steps={o.steps}"]), *o.set]:
@@ -256,7 +256,7 @@ def _configured(o: Options, kind: Kind) -> tuple[Denoiser, Schedule]:
         max_steps=o.max_steps,
         budget=budget,
         seed=o.seed,
-        **{k: v for k, v in given.items() if k in training},
+        **{"patch": kind.patch, **{k: v for k, v in given.items() if k in training}},
     )
     return cls.for_kind(kind.name, **{k: v for k, v in given.items() if k in own}), schedule
 

@@ -75,6 +75,11 @@ class Kind:
     #: options that only this kind has; giving one selects this kind
     options: ClassVar[Mapping[str, Option]] = {}
 
+    @property
+    def patch(self) -> int:
+        """The usual side of a training patch: fewer values along each axis, the more axes."""
+        return {1: 256, 2: 64}.get(len(self.letters), 16)
+
     # -- layout --------------------------------------------------------------------------------
 
     def axes(self, shape: tuple[int, ...]) -> str:

@@ -180,7 +180,7 @@ class DiffDenoise(Outputs):
         their input.
         """
         if given := [name for name, value in options.items() if value]:
-            raise HushError(f"diffdenoise learns from noisy images alone, without {given[0]}")
+            raise HushError(f"diffdenoise learns from images only; leave {given[0]} out")
         images = self.kind.items(data)
         if self.zero_filled is not False:
             smaller = [reduced(x) for x in images]

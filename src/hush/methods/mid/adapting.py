@@ -43,7 +43,14 @@ def adapted(
     kept = [i for i, level in enumerate(levels) if level > FLOOR]
     if not kept:
         return model
-    schedule = Schedule(budget=seconds, batch=8, learning_rate=2e-4, ema=0.99, seed=seed)
+    schedule = Schedule(
+        budget=seconds,
+        batch=8,
+        patch=model.kind.patch,
+        learning_rate=2e-4,
+        ema=0.99,
+        seed=seed,
+    )
     training, held_out = zip(*(split(items[i]) for i in kept), strict=True)
     processes = [processes[i] for i in kept]
     other = copy.copy(model)

@@ -198,7 +198,7 @@ class ValueMID(Denoiser):
             items = [self.prepared(x) for x in items]
         self.channels = self.channels or items[0].shape[0]
         check_channels(items, self.channels)
-        schedule = schedule or Schedule(budget=600.0)
+        schedule = schedule or Schedule(budget=600.0, patch=self.kind.patch)
         multiple = max(self.cell, 2 ** len(self.widths))
         if schedule.patch % multiple:
             raise HushError(f"the patch side must be a multiple of {multiple} {self.kind.element}s")
