@@ -566,7 +566,7 @@ def test_degenerate_records_have_a_page_too(tmp_path: Path) -> None:
     assert "Nothing was removed" in page.text
     holes = np.full((20, 20), np.nan, np.float32)
     page = page_of([a_result(holes, holes)], tmp_path / "r.html")
-    assert "400 pixels without a finite value" in page.text
+    assert "400 values that are not finite" in page.text
 
 
 def test_large_images_are_shown_small_with_a_detail_at_full_size(tmp_path: Path) -> None:

@@ -182,7 +182,8 @@ class Denoiser:
             return batch.channelwise()
         raise HushError(
             f"this model was trained on {self.joint}-channel {self.kind.nouns[1]}, but this data "
-            f"has {channels} channel{'s' * (channels != 1)}; choose a model for {channels} or for 1"
+            f"has {channels} channel{'s' * (channels != 1)}; choose a model for "
+            + " or ".join(str(n) for n in sorted({1, channels}, reverse=True))
         )
 
     def denoise_item(

@@ -139,7 +139,10 @@ def choose(
         denoiser.kind_ = record.kind
     if denoiser.kind.name != record.kind:
         ours, theirs = (kinds.get(k).nouns[1] for k in (denoiser.kind.name, record.kind))
-        raise HushError(f"this model denoises {ours}, not {theirs}; choose another with --model")
+        raise HushError(
+            f"this model denoises {ours}, not {theirs}; choose another with --model, or state "
+            f"--kind {denoiser.kind.name} if the file holds {ours}"
+        )
     if steps is not None:
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
             raise HushError(f"steps must be a whole number from 1, not {steps!r}")

@@ -233,10 +233,8 @@ class Denoised:
         others = sum(bool(item.warnings) for item in self.items if item is not shown)
         said = list(shown.warnings)
         if others:
-            said.append(
-                f"{others} of the other {len(self.items) - 1} items also have warnings; "
-                "--json lists them under items."
-            )
+            items = "item has" if others == 1 else "items have"
+            said.append(f"{others} other {items} warnings too; --json lists them under items.")
         return said
 
 

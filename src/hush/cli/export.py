@@ -35,10 +35,10 @@ def export(model: str, out: Path, existing: str | None, verbose: bool, quiet: bo
     Needs pip install 'hush-denoise[onnx]'.
     """
     if out.exists() and existing == "skip":
-        say(f"{out} exists already; nothing was exported")
+        say(f"{out} already exists; nothing was exported")
         return
     if out.exists() and existing is None:
-        raise HushError(f"{out}: exists already; --overwrite replaces it")
+        raise HushError(f"{out}: already exists; --overwrite replaces it")
     preload("hush.onnx")
     from hush import onnx
     from hush.models import load, path_of

@@ -205,10 +205,10 @@ def _is_due(o: Options) -> bool:
         if path.is_dir():
             raise HushError(f"{path}: is a folder; choose another name for the model")
         if path.exists() and o.existing == "skip":
-            say(f"{path} exists already; nothing was trained")
+            say(f"{path} already exists; nothing was trained")
             return False
         if path.exists() and o.existing is None:
-            raise HushError(f"{path}: exists already; --overwrite replaces it")
+            raise HushError(f"{path}: already exists; --overwrite replaces it")
     if o.resume and not begun:
         raise HushError(f"there is nothing to resume: {o.folder} holds no interrupted training")
     if begun and not o.resume and o.existing is None:

@@ -127,7 +127,7 @@ def size(record: Record) -> str:
     sizes = " × ".join(str(n) for n in record.data.shape)
     text = f"{sizes} ({record.axes}), {record.data.dtype}"
     bad = missing(record)
-    return f"{text}, {bad} pixels without a finite value" if bad else text
+    return f"{text}, {bad} values that are not finite" if bad else text
 
 
 def missing(record: Record) -> int:
