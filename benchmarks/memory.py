@@ -43,9 +43,12 @@ def made(path: Path, planes: int) -> None:
     shape = (planes, SIDE, SIDE)
     every = (rng.random(shape[1:], np.float32) for _ in range(planes))
     if path.suffix == ".npy":
-        data = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-        for i, plane in enumerate(every):
-            data[i] = plane
+        # Not mapped: a child process starts with its parent's peak.
+        layout = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        with path.open("wb") as stream:
+            np.lib.format.write_array_header_1_0(stream, layout)
+            for plane in every:
+                stream.write(plane.tobytes())
     else:
         with tifffile.TiffWriter(path) as out:
             out.write(every, shape=shape, dtype=np.float32, photometric="minisblack")

@@ -32,7 +32,7 @@ Examples = Callable[..., list[np.ndarray]]
 
 TRAINED = [name for name in METHODS if get(name).learns_from != "nothing"]
 #: a training of theirs takes seconds: five stages, of networks that have no sizes to set
-SLOW = ("diffdenoise",)
+SLOW = ("diffdenoise", "lgbpn", "nafnet", "puca")
 every_method = pytest.mark.parametrize("name", TRAINED)
 every_method_slowly = pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in TRAINED]
@@ -121,7 +121,7 @@ def test_a_short_training_denoises_and_is_kept(
     np.testing.assert_allclose(kept, given, rtol=0, atol=0.01 if half else 0)
 
 
-@every_method
+@every_method_slowly
 def test_a_training_stopped_goes_on_as_if_it_had_not(
     name: str,
     tiny: Tiny,

@@ -104,6 +104,7 @@ def test_a_trace_is_inspected_and_reported(hush: Any, steps: np.ndarray, tmp_pat
         assert "<svg" in text
 
 
+@pytest.mark.slow
 def test_noisy_traces_teach_mid(hush: Any, steps: np.ndarray, tmp_path: Path) -> None:
     """With MID's default Ψ and Φ, from the noisy file alone; the model knows its kind."""
     settings = ("--set", "widths=8,16", "--set", "blocks=1,1", "--set", "patch=64")
@@ -120,6 +121,7 @@ def test_noisy_traces_teach_mid(hush: Any, steps: np.ndarray, tmp_path: Path) ->
     assert "this model denoises traces, not images" in said
 
 
+@pytest.mark.slow
 def test_adapting_helps_or_leaves_alone(hush: Any, steps: np.ndarray, tmp_path: Path) -> None:
     settings = ("--set", "widths=8,16", "--set", "blocks=1,1", "--set", "patch=64")
     hush("train", "noisy.xy", "-o", "m.safetensors", "--max-steps", 5, *settings)
@@ -141,6 +143,7 @@ def test_a_study_of_traces_runs(hush: Any, tmp_path: Path) -> None:
     assert values["median"] > values["none"] + 3
 
 
+@pytest.mark.slow
 def test_a_trace_may_be_an_array(hush: Any, steps: np.ndarray, tmp_path: Path) -> None:
     """The kind is the one that is stated, or the one that has the option that is given."""
     np.save(tmp_path / "a.npy", np.loadtxt(tmp_path / "noisy.xy")[:, 1])
@@ -150,6 +153,7 @@ def test_a_trace_may_be_an_array(hush: Any, steps: np.ndarray, tmp_path: Path) -
     assert np.load(tmp_path / "a.denoised.npy").shape == steps.shape
 
 
+@pytest.mark.slow
 def test_what_a_trace_cannot_have_gets_a_sentence(hush: Any, steps: np.ndarray) -> None:
     refused = {
         ("--method", "bm3d"): "bm3d denoises images, not traces",

@@ -95,7 +95,9 @@ def test_diffdenoise_works_on_the_acquired_grid(
     assert psnr(y, mean + 0.5 * (x - mean)) > 40  # all but the noise that was spread beyond
 
 
-@pytest.mark.parametrize(("scans", "most"), [(1, False), (3, True)])
+@pytest.mark.parametrize(
+    ("scans", "most"), [(1, False), pytest.param(3, True, marks=pytest.mark.slow)]
+)
 def test_what_most_training_images_are_is_done_to_all(scans: int, most: bool) -> None:
     """And later on: one crop that seems zero-filled is not seen on another grid than the rest."""
     rng = np.random.default_rng(0)
