@@ -42,7 +42,10 @@ every_method_slowly = pytest.mark.parametrize(
 def every_method_with(argument: str, usual: Any, **others: Any) -> pytest.MarkDecorator:
     """Every method with what is to be expected of it: of those named, something else."""
     assert others.keys() <= set(TRAINED)
-    cases = [(name, others.get(name, usual)) for name in TRAINED]
+    cases = [
+        pytest.param(n, others.get(n, usual), marks=[pytest.mark.slow] * (n in SLOW))
+        for n in TRAINED
+    ]
     return pytest.mark.parametrize(("name", argument), cases, ids=TRAINED)
 
 

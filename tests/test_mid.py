@@ -78,7 +78,7 @@ def decibels(x: np.ndarray, reference: np.ndarray) -> float:
 
 @pytest.mark.parametrize("trained", ["supervised", "noisy_only"])
 @pytest.mark.parametrize("noise", [None, "gaussian:25"])
-@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("steps", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_short_training_already_denoises(
     trained: str,
     noise: str | None,

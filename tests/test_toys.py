@@ -93,6 +93,7 @@ def test_the_summary_speaks_of_traces(hush: Any, steps: np.ndarray) -> None:
         assert word.lower() in " ".join(done.stdout.split()).lower()
 
 
+@pytest.mark.slow
 def test_a_trace_is_inspected_and_reported(hush: Any, steps: np.ndarray, tmp_path: Path) -> None:
     row = json.loads(hush("inspect", "noisy.xy", "--json", "--report", "noise.html").stdout)
     assert (row["kind"], row["family"]) == ("trace", "gaussian")
@@ -135,6 +136,7 @@ def test_traces_are_compared(hush: Any, steps: np.ndarray) -> None:
     assert "ssim" not in row
 
 
+@pytest.mark.slow
 def test_a_study_of_traces_runs(hush: Any, tmp_path: Path) -> None:
     assert "toys/steps" in hush("study", "--help").stdout
     hush("study", "toys/steps", "--data", ".", "--quick", "--json", "cells.jsonl")
