@@ -55,7 +55,7 @@ class Work:
         if how.kept is not None:
             before = before[..., how.kept]
         elif batch.mask is not None:
-            before, scale = with_gaps(batch, index) * np.float32(batch.scale), batch.scale
+            before = with_gaps(batch, index) * np.float32(batch.scale)
         judgement = self.kind.judge(
             before,
             made,

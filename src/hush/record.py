@@ -18,6 +18,9 @@ import numpy as np
 
 from hush.errors import HushError
 
+#: Axis letters for dimensions of unknown meaning, in the order in which they are used.
+UNKNOWN = "QIPRLAHEVM"
+
 
 def full_range(dtype: np.dtype[Any]) -> float:
     """Full range of stored values: the maximum of an integer type, 1 for floats."""

@@ -58,10 +58,6 @@ __all__ = [
 ]
 
 
-def _anything(record: Record) -> None:
-    """The check of a format that can hold any record."""
-
-
 def recognised(path: Path) -> bool:
     """Whether hush probably reads the file at `path`: its name fits, or it is a DICOM file."""
     return any(f.named(path) for f in formats()) or _is_dicom(path)

@@ -14,10 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from hush.errors import HushError
-from hush.record import Record
-
-#: Axis letters for dimensions of unknown meaning, in the order in which they are used.
-UNKNOWN = "QIPRLAHEVM"
+from hush.record import UNKNOWN, Record
 
 
 def array_axes(shape: tuple[int, ...]) -> str:

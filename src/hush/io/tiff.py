@@ -28,9 +28,9 @@ from tifffile import COMPRESSION, PHOTOMETRIC
 
 from hush.errors import HushError
 from hush.io import exif
-from hush.io.array import UNKNOWN, take_room
+from hush.io.array import take_room
 from hush.io.exif import Exif, Tag
-from hush.record import Record
+from hush.record import UNKNOWN, Record
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 OME_SUFFIXES = (".ome.tif", ".ome.tiff")

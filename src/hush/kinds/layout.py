@@ -7,10 +7,7 @@ from typing import Any
 import numpy as np
 
 from hush.errors import HushError
-from hush.record import channel_letter
-
-#: Letters for unknown axes, in the order of use.
-UNKNOWN = "QIPRLAHEVM"
+from hush.record import UNKNOWN, channel_letter
 
 
 def stored_order(axes: str, letters: str) -> list[int]:

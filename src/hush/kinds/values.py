@@ -181,11 +181,11 @@ def judged(
     valid = np.isfinite(r)
     variance = np.maximum(np.asarray(process.variance(np.where(valid, x, 0.0))), 0)
     deviation = strength * np.sqrt(variance)
-    expected = _rms(np.broadcast_to(deviation, r.shape)[valid])
+    expected = root_mean_square(np.broadcast_to(deviation, r.shape)[valid])
     floor = 0.1 * expected or 1.0
     z = np.where(valid, r / np.maximum(deviation, floor), 0.0)
     lags = {letter: _lags(z, i + 1) for i, letter in enumerate(kind.letters)}
-    rms = _rms(r[valid])
+    rms = root_mean_square(r[valid])
     stats: dict[str, Any] = {
         "n": int(valid.sum()),
         "mean": float(r[valid].mean()) if valid.any() else 0.0,
@@ -198,7 +198,7 @@ def judged(
     if notes is None:
         notes = [
             *_structure(kind, lags, stats["n"]),
-            *strength_warnings(stats, process, scale, strength=strength, adaptable=adaptable),
+            *strength_warnings(stats, scale, strength=strength, adaptable=adaptable),
         ]
     return Judgement(stats, tuple(notes), verdict(stats))
 
@@ -219,7 +219,6 @@ def removed_nothing(stats: dict[str, Any]) -> list[str] | None:
 
 def strength_warnings(
     stats: dict[str, Any],
-    process: Process,
     scale: float,
     *,
     strength: float = 1.0,
@@ -304,5 +303,6 @@ def _lags(z: np.ndarray, axis: int) -> list[float]:
     return [float(np.mean(z[..., lag:] * z[..., :-lag]) / power) for lag in range(1, most + 1)]
 
 
-def _rms(r: np.ndarray) -> float:
+def root_mean_square(r: np.ndarray) -> float:
+    """0 for no values; computed in float64."""
     return math.sqrt(float(np.mean(np.square(r, dtype=np.float64)))) if r.size else 0.0

@@ -19,7 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hush.kinds.values import removed_nothing, strength_warnings, verdict
+from hush.kinds.values import (
+    LAGS,
+    removed_nothing,
+    root_mean_square,
+    strength_warnings,
+    verdict,
+)
 from hush.noise.processes import Gaussian, PoissonGaussian, Process
 from hush.record import full_range
 from hush.report.frame import WHITE
@@ -27,7 +33,6 @@ from hush.results import Judgement
 
 Floats = NDArray[np.float32]
 
-LAGS = 8  #: autocorrelation is measured at lags 1 to this, in pixels
 #: a lag in pixels at which interpolation or compression no longer correlates the noise
 FAR = 4
 #: correlation of the residual's local strength with the picture's local gradients: BM3D at the
@@ -88,7 +93,7 @@ def residual_statistics(
     clipped = 1 - float(clear.mean()) if n else 0.0
     if clipped > 0.9:  # too little is left to exclude clipped samples
         clear = np.ones_like(clear)
-    model = _rms(np.sqrt(v[clear]))
+    model = root_mean_square(np.sqrt(v[clear]))
     products = np.sum([w.products for w in windows], axis=0)
     power = sum(w.power for w in windows) / max(n, 1)
     lags = {
@@ -102,9 +107,9 @@ def residual_statistics(
     return {
         "n": n,
         "mean": float(r.mean(dtype=np.float64)) if n else 0.0,
-        "rms": _rms(r),
-        "expected_rms": _rms(np.sqrt(v)),
-        "ratio": _rms(r[clear]) / model if model else None,
+        "rms": root_mean_square(r),
+        "expected_rms": root_mean_square(np.sqrt(v)),
+        "ratio": root_mean_square(r[clear]) / model if model else None,
         "clipped": clipped,
         "autocorrelation": lags,
         "band": 1.96 / math.sqrt(max(n, 1)),
@@ -162,7 +167,7 @@ def warnings(
     tilt = residual["tilt"]
     tilted = tilt is not None and not 1 / TILT < tilt < TILT
     found += strength_warnings(
-        residual, process, scale, strength=strength, adaptable=adaptable, state=not tilted
+        residual, scale, strength=strength, adaptable=adaptable, state=not tilted
     )
     if tilted:
         found.append(_tilted(residual, process, scale, strength))
@@ -399,7 +404,3 @@ def _tilt(levels: list[dict[str, float]]) -> float | None:
             return None
         ends.append(math.sqrt(sum(b["measured"] ** 2 for b in part)) / expected)
     return ends[1] / ends[0] if ends[0] > 0 else None
-
-
-def _rms(r: Floats) -> float:
-    return math.sqrt(float(np.mean(np.square(r, dtype=np.float64)))) if r.size else 0.0
