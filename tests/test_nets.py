@@ -13,6 +13,8 @@ from hush.methods.mid.image import MID
 from hush.nets.blocks import Residual, ZeroMeanHead
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet
+from hush.nets.values import groups
+from hush.noise.spectrum import OCTAVES
 
 # On one thread: arrays this small gain nothing from two.
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -70,21 +72,34 @@ def test_the_step_net_is_a_standard_deviation(channels: int, randomise: Randomis
         level = net(x)
         moved = net(0.2 * x + 5 * noisy(1, channels, 1, 1, seed=1))
         constant = net(torch.ones_like(x))
-    assert level.shape == (2, channels, 3, 2)
+    assert level.shape == (2, OCTAVES, groups(channels), 3, 2)
     assert float(level.min()) >= 0
     torch.testing.assert_close(moved, 0.2 * level)
     assert float(constant.abs().max()) < 1e-12
 
 
 def test_the_head_sees_differences_only(randomise: Randomise) -> None:
-    """Zero for constants, at the border too; the mean of side channels passes."""
-    head = randomise(ZeroMeanHead(2, 1, 8)).double()
+    """Zero for constants, at the border too, and not for others."""
+    head = randomise(ZeroMeanHead(2, 8)).double()
     image = torch.tensor([3.0, -1.0], dtype=torch.float64)[None, :, None, None]
-    x = torch.cat([image.expand(1, 2, 8, 8), torch.zeros(1, 1, 8, 8)], 1)
     with torch.inference_mode():
-        assert float(head(x).abs().max()) < 1e-12
-        x[:, 2] = 1.0
-        assert float(head(x).abs().max()) > 0.1
+        assert float(head(image.expand(1, 2, 8, 8)).abs().max()) < 1e-12
+        assert float(head(noisy(1, 2, 8, 8)).abs().max()) > 0.1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_white_noise_is_an_equal_share_of_every_octave(channels: int, randomise: Randomise) -> None:
+    """Told nothing about octaves the network takes the noise for white; it heeds them all."""
+    net = randomise(NoiseUNet(channels, (8, 8), (1, 1))).double()
+    x, level = noisy(1, channels, 16, 16), noisy(1, channels, 16, 16, seed=1)
+    shares = torch.ones(1, OCTAVES, groups(channels), dtype=torch.float64)
+    with torch.inference_mode():
+        plain = net(x, level)
+        torch.testing.assert_close(net(x, level, shares), plain)
+        for place in np.ndindex(OCTAVES, groups(channels)):
+            other = shares.clone()
+            other[0, *place] = 2.0
+            assert float((net(x, level, other) - plain).abs().max()) > 1e-4
 
 
 def test_a_residual_block_starts_as_the_identity() -> None:
@@ -144,9 +159,9 @@ def test_the_noise_net_reaches_no_further_than_it_says(
 
 def test_the_step_net_reaches_no_further_than_it_says(randomise: Randomise) -> None:
     net = randomise(StepNet(1)).double()
-    x = noisy(1, 1, 96, 96).requires_grad_()
-    top = 2 * net.cell  # the third cell's first row and column
-    before, after = reach(net(x)[0, 0, 2, 2], [x], top, top)
+    x = noisy(1, 1, 224, 224).requires_grad_()
+    top = 6 * net.cell  # the seventh cell's first row and column
+    before, after = reach(net(x)[0, 0, 0, 6, 6], [x], top, top)
     assert 0 < before <= net.radius
     assert 0 < after - (net.cell - 1) <= net.radius
 

@@ -40,7 +40,7 @@ def test_without_noise_the_image_is_returned() -> None:
 
 def test_blurred_noise_is_taken_off_where_it_is() -> None:
     """What was missed is white, the noise is smooth: high frequencies are kept, low ones not."""
-    process = Correlated(Gaussian(sigma=0.05), kernel_width=1.2)
+    process = Correlated(Gaussian(sigma=0.05), 1.2)
     zero = torch.zeros(1, *SHAPE)
     n = process.sample(zero, torch.Generator().manual_seed(0))[0].numpy()
     a = white(0.05, 3)
@@ -61,7 +61,7 @@ def test_any_shape(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("width", [0.5, 1.2])
 def test_an_estimate_knows_the_lags(width: float) -> None:
-    process = Correlated(Gaussian(sigma=0.05), kernel_width=width)
+    process = Correlated(Gaussian(sigma=0.05), width)
     x = torch.full((1, 1, 256, 256), 0.5)
     y = process.sample(x, torch.Generator().manual_seed(0))[0].numpy()
     lags = estimate(y).lags(5)

@@ -134,12 +134,13 @@ def test_windows_show_the_step_net_what_the_whole_image_would(
     random_mid: RandomMID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ψ looks at an image larger than its window in pieces: cell by cell the same answers."""
-    import hush.methods.mid.core as mid
+    import hush.methods.mid.step as mid
 
     seen: list[np.ndarray] = []
     fit = mid.fit_transfer
 
     def record(mean: np.ndarray, variance: np.ndarray) -> object:
+        mean, variance = mean.ravel(), variance.ravel()
         order = np.argsort(mean)
         seen.append(np.stack([mean[order], variance[order]]))
         return fit(mean, variance)

@@ -360,11 +360,13 @@ def inspected(
     found = {int(i): chosen.measure([with_gaps(batch, int(i))]) for i in tried}
     index = max(found, key=lambda i: found[i].sigma)
     estimate, noisy = found[index], with_gaps(batch, index)
-    notes = chosen.advice(record, noisy, None, estimate)
     step = None
     if denoiser is not None:
         part = middle(Batch([noisy]), MOST_INSPECTED)
-        step = denoiser.step_of(filled(part.floats(0), part.known(0)), estimate)
+        inner = filled(part.floats(0), part.known(0))
+        estimate = denoiser.reviewed(inner, estimate)
+        step = denoiser.step_of(inner, estimate)
+    notes = chosen.advice(record, noisy, None, estimate)
     apart = len(batch) != len(whole)
     plane, channel = divmod(index, len(whole.data[0])) if apart else (index, None)
     return Inspection(

@@ -122,6 +122,10 @@ class Denoiser:
         x = filled(batch.floats(index), batch.known(index))
         return self.restore(x, noise, advance, found)
 
+    def reviewed(self, x: np.ndarray, found: Estimate) -> Estimate:
+        """The measurement of an item ``(C, *S)``, corrected by what this method sees; here not."""
+        return found
+
     def fit(self: D, data: Sequence[np.ndarray] | np.ndarray, **options: Any) -> D:
         """Learn from items; a method that is not trained returns itself."""
         return self

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hush.noise.processes import Correlated, Gaussian, Process
+from hush.noise.spectrum import Octaves
 from hush.record import Record
 
 BEYOND = 4.0  #: limit for the ratio of the measured variance to the law's, either way
@@ -27,7 +28,9 @@ class Estimate:
     correlated : whether the noise is correlated between pixels.
     autocorrelation : of the noise, at lags of 1 to 7 pixels; empty unless `correlated`.
     kernel_width : standard deviation, in pixels, of the Gaussian kernel that blurred the
-        correlated part; NaN for white noise.
+        correlated part; NaN for white noise, and if it is not known.
+    spectrum : of correlated noise, its density per octave, if it is known.
+    network : measured by a method's network, because the statistics ended (`Denoiser.reviewed`).
     clipped : share of pixels at the clipping levels.
     channels : `sigma` of each channel.
     uncertainty : relative standard error of `sigma`, including structure mistaken for noise.
@@ -41,6 +44,8 @@ class Estimate:
     correlated: bool = False
     autocorrelation: tuple[float, ...] = ()
     kernel_width: float = math.nan
+    spectrum: Octaves | None = None
+    network: bool = False
     clipped: float = 0.0
     channels: tuple[float, ...] = ()
     uncertainty: float = 0.0
@@ -73,6 +78,12 @@ class Estimate:
         """The shape of Gamma noise, with variance ``x²/shape``; infinite for others."""
         return float(np.mean(getattr(self.process, "shape", math.inf)))
 
+    def law(self, ndim: int = 2) -> Process:
+        """The process with the measured spectrum, over `ndim` axes of space."""
+        if self.spectrum is None or not self.process.white:
+            return self.process
+        return Correlated(self.process, self.spectrum, ndim)
+
     @property
     def correlation(self) -> float:
         """Lag-1 autocorrelation of the noise; 0 for white noise."""
@@ -83,6 +94,8 @@ class Estimate:
         white, centre = Gaussian(sigma=self.sigma), (radius,) * ndim
         if not self.correlated:
             return white.autocorrelation(radius, ndim)
+        if math.isnan(self.kernel_width) and self.spectrum is not None:
+            return Correlated(white, self.spectrum, ndim).autocorrelation(radius, ndim)
         half = Correlated(white, self.kernel_width).autocorrelation(radius, ndim)
         next_to_it = (*centre[1:], radius + 1)
         share = min(1.0, 0.5 * self.correlation / half[next_to_it])  # of the blurred part

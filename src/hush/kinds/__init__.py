@@ -171,6 +171,10 @@ class Kind:
 
         return Patches(items, size)
 
+    def corpus(self, items: Sequence[np.ndarray], size: int) -> Patches:
+        """The source of patches of clean data, which may vary them; here the same."""
+        return self.patches(items, size)
+
     def preview(
         self, before: Sequence[np.ndarray], after: Sequence[np.ndarray], path: Path
     ) -> None:

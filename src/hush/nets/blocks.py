@@ -28,25 +28,23 @@ class Residual(nn.Module):
 class ZeroMeanHead(nn.Module):
     """First layer: folds 2×2 pixels into channels and uses only differences between pixels.
 
-    Each filter's weights sum to zero over every image channel, so a constant added to a
-    channel changes nothing: followed by bias-free layers, an estimate of the *noise* is
-    equivariant to gain and invariant to offset by construction. Channels of `side`
-    information (such as a noise level) keep their mean. Replicated borders preserve this at
-    the image's edge. Always float32: bfloat16 loses small differences between bright pixels.
+    Each filter's weights sum to zero over every channel, so a constant added to a channel
+    changes nothing: followed by bias-free layers, an estimate of the *noise* is equivariant to
+    gain and invariant to offset by construction. Replicated borders preserve this at the
+    image's edge. Always float32: bfloat16 loses small differences between bright pixels.
 
-    Input ``(B, channels + side, H, W)`` with even H, W; output ``(B, width, H/2, W/2)``.
+    Input ``(B, channels, H, W)`` with even H, W; output ``(B, width, H/2, W/2)``.
     """
 
-    def __init__(self, channels: int, side: int, width: int) -> None:
+    def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         self.channels = channels
-        self.weight = nn.Parameter(torch.empty(width, 4 * (channels + side), 3, 3))
+        self.weight = nn.Parameter(torch.empty(width, 4 * channels, 3, 3))
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.pad(F.pixel_unshuffle(x, 2), (1, 1, 1, 1), mode="replicate")
-        image, side = self.weight.split([4 * self.channels, x.shape[1] - 4 * self.channels], 1)
-        windows = image.unflatten(1, (self.channels, 4))  # one 6×6 pixel window per channel
-        image = (windows - windows.mean((2, 3, 4), keepdim=True)).flatten(1, 2)
+        windows = self.weight.unflatten(1, (self.channels, 4))  # one 6×6 window per channel
+        weight = (windows - windows.mean((2, 3, 4), keepdim=True)).flatten(1, 2)
         with torch.autocast(x.device.type, enabled=False):
-            return F.conv2d(x, torch.cat([image, side], 1))
+            return F.conv2d(x, weight)

@@ -1,15 +1,16 @@
-"""A small bias-free U-Net that estimates the noise in an image, given a map of its level."""
+"""A small bias-free U-Net that estimates the noise in an image, given its level and spectrum."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hush.nets.blocks import Residual, ZeroMeanHead, conv
+from hush.nets.values import Told
+from hush.noise.spectrum import OCTAVES
 
 
 class NoiseUNet(nn.Module):
@@ -20,6 +21,7 @@ class NoiseUNet(nn.Module):
     channels : image channels C.
     widths : features at 1/2, 1/4, 1/8… of the resolution.
     blocks : residual blocks at each scale, on the way down and on the way up (once at the last).
+    octaves : of the noise's spectrum that it is told.
     """
 
     def __init__(
@@ -27,10 +29,12 @@ class NoiseUNet(nn.Module):
         channels: int,
         widths: Sequence[int] = (48, 96, 160),
         blocks: Sequence[int] = (1, 1, 2),
+        octaves: int = OCTAVES,
     ) -> None:
         super().__init__()
         self.widths, self.blocks = tuple(widths), tuple(blocks)
-        self.head = ZeroMeanHead(channels, channels, widths[0])
+        self.head = ZeroMeanHead(channels, widths[0])
+        self.told = Told(channels, 2, octaves, widths[0])
         pairs = list(itertools.pairwise(widths))
         self.enter = nn.ModuleList(_stack(w, n) for w, n in zip(widths, blocks, strict=True))
         self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2, bias=False) for a, b in pairs)
@@ -56,9 +60,9 @@ class NoiseUNet(nn.Module):
         r += self.multiple  # strides: neighbours in the same cell of the coarsest grid
         return -(-r // self.multiple) * self.multiple
 
-    def forward(self, x: Tensor, level: Tensor) -> Tensor:
-        """Noise ``(B, C, H, W)`` from image and level, both ``(B, C, H, W)``."""
-        h = self.head(torch.cat([x, level], 1))
+    def forward(self, x: Tensor, level: Tensor, shares: Tensor | None = None) -> Tensor:
+        """Noise from image and level, all ``(B, C, H, W)``; for shares see `Told`."""
+        h = self.head(x) + self.told(F.avg_pool2d(level, 2), shares)
         skips = []
         for enter, down in zip(self.enter, self.down, strict=False):
             h = enter(h)

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hush.noise.spectrum import OCTAVES
+
 _CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _UP = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _POOL = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)
@@ -34,25 +36,56 @@ def conv(rank: int, inputs: int, outputs: int) -> Any:
 class ZeroMean(nn.Module):
     """First layer: filters with weights that sum to zero over each channel, at full resolution.
 
-    Channels of `side` information (such as a noise level) keep their mean. Replicated borders
-    preserve this at the edge. Always float32.
+    Replicated borders preserve this at the edge. Always float32.
     """
 
-    def __init__(self, rank: int, channels: int, side: int, width: int, size: int = 5) -> None:
+    def __init__(self, rank: int, channels: int, width: int, size: int = 5) -> None:
         super().__init__()
-        self.rank, self.channels, self.reach = rank, channels, size // 2
-        self.weight = nn.Parameter(torch.empty(width, channels + side, *[size] * rank))
+        self.rank, self.reach = rank, size // 2
+        self.weight = nn.Parameter(torch.empty(width, channels, *[size] * rank))
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, channels + side, *S)`` to ``(B, width, *S)``."""
+        """``(B, channels, *S)`` to ``(B, width, *S)``."""
         axes = tuple(range(2, 2 + self.rank))
-        values, side = self.weight.split([self.channels, x.shape[1] - self.channels], 1)
-        weight = torch.cat([values - values.mean(axes, keepdim=True), side], 1)
+        weight = self.weight - self.weight.mean(axes, keepdim=True)
         convolve = (F.conv1d, F.conv2d, F.conv3d)[self.rank - 1]
         with torch.autocast(x.device.type, enabled=False):
             padded = F.pad(x.float(), [self.reach] * 2 * self.rank, mode="replicate")
             result: Tensor = convolve(padded, weight)
+        return result
+
+
+def groups(channels: int) -> int:
+    """Levels of one octave: one for each channel and, if there are several, their mean's."""
+    return channels + (channels > 1)
+
+
+class Told(nn.Module):
+    """Features of the noise level for a network's first layer, at every position.
+
+    The level has a map for each channel and, if there are several, one of their mean. Its share in
+    each of `octaves` octaves is the same at every position, 1 for white noise.
+    """
+
+    def __init__(self, channels: int, rank: int, octaves: int, width: int) -> None:
+        super().__init__()
+        self.octaves = octaves
+        self.weight = nn.Parameter(torch.empty(width, octaves * groups(channels), *[1] * rank))
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+
+    def forward(self, level: Tensor, shares: Tensor | None) -> Tensor:
+        """Features from level ``(B, C, *S)`` and shares ``(B, octaves, groups)``; None: white."""
+        rank, channels = level.ndim - 2, level.shape[1]
+        with torch.autocast(level.device.type, enabled=False):
+            if channels > 1:
+                mean = level.square().mean(1, keepdim=True).sqrt()
+                level = torch.cat([level, mean], 1)
+            if shares is None:
+                shares = level.new_ones(1, self.octaves, level.shape[1])
+            every = level[:, None] * shares[..., *[None] * rank]
+            convolve = (F.conv1d, F.conv2d, F.conv3d)[rank - 1]
+            result: Tensor = convolve(every.flatten(1, 2), self.weight)
         return result
 
 
@@ -62,14 +95,21 @@ class ValueUNet(nn.Module):
     channels, rank : number of channels C and of axes in S.
     widths : features at 1, 1/2, 1/4… of the resolution; blocks : residual blocks at each scale,
     on the way down and on the way up (once at the last).
+    octaves : of the noise's spectrum that it is told.
     """
 
     def __init__(
-        self, channels: int, rank: int, widths: Sequence[int], blocks: Sequence[int]
+        self,
+        channels: int,
+        rank: int,
+        widths: Sequence[int],
+        blocks: Sequence[int],
+        octaves: int = OCTAVES,
     ) -> None:
         super().__init__()
         self.widths, self.blocks = tuple(widths), tuple(blocks)
-        self.head = ZeroMean(rank, channels, channels, widths[0])
+        self.head = ZeroMean(rank, channels, widths[0])
+        self.told = Told(channels, rank, octaves, widths[0])
         pairs = list(itertools.pairwise(widths))
         down, up = _CONV[rank - 1], _UP[rank - 1]
 
@@ -99,9 +139,9 @@ class ValueUNet(nn.Module):
         r += self.multiple  # strides: neighbours in the same cell of the coarsest grid
         return -(-r // self.multiple) * self.multiple
 
-    def forward(self, x: Tensor, level: Tensor) -> Tensor:
-        """Noise from values and level, all ``(B, C, *S)``."""
-        h = self.head(torch.cat([x, level], 1))
+    def forward(self, x: Tensor, level: Tensor, shares: Tensor | None = None) -> Tensor:
+        """Noise from values and level, all ``(B, C, *S)``; for shares see `Told`."""
+        h = self.head(x) + self.told(level, shares)
         skips = []
         for enter, down in zip(self.enter, self.down, strict=False):
             h = enter(h)
@@ -115,29 +155,33 @@ class ValueUNet(nn.Module):
 
 
 class LevelNet(nn.Module):
-    """The noise's standard deviation in each cell of 16 values a side: MID's default Ψ."""
+    """The noise's deviation in each cell of 16 values a side, per octave: MID's default Ψ.
+
+    As `Told` takes it, for each octave and each of its groups of channels.
+    """
 
     cell = 16
     #: values beyond the cell, each way, that its output depends on
     radius = 16
 
-    def __init__(self, channels: int, rank: int, width: int = 32) -> None:
+    def __init__(self, channels: int, rank: int, width: int = 32, octaves: int = OCTAVES) -> None:
         super().__init__()
-        self.head = ZeroMean(rank, channels, 0, width)
+        self.octaves = octaves
+        self.head = ZeroMean(rank, channels, width)
         self.features = nn.Sequential(
             nn.ReLU(), conv(rank, width, width), nn.ReLU(), conv(rank, width, width), nn.ReLU()
         )
         self.fully_connected = nn.Sequential(
             nn.Linear(width, 2 * width, bias=False),
             nn.ReLU(),
-            nn.Linear(2 * width, channels, bias=False),
+            nn.Linear(2 * width, octaves * groups(channels), bias=False),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, *S)``, sides multiples of 16, to ``(B, C, *S/16)``."""
+        """``(B, C, *S)``, sides multiples of 16, to ``(B, octaves, groups, *S/16)``."""
         h = average(self.features(self.head(x)), self.cell)
         h = self.fully_connected(h.movedim(1, -1)).movedim(-1, 1)
-        return h.abs()
+        return h.abs().unflatten(1, (self.octaves, -1))
 
 
 class _Residual(nn.Module):

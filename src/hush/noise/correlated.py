@@ -1,4 +1,4 @@
-"""Noise that is correlated between pixels: partly blurred, or constant along rows or columns."""
+"""Noise that is correlated between pixels: of any spectrum, or constant along rows or columns."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hush.errors import HushError
-from hush.noise.process import Process, T, normal, parse
-from hush.noise.units import Level, fit, fixed, level, number, word
+from hush.noise.process import Process, T, normal, parse, wide
+from hush.noise.spectrum import OCTAVES, AnySpectrum, Octaves, levels
+from hush.noise.units import Level, Number, fit, fixed, level, word
 
 if TYPE_CHECKING:
     import torch
+
+
+_REACH = 32  #: how far noise of any spectrum is drawn beyond a sample's border, in pixels
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,44 @@ class Nested:
 
 
 @dataclass(frozen=True)
-class Correlated(Process):
-    r"""Spatially correlated noise as in DiffDenoise, §4.1.
+class SpectrumUnit:
+    """Unit of a spectrum: a kernel's width in pixels, densities per octave, or ``any``."""
 
-    White noise n = y − E[y] is convolved with a Gaussian kernel k and divided by ‖k‖₂, which
-    restores its expected power. (Restoring the power of each draw would make Gaussian noise
-    non-Gaussian.) It is mixed with a second draw m, both with weight 1/√2: (k∗n/‖k‖₂ + m)/√2. The
-    correlation at lag (i, j) is
+    width = Number("the kernel's width in pixels", open_end=True, highest=100.0)
+
+    def read(self, text: str, full_range: float) -> Any:
+        if text.strip() == "any":
+            return AnySpectrum()
+        return Octaves.read(text) if ":" in text else self.width.read(text, full_range)
+
+    def write(self, value: Any, full_range: float) -> str:
+        if isinstance(value, AnySpectrum):
+            return "any"
+        return value.spec() if isinstance(value, Octaves) else self.width.write(value, full_range)
+
+    def check(self, value: Any) -> None:
+        if not isinstance(value, Octaves | AnySpectrum):
+            self.width.check(value)
+
+    def draw(self, value: Any, generator: torch.Generator) -> Any:
+        if isinstance(value, Octaves):
+            return value
+        if isinstance(value, AnySpectrum):
+            return value.draw(generator)
+        return self.width.draw(value, generator)
+
+
+@dataclass(frozen=True)
+class Correlated(Process):
+    r"""Spatially correlated noise of any spectrum, or that of DiffDenoise, §4.1.
+
+    With `Octaves`, white noise is filtered so that it has this spectrum, brightness and differences
+    of colour apart. The variance over all channels stays that of the white noise.
+
+    With a kernel's width it is DiffDenoise's. White noise n = y − E[y] is convolved with a Gaussian
+    kernel k and divided by ‖k‖₂, which restores its expected power. (Restoring the power of each
+    draw would make Gaussian noise non-Gaussian.) It is mixed with a second draw m, both with weight
+    1/√2: (k∗n/‖k‖₂ + m)/√2. The correlation at lag (i, j) is
 
     .. math:: \rho_{ij} = \tfrac12 \delta_{ij} + \tfrac12 A_i A_j, \quad
               A_d = \frac{\sum_i k_i k_{i+d}}{\sum_i k_i^2} = e^{-d^2 / 4w^2} \cdot
@@ -56,20 +91,19 @@ class Correlated(Process):
 
     The variance is exactly that of the white noise if this is Gaussian with one level, or wherever
     its variance is constant over the kernel; elsewhere half of it is the average of the
-    neighbouring variances over the kernel.
+    neighbouring variances over the kernel. The same holds for `Octaves`, for all of it.
 
     With Gaussian noise the ladder is closed: noise with the same spectrum is added. With other
     noise it matches two moments: the added noise has variance (a − 1)·v(s), as in
     `PoissonGaussian`; if v is not linear in the signal, this is correct to the relative order v/x².
 
-    noise : the white process; kernel_width : the kernel's standard deviation w in pixels; ndim :
-    the number of axes blurred, the last ones. ρ has one factor A for each of them.
+    noise : the white process; spectrum : the kernel's standard deviation w in pixels, or the
+    density in every octave; ndim : the number of axes it spans, the last ones. ρ has one factor A
+    for each of them.
     """
 
     noise: Process = field(metadata={"unit": Nested()})
-    kernel_width: Level = field(
-        metadata=number("the kernel's width in pixels", open_end=True, highest=100.0)
-    )
+    spectrum: Level | Octaves | AnySpectrum = field(metadata={"unit": SpectrumUnit()})
     ndim: int = 2
     family: ClassVar[str] = "correlated"
     label: ClassVar[str] = "Correlated"
@@ -78,6 +112,7 @@ class Correlated(Process):
         "correlated:poisson:200,0.5",
         "correlated:gamma:100,1.2",
         "correlated:poisson-gaussian:0.02/1,10/255,1.2",
+        "correlated:6/255,0.1:0.5:2:4",
     )
     white: ClassVar[bool] = False
     symmetric: ClassVar[bool] = True
@@ -109,6 +144,9 @@ class Correlated(Process):
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         mean, around, noise = x + self.noise.bias(x), self._padded(x), self._noise_around(x)
+        if isinstance(self.spectrum, Octaves):
+            white = noise.sample(around, generator) - around - noise.bias(around)
+            return mean + self._inner(self._filtered(white, self.spectrum), x)
         blurred = noise.sample(around, generator) - around - noise.bias(around)
         return mean + self._mixed(blurred, self.noise.sample(x, generator) - mean)
 
@@ -116,6 +154,10 @@ class Correlated(Process):
         self, s: torch.Tensor, ratio: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         deviation = ((ratio - 1) * self.noise.variance(s)).sqrt()
+        if isinstance(self.spectrum, Octaves):  # the same spectrum at every level
+            drawn = self._filtered(normal(self._padded(s), generator), self.spectrum)
+            increment = deviation * self._inner(drawn, s)
+            return s + increment, increment
         around = self._padded(deviation)
         blurred, second = around * normal(around, generator), deviation * normal(s, generator)
         increment = self._mixed(blurred, second)
@@ -124,7 +166,17 @@ class Correlated(Process):
     def over(self, ndim: int) -> Correlated:
         return dataclasses.replace(self, ndim=ndim)
 
+    def octaves(self, count: int = OCTAVES, ndim: int = 2, channels: int = 1) -> np.ndarray:
+        if not isinstance(self.spectrum, Octaves):
+            return super().octaves(count, ndim, channels)
+        return levels(*self.spectrum.power((2 * _REACH,) * ndim, channels), count)
+
     def autocorrelation(self, radius: int, ndim: int = 2) -> np.ndarray:
+        if isinstance(self.spectrum, Octaves):
+            side = 2 * max(_REACH, radius + 1)
+            lags = np.fft.ifftn(self.spectrum.power((side,) * ndim)[0]).real
+            near = np.abs(np.arange(-radius, radius + 1))  # the spectrum is the same both ways
+            return lags[np.ix_(*[near] * ndim)] / lags.flat[0]
         kernel = self._kernel()
         lags = np.correlate(kernel, kernel, "full")
         middle = len(kernel) - 1
@@ -137,7 +189,9 @@ class Correlated(Process):
 
     def _kernel(self) -> np.ndarray:
         """The kernel along one axis, up to four widths, with norm 1."""
-        width = fixed(self.kernel_width)
+        if isinstance(self.spectrum, Octaves | AnySpectrum):
+            raise HushError(f"draw a spectrum first; {self.spec()} stands for many")
+        width = fixed(self.spectrum)
         at = np.arange(-math.ceil(4 * width), math.ceil(4 * width) + 1)
         kernel = np.exp(-0.5 * (at / width) ** 2)
         return kernel / np.linalg.norm(kernel)
@@ -147,7 +201,8 @@ class Correlated(Process):
         import torch
 
         self._in_space(x.ndim, self.ndim)
-        reach = len(self._kernel()) // 2
+        octaves = isinstance(self.spectrum, Octaves)
+        reach = _REACH if octaves else len(self._kernel()) // 2
         for axis in range(-self.ndim, 0):
             near = torch.arange(-reach, x.shape[axis] + reach, device=x.device)
             x = x.index_select(axis, near.clamp(0, x.shape[axis] - 1))
@@ -163,6 +218,32 @@ class Correlated(Process):
         return dataclasses.replace(
             self.noise, **{n: self._padded(w).numpy() for n, w in wide.items()}
         )
+
+    def _filtered(self, white: torch.Tensor, spectrum: Octaves) -> torch.Tensor:
+        """White noise ``(…, C, *S)`` with this spectrum instead, on a torus."""
+        import torch
+
+        axes = tuple(range(-self.ndim, 0))
+        channels = white.shape[-self.ndim - 1] if white.ndim > self.ndim else 1
+        half = white.shape[-1] // 2 + 1
+        roots = (
+            torch.from_numpy(np.sqrt(p[..., :half])).to(white)
+            for p in spectrum.power(tuple(white.shape[-self.ndim :]), channels)
+        )
+        bright, tint = (root.to(wide(white).dtype) for root in roots)
+        waves = torch.fft.rfftn(wide(white), dim=axes)
+        if channels > 1:
+            mean = waves.mean(-self.ndim - 1, keepdim=True)
+            waves = tint * (waves - mean) + bright * mean
+        else:
+            waves = bright * waves
+        return torch.fft.irfftn(waves, s=white.shape[-self.ndim :], dim=axes).to(white.dtype)
+
+    def _inner(self, around: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """The part of a padded sample that `x` had."""
+        for axis in range(-self.ndim, 0):
+            around = around.narrow(axis, _REACH, x.shape[axis])
+        return around
 
     def _mixed(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """(k∗first + second)/√2, tap by tap: faster than torch's convolution, and for any dtype."""

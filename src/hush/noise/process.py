@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 import numpy as np
 
 from hush.errors import HushError
+from hush.noise.spectrum import OCTAVES, levels_of_lags
 from hush.noise.units import Unit
 
 if TYPE_CHECKING:
@@ -183,6 +184,15 @@ class Process:
         lags = np.zeros((2 * radius + 1,) * ndim)
         lags[(radius,) * ndim] = 1
         return lags
+
+    def octaves(self, count: int = OCTAVES, ndim: int = 2, channels: int = 1) -> np.ndarray:
+        """Deviation in each octave of frequency, from the finest, relative to white noise's.
+
+        ``(2, count)``: of the channels' mean, and of their differences (`hush.noise.spectrum`).
+        """
+        if self.white:
+            return np.ones((2, count))
+        return levels_of_lags(self.autocorrelation(16, ndim), count)
 
     def _in_space(self, axes: int, needed: int = 2) -> None:
         """Refuse a sample with fewer axes than this noise needs."""

@@ -37,8 +37,13 @@ class Image(Kind):
         return array_axes(shape)
 
     def joint(self, record: Record) -> int:
-        """Channels of interleaved RGB are denoised together; others are separate images."""
-        return record.channels if "S" in record.axes else 1
+        """Channels of interleaved RGB are denoised together; others are separate images.
+
+        So are those of a gray picture saved as RGB, whose noise is three times the same.
+        """
+        from hush.kinds.image.choice import is_gray
+
+        return record.channels if "S" in record.axes and not is_gray(record) else 1
 
     def chosen(
         self, found: Sequence[Sequence[Record]], channels: str | None, takes: bool
@@ -53,6 +58,12 @@ class Image(Kind):
         from hush.kinds.image.cut import Turned
 
         return Turned(items, size)
+
+    def corpus(self, items: Sequence[np.ndarray], size: int) -> Turned:
+        """Squares as they are, varied, and made by rule."""
+        from hush.kinds.image.corpus import Varied
+
+        return Varied(items, size)
 
     def preview(
         self, before: Sequence[np.ndarray], after: Sequence[np.ndarray], path: Path

@@ -38,6 +38,18 @@ def chosen(found: Sequence[Sequence[Record]], channels: str | None, takes: bool)
     return Chosen(data, 3 if rgb else 1, used, "RGB images" if rgb else "gray images", note)
 
 
+def is_gray(record: Record) -> bool:
+    """Whether an interleaved colour picture is gray: its channels differ by rounding at most.
+
+    JPEG files of gray pictures differ by a step or two in single pixels.
+    """
+    planes = np.moveaxis(record.data, record.axes.index("S"), 0)
+    few = tuple(slice(None, None, max(1, n // 128)) for n in planes.shape[1:])
+    x = np.asarray(planes[(slice(None), *few)], np.float64)
+    rounding = 2.0 if record.data.dtype.kind in "iu" else 1e-6 * float(np.ptp(x))
+    return len(x) > 1 and bool(np.mean(np.ptp(x, axis=0) <= rounding) > 0.999)
+
+
 def _is_rgb(record: Record) -> bool:
     return "S" in record.axes and record.channels == 3
 

@@ -32,9 +32,7 @@ def adapted(
         raise model.untrained()
     items = [model.prepared(x) for x in items]
     items = [x for x in items if splits(x)]  # the score needs a held-out part
-    # Added white noise does not have the law of correlated noise: the identity fails there, and
-    # with it the held-out score.
-    seen = [(x, found) for x in items if not (found := model.measured(x)).correlated]
+    seen = [(x, model.reviewed(x, model.measured(x))) for x in items]
     items = [model.cleaned(x, found) for x, found in seen]
     processes = [
         model.estimate(x, noise, found)[0] for x, (_, found) in zip(items, seen, strict=True)

@@ -19,14 +19,15 @@ exchangeable with it, so with :math:`v_t = a\,v_0`
 of this noise cancels between the states s_0 + Δ and s_0 − Δ with increments of the same law; the
 rest of the gradient's noise comes from the collected sample.
 
-*Φ's input.* Not t but the noise's standard deviation at every pixel, from the process and the local
-mean: one number for Gaussian noise, a map for counting noise. Both networks are homogeneous and
-ignore offsets, so levels and units need no fixed range.
+*Φ's input.* Not t but the noise's standard deviation, at every value and in every octave of spatial
+frequency, from the process and the local mean. Counting noise is stabilised first
+(`hush.noise.stabilise`), so that one number is enough for it, too. Both networks are homogeneous
+and ignore offsets, so levels and units need no fixed range.
 
-*Ψ's output.* The level in cells of 16 values a side. A photon transfer line through the cells gives
-the process. The mean level relative to the ladder's top gives the step t/T, on the scale of
-standard deviations, on which its relative error is uniform. Ψ cannot estimate v_0 of collected
-data, so the kind of data measures it; by default it also measures the level to start from.
+*Ψ's output.* The level per octave in cells of 16 values a side, from which the process and its
+spectrum follow. The level relative to the ladder's top gives the step t/T, on the scale of standard
+deviations, on which its relative error is uniform. Ψ cannot estimate v_0 of collected data, so the
+kind of data measures it, and the level to start from; where its statistics end, Ψ decides.
 
 A kind of data may use other networks and further steps (`hush.methods.mid.image`).
 """
@@ -47,7 +48,6 @@ from torch import Tensor, nn
 from hush.denoiser import ANY, Advance, Denoiser, Learns, process_of
 from hush.errors import HushError
 from hush.kinds.cut import check_channels, hold_out, rms_level
-from hush.kinds.values import fit_transfer
 from hush.methods.mid.loss import (
     BLUR,
     FLOOR,
@@ -55,16 +55,19 @@ from hush.methods.mid.loss import (
     joint_loss,
     local_mean,
     restored_psnr,
+    spread,
     top_level,
 )
+from hush.methods.mid.step import review, seen
 from hush.nets import channels_last
-from hush.nets.values import LevelNet, ValueUNet, average
+from hush.nets.values import LevelNet, ValueUNet
 from hush.noise.processes import Process, parse
+from hush.noise.stabilise import stabilised
 from hush.record import Record, full_range
 from hush.results import Estimate, Restoration
 from hush.sampling import walk_down
 from hush.schedule import Schedule
-from hush.tiling import tiled, tiles
+from hush.tiling import tiled
 
 M = TypeVar("M", bound="ValueMID")
 
@@ -146,13 +149,9 @@ class ValueMID(Denoiser):
         """An item without damage that the ladder does not cover."""
         return x
 
-    def remainder(self, state: np.ndarray, x: np.ndarray, process: Process, found: Estimate) -> Any:
-        """A correction to a denoised state for noise that Φ cannot detect; here none."""
-        return None
-
-    def whole_noise(self, state: Tensor, deviation: Tensor, half: bool) -> Tensor:
-        """Φ (eq. 7) on a tile, given the noise's deviation at each value."""
-        noise: Tensor = self._network("noise")(state, deviation)
+    def whole_noise(self, state: Tensor, deviation: Tensor, shares: Tensor, half: bool) -> Tensor:
+        """Φ (eq. 7) on a tile, given the noise's deviation at each value and in each octave."""
+        noise: Tensor = self._network("noise")(state, deviation, shares)
         return noise.float()
 
     def widened(self, channels: int) -> dict[str, Tensor]:
@@ -206,7 +205,7 @@ class ValueMID(Denoiser):
             torch.manual_seed(schedule.seed)
             networks = self.networks_ or self.build(self.channels)
         if start is not None:
-            networks.load_state_dict(start.widened(self.channels))
+            self._start(networks, start.widened(self.channels))
         training, held_out = hold_out(items, schedule.patch)
 
         if corpus:
@@ -222,7 +221,7 @@ class ValueMID(Denoiser):
                 raise HushError("a training takes one level for an item, not a map of levels")
             given = [stated] * len(training)
         else:
-            given = [self.measured(x).process for x in training]
+            given = [self.measured(x).law(x.ndim - 1) for x in training]
         if not corpus:
             levels = [rms_level(p, x) for p, x in zip(given, training, strict=True) if p]
             if max(levels) <= 0:
@@ -240,7 +239,7 @@ class ValueMID(Denoiser):
         judged: list[Process | None] = [None] * len(held_out)
         if not corpus:
             stated = given[0] if noise is not None else None
-            judged = [stated or self.measured(x).process for x in held_out]
+            judged = [stated or self.measured(x).law(x.ndim - 1) for x in held_out]
 
         def validate() -> Mapping[str, float]:
             self.networks_ = networks
@@ -255,7 +254,7 @@ class ValueMID(Denoiser):
         self.networks_ = networks
         self.figures_ = train(
             networks,
-            self.kind.patches(training, schedule.patch),
+            (self.kind.corpus if corpus else self.kind.patches)(training, schedule.patch),
             loss,
             schedule,
             folder=folder,
@@ -266,6 +265,17 @@ class ValueMID(Denoiser):
             progress=progress,
         )
         return self
+
+    @staticmethod
+    def _start(networks: nn.ModuleDict, weights: dict[str, Tensor]) -> None:
+        """Load weights; residual blocks that they lack start as identities."""
+        own = networks.state_dict()
+        if any(k not in own or own[k].shape != w.shape for k, w in weights.items()):
+            raise HushError(
+                "the networks differ from those of the model to start from; use its widths and "
+                "at least as many blocks, or leave --start out"
+            )
+        networks.load_state_dict({**own, **weights})
 
     def adapt(
         self: M,
@@ -280,7 +290,7 @@ class ValueMID(Denoiser):
 
         A part of every item is held out. The losses before and after are compared on it, with the
         same further noise; unless the loss fell by more than its standard error, the model is
-        returned unchanged. Items with correlated noise are left out.
+        returned unchanged.
         """
         from hush.methods.mid.adapting import adapted
 
@@ -339,23 +349,27 @@ class ValueMID(Denoiser):
         """Go down from the measured (or given) level; see `Denoiser.restore`."""
         if self.networks_ is None:
             raise self.untrained()
-        found = found or self.measured(x)  # needed even if a level is given
+        found = found or self.reviewed(x, self.measured(x))  # needed even if a level is given
         x = self.cleaned(x, found)
         process, step = self.estimate(x, noise, found)
         level = rms_level(process, x)
         if level <= 0:
             return Restoration(x.copy(), process, step)
-        half = self.half_precision(level, x)
+        # Counting noise goes down its ladder in values in which it has one level.
+        form = stabilised(process)
+        values, law = (x, process) if form is None else (form[0](x).astype(np.float32), form[1])
+        half = self.half_precision(rms_level(law, values), values)
         state, trace = walk_down(
-            lambda s, left: self._predict(s, process.scaled(left**2), half, advance),
-            x,
+            lambda s, left: self._predict(s, law.scaled(left**2), half, advance),
+            values,
             self.steps,
         )
+        unit = level / rms_level(law, values)
         for entry in trace:
             entry["level"] *= level
-        more = self.remainder(state, x, process, found)
-        if more is not None:
-            state += more
+            entry["removed_rms"] *= unit
+        if form is not None:
+            state = form[0].inverse(state)
         return Restoration(state, process, step, trace)
 
     def estimate(
@@ -369,34 +383,34 @@ class ValueMID(Denoiser):
         """
         if noise is not None:
             return noise, min(1.0, rms_level(noise, x) / self.top_)
-        seen = self.seen_by_step(x)
-        step = min(1.0, rms_level(seen, x) / self.top_)
+        by_step = self.seen_by_step(x)
+        step = min(1.0, rms_level(by_step, x) / self.top_)
         if self.level == "step":
-            return seen, step
-        return (found or self.measured(x)).process, step
+            return by_step, step
+        found = found or self.reviewed(x, self.measured(x))
+        return found.law(x.ndim - 1), step
+
+    def reviewed(self, x: np.ndarray, found: Estimate) -> Estimate:
+        """See `Denoiser.reviewed`; Ψ is the judge of noise that statistics cannot see."""
+        if self.networks_ is None or self.level == "step":
+            return found
+        return review(found, self.seen_by_step(x), x)
 
     def step_of(self, x: np.ndarray, found: Estimate) -> float:
         """See `Denoiser.step_of`: t/T."""
         return self.estimate(x, None, found)[1]
 
     def seen_by_step(self, x: np.ndarray) -> Process:
-        """Ψ's estimate of the noise (eq. 4): a photon transfer line through the cells' levels."""
-        means, variances = [], []
-        for window in windows(x.shape[1:], self.reach, self.cell):
-            part = window.of(x)
-            with torch.inference_mode():
-                level = self._network("step")(self._tensor(part))[0].float().cpu()
-            inner = tuple(slice(s.start // self.cell, -(-s.stop // self.cell)) for s in window.crop)
-            signal = average(torch.from_numpy(part.copy())[None], self.cell)[0]
-            means.append(signal[:, *inner].flatten().numpy())
-            variances.append(level[:, *inner].square().flatten().numpy())
-        return fit_transfer(np.concatenate(means), np.concatenate(variances))
+        """Ψ's estimate of the noise of an item ``(C, *S)`` (eq. 4); see `hush.methods.mid.step`."""
+        return seen(self._network("step"), x, self._tensor)
 
     def _predict(
         self, s: np.ndarray, process: Process, half: bool, advance: Advance | None
     ) -> np.ndarray:
         """Φ's estimate of the whole noise in state `s` ``(C, *S)``, in bfloat16 if `half`."""
         network = self._network("noise")
+        octaves = self._network("step").octaves
+        spectrum = spread(process, len(s), octaves, s.ndim - 1)
 
         def whole(part: np.ndarray) -> np.ndarray:
             state = self._tensor(part)
@@ -405,7 +419,8 @@ class ValueMID(Denoiser):
                     state, deviation = state.chunk(2, 1)
                 else:
                     deviation = process.variance(local_mean(state)).sqrt()
-                noise: np.ndarray = self.whole_noise(state, deviation, half)[0].cpu().numpy()
+                shares = torch.from_numpy(spectrum)[None].to(state.device)
+                noise = self.whole_noise(state, deviation, shares, half)[0].cpu().numpy()
             return noise
 
         if process.varies:
@@ -486,11 +501,3 @@ class ValueMID(Denoiser):
         self.networks_.load_state_dict(state)
         channels_last(self.networks_).eval()
         self.top_ = float(tensors["top"])
-
-
-def windows(
-    shape: tuple[int, ...], reach: int, cell: int, size: int = 256, most: int = 64
-) -> list[Any]:
-    """The windows given to Ψ: all of a small item, an even selection from a large one."""
-    every = list(tiles(shape, size, reach, cell, border=cell))
-    return every[:: -(-len(every) // most)]

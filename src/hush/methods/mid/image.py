@@ -6,7 +6,7 @@ noise is also removed at half the resolution.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,12 +19,13 @@ from hush.errors import HushError
 from hush.kinds.cut import sparse
 from hush.kinds.image.measure.estimation import estimate_any
 from hush.kinds.image.measure.impulses import without_impulses
-from hush.kinds.image.resolution import enlarged, halved
 from hush.kinds.image.zerofill import as_acquired, reduced
 from hush.methods.mid.core import ValueMID
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet
+from hush.nets.values import groups
 from hush.noise.process import Process
+from hush.noise.spectrum import OCTAVES
 from hush.precision import bfloat16
 from hush.results import Estimate, Restoration
 
@@ -38,8 +39,6 @@ _SYMMETRIES: list[Callable[[Tensor], Tensor]] = [
     lambda x: x.flip(2, 3).transpose(2, 3),
 ]
 
-_COARSEST = 64  #: least side in pixels for another pass at half the resolution
-
 
 @dataclass
 class MID(ValueMID):
@@ -52,6 +51,14 @@ class MID(ValueMID):
     The other settings are `ValueMID`'s.
     """
 
+    ladder: str = (
+        "gaussian:0-55/255|gaussian:0-55/255|gaussian:0-55/255|gaussian:0-55/255"
+        "|poisson:0.3-4|poisson:4-60|poisson-gaussian:0.001-0.1/1,0-20/255"
+        "|correlated:0-15/255,any|correlated:0-40/255,any"
+        "|correlated:poisson-gaussian:0.001-0.1/1,0-15/255,any"
+        ""
+    )
+    blocks: Sequence[int] = (2, 2, 4)
     turns: int = 2
     precision: str = "auto"
 
@@ -85,6 +92,10 @@ class MID(ValueMID):
         """An image on the acquired grid."""
         return reduced(x)
 
+    def reviewed(self, x: np.ndarray, found: Estimate) -> Estimate:
+        """See `Denoiser.reviewed`; on the acquired grid."""
+        return super().reviewed(reduced(x), found)
+
     def cleaned(self, x: np.ndarray, found: Estimate) -> np.ndarray:
         """An image without impulses."""
         return without_impulses(x) if found.impulses else x
@@ -99,26 +110,14 @@ class MID(ValueMID):
         """Algorithm 2 on the acquired grid; see `Denoiser.restore`."""
         return as_acquired(super().restore, x, noise, advance, found)
 
-    def remainder(self, state: np.ndarray, x: np.ndarray, process: Process, found: Estimate) -> Any:
-        """The correction for correlated noise, found at half the resolution.
-
-        Both networks were trained on white noise. Correlated noise is nearly white at half or a
-        quarter of the resolution.
-        """
-        if not (found.correlated or not process.white) or min(x.shape[1:]) < _COARSEST:
-            return None
-        small = halved(x)
-        coarse = super().restore(small, None, None, self.measured(small)).data
-        return enlarged(coarse - halved(state), x.shape)
-
-    def whole_noise(self, state: Tensor, deviation: Tensor, half: bool) -> Tensor:
+    def whole_noise(self, state: Tensor, deviation: Tensor, shares: Tensor, half: bool) -> Tensor:
         """Φ, averaged over some symmetries of a square."""
         network = self._network("noise")
         symmetries = _SYMMETRIES[: max(1, self.turns)]
         total = torch.zeros_like(state)
         with torch.autocast(state.device.type, torch.bfloat16, enabled=half):
             for turn in symmetries:
-                total += turn(network(turn(state), turn(deviation)))
+                total += turn(network(turn(state), turn(deviation), shares))
         return total / len(symmetries)
 
     def suited(self, dtype: np.dtype[Any]) -> MID:
@@ -140,13 +139,39 @@ class MID(ValueMID):
         if self.networks_ is None or self.channels != 1:
             return super().widened(channels)
         state = dict(self.networks_.state_dict())
-        copies = channels
-        for key in (
-            "step.head.weight",
-            "noise.head.weight",
-        ):  # (width, groups × 4 sub-pixels, 3, 3)
-            per_channel = state[key].unflatten(1, (-1, 1, 4))
-            state[key] = per_channel.repeat(1, 1, copies, 1, 1, 1).flatten(1, 3) / copies
-        for key in ("noise.tail.weight", "step.fully_connected.2.weight"):
-            state[key] = state[key].repeat(copies, *[1] * (state[key].ndim - 1))
+        for key in ("step.head.weight", "noise.head.weight"):  # (width, 4 sub-pixels, 3, 3)
+            state[key] = state[key].repeat(1, channels, 1, 1) / channels
+        for key in ("noise.tail.weight",):
+            state[key] = state[key].repeat(channels, *[1] * (state[key].ndim - 1))
+        if channels > 1:  # levels of each channel, and of their mean
+            told = state["noise.told.weight"][:, :, None]
+            told = torch.cat([told.repeat(1, 1, channels, 1, 1) / channels, 0 * told], 2)
+            state["noise.told.weight"] = told.flatten(1, 2)
+            for key in ("step.fully_connected.2.weight", "step.wide.2.weight"):
+                state[key] = state[key].repeat_interleave(groups(channels), 0)
         return state
+
+    def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
+        """Load weights; those of networks that were told one level for all octaves, too."""
+        super().load_weights(tensors if "noise.told.weight" in tensors else _of_white(tensors))
+
+
+def _of_white(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights for networks with octaves from those for white noise alone.
+
+    The level counts for all octaves together, and each octave is estimated as that level.
+    """
+    state = {key: tensor.float() for key, tensor in tensors.items()}
+    channels = len(state["step.fully_connected.2.weight"])
+    image, level = state["noise.head.weight"].chunk(2, 1)
+    # Levels are smooth, so a filter of them is the sum of its weights.
+    level = level.unflatten(1, (channels, 4)).sum((2, 3, 4)) / OCTAVES
+    mean = [torch.zeros_like(level[:, :1])] * (channels > 1)
+    told = torch.cat([level, *mean], 1).repeat(1, OCTAVES)
+    rows = state["step.fully_connected.2.weight"]
+    rows = torch.cat([rows, *[rows.mean(0, keepdim=True)] * (channels > 1)])
+    state["noise.head.weight"], state["noise.told.weight"] = image, told[..., None, None]
+    state["step.fully_connected.2.weight"] = rows.repeat(OCTAVES, 1)
+    # The wide branches are zero at the end, so that their other weights do not matter.
+    wide = {f"step.{key}": w for key, w in StepNet(channels).state_dict().items()}
+    return {**wide, **state}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +15,16 @@ from torch import Tensor, nn
 from hush.metrics import psnr
 from hush.nets import channels_last
 from hush.nets.values import average
-from hush.noise.processes import Gaussian, OneOf, Process
+from hush.noise.processes import Correlated, Gaussian, OneOf, Process
+from hush.noise.spectrum import levels
+from hush.noise.stabilise import stabilised
+from hush.noise.units import fixed
 
 FLOOR = 0.5 / 255  #: levels below half an 8-bit step are not distinguished
 BLUR = 9  #: side of the window with the mean that serves as the signal for a level
+_UNEVEN = 0.1  #: share of Gaussian corpus noise with a level that differs from place to place
+_STABLE = 0.8  #: share of counting corpus noise that is stabilised, as in denoising
+_LINEAR = ("linear", "bilinear", "trilinear")  #: interpolation over 1, 2 and 3 axes
 _LEAST = 0.5  #: least noise added in noisy-only training, relative to the most
 
 
@@ -45,25 +53,41 @@ def joint_loss(
 
     cell : side of the cells in which Ψ estimates the level.
     """
-    collected, states, deviations, shares = [], [], [], []
+    collected, states, deviations, shares, spectra = [], [], [], [], []
+    octaves: Any = networks["step"].octaves
     for s_0, process in zip(x, given, strict=True):
         if process is None:  # corpus: v_0 = 0, one jump to a random level
             now = ladder.corpus.draw(generator)
+            if isinstance(now, Gaussian) and _uniform(generator) < _UNEVEN:
+                now = Gaussian(fixed(now.sigma) * field(x.shape[2:], generator))
             s_t, share = now.sample(s_0, generator), 1.0
             if _uniform(generator) < ladder.stored:
                 s_t = (s_t * 255).round().clamp(0, 255) / 255
+            if _uniform(generator) < _STABLE and (form := stabilised(now)):
+                stable, now = form
+                s_0 = torch.from_numpy(stable.mean(s_0.cpu().numpy())).to(s_0)
+                s_t = stable(s_t)
             reached: tuple[Tensor, ...] = (s_t,)
         else:  # noisy-only: v_t = a·v_0 (eq. 1)
+            if form := stabilised(process):
+                stable, process = form
+                s_0 = stable(s_0)
             a = 1 + (ladder.added * (_LEAST + (1 - _LEAST) * _uniform(generator))) ** 2
             now, share = process.scaled(a), 1 - 1 / a
             reached = process.accumulate_twice(s_0, a, generator)
         for s_t in reached:
+            deviation = now.variance(local_mean(s_t[None]))[0].sqrt()
+            if now.white or isinstance(now, Correlated):
+                spectrum = torch.from_numpy(spread(now, x.shape[1], octaves, x.ndim - 2)).to(x)
+            else:  # the law is known to first order, and the spectrum not at all
+                deviation, spectrum = realised(s_t - s_0, deviation, octaves)
             collected.append(s_0)
             states.append(s_t)
             shares.append(share)
-            deviations.append(now.variance(local_mean(s_t[None]))[0].sqrt())
+            spectra.append(spectrum)
+            deviations.append(deviation)
     s_t = channels_last(torch.stack(states))
-    deviation = torch.stack(deviations)
+    deviation, spectrum = torch.stack(deviations), torch.stack(spectra)
     shared = torch.tensor(shares, device=x.device).view(-1, *[1] * (x.ndim - 1))
     every = tuple(range(1, x.ndim))
     added = s_t - torch.stack(collected)  # Δ accumulated since s_0 (eq. 3)
@@ -71,16 +95,58 @@ def joint_loss(
     # Φ (eq. 7), both sides divided by the added share: the estimate of the whole noise. Squared
     # errors grow roughly in proportion to the level; dividing by it weights all levels equally.
     told = deviation * torch.exp(ladder.jitter * _normal_like(shared, generator))
-    whole = networks["noise"](s_t, told).float()
+    # White noise is known to be white; other spectra are told less surely than a level.
+    doubt = 2 * ladder.jitter * ((spectrum - 1).abs() > 1e-3)
+    heard = spectrum * torch.exp(doubt * _normal_like(spectrum, generator))
+    whole = networks["noise"](s_t, told, heard).float()
     level = deviation.square().mean(every).sqrt() + FLOOR
     noise = ((whole - added / shared).square().mean(every) / level).mean()
 
-    # Ψ (eq. 5): the level in each cell, on a logarithmic scale.
-    before = (1 - shared) * deviation.square()
-    level = average(before + added.square(), cell).sqrt()
+    # Ψ (eq. 5): the level in each cell and octave, on a logarithmic scale.
+    variance = average(deviation.square(), cell)
+    if variance.shape[1] > 1:
+        variance = torch.cat([variance, variance.mean(1, keepdim=True)], 1)
+    level = variance.sqrt()[:, None] * spectrum[..., *[None] * (x.ndim - 2)]
     told_by_step = networks["step"](s_t).float()
     step = ((told_by_step + FLOOR) / (level + FLOOR)).log().square().mean()
     return {"noise_loss": noise, "step_loss": 0.1 * step}
+
+
+def spread(process: Process, channels: int, octaves: int, ndim: int) -> np.ndarray:
+    """The shares of a noise's deviation that `hush.nets.values.Told` takes, 1 for white noise.
+
+    ``(octaves, groups)``, float32: of each channel and, if there are several, of their mean.
+    """
+    brightness, colour = process.octaves(octaves, ndim, channels)
+    each = np.sqrt((brightness**2 + (channels - 1) * colour**2) / channels)
+    columns = [each] * channels + [brightness] * (channels > 1)
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def realised(noise: Tensor, deviation: Tensor, octaves: int) -> tuple[Tensor, Tensor]:
+    """The deviation ``(C, *S)`` and spectrum of noise that was drawn, given its law's deviation."""
+    floor = 0.1 * deviation.mean() + 1e-6
+    z = (noise / deviation.clamp(min=floor)).double().cpu().numpy()
+    axes = tuple(range(1, z.ndim))
+    z = z - z.mean(axes, keepdims=True)
+    scale = math.sqrt(float(np.mean(z * z))) or 1.0
+    size = math.sqrt(z[0].size) * scale
+    power = np.square(np.abs(np.fft.fftn(z, axes=axes) / size)).mean(0)
+    mean = np.square(np.abs(np.fft.fftn(z.mean(0)) / size)) * len(z)
+    each, brightness = levels(power, mean, octaves)
+    columns = [each] * len(z) + [brightness] * (len(z) > 1)
+    return scale * deviation.clamp(min=floor), torch.from_numpy(np.stack(columns, 1)).to(noise)
+
+
+def field(shape: Sequence[int], generator: torch.Generator) -> np.ndarray:
+    """A map ``(1, *S)`` of mean 1 with a slow change from place to place, or a seam."""
+    coarse = torch.randn((1, 1, *[3] * len(shape)), generator=generator, device=generator.device)
+    fine = F.interpolate(coarse, size=tuple(shape), mode=_LINEAR[len(shape) - 1])[0]
+    if _uniform(generator) < 0.3:
+        fine = 2 * (fine > 0).float()
+    grown = torch.exp(0.7 * (fine - fine.mean())).cpu().numpy()
+    result: np.ndarray = grown / grown.mean()
+    return result
 
 
 def local_mean(s: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ import numpy as np
 from hush.errors import HushError
 from hush.kinds.image.measure.blocks import Blocks, gather, sharp
 from hush.kinds.image.measure.impulses import impulse_share, without_impulses
-from hush.kinds.image.measure.spectrum import spectrum_of
+from hush.kinds.image.measure.spectrum import octaves, spectrum_of
 from hush.kinds.image.measure.transfer import (
     ANY,
     LINE,
@@ -160,6 +160,7 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
         correlated=correlated,
         autocorrelation=tuple(lags.tolist()) if correlated else (),
         kernel_width=float(np.mean([s.kernel for s in votes])) if correlated else math.nan,
+        spectrum=octaves(np.mean([s.shape for s in votes], axis=0)) if correlated else None,
         clipped=clipped,
         channels=tuple(np.sqrt(variances).tolist()),
         uncertainty=math.hypot(*error),

@@ -22,6 +22,7 @@ from hush.kinds.image.measure.blocks import (
     sharp,
 )
 from hush.kinds.image.measure.transfer import Bend, Bent, Curve
+from hush.noise.spectrum import Octaves
 
 ENOUGH = 1000  #: number of (overlapping) blocks needed to distinguish correlated from white noise
 FLATTEST = (0.01, 0.03, 0.1)  #: shares of the flattest blocks with spectra to compare
@@ -38,6 +39,17 @@ class Spectrum:
     variance: float
     shape: np.ndarray  # (64,) with mean 1
     error: float  # relative error of the level if structure was mistaken for noise
+
+
+def octaves(shape: np.ndarray) -> Octaves:
+    """A spectrum ``(64,)`` of a block's coefficients as densities per octave.
+
+    Coefficient k has k/16 cycles per pixel, so blocks see four octaves.
+    """
+    radius = np.hypot(ROWS, COLS) / (2 * SIZE)
+    bounds = [radius >= 1 / 4, radius >= 1 / 8, radius > 1 / 16, radius > 0]
+    parts = [here & ~finer for here, finer in zip(bounds, [radius > 1, *bounds], strict=False)]
+    return Octaves(tuple(float(shape[part].mean()) for part in parts))
 
 
 @cache

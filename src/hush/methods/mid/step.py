@@ -1,0 +1,100 @@
+"""What Ψ sees: the noise of an item, from the step network's levels in cells (eq. 4)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hush.kinds.cut import rms_level
+from hush.kinds.values import fit_transfer
+from hush.methods.mid.loss import FLOOR
+from hush.nets.values import average
+from hush.noise.processes import Correlated, Process
+from hush.noise.spectrum import Octaves, areas
+from hush.results import Estimate
+from hush.tiling import tiles
+
+MORE = 1.5  #: level seen by Ψ, relative to the measured one, from which on it decides
+WHITE = 0.25  #: logarithm of the densities per octave, up to which noise counts as white
+
+
+def seen(step: Any, x: np.ndarray, tensor: Callable[[np.ndarray], Tensor]) -> Process:
+    """The noise of an item ``(C, *S)``: its law and, unless it is white, its spectrum.
+
+    The law is a photon transfer line through the cells' levels, and the spectrum their median
+    ratio to the level. `step` is Ψ, and `tensor` converts a part of the item for it.
+    """
+    means, cells = [], []
+    for window in windows(x.shape[1:], step.radius, step.cell):
+        part = window.of(x)
+        with torch.inference_mode():
+            level = step(tensor(part))[0].float().cpu()
+        inner = tuple(slice(s.start // step.cell, -(-s.stop // step.cell)) for s in window.crop)
+        signal = average(torch.from_numpy(part.copy())[None], step.cell)[0]
+        means.append(signal[:, *inner].flatten(1).numpy())
+        cells.append(level[:, :, *inner].flatten(2).numpy())
+    return law_of_cells(np.concatenate(means, 1), np.concatenate(cells, 2), x.ndim - 1)
+
+
+def review(found: Estimate, by_step: Process, x: np.ndarray) -> Estimate:
+    """The measurement `found` of an item ``(C, *S)`` beside what Ψ sees.
+
+    Statistics of blocks measure white noise to a few percent, Ψ to ten. But they measure it in
+    high frequencies, which a camera's smoothing or compression may have emptied; and they cannot
+    tell coarse noise from texture. So Ψ decides where it sees noise that spans pixels, and
+    where the statistics see none.
+    """
+    if found.impulses or found.process.varies or not isinstance(by_step, Correlated):
+        return found
+    level = rms_level(by_step, x)
+    if level < FLOOR or (not found.correlated and level < MORE * found.sigma):
+        return found
+    white, spectrum = by_step.noise, by_step.spectrum
+    lags = by_step.autocorrelation(7, x.ndim - 1)
+    across = lags.reshape(-1, lags.shape[-1])[len(lags) ** (x.ndim - 2) // 2]
+    return dataclasses.replace(
+        found,
+        process=white,
+        sigma=level,
+        correlated=True,
+        autocorrelation=tuple(across[8:].tolist()),
+        kernel_width=math.nan,
+        spectrum=spectrum if isinstance(spectrum, Octaves) else None,
+        network=True,
+        channels=tuple(rms_level(white, part[None]) for part in x),
+        curve=(),
+        alternatives=(),
+    )
+
+
+def law_of_cells(means: np.ndarray, levels: np.ndarray, ndim: int) -> Process:
+    """The noise from the cells' mean signal ``(C, n)`` and levels ``(octaves, groups, n)``."""
+    channels = len(means)
+    share = areas(ndim, len(levels))
+    power = np.square(levels.astype(np.float64))
+    variance = np.tensordot(share, power, 1)
+    white = fit_transfer(means, variance[:channels])
+    usual = np.maximum(variance[:channels].mean(0), 1e-20)
+    density = np.median(power / usual, axis=-1)
+    bright, colour = density[:, -1], density[:, -1]
+    if channels > 1:
+        each = density[:, :channels].mean(1)
+        colour = np.maximum((channels * each - bright) / (channels - 1), 0)
+    if max(np.abs(np.log(np.maximum(d, 1e-6))).max() for d in (bright, colour)) < WHITE:
+        return white
+    parts = (tuple(bright.tolist()), tuple(colour.tolist())) if channels > 1 else (tuple(bright),)
+    return Correlated(white, Octaves(*parts), ndim)
+
+
+def windows(
+    shape: tuple[int, ...], reach: int, cell: int, size: int = 256, most: int = 64
+) -> list[Any]:
+    """The windows given to Ψ: all of a small item, an even selection from a large one."""
+    every = list(tiles(shape, size, reach, cell, border=cell))
+    return every[:: -(-len(every) // most)]
