@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import operator
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from hush.errors import HushError
+from hush.noise.blur import convolved, gaussian_kernel, kernel_correlation, padded
 from hush.noise.process import Process, T, normal, parse, wide
 from hush.noise.spectrum import OCTAVES, AnySpectrum, Octaves, levels
 from hush.noise.units import Level, Number, fit, fixed, level, word
@@ -177,36 +176,23 @@ class Correlated(Process):
             lags = np.fft.ifftn(self.spectrum.power((side,) * ndim)[0]).real
             near = np.abs(np.arange(-radius, radius + 1))  # the spectrum is the same both ways
             return lags[np.ix_(*[near] * ndim)] / lags.flat[0]
-        kernel = self._kernel()
-        lags = np.correlate(kernel, kernel, "full")
-        middle = len(kernel) - 1
-        one_way = np.zeros(2 * radius + 1)
-        reach = min(radius, middle)
-        one_way[radius - reach : radius + reach + 1] = lags[middle - reach : middle + reach + 1]
+        one_way = kernel_correlation(self._kernel(), self._kernel(), radius)
         lags = functools.reduce(np.multiply.outer, [one_way] * ndim)
         lags[(radius,) * ndim] += 1
         return lags / 2
 
     def _kernel(self) -> np.ndarray:
-        """The kernel along one axis, up to four widths, with norm 1."""
+        """The kernel along one axis, with norm 1."""
         if isinstance(self.spectrum, Octaves | AnySpectrum):
             raise HushError(f"draw a spectrum first; {self.spec()} stands for many")
-        width = fixed(self.spectrum)
-        at = np.arange(-math.ceil(4 * width), math.ceil(4 * width) + 1)
-        kernel = np.exp(-0.5 * (at / width) ** 2)
+        kernel = gaussian_kernel(fixed(self.spectrum))
         return kernel / np.linalg.norm(kernel)
 
     def _padded(self, x: torch.Tensor) -> torch.Tensor:
-        """`x` padded with its border values by the kernel's reach, so that borders have no seam."""
-        import torch
-
+        """`x` padded by the kernel's reach, so that borders have no seam."""
         self._in_space(x.ndim, self.ndim)
         octaves = isinstance(self.spectrum, Octaves)
-        reach = _REACH if octaves else len(self._kernel()) // 2
-        for axis in range(-self.ndim, 0):
-            near = torch.arange(-reach, x.shape[axis] + reach, device=x.device)
-            x = x.index_select(axis, near.clamp(0, x.shape[axis] - 1))
-        return x
+        return padded(x, _REACH if octaves else len(self._kernel()) // 2, self.ndim)
 
     def _noise_around(self, x: torch.Tensor) -> Process:
         """The white noise for the result of `_padded`, with maps of its levels padded likewise."""
@@ -246,11 +232,7 @@ class Correlated(Process):
         return around
 
     def _mixed(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """(k∗first + second)/√2, tap by tap: faster than torch's convolution, and for any dtype."""
-        taps = list(enumerate(self._kernel().tolist()))
-        for axis in range(-self.ndim, 0):
-            first = _along(first, axis, taps, second.shape[axis])
-        return (first + second) / math.sqrt(2)
+        return (convolved(first, self._kernel(), self.ndim) + second) / math.sqrt(2)
 
 
 @dataclass(frozen=True)
@@ -301,9 +283,3 @@ class Stripes(Process):
         else:
             plane[:, radius] = 1
         return lags
-
-
-def _along(
-    x: torch.Tensor, axis: int, taps: Iterable[tuple[int, float]], size: int
-) -> torch.Tensor:
-    return functools.reduce(operator.add, (tap * x.narrow(axis, i, size) for i, tap in taps))
