@@ -283,12 +283,32 @@ def test_one_coil_of_noncentral_chi_is_rician() -> None:
 
 
 @pytest.mark.parametrize("quality", [10, 50, 75, 95])
-def test_jpeg_is_that_of_the_library(quality: int) -> None:
-    stored = (torch.rand((24, 30), generator=rng()) * 255).round()
+@pytest.mark.parametrize("colour", [False, True])
+def test_jpeg_is_that_of_the_library(quality: int, colour: bool) -> None:
+    stored = (torch.rand((3, 24, 30) if colour else (24, 30), generator=rng()) * 255).round()
+    picture = (stored.movedim(0, -1) if colour else stored).to(torch.uint8)
     file = io.BytesIO()
-    Image.fromarray(stored.to(torch.uint8).numpy()).save(file, "JPEG", quality=quality)
-    ours = JPEG(float(quality)).sample(stored / 255, rng())
-    np.testing.assert_array_equal((ours * 255).round().numpy(), np.asarray(Image.open(file)))
+    Image.fromarray(picture.numpy()).save(file, "JPEG", quality=quality)
+    ours = JPEG(float(quality), colour).sample(stored / 255, rng())
+    found = (ours.movedim(0, -1) if colour else ours) * 255
+    np.testing.assert_array_equal(found.round().numpy(), np.asarray(Image.open(file)))
+
+
+def test_compressing_again_has_no_seam() -> None:
+    """Blocks are moved over what the border continues as, not over the opposite border."""
+    line = torch.linspace(0.1, 0.9, 64, dtype=torch.float64)
+    x = (line[:, None] + line[None]) / 2
+    _, increment = JPEG(50.0).accumulate(x, 2.0, rng())
+    assert float(increment[-4:].std()) < 2 * float(increment[16:-16, 16:-16].std())
+    assert float(increment[:, -4:].std()) < 2 * float(increment[16:-16, 16:-16].std())
+
+
+def test_compressing_again_keeps_the_resolution_of_colours() -> None:
+    """A little more compression is a little more loss, of 8 bits and of their colours' 8 bits."""
+    x = torch.rand((3, 32, 32), generator=rng(), dtype=torch.float64)
+    process = JPEG(90.0, colour=True)
+    assert float(process.accumulate(x, 1.0001, rng())[1].abs().max()) < 4 / 255
+    assert float((process.sample(x, rng()) - x).abs().max()) > 40 / 255
 
 
 # -- the same signature over other things -----------------------------------------------------

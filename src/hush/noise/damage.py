@@ -6,11 +6,12 @@ import dataclasses
 import io
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from hush.errors import HushError
+from hush.noise.blur import padded
 from hush.noise.process import Process, T, uniform
 from hush.noise.units import Level, fixed, level, number, word
 
@@ -109,8 +110,8 @@ class Quantisation(Process):
         return s + increment, increment
 
 
-#: luminance steps at quality 50 (ITU-T T.81, table K.1)
-_STEPS = (
+#: steps of luma at quality 50 (ITU-T T.81, table K.1)
+_LUMA = (
     (16, 11, 10, 16, 24, 40, 51, 61),
     (12, 12, 14, 19, 26, 58, 60, 55),
     (14, 13, 16, 24, 40, 57, 69, 56),
@@ -121,10 +122,22 @@ _STEPS = (
     (72, 92, 95, 98, 112, 100, 103, 99),
 )
 
+#: steps of chroma (table K.2)
+_CHROMA = (
+    (17, 18, 24, 47, 99, 99, 99, 99),
+    (18, 21, 26, 66, 99, 99, 99, 99),
+    (24, 26, 56, 99, 99, 99, 99, 99),
+    (47, 66, 99, 99, 99, 99, 99, 99),
+    *[(99,) * 8] * 4,
+)
+
 
 @dataclass(frozen=True)
 class JPEG(Process):
     """JPEG of each plane of the last two axes, as an 8-bit gray image clipped to [0, 1].
+
+    If `colour`, samples are ``(…, 3, H, W)``, stored as colour images: with chroma at half the
+    resolution (4:2:0), which a state does not lose again. The variance is that of luma.
 
     This is `Quantisation` of 8×8 cosine coefficients. The ratio a multiplies the table's steps q by
     √a. A state accumulates by compressing again at √(a − 1) times the steps, with shifted blocks
@@ -138,6 +151,7 @@ class JPEG(Process):
     """
 
     quality: Level = field(metadata=number("the JPEG quality", lowest=1.0, highest=100.0))
+    colour: bool = False
     family: ClassVar[str] = "jpeg"
     label: ClassVar[str] = "JPEG"
     examples: ClassVar[tuple[str, ...]] = ("jpeg:75", "jpeg:10-90")
@@ -147,7 +161,7 @@ class JPEG(Process):
     terms: ClassVar[tuple[int, ...]] = (0,)
 
     def variance(self, x: T) -> T:
-        steps = _table(self._percent())
+        steps = _table(_LUMA, self._percent())
         return 0 * x + float(np.mean(steps.astype(float) ** 2) + 2) / 12 / 255**2
 
     def scaled(self, ratio: float) -> JPEG:
@@ -157,11 +171,12 @@ class JPEG(Process):
             raise HushError(
                 f"{self.spec()} can be made at most {most:.4g} times as noisy, not {ratio:.4g}"
             )
-        return JPEG(5000 / percent if percent > 100 else 100 - percent / 2)
+        quality = 5000 / percent if percent > 100 else 100 - percent / 2
+        return dataclasses.replace(self, quality=quality)
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         self._in_space(x.ndim)
-        return _compressed(x, self._percent())
+        return self._compressed(x, self._percent(), "4:2:0")
 
     def over(self, ndim: int) -> JPEG:
         self._in_space(ndim)
@@ -173,9 +188,11 @@ class JPEG(Process):
         if ratio == 1:
             return s, 0 * s
         self._in_space(s.ndim)
-        shift = divmod(1 + int(63 * float(uniform(s.new_zeros(()).double(), generator))), 8)
-        moved = _compressed(s.roll(shift, (-2, -1)), self._percent() * math.sqrt(ratio - 1))
-        state = moved.roll((-shift[0], -shift[1]), (-2, -1))
+        height, width = s.shape[-2:]
+        up, left = divmod(1 + int(63 * float(uniform(s.new_zeros(()).double(), generator))), 8)
+        around = padded(s, 7, 2)[..., 7 - up :, 7 - left :]
+        moved = self._compressed(around, self._percent() * math.sqrt(ratio - 1), "4:4:4")
+        state = moved[..., up : up + height, left : left + width]
         return state, state - s
 
     def _percent(self) -> float:
@@ -183,22 +200,28 @@ class JPEG(Process):
         quality = fixed(self.quality)
         return 5000 / quality if quality < 50 else 200 - 2 * quality
 
+    def _compressed(self, x: torch.Tensor, percent: float, subsampling: str) -> torch.Tensor:
+        import torch
 
-def _table(percent: float) -> np.ndarray:
-    return np.clip(np.floor((np.array(_STEPS) * percent + 50) / 100), 1, 255).astype(int)
+        tables = [_table(steps, percent).ravel().tolist() for steps in (_LUMA, _CHROMA)]
+        stored = (x.double().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+        pictures = (stored.movedim(-3, -1) if self.colour else stored).numpy()
+        size = pictures.shape[-2 - self.colour :]
+        options = {"qtables": tables[: 1 + self.colour], "subsampling": subsampling}
+        files = [_filed(p, options) for p in pictures.reshape(-1, *size)]
+        found = torch.as_tensor(np.array(files, np.uint8).reshape(pictures.shape))
+        return (found.movedim(-1, -3) if self.colour else found).to(x) / 255
 
 
-def _compressed(x: torch.Tensor, percent: float) -> torch.Tensor:
-    import torch
+def _filed(picture: np.ndarray, options: dict[str, Any]) -> np.ndarray:
+    """What a JPEG file makes of an 8-bit picture ``(H, W)`` or ``(H, W, 3)``."""
     from PIL import Image
 
-    tables = [_table(percent).ravel().tolist()]
-    stored = (x.double().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-    planes = stored.reshape(-1, *x.shape[-2:])
-    result = np.empty_like(planes)
-    for i, plane in enumerate(planes):
-        file = io.BytesIO()
-        Image.fromarray(plane).save(file, "JPEG", qtables=tables)
-        with Image.open(file) as image:
-            result[i] = np.asarray(image)
-    return torch.as_tensor(result.reshape(x.shape)).to(x) / 255
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", **options)
+    with Image.open(file) as image:
+        return np.asarray(image)
+
+
+def _table(steps: tuple[tuple[int, ...], ...], percent: float) -> np.ndarray:
+    return np.clip(np.floor((np.array(steps) * percent + 50) / 100), 1, 255).astype(int)
