@@ -13,6 +13,7 @@ import torch
 from hush.errors import HushError
 from hush.noise.processes import (
     JPEG,
+    Camera,
     Correlated,
     Gamma,
     Gaussian,
@@ -191,6 +192,7 @@ def test_a_map_of_one_level_is_not_the_level() -> None:
         (lambda: Quantisation(np.array([0.1, 0.2])), "must be one number"),
         (lambda: JPEG(np.array([10.0, 20.0])), "must be one number"),
         (lambda: NonCentralChi(0.1, np.array([1, 2])), "must be one number"),
+        (lambda: Camera(np.array([0.1, 0.2]), 0.1), "must be one number"),
         (lambda: Correlated(Gaussian(0.1), np.array([1.0, 2.0])), "must be one number"),
     ],
 )

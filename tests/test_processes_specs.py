@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hush.errors import HushError
 from hush.noise.processes import (
     FAMILIES,
+    Camera,
     Correlated,
     Gamma,
     Gaussian,
@@ -65,6 +66,8 @@ def rng(seed: int = 0) -> torch.Generator:
             255.0,
             Correlated(PoissonGaussian(0.01, 2 / 255), 1.2),
         ),
+        ("camera:0.002,0.003", 255.0, Camera(0.002, 0.003)),
+        ("camera:0.002,0.003-0.01,0-1,80", 255.0, Camera(0.002, (0.003, 0.01), (0.0, 1.0), 80.0)),
         ("gaussian:1|poisson:5-60", 1.0, OneOf((Gaussian(1.0), Poisson((5.0, 60.0))))),
     ],
 )
@@ -213,6 +216,12 @@ def test_levels_of_32_bit_data_survive() -> None:
         "quantisation:-1",
         "jpeg:0",
         "jpeg:101",
+        "camera:0.01",
+        "camera:0.01/1,0.01",
+        "camera:-1,0.01",
+        "camera:0.01,0.01,-1",
+        "camera:0.01,0.01,0,0",
+        "camera:0.01,0.01,0,80,1",
     ],
 )
 def test_a_bad_spec_gets_one_sentence(spec: str) -> None:
@@ -280,7 +289,7 @@ def test_a_range_is_no_level() -> None:
 
 
 def test_a_ladder_that_ends_says_where() -> None:
-    for spec, ratio in (("impulse:0.4", 3.0), ("jpeg:5", 40.0)):
+    for spec, ratio in (("impulse:0.4", 3.0), ("jpeg:5", 40.0), ("camera:0.01,0.01,0,5", 40.0)):
         process = parse(spec)
         with pytest.raises(HushError, match="at most"):
             process.scaled(ratio)

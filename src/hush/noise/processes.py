@@ -10,6 +10,7 @@ from hush.noise.multiplicative import Gamma, Speckle
 from hush.noise.correlated import Correlated, Stripes
 from hush.noise.magnitude import NonCentralChi, Rician
 from hush.noise.damage import JPEG, Impulse, Quantisation
+from hush.noise.camera import Camera
 
 # isort: on
 from hush.noise.process import FAMILIES, OneOf, Process, parse
@@ -18,6 +19,7 @@ from hush.noise.units import Level
 __all__ = [
     "FAMILIES",
     "JPEG",
+    "Camera",
     "Correlated",
     "Gamma",
     "Gaussian",
