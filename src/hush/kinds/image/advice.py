@@ -44,9 +44,15 @@ def input_warnings(
         notes.append(advice)
     if found.correlated:
         notes.append(
-            f"The noise is spatially correlated (lag-1 {found.correlation:.2f}). MID also "
-            "denoises at lower resolutions, but some noise may remain. If you have the file before "
+            f"The noise is spatially correlated (lag-1 {found.correlation:.2f}). MID removes it by "
+            "its spectrum; other methods leave its coarse part in. If you have the file before "
             "sharpening, demosaicing or JPEG, use that."
+        )
+    if found.network:
+        notes.append(
+            "The level is that of MID's step network: smoothing or compression has removed the "
+            "fine noise by which levels are measured. If the result is too smooth or still noisy, "
+            "change it with --strength, or state the level with --noise."
         )
     if given is None and describe.unequal(found) and "S" in record.axes and record.channels == 3:
         notes.append(

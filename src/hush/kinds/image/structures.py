@@ -217,7 +217,9 @@ def smooth(size: int, rng: np.random.Generator, waves: int = 4) -> np.ndarray:
 
 
 def _any(size: int, rng: np.random.Generator) -> np.ndarray:
-    return list(STRUCTURES.values())[rng.integers(len(STRUCTURES))](size, rng)
+    """Any kind; lattices more often, because photographs teach that fine regularity is rare."""
+    names = [*STRUCTURES, *["lattices"] * 3]
+    return STRUCTURES[names[rng.integers(len(names))]](size, rng)
 
 
 def _spots(size: int, rng: np.random.Generator, light: np.ndarray, sigma: float) -> np.ndarray:

@@ -377,11 +377,13 @@ class ValueMID(Denoiser):
     ) -> tuple[Process, float]:
         """The noise to start from in an item ``(C, *S)``, and its relative step t/T.
 
-        A given `noise` is returned unchanged, with its step. Otherwise the step comes from Ψ, which
-        estimates white noise without clipping. The measurement `found` also covers clipped and
-        correlated noise, and gives the level unless `level` is ``"step"``.
+        A given `noise` is returned with its step; if it is white and that of the item is not, with
+        the item's spectrum. Otherwise the step comes from Ψ, and the noise from the measurement
+        `found` unless `level` is ``"step"``.
         """
         if noise is not None:
+            if found is not None and found.spectrum is not None and noise.white:
+                noise = dataclasses.replace(found, process=noise).law(x.ndim - 1)
             return noise, min(1.0, rms_level(noise, x) / self.top_)
         by_step = self.seen_by_step(x)
         step = min(1.0, rms_level(by_step, x) / self.top_)

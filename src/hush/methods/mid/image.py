@@ -56,7 +56,7 @@ class MID(ValueMID):
         "|poisson:0.3-4|poisson:4-60|poisson-gaussian:0.001-0.1/1,0-20/255"
         "|correlated:0-15/255,any|correlated:0-40/255,any"
         "|correlated:poisson-gaussian:0.001-0.1/1,0-15/255,any"
-        ""
+        "|camera:0.0001-0.012,0.0001-0.015,0-2.5|camera:0.0001-0.012,0.0001-0.015,0-2,50-100"
     )
     blocks: Sequence[int] = (2, 2, 4)
     turns: int = 2

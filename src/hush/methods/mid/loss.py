@@ -76,7 +76,7 @@ def joint_loss(
             now, share = process.scaled(a), 1 - 1 / a
             reached = process.accumulate_twice(s_0, a, generator)
         for s_t in reached:
-            deviation = now.variance(local_mean(s_t[None]))[0].sqrt()
+            deviation = now.variance(local_mean(s_t[None]))[0].clamp(min=0).sqrt()
             if now.white or isinstance(now, Correlated):
                 spectrum = torch.from_numpy(spread(now, x.shape[1], octaves, x.ndim - 2)).to(x)
             else:  # the law is known to first order, and the spectrum not at all
