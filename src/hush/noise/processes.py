@@ -6,7 +6,7 @@ Importing a law's module adds its families to `FAMILIES`.
 # Messages list the families in this order:
 # isort: off
 from hush.noise.white import Gaussian, Poisson, PoissonGaussian
-from hush.noise.multiplicative import Gamma, Speckle
+from hush.noise.multiplicative import Gamma, LogSpeckle, Speckle
 from hush.noise.correlated import Correlated, Stripes
 from hush.noise.magnitude import NonCentralChi, Rician
 from hush.noise.damage import JPEG, Impulse, Quantisation
@@ -25,6 +25,7 @@ __all__ = [
     "Gaussian",
     "Impulse",
     "Level",
+    "LogSpeckle",
     "NonCentralChi",
     "OneOf",
     "Poisson",
