@@ -138,11 +138,13 @@ def test_a_bias_is_declared(process: Process) -> None:
 @every_process
 @pytest.mark.parametrize("ratio", [0.5, 1.0, 1.5, 4.0])
 def test_scaled_multiplies_what_accumulates(process: Process, ratio: float) -> None:
-    """The noise's power about x; of a logarithm, or of a magnitude's parts, their own variance."""
+    """The noise's power about x; of logarithms and magnitudes, the variance behind them."""
 
     def power(p: Process) -> float:
         if p.family == "speckle":
             return math.log1p(p.variance(1.0))
+        if p.family == "log-speckle":
+            return 1 / p.looks
         if p.family in ("rician", "noncentral-chi"):
             return p.sigma**2
         return p.variance(0.6) + p.bias(0.6) ** 2
@@ -258,7 +260,10 @@ def test_increments_are_exchangeable(process: Process, a: float) -> None:
     assert identity_errors(s_t - x, s_t - s_0, s_t, a) <= 0
 
 
-@over([parse(s) for s in ("speckle:0.4", "rician:0.2", "impulse:0.2", "impulse:0.2,random")])
+FIRST_ORDER = ("speckle:0.4", "log-speckle:0.2", "rician:0.2", "impulse:0.2", "impulse:0.2,random")
+
+
+@over([parse(s) for s in FIRST_ORDER])
 def test_increments_of_first_order_are_not(process: Process) -> None:
     """Closed, yet the values' increments are no share of the noise: the order says so."""
     x, s_0, s_t = two_states(process, 3.0, 400)

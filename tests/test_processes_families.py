@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy.special import ive
+from scipy.special import ive, polygamma
+from scipy.stats import ks_2samp, kstest, loggamma, skew
 
 from hush.errors import HushError
 from hush.noise.process import Process
@@ -20,8 +21,10 @@ from hush.noise.processes import (
     FAMILIES,
     JPEG,
     Correlated,
+    Gamma,
     Gaussian,
     Impulse,
+    LogSpeckle,
     NonCentralChi,
     OneOf,
     Poisson,
@@ -209,6 +212,61 @@ def test_rounding_again_needs_dither() -> None:
         for state, share in ((again, plain), (dithered, 1.0)):
             power = float((state - x).square().mean())
             assert power == pytest.approx(share * process.variance(0.0), rel=0.04)
+
+
+# -- speckle under a logarithm ------------------------------------------------------------------
+
+
+def test_log_speckle_of_one_look_has_known_moments() -> None:
+    """Gumbel's: the variance is c²·π²/6 and the skewness −12√6·ζ(3)/π³."""
+    noise = LogSpeckle(0.1).sample(flat(0.5, 1_000_000), rng()).numpy() - 0.5
+    assert LogSpeckle(0.1).variance(0.5) == pytest.approx(0.01 * math.pi**2 / 6)
+    apery = 1.2020569031595942
+    assert skew(noise) == pytest.approx(-12 * math.sqrt(6) * apery / math.pi**3, abs=0.03)
+
+
+@pytest.mark.parametrize("looks", [0.002, 0.3, 1.0, 4.0, 1000.0])
+def test_log_speckle_is_centred_log_gamma(looks: float) -> None:
+    """Where most Gamma draws are 0 in double precision (0.002 looks) too, and so its states."""
+    process = LogSpeckle(0.1, looks)
+    s_t, _ = process.accumulate(process.sample(flat(0.5), rng(1)), 2.0, rng(2))
+    for state, shape in ((process.sample(flat(0.5), rng()), looks), (s_t, looks / 2)):
+        law = loggamma(shape, loc=-polygamma(0, shape))
+        assert torch.isfinite(state).all()
+        assert kstest((state - 0.5) / 0.1, law.cdf).pvalue > 0.001
+        np.testing.assert_allclose(process.variance(0.5), 0.01 * polygamma(1, looks))
+        assert float(state.mean()) == pytest.approx(0.5, abs=4 * float(state.std()) / math.sqrt(N))
+
+
+def test_log_speckle_is_gamma_noise_shown_as_a_logarithm() -> None:
+    """Of the same looks, and climbing the same ladder from the same state."""
+    contrast, looks, ratio, x = 0.1, 2.0, 3.0, 0.4
+    intensity = flat(math.exp(x / contrast))
+    of_log, of_intensity = LogSpeckle(contrast, looks), Gamma(looks)
+    s_0 = of_intensity.sample(intensity, rng(1))
+    shown = contrast * of_intensity.accumulate(s_0, ratio, rng(2))[0].log()
+    s_t, _ = of_log.accumulate(contrast * s_0.log(), ratio, rng(3))
+    shift = contrast * (
+        float(polygamma(0, looks / ratio)) - math.log(looks / ratio)
+        - float(polygamma(0, looks)) + math.log(looks)
+    )  # fmt: skip
+    assert ks_2samp((s_t + shift).numpy(), shown.numpy()).pvalue > 0.001
+    joint = [float(((s - s.mean()) * s_0.log()).mean()) for s in (s_t, shown)]
+    assert joint[0] == pytest.approx(joint[1], rel=0.05)
+
+
+def test_order_of_log_speckle() -> None:
+    """The identity is off by the square of the noise relative to the contrast, n² of n ~ L^−½."""
+    a, x, sizes, errors = 2.0, flat(0.0, 1_000_000), [], []
+    for looks in (4.0, 8.0, 16.0):
+        process = LogSpeckle(1.0, looks)
+        s_0 = process.sample(x, rng(1))
+        s_t, increment = process.accumulate(s_0, a, rng(2))
+        square = s_t**2 - (s_t**2).mean()  # the error's component along s_t is of higher order
+        wrong = s_t - a / (a - 1) * increment
+        sizes.append(float(s_t.std()))
+        errors.append(float((wrong * square).mean().abs() / square.std()))
+    assert slopes(sizes, errors) == pytest.approx(process.taylor_order + 1, abs=0.25)
 
 
 # -- correlation ----------------------------------------------------------------------------

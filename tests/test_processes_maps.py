@@ -18,6 +18,7 @@ from hush.noise.processes import (
     Gamma,
     Gaussian,
     Impulse,
+    LogSpeckle,
     NonCentralChi,
     Poisson,
     PoissonGaussian,
@@ -44,6 +45,9 @@ MAPS: list[Process] = [
     PoissonGaussian(0.1 * SHARE, 0.05),
     Gamma(4 + 50 * SHARE),
     Speckle(0.3 * SHARE),
+    LogSpeckle(0.2 * SHARE),
+    LogSpeckle(0.1, 1 + 4 * SHARE[:, :1, :1]),
+    LogSpeckle(0.2 * SHARE, 1 + 4 * SHARE[..., ::-1]),
     Rician(0.2 * SHARE),
     NonCentralChi(0.2 * SHARE, 4),
     Correlated(Gaussian(0.1 + SHARE[:, :1, :1]), 1.2),
@@ -113,9 +117,12 @@ def test_samples_and_states_have_the_moments_of_each_place(process: Process, rat
     assert excess(noise**2 - variance) <= (0 if process.closed else 0.02 * float(variance.max()))
 
 
-@over_some([p for p in MAPS if p.family not in ("speckle", "rician", "noncentral-chi")])
+OTHERWISE = ("speckle", "log-speckle", "rician", "noncentral-chi")
+
+
+@over_some([p for p in MAPS if p.family not in OTHERWISE])
 def test_the_ladder_multiplies_the_variance_of_every_place(process: Process) -> None:
-    """But for those whose ratio is that of the logarithm's, or the parts', variance."""
+    """But for those whose ratio is that of the logarithm's, the intensity's or the parts'."""
     x = np.full(PLACES, 0.4)
     np.testing.assert_allclose(process.scaled(2.5).variance(x), 2.5 * process.variance(x))
 
@@ -147,7 +154,8 @@ def test_places_without_noise_stay_as_they_are() -> None:
     x = torch.rand(PLACES, generator=rng(), dtype=torch.float64)
     silent = SHARE == 0
     for process in (
-        Gaussian(SHARE), PoissonGaussian(SHARE, SHARE), Rician(SHARE), Speckle(SHARE)
+        Gaussian(SHARE), PoissonGaussian(SHARE, SHARE), Rician(SHARE), Speckle(SHARE),
+        LogSpeckle(SHARE),
     ):  # fmt: skip
         y = process.sample(x, rng(1))
         assert torch.equal((y == x), torch.from_numpy(silent))
@@ -224,6 +232,7 @@ def test_a_map_must_fit_the_sample(process: Process, shape: tuple[int, ...]) -> 
     [
         (Gaussian(SHARE), "σ 3, the same at every brightness"),
         (Poisson(np.array([20.0, 50.0])), "σ 3 on average, 20 to 50 counts at full range"),
+        (LogSpeckle(0.1, np.array([1.0, 4.0])), "σ 3, the same at every brightness, looks 1 to 4"),
         (Gamma(np.array([4.0, 100.0])), "shape 4 to 100: σ is 10 to 50 % of the signal"),
         (
             PoissonGaussian(np.array([0.1, 0.2]), 0.1),

@@ -125,10 +125,9 @@ class LogSpeckle(Process):
     """y = x + c·(log g − E[log g]) with g ~ Gamma(L, rate L): `Gamma` noise where x shows a log.
 
     OCT and ultrasound displays show x = c·log(intensity) + const. Speckle of L looks multiplies the
-    intensity by g (Goodman, *Speckle Phenomena in Optics*, §4.4; its log, L = 1: Arsenault and
-    April 1976). E[log g] = ψ(L) − log L is subtracted, so that E[y] = x. The variance c²·ψ₁(L) is
-    the same at every brightness. The skewness ψ₂(L)/ψ₁(L)^1.5 is negative, −1.14 for one look: few
-    pixels are much too dark, many a little too bright.
+    intensity by g (Arsenault and April 1976). E[log g] = ψ(L) − log L is subtracted, so that
+    E[y] = x. The variance c²·ψ₁(L) is the same at every brightness. The skewness ψ₂(L)/ψ₁(L)^1.5
+    is negative, −1.14 for one look: few pixels are much too dark, many a little too bright.
 
     The ratio a is that of the variances 1/L of the *intensity*. Closed by beta thinning, as
     `Gamma` is: log g + log B + log a, with B ~ Beta(L/a, L − L/a), is the logarithm of L/a looks.
@@ -136,7 +135,7 @@ class LogSpeckle(Process):
     order in L^−½, where the logarithm is linear: for few looks the variance c²·ψ₁(L/a) is more
     than a times c²·ψ₁(L), at most a² times.
 
-    contrast : c, in signal units per factor e of intensity (times 0.23 for a decibel).
+    contrast : c, in signal units per factor e of intensity, which is 4.34 decibels.
     looks : L, the independent intensities averaged; not necessarily a whole number.
     """
 
