@@ -129,6 +129,12 @@ def test_levels_of_32_bit_data_are_written_on_a_scale_of_1() -> None:
     assert Gaussian(0.1).spec(65535.0) == "gaussian:6553.5/65535"
 
 
+@pytest.mark.parametrize("looks", [1.0, 1.00001])
+def test_what_reads_like_the_default_is_left_out(looks: float) -> None:
+    assert LogSpeckle(0.1, looks).spec() == "log-speckle:0.1"
+    assert LogSpeckle(0.1, 1.0001).spec() == "log-speckle:0.1,1.0001"
+
+
 def test_every_family_has_a_name_for_people() -> None:
     assert len({family.label for family in FAMILIES.values()}) == len(FAMILIES)
 

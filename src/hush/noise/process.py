@@ -223,12 +223,13 @@ class Process:
     def spec(self, full_range: float = 1.0) -> str:
         """The text that `parse` reads; levels in units with full range `full_range`."""
         units, defaults = self._units(), self._defaults()
-        values = {name: getattr(self, name) for name in units}
-        names = list(units)
-        while names and names[-1] in defaults and _same(values[names[-1]], defaults[names[-1]]):
-            names.pop()
-        texts = [units[name].write(values[name], full_range) for name in names]
-        return f"{self.family}:{','.join(texts)}"
+        texts = {n: unit.write(getattr(self, n), full_range) for n, unit in units.items()}
+        for name in reversed(units):
+            # As texts: 1.00001 is written as a default of 1, and read again as that.
+            if name not in defaults or texts[name] != units[name].write(defaults[name], full_range):
+                break
+            del texts[name]
+        return f"{self.family}:{','.join(texts.values())}"
 
     @classmethod
     def read(cls, text: str, full_range: float) -> Self:
