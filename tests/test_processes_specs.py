@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hush.errors import HushError
+from hush.noise.correlated import SpectrumUnit
 from hush.noise.processes import (
     FAMILIES,
     Camera,
@@ -28,6 +29,7 @@ from hush.noise.processes import (
     Stripes,
     parse,
 )
+from hush.noise.spectrum import AnySpectrum, Octaves
 from hush.noise.units import Number, Word, digits
 
 FULL_RANGES = [1.0, 255.0, 65535.0, 2147483647.0]
@@ -69,6 +71,8 @@ def rng(seed: int = 0) -> torch.Generator:
             255.0,
             Correlated(PoissonGaussian(0.01, 2 / 255), 1.2),
         ),
+        ("correlated:6,0.1:2", 255.0, Correlated(Gaussian(6 / 255), Octaves((0.1, 2.0)))),
+        ("correlated:6,1:2/3:4", 255.0, Correlated(Gaussian(6 / 255), Octaves((1.0, 2), (3, 4)))),
         ("camera:0.002,0.003", 255.0, Camera(0.002, 0.003)),
         ("camera:0.002,0.003-0.01,0-1,80", 255.0, Camera(0.002, (0.003, 0.01), (0.0, 1.0), 80.0)),
         ("gaussian:1|poisson:5-60", 1.0, OneOf((Gaussian(1.0), Poisson((5.0, 60.0))))),
@@ -82,6 +86,16 @@ def values(family: type[Process], name: str, unit: object) -> st.SearchStrategy:
     """What a field can hold, from the unit it states."""
     if isinstance(unit, Word):
         return st.sampled_from(unit.choices)
+    if isinstance(unit, SpectrumUnit):
+        width = st.floats(1e-5, 100)
+        density = st.lists(st.floats(0.01, 100), min_size=2, max_size=5).map(tuple)
+        colour = st.one_of(st.just(()), density)
+        return st.one_of(
+            width,
+            st.tuples(width, width).map(sorted).map(tuple),
+            st.builds(Octaves, density, colour),
+            st.just(AnySpectrum()),
+        )
     if not isinstance(unit, Number):
         return st.one_of(*(processes(f) for f in (Gaussian, Poisson, PoissonGaussian, Gamma)))
     if unit.whole:
@@ -104,7 +118,7 @@ def assert_same(p: object, q: object) -> None:
     if dataclasses.is_dataclass(p):
         for f in dataclasses.fields(p):
             assert_same(getattr(p, f.name), getattr(q, f.name))
-    elif isinstance(p, tuple) and isinstance(p[0], Process):
+    elif isinstance(p, tuple) and p and isinstance(p[0], Process):
         for one, other in zip(p, q, strict=True):
             assert_same(one, other)
     else:
@@ -278,7 +292,7 @@ def test_drawing_fixes_every_range_within_its_bounds() -> None:
 def test_drawing_reaches_noise_within_noise() -> None:
     drawn = parse("correlated:poisson:5-50,0.5-1.2").draw(rng())
     assert 5 < drawn.noise.peak < 50
-    assert 0.5 < drawn.kernel_width < 1.2
+    assert 0.5 < drawn.spectrum < 1.2
 
 
 def test_alternatives_are_drawn_with_equal_chance() -> None:

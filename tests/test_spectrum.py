@@ -87,7 +87,7 @@ def test_white_noise_is_the_same_in_all_octaves() -> None:
 
 def test_channels_are_told_their_own_and_their_means_level() -> None:
     """Noise that channels share is all in their mean: √3 times that of independent noise."""
-    shared = Correlated(Gaussian(1.0), Octaves((1.0,), (0.0,)))
+    shared = Correlated(Gaussian(1.0), Octaves((1.0, 1.0), (0.0, 0.0)))
     told = spread(shared, 3, 4, 2)
     assert told.shape == (4, 4)
     np.testing.assert_allclose(told[:, :3], 1, rtol=1e-3)

@@ -41,8 +41,10 @@ class Octaves:
 
     def __post_init__(self) -> None:
         every = (*self.brightness, *self.colour)
-        if not self.brightness or not all(math.isfinite(v) and v >= 0 for v in every):
-            raise HushError("a spectrum needs a density of at least 0 for every octave")
+        if len(self.brightness) < 2 or not all(math.isfinite(v) and v >= 0 for v in every):
+            raise HushError(
+                "a spectrum needs a density of at least 0 for each of two or more octaves"
+            )
         if sum(self.brightness) <= 0:
             raise HushError("a spectrum needs some power in its brightness")
 
