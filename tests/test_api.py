@@ -112,6 +112,29 @@ def test_noise_the_models_do_not_know_is_named(
         assert said in noted(noisy)
 
 
+def test_a_gray_picture_saved_as_rgb_is_denoised_as_gray(picture: np.ndarray) -> None:
+    """Also if a JPEG file made its channels differ by a step; and a coloured one is not."""
+    noisy = np.rint(255 * with_noise(picture, "gaussian:0.1")).clip(0, 255).astype(np.uint8)
+    gray = hush.denoise(noisy)
+    record = hush.Record(np.repeat(noisy[..., None], 3, -1), "YXS")
+    result = hush.run(record)
+    assert result.model == "mid-gray"
+    np.testing.assert_array_equal(result.record.data, np.repeat(gray[..., None], 3, -1))
+    near = record.data.copy()
+    near[::2, ::3, 1] ^= 1
+    assert hush.run(record.with_data(near)).model == "mid-gray"
+    coloured = (record.data * [1.0, 0.8, 0.6]).astype(np.uint8)
+    assert hush.run(record.with_data(coloured)).model == "mid-rgb"
+
+
+def test_rounding_to_whole_counts_is_named(picture: np.ndarray) -> None:
+    counts = np.random.default_rng(0).poisson(3 * picture)
+    said = "is rounded to whole steps of uint16"
+    assert said in noted(counts.astype(np.uint16))
+    assert said not in noted(counts.astype(np.float32))
+    assert said not in noted(np.rint(255 * picture).astype(np.uint8))
+
+
 def test_replaced_pixels_are_counted(picture: np.ndarray) -> None:
     noisy = with_noise(picture, "gaussian:0.02")
     noisy[np.random.default_rng(0).random(noisy.shape) < 0.05] = 1

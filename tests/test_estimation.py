@@ -62,6 +62,21 @@ def test_gaussian_level(name: str, level: int) -> None:
     assert found.process == Gaussian(found.sigma)
 
 
+def test_few_textured_cells_tell_that_noise_grows() -> None:
+    """Most of the picture is background, and nothing bright is flat, as in fluorescence."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:384, :384]
+    cells = np.zeros(x.shape)
+    for cy, cx in rng.uniform(0, 384, (40, 2)):
+        cells = np.maximum(cells, rng.uniform(0.2, 1) * (np.hypot(y - cy, x - cx) < 11))
+    grain = gaussian_filter(rng.standard_normal(x.shape), 3)
+    light = gaussian_filter(cells * (1 + 0.25 * grain / grain.std()), 1.5).clip(0)
+    counts = rng.poisson(120 * light) + 1.6 * rng.standard_normal(x.shape)
+    found = estimate(((100 + 2 * counts) / 65535).astype(np.float32)[None])
+    assert found.family == "poisson-gaussian"
+    assert found.gain * 65535 == pytest.approx(2, rel=0.35)
+
+
 @pytest.mark.parametrize("name", ["camera", "coins"])
 @pytest.mark.parametrize("peak", [5, 30, 200])
 def test_poisson_gain(name: str, peak: float) -> None:

@@ -15,6 +15,11 @@ from hush.report import describe
 from hush.results import Estimate
 
 
+#: a picture with fewer steps between dark and bright, and noise below this many of them, suffers
+#: from rounding
+FEW_STEPS, COARSE = 64, 2.0
+
+
 def input_warnings(
     kind: Kind, record: Record, item: np.ndarray, given: Process | None, found: Estimate
 ) -> list[str]:
@@ -42,6 +47,12 @@ def input_warnings(
         )
     if advice := (given or found.process).advice:
         notes.append(advice)
+    if _coarse(record, item, found):
+        notes.append(
+            f"The picture has only {_span(item) * record.scale:.0f} steps between dark and "
+            f"bright, and the result is rounded to whole steps of {record.data.dtype}, which costs "
+            "detail. Convert the file to float32 first to keep it."
+        )
     if found.correlated:
         notes.append(
             f"The noise is spatially correlated (lag-1 {found.correlation:.2f}). MID removes it by "
@@ -73,6 +84,18 @@ def input_warnings(
             "is correlated; hush uses the given level and the measured correlation."
         )
     return notes
+
+
+def _coarse(record: Record, item: np.ndarray, found: Estimate) -> bool:
+    """Whether rounding the result to the stored type costs more than the noise that is left."""
+    if record.data.dtype.kind not in "iu" or not np.isfinite(item).any():
+        return False
+    steps, sigma = _span(item) * record.scale, found.sigma * record.scale
+    return 0 < steps < FEW_STEPS and 0 < sigma < COARSE
+
+
+def _span(item: np.ndarray) -> float:
+    return float(np.nanmax(item) - np.nanmin(item))
 
 
 def _telling(found: Estimate) -> list[str]:

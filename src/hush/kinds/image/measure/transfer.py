@@ -15,8 +15,9 @@ from hush.noise.processes import FAMILIES
 BINS = 24  #: points on the photon transfer curve
 FLAT = 1.3  #: low-frequency energy, relative to the noise's, up to which a block counts as flat
 STEEP = 4.0  #: ratio of variances over the signal from which on a line is tried first
-STEPS = 12  #: groups of points, by signal, that must lie on the line
-ON_LINE = 0.4  #: largest relative error of a point on the line
+STEPS = 12  #: groups of blocks, by signal, that must lie on the line
+SOME = 3  #: least number of blocks in such a group
+ON_LINE = 0.4  #: largest relative error of a group on the line
 FEWEST = 12  #: least number of blocks for a point, even if none is flat
 SYSTEMATIC = 0.02  #: relative error of a point beyond its statistical one
 REJECT = 15.0  #: rise of χ² at which the simpler family is rejected
@@ -85,7 +86,8 @@ def fit_curve(blocks: Blocks, bend: Bend, terms: tuple[int, ...] = LINE) -> Curv
     x = np.array([blocks.mean[p].mean() for p in bins])
     variance = np.array([np.quantile(blocks.high[p], 0.1) for p in bins])
     curve = Curve(x, variance, variance + 0.05 * variance.mean() + 1e-30).fitted(terms)
-    if 1 in terms and (line := _line(x, variance)) is not None:
+    line = _line(blocks) if 1 in terms else None
+    if line is not None:
         curve = replace(curve, law=line)
     for _ in range(8):
         bent = Bent(curve, bend, blocks.mean)
@@ -97,6 +99,9 @@ def fit_curve(blocks: Blocks, bend: Bend, terms: tuple[int, ...] = LINE) -> Curv
         freedom = 0.25 * HIGH.sum() * np.array([len(p) for p in chosen])
         rough = np.array([max(1.0, score[p].mean()) for p in chosen]) ** 2
         x, straight, unbend = bent.undo(mean)
+        if line is not None:  # by their own noise: by a law that is too low all would be rough
+            own = np.array([blocks.low[p].mean() for p in chosen]) / np.maximum(variance, 1e-30)
+            rough, straight = np.maximum(1.0, own) ** 2, np.maximum(straight, variance * unbend)
         sd = straight * rough * np.sqrt(2 / freedom + SYSTEMATIC**2)
         # Bins are sorted by a noisy mean, which matters where many blocks have the same signal.
         slope = curve.law[1] + 2 * curve.law[2] * x
@@ -107,23 +112,31 @@ def fit_curve(blocks: Blocks, bend: Bend, terms: tuple[int, ...] = LINE) -> Curv
     return curve
 
 
-def _line(x: np.ndarray, variance: np.ndarray) -> np.ndarray | None:
-    """The law (x⁰, x¹, x²) of points that lie along a steep line; None if they do not.
+def _line(blocks: Blocks) -> np.ndarray | None:
+    """The law (x⁰, x¹, x²) of blocks that lie along a steep line; None if they do not.
 
     Where bright areas are few and textured, as cells on a dark background, the points of the
     background alone decide on the law, and by that law all other points are structure. But
-    structure does not grow with the signal along a line.
+    structure does not grow with the signal along a line. So the blocks are grouped in equal steps
+    of the signal, and those are measured that are flat by their own noise.
     """
-    # Equal steps of the signal, because a background has many points with the same signal.
-    step = np.floor((x - x.min()) / max(float(np.ptp(x)), 1e-30) * STEPS)
-    groups = [step == i for i in np.unique(step)]
-    x, variance = (np.array([v[g].mean() for g in groups]) for v in (x, variance))
+    flat = blocks.take(blocks.low <= FLAT * blocks.high)
+    span = float(np.ptp(flat.mean)) if len(flat.mean) else 0.0
+    if span == 0:
+        return None
+    step = np.minimum((flat.mean - flat.mean.min()) / span * STEPS, STEPS - 1).astype(int)
+    count = np.bincount(step, minlength=STEPS)
+    enough = count >= SOME
+    if enough.sum() < 5:
+        return None
+    x, variance = (
+        np.bincount(step, v, STEPS)[enough] / count[enough] for v in (flat.mean, flat.high)
+    )
     relative = np.stack([np.ones_like(x), x], axis=1) / np.maximum(variance, 1e-30)[:, None]
     law = np.linalg.lstsq(relative, np.ones(len(x)))[0]
     seen = law[0] + law[1] * x
     steep = seen.min() > 0 and seen[-1] > STEEP * seen[0]
-    along = len(x) > 4 and np.abs(relative @ law - 1).max() < ON_LINE
-    return np.append(law, 0.0) if steep and along else None
+    return np.append(law, 0.0) if steep and np.abs(relative @ law - 1).max() < ON_LINE else None
 
 
 def _flattest(part: np.ndarray, score: np.ndarray) -> np.ndarray:
