@@ -14,7 +14,6 @@ from hush.record import Record
 from hush.report import describe
 from hush.results import Estimate
 
-
 #: a picture with fewer steps between dark and bright, and noise below this many of them, suffers
 #: from rounding
 FEW_STEPS, COARSE = 64, 2.0

@@ -21,6 +21,7 @@ from hush.results import Estimate
 from hush.tiling import tiles
 
 MORE = 1.3  #: level seen by Ψ, relative to the measured one, from which on it decides
+CLEARLY = 1.1  #: the same if both see noise that spans pixels
 LOW = 1.35  #: Ψ reads real cameras low by a third, on 12 of 12 development pairs
 WHITE = 0.25  #: logarithm of the densities per octave, up to which noise counts as white
 
@@ -69,7 +70,7 @@ def review(found: Estimate, by_step: Process, x: np.ndarray) -> Estimate:
             white = found.process
     total = (power[0] + (channels - 1) * power[1]) / channels
     reached = math.sqrt(float(areas(ndim, OCTAVES) @ total))
-    network = reached > MORE * found.sigma
+    network = reached > (CLEARLY if found.correlated else MORE) * found.sigma
     if network:
         reached *= LOW
     white = white.scaled((reached / rms_level(white, x)) ** 2)
