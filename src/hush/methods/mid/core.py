@@ -52,6 +52,7 @@ from hush.methods.mid.loss import (
     BLUR,
     FLOOR,
     Ladder,
+    begin,
     joint_loss,
     local_mean,
     restored_psnr,
@@ -205,7 +206,7 @@ class ValueMID(Denoiser):
             torch.manual_seed(schedule.seed)
             networks = self.networks_ or self.build(self.channels)
         if start is not None:
-            self._start(networks, start.widened(self.channels))
+            begin(networks, start.widened(self.channels))
         training, held_out = hold_out(items, schedule.patch)
 
         if corpus:
@@ -265,17 +266,6 @@ class ValueMID(Denoiser):
             progress=progress,
         )
         return self
-
-    @staticmethod
-    def _start(networks: nn.ModuleDict, weights: dict[str, Tensor]) -> None:
-        """Load weights; residual blocks that they lack start as identities."""
-        own = networks.state_dict()
-        if any(k not in own or own[k].shape != w.shape for k, w in weights.items()):
-            raise HushError(
-                "the networks differ from those of the model to start from; use its widths and "
-                "at least as many blocks, or leave --start out"
-            )
-        networks.load_state_dict({**own, **weights})
 
     def adapt(
         self: M,
@@ -403,7 +393,7 @@ class ValueMID(Denoiser):
         return self.estimate(x, None, found)[1]
 
     def seen_by_step(self, x: np.ndarray) -> Process:
-        """Ψ's estimate of the noise of an item ``(C, *S)`` (eq. 4); see `hush.methods.mid.step`."""
+        """Ψ's estimate of the noise of an item ``(C, *S)`` (eq. 4)."""
         return seen(self._network("step"), x, self._tensor)
 
     def _predict(

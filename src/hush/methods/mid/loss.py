@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hush.errors import HushError
 from hush.metrics import psnr
 from hush.nets import channels_last
 from hush.nets.values import average
@@ -110,6 +111,17 @@ def joint_loss(
     told_by_step = networks["step"](s_t).float()
     step = ((told_by_step + FLOOR) / (level + FLOOR)).log().square().mean()
     return {"noise_loss": noise, "step_loss": 0.1 * step}
+
+
+def begin(networks: nn.ModuleDict, weights: Mapping[str, Tensor]) -> None:
+    """Start from the weights of another model; residual blocks that it lacks are identities."""
+    own = networks.state_dict()
+    if any(k not in own or own[k].shape != w.shape for k, w in weights.items()):
+        raise HushError(
+            "the networks differ from those of the model to start from; use its widths and "
+            "at least as many blocks, or leave --start out"
+        )
+    networks.load_state_dict({**own, **weights})
 
 
 def spread(process: Process, channels: int, octaves: int, ndim: int) -> np.ndarray:

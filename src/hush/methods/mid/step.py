@@ -105,7 +105,8 @@ def law_of_cells(means: np.ndarray, levels: np.ndarray, ndim: int) -> Process:
     if channels > 1:
         each = density[:, :channels].mean(1)
         colour = np.maximum((channels * each - bright) / (channels - 1), 0)
-    if max(np.abs(np.log(np.maximum(d, 1e-6))).max() for d in (bright, colour)) < WHITE:
+    apart = max(np.abs(np.log(np.maximum(d, 1e-6))).max() for d in (bright, colour))
+    if apart < WHITE or bright.max() <= 0:  # 0 where nothing changes
         return white
     parts = (tuple(bright.tolist()), tuple(colour.tolist())) if channels > 1 else (tuple(bright),)
     return Correlated(white, Octaves(*parts), ndim)
