@@ -19,8 +19,11 @@ TOP, LEFT, SIDE, ZOOM = 190, 150, 150, 3
 
 def main() -> None:
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images" / "hubble.png"
-    noisy = hush.read(ROOT / "examples" / "hubble.png").data
-    clean = hush.denoise(noisy)
+    result = hush.run(hush.read(ROOT / "examples" / "hubble.png"))
+    noisy, clean = result.noisy.data, result.record.data
+    changed = np.abs(noisy / 255 - clean / 255)
+    beyond = changed > 4 * np.sqrt(result.process.variance(clean / 255))
+    print(f"{beyond.sum()} pixels changed by more than four standard deviations of the noise")
     part = (slice(TOP, TOP + SIDE), slice(LEFT, LEFT + SIDE))
     before, after = (np.asarray(x[part], np.float64) / 255 for x in (noisy, clean))
     removed = 0.5 + 12 * (before - after)

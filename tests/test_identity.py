@@ -156,7 +156,7 @@ class Linear(nn.Module):
         super().__init__()
         self.kernel = kernel
 
-    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+    def forward(self, x: Tensor, level: Tensor, shares: Tensor | None = None) -> Tensor:
         kernel = self.kernel.reshape(1, 1, WINDOW, WINDOW)
         return F.conv2d(F.pad(x, [REACH] * 4, mode="circular"), kernel)
 
@@ -164,8 +164,10 @@ class Linear(nn.Module):
 class NoStep(nn.Module):
     """Ψ left out."""
 
+    octaves = 1
+
     def forward(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, 16)
+        return F.avg_pool2d(x, 16)[:, None]
 
 
 def stationary(count: int, seed: int) -> tuple[Tensor, Callable[[int, int], float]]:

@@ -73,7 +73,8 @@ def test_shipped_models_are_found_by_name_and_by_what_they_are_for() -> None:
     assert models.shipped("puca", 1) is None
     assert models.shipped("mid", 1, "trace") is None
     assert hush.load("mid-gray").config()["channels"] == 1
-    rgb = Record(np.zeros((8, 8, 3), np.uint8), "YXS")
+    colours = np.random.default_rng(0).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+    rgb = Record(colours, "YXS")
     assert models.name_for(None, rgb, "mid") == "mid-rgb"
     channels = Record(np.zeros((3, 8, 8), np.uint8), "CYX")  # unrelated gray images
     assert models.name_for(None, channels, "mid") == "mid-gray"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -13,7 +15,8 @@ from click.testing import CliRunner
 from hush import Record, io
 from hush.cli import main
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 SMALL = "--set widths=8,8 --set blocks=1,1 --set batch=2"
 SHORTER = {
     "--adapt 60s": "--adapt 1s",
@@ -71,3 +74,17 @@ def test_the_python_runs(folder: Path, noisy: np.ndarray) -> None:
     clean = names["clean"]
     assert isinstance(clean, np.ndarray)
     assert (clean.shape, clean.dtype) == (noisy.shape, noisy.dtype)
+
+
+def test_the_picture_is_what_the_code_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No picture outlives the code that made it; and what is removed leaves no star behind."""
+    drawn = tmp_path / "hubble.png"
+    monkeypatch.setattr("sys.argv", ["picture.py", str(drawn)])
+    runpy.run_path(str(ROOT / "benchmarks" / "picture.py"), run_name="__main__")
+    shown = iio.imread(ROOT / "docs" / "images" / "hubble.png").astype(float)
+    difference = np.abs(iio.imread(drawn) - shown)
+    assert difference.mean() < 0.5  # other machines round otherwise
+    assert np.quantile(difference, 0.999) < 12
+    assert int(capsys.readouterr().out.split()[0]) < 40

@@ -21,6 +21,7 @@ from hush.results import Estimate
 from hush.tiling import tiles
 
 MORE = 1.3  #: level seen by Ψ, relative to the measured one, from which on it decides
+SMALLEST = 32  #: least side of an item in which Ψ can see coarse noise
 CLEARLY = 1.1  #: the same if both see noise that spans pixels
 LOW = 1.35  #: Ψ reads real cameras low by a third, on 12 of 12 development pairs
 WHITE = 0.25  #: logarithm of the densities per octave, up to which noise counts as white
@@ -55,8 +56,10 @@ def review(found: Estimate, by_step: Process, x: np.ndarray) -> Estimate:
     """
     if found.impulses or found.process.varies or not isinstance(by_step, Correlated):
         return found
-    level = rms_level(by_step, x)
-    if level < FLOOR * float(np.ptp(x)) or (not found.correlated and level < MORE * found.sigma):
+    level, span = rms_level(by_step, x), float(np.ptp(x))
+    if min(x.shape[1:]) < SMALLEST or span == 0 or level < FLOOR * span:
+        return found
+    if not found.correlated and level < MORE * found.sigma:
         return found
     ndim, channels = x.ndim - 1, len(x)
     densities = np.square(by_step.octaves(OCTAVES, ndim, channels))
