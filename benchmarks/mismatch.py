@@ -21,6 +21,7 @@ import hush
 from hush.metrics import psnr
 from hush.models import path_of
 from hush.noise.processes import Gaussian, parse
+from hush.results import Estimate
 from hush.studies.folders import image_files
 
 WRONG = (0.7, 1.4)
@@ -52,7 +53,8 @@ def row(model: hush.MID, images: list[np.ndarray], spec: str, known: Gaussian) -
         told = known.scaled(factor**2)
         ways[f"× {factor}"] = lambda y, told=told: model.restore(y, told).data  # type: ignore[misc]
     if spec.startswith("correlated"):
-        ways["known, white"] = lambda y: y - model._predict(y, known)
+        white = Estimate(known, float(known.sigma))
+        ways["known, white"] = lambda y: model.restore(y, known, None, white).data
     process, scores = parse(spec), {name: [] for name in ways}
     for seed, clean in enumerate(images):
         noisy = process.sample(torch.from_numpy(clean), torch.Generator().manual_seed(seed)).numpy()

@@ -1,4 +1,4 @@
-"""What the defaults rest on, measured on training images: steps, turns, bfloat16, coarser passes.
+"""What the defaults rest on, measured on training images: steps, turns, bfloat16, spectra.
 
     python benchmarks/settings.py FOLDER [--every 16] [--model mid-gray]        steps and turns
     python benchmarks/settings.py FOLDER --correlated [--every 28]              correlated noise
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,10 @@ def correlated(model: Any, images: list[np.ndarray]) -> Iterator[tuple[str, Scor
                 blurred = gaussian_filter(rng.normal(size=clean.shape[1:]), width)
                 noise = blurred / blurred.std() + rng.normal(size=blurred.shape)
                 noisy = (clean + noise / 2**0.5 * sigma / 255).astype(np.float32)
-                process = estimate_any(noisy).process
-                state = noisy - model._predict(noisy, process)  # the finest pass alone
+                white = replace(estimate_any(noisy), correlated=False, spectrum=None)
                 keep(scores, "noisy", noisy, clean)
-                keep(scores, "white model", state, clean)
+                taken = model.restore(noisy, white.process, None, white).data
+                keep(scores, "taken as white", taken, clean)
                 keep(scores, "default", model.restore(noisy).data, clean)
             yield f"kernel {width} σ {sigma}", scores
 
