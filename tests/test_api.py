@@ -141,6 +141,19 @@ def test_replaced_pixels_are_counted(picture: np.ndarray) -> None:
     assert re.search(r"[3-6](\.\d)? % of the pixels hold replaced values", noted(noisy))
 
 
+def test_hot_pixels_are_counted_and_are_no_part_of_the_residual(picture: np.ndarray) -> None:
+    noisy = with_noise(picture, "gaussian:0.05")
+    hot = noisy.copy()
+    hot[20, 30:33] = hot[100, 40] = 50
+    plain, made = (hush.run(hush.Record(x, "YX")) for x in (noisy, hot))
+    assert not plain.warnings
+    assert [note.split(" (")[0] for note in made.warnings] == ["4 pixels hold replaced values"]
+    assert made.estimate.hits == 4
+    assert made.residual["n"] == plain.residual["n"] - 4
+    assert made.residual["rms"] == pytest.approx(plain.residual["rms"], rel=0.01)
+    np.testing.assert_allclose(made.data, plain.data, atol=0.1)
+
+
 @pytest.mark.parametrize("spec", ["gaussian:0.05", "poisson:30", "gamma:4", "rician:0.05"])
 def test_noise_given_is_compared_with_what_is_seen(picture: np.ndarray, spec: str) -> None:
     noisy = with_noise(picture, spec)

@@ -16,7 +16,7 @@ from skimage import data
 from hush.errors import HushError
 from hush.kinds.image.measure import spectrum, transfer
 from hush.kinds.image.measure.estimation import estimate
-from hush.kinds.image.measure.impulses import without_impulses
+from hush.kinds.image.measure.impulses import without_many
 from hush.noise.correlated import Correlated
 from hush.noise.process import Process
 from hush.noise.processes import Gamma, Gaussian, Poisson, PoissonGaussian, Rician
@@ -168,7 +168,7 @@ def test_points_of_a_picture_are_no_impulses() -> None:
 def test_replacing_impulses_leaves_the_rest() -> None:
     x = picture("camera").astype(np.float32)
     y = impulses(x, 0.1, np.random.default_rng(3).integers(0, 2, x.shape))
-    cleaned, hit = without_impulses(y), y != x
+    cleaned, hit = without_many(y), y != x
     assert (cleaned != y)[~hit].mean() < 0.01
     assert np.abs(cleaned - x)[hit].mean() < 0.1 * np.abs(y - x)[hit].mean()
 

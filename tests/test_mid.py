@@ -249,6 +249,38 @@ def test_impulses_are_replaced_first(supervised: MID) -> None:
     np.testing.assert_array_equal(supervised.denoise(spiked, "gaussian:0"), spiked)
 
 
+def test_hot_pixels_leave_no_halo(supervised: MID) -> None:
+    """At full strength or half, beside unknown pixels or not, in stored integers or floats."""
+    rng = np.random.default_rng(0)
+    clean = gaussian_filter(pictures.camera()[:256, 100:356] / 255, 1.0)
+    y = (clean + 0.05 * rng.standard_normal(clean.shape)).astype(np.float32)
+    hot = np.zeros(y.shape, bool)
+    hot[rng.integers(5, 250, 20), rng.integers(5, 250, 20)] = True
+    hot[50, 60:67] = hot[120, 80] = True
+    y[118:120, 70:90] = y[121:140, 78:81] = np.nan
+    for strength in (0.5, 1.0):
+        without, with_them = (
+            supervised.denoise(x, strength=strength) for x in (y, np.where(hot, np.float32(40), y))
+        )
+        difference = np.abs(with_them - without)
+        # The median of its neighbours stands in for a pixel, with other noise.
+        assert np.nanmax(difference) < 0.3
+        assert np.nanmean(difference[~hot]) < 0.001
+        np.testing.assert_array_equal(np.isnan(with_them), np.isnan(y))
+    y = np.rint(1000 * np.where(np.isnan(y), clean, y)).clip(0).astype(np.uint16)
+    without, with_them = (
+        supervised.denoise(x).astype(float) for x in (y, np.where(hot, np.uint16(60_000), y))
+    )
+    assert np.abs(with_them - without).max() < 300
+
+
+def test_training_leaves_hot_pixels_out(photographs: list[np.ndarray]) -> None:
+    noisy = [with_noise(x, seed) for seed, x in enumerate(photographs, start=1)]
+    hot = [np.where(np.random.default_rng(0).random(x.shape) < 1e-3, 40_000, x) for x in noisy]
+    a, b = (MID().fit(x, schedule=short(1)) for x in (noisy, hot))
+    assert b.top_ == pytest.approx(a.top_, rel=0.02)
+
+
 def test_told_that_noise_spans_pixels_it_removes_its_coarse_part() -> None:
     clean = gaussian_filter(pictures.camera() / 255, 1.0)[None].astype(np.float32)
     noise = parse("correlated:30/255,1.2")

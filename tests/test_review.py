@@ -33,6 +33,7 @@ def level(found: Estimate) -> float:
         (blocks(0.1), Correlated(Gaussian(0.12), COARSE)),  # not clearly more
         (blocks(0.0), Correlated(Gaussian(0.001), COARSE)),  # below half a step of 8 bits
         (Estimate(Gaussian(0.1), 0.1, impulses=0.1), Correlated(Gaussian(0.5), COARSE)),
+        (Estimate(Gaussian(0.1), 0.1, counted=True), Correlated(Gaussian(0.5), COARSE)),
     ],
 )
 def test_statistics_stand_where_they_measure_well(found: Estimate, seen: Process) -> None:
@@ -52,6 +53,11 @@ def test_noise_that_statistics_cannot_see_is_that_of_the_network() -> None:
     assert found.correlation > 0.3
     assert math.isnan(found.kernel_width)
     assert found.lags(3)[3, 4] == pytest.approx(found.correlation)
+
+
+def test_noise_is_not_stronger_than_the_picture() -> None:
+    found = review(blocks(0.001), Correlated(Gaussian(5.0), COARSE), X)
+    assert found.sigma == pytest.approx(LOW * float(X.std()), rel=0.05)
 
 
 def test_of_two_levels_in_an_octave_the_greater_counts() -> None:

@@ -238,6 +238,8 @@ class Denoiser:
         if strength != 1:
             x = filled(batch.floats(index), known)
             y = x + np.float32(strength) * (y - x)
+            if result.replaced is not None:  # half an impulse is one still
+                y = np.where(result.replaced, result.data, y)
         y = to_stored(y, stored.dtype, batch.scale)
         return (y if whole else np.where(known, y, stored)), result
 

@@ -56,8 +56,10 @@ class Work:
         before, scale = batch.data[index], batch.scale
         if how.kept is not None:
             before = before[..., how.kept]
-        elif batch.mask is not None:
+        elif batch.mask is not None or how.replaced is not None:
             before = with_gaps(batch, index) * np.float32(batch.scale)
+        if how.replaced is not None:  # they say nothing about the noise
+            before[how.replaced] = np.nan
         judgement = self.kind.judge(
             before,
             made,

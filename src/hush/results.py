@@ -13,6 +13,7 @@ from hush.noise.processes import Correlated, Gaussian, Process
 from hush.noise.spectrum import Octaves
 from hush.record import Record
 
+MANY = 0.015  #: share of impulses from which on they are the noise's family
 BEYOND = 4.0  #: limit for the ratio of the measured variance to the law's, either way
 
 
@@ -24,12 +25,14 @@ class Estimate:
         impulses.
     sigma : rms standard deviation of the noise over the image, including quantisation; for Rician
         noise that of the real and the imaginary part.
-    impulses : share of pixels with a replaced value, in addition to the noise of the rest.
+    impulses : share of values that are impulses, in addition to the noise of the rest; hits : the
+        number of pixels with one, in any channel.
     correlated : whether the noise is correlated between pixels.
     autocorrelation : of the noise, at lags of 1 to 7 pixels; empty unless `correlated`.
     kernel_width : standard deviation, in pixels, of the Gaussian kernel that blurred the
         correlated part; NaN for white noise, and if it is not known.
     spectrum : of correlated noise, its density per octave, if it is known.
+    counted : whether single counts are seen, which makes the law certain.
     network : measured by a method's network, because the statistics ended (`Denoiser.reviewed`).
     clipped : share of pixels at the clipping levels.
     channels : `sigma` of each channel.
@@ -41,10 +44,12 @@ class Estimate:
     process: Process
     sigma: float
     impulses: float = 0.0
+    hits: int = 0
     correlated: bool = False
     autocorrelation: tuple[float, ...] = ()
     kernel_width: float = math.nan
     spectrum: Octaves | None = None
+    counted: bool = False
     network: bool = False
     clipped: float = 0.0
     channels: tuple[float, ...] = ()
@@ -54,8 +59,9 @@ class Estimate:
 
     @property
     def family(self) -> str:
-        """The process's family; ``impulse`` if there are impulses in addition."""
-        return "impulse" if self.impulses > 0 else self.process.family
+        """The process's family; ``impulse`` if there are many impulses, or nothing else."""
+        most = self.impulses >= MANY or (self.impulses > 0 and self.sigma == 0)
+        return "impulse" if most else self.process.family
 
     @property
     def gain(self) -> float:
@@ -126,6 +132,7 @@ class Restoration:
 
     data : the denoised item; the input itself if the method selects elements.
     kept : if the method selects elements along the last axis, those it keeps, bool.
+    replaced : where `data` has nothing of the input's value, bool like it; None if nowhere.
     process : the noise model used.
     step : MID's relative step in [0, 1], if the method has one; trace : one entry per step of an
         iteration.
@@ -139,6 +146,7 @@ class Restoration:
     trace: list[dict[str, Any]] = field(default_factory=list)
     spread: np.ndarray | None = None
     kept: np.ndarray | None = None
+    replaced: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from hush.noise.processes import FAMILIES
 from hush.record import Record
 from hush.report.plots import number as number
+from hush.results import MANY
 
 if TYPE_CHECKING:
     from hush.noise.process import Process
@@ -48,7 +49,7 @@ def either(names: Sequence[str]) -> str:
 
 def noise(found: Estimate, scale: float) -> str:
     """Family, level, and which other families fit as well."""
-    if found.impulses:
+    if found.family == "impulse":
         return level(found, scale)
     if found.sigma == 0:
         return "none was found"
@@ -57,14 +58,24 @@ def noise(found: Estimate, scale: float) -> str:
 
 def level(found: Estimate, scale: float) -> str:
     """How much noise there is, what it depends on, and which other families fit as well."""
-    return _level(found, scale) + ("" if found.uncertainty > UNSURE else _doubt(found))
+    text = _level(found, scale) + ("" if found.uncertainty > UNSURE else _doubt(found))
+    if found.impulses and found.family != "impulse":
+        text += f"; {impulses(found)} replaced (impulses)"
+    return text
+
+
+def impulses(found: Estimate) -> str:
+    """The pixels that are impulses: their share, or their number if they are few."""
+    if found.impulses >= MANY:
+        return f"{share(found.impulses)} of the pixels"
+    return f"{found.hits} pixel{'s' * (found.hits != 1)}"
 
 
 def _level(found: Estimate, scale: float) -> str:
-    if found.impulses:
+    if found.family == "impulse":
         between = noise(replace(found, impulses=0.0), scale)
         between = between.removesuffix(", the same at every brightness")
-        some = f"{share(found.impulses)} of the pixels replaced (impulses)"
+        some = f"{impulses(found)} replaced (impulses)"
         return f"{some}, and {between} in the rest" if found.sigma else f"{some}, no other noise"
     sigma = f"σ {number(found.sigma * scale)}{units(scale)}"
     if found.uncertainty > UNSURE:

@@ -40,6 +40,7 @@ def estimate(found: Estimate, scale: float) -> dict[str, Any]:
         "read_sigma": found.read_sigma * scale,
         "gamma_shape": found.shape if math.isfinite(found.shape) else None,
         "impulses": found.impulses,
+        "hits": found.hits,
         "correlated": found.correlated,
         "correlation": found.correlation,
         "autocorrelation": list(found.autocorrelation),

@@ -12,7 +12,7 @@ from hush.kinds.values import MISMATCH, mismatch, missing
 from hush.noise.processes import FAMILIES, Process
 from hush.record import Record
 from hush.report import describe
-from hush.results import Estimate
+from hush.results import MANY, Estimate
 
 #: a picture with fewer steps between dark and bright, and noise below this many of them, suffers
 #: from rounding
@@ -40,7 +40,8 @@ def input_warnings(
         )
     if found.impulses:
         notes.append(
-            f"{describe.share(found.impulses)} of the pixels hold replaced values (impulses). MID "
+            f"{describe.impulses(found)} {'hold' if found.hits != 1 else 'holds'} replaced values "
+            f"({'impulses' if found.impulses >= MANY else 'hot or dead pixels, cosmic rays'}). MID "
             "first replaces each by the median of its neighbours, which can also remove small real "
             "details; other methods leave them in."
         )

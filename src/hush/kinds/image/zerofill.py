@@ -108,4 +108,5 @@ def as_acquired(
         made,
         data=x.copy() if untouched else resized(made.data, x.shape[1:]),
         spread=None if made.spread is None else np.abs(resized(made.spread, x.shape[1:])),
+        replaced=None,  # its pixels are not those of the file
     )

@@ -209,10 +209,11 @@ class ValueMID(Denoiser):
             begin(networks, start.widened(self.channels))
         training, held_out = hold_out(items, schedule.patch)
 
+        given: list[Process | None] = [None] * len(training)
+        judged: list[Process | None] = [None] * len(held_out)
         if corpus:
             self.top_ = top_level(parse(self.ladder))
-            given: list[Process | None] = [None] * len(training)
-        elif noise is not None:
+        else:
             first = data if isinstance(data, Record) else data[0]
             units = (
                 first.scale if isinstance(first, Record) else full_range(np.asarray(first).dtype)
@@ -220,10 +221,8 @@ class ValueMID(Denoiser):
             stated = process_of(noise, units, self.kind)
             if stated is not None and stated.varies:
                 raise HushError("a training takes one level for an item, not a map of levels")
-            given = [stated] * len(training)
-        else:
-            given = [self.measured(x).law(x.ndim - 1) for x in training]
-        if not corpus:
+            training, given = self._collected(training, stated)
+            held_out, judged = self._collected(held_out, stated)
             levels = [rms_level(p, x) for p, x in zip(given, training, strict=True) if p]
             if max(levels) <= 0:
                 raise HushError(
@@ -236,11 +235,6 @@ class ValueMID(Denoiser):
             x: Tensor, indices: list[int], generator: torch.Generator, _: float
         ) -> Mapping[str, Tensor]:
             return self._loss(networks, x, [given[i] for i in indices], generator)
-
-        judged: list[Process | None] = [None] * len(held_out)
-        if not corpus:
-            stated = given[0] if noise is not None else None
-            judged = [stated or self.measured(x).law(x.ndim - 1) for x in held_out]
 
         def validate() -> Mapping[str, float]:
             self.networks_ = networks
@@ -266,6 +260,16 @@ class ValueMID(Denoiser):
             progress=progress,
         )
         return self
+
+    def _collected(
+        self, items: Sequence[np.ndarray], stated: Process | None
+    ) -> tuple[list[np.ndarray], list[Process | None]]:
+        """Collected items without damage, and their noise: as stated, or as measured."""
+        seen = [self.measured(x) for x in items]
+        clean = [self.cleaned(x, found) for x, found in zip(items, seen, strict=True)]
+        return clean, [
+            stated or found.law(x.ndim - 1) for found, x in zip(seen, clean, strict=True)
+        ]
 
     def adapt(
         self: M,
@@ -340,11 +344,12 @@ class ValueMID(Denoiser):
         if self.networks_ is None:
             raise self.untrained()
         found = found or self.reviewed(x, self.measured(x))  # needed even if a level is given
-        x = self.cleaned(x, found)
+        given, x = x, self.cleaned(x, found)
+        replaced = None if x is given else x != given
         process, step = self.estimate(x, noise, found)
         level = rms_level(process, x)
         if level <= 0:
-            return Restoration(x.copy(), process, step)
+            return Restoration(x.copy(), process, step, replaced=replaced)
         # Counting noise goes down its ladder in values in which it has one level.
         form = stabilised(process)
         values, law = (x, process) if form is None else (form[0](x).astype(np.float32), form[1])
@@ -360,7 +365,7 @@ class ValueMID(Denoiser):
             entry["removed_rms"] *= unit
         if form is not None:
             state = form[0].inverse(state)
-        return Restoration(state, process, step, trace)
+        return Restoration(state, process, step, trace, replaced=replaced)
 
     def estimate(
         self, x: np.ndarray, noise: Process | None = None, found: Estimate | None = None
@@ -386,11 +391,12 @@ class ValueMID(Denoiser):
         """See `Denoiser.reviewed`; Ψ is the judge of noise that statistics cannot see."""
         if self.networks_ is None or self.level == "step":
             return found
+        x = self.cleaned(x, found)
         return review(found, self.seen_by_step(x), x)
 
     def step_of(self, x: np.ndarray, found: Estimate) -> float:
         """See `Denoiser.step_of`: t/T."""
-        return self.estimate(x, None, found)[1]
+        return self.estimate(self.cleaned(x, found), None, found)[1]
 
     def seen_by_step(self, x: np.ndarray) -> Process:
         """Ψ's estimate of the noise of an item ``(C, *S)`` (eq. 4)."""
@@ -442,9 +448,8 @@ class ValueMID(Denoiser):
         return self.networks_[name]
 
     def _tensor(self, x: np.ndarray) -> Tensor:
-        place = next(
-            self._network("noise").parameters()
-        ).device  # may differ from device_ in training
+        # In training, the networks may be elsewhere than on device_.
+        place = next(self._network("noise").parameters()).device
         return channels_last(torch.from_numpy(np.ascontiguousarray(x))[None].to(place))
 
     # -- judging a training ----------------------------------------------------------------

@@ -7,7 +7,7 @@ noise is also removed at half the resolution.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +20,7 @@ from hush.kinds.cut import sparse
 from hush.kinds.image.measure.estimation import estimate_any
 from hush.kinds.image.measure.impulses import without_impulses
 from hush.kinds.image.zerofill import as_acquired, reduced
+from hush.kinds.layout import filled
 from hush.methods.mid.core import ValueMID
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet
@@ -27,6 +28,7 @@ from hush.nets.values import groups
 from hush.noise.process import Process
 from hush.noise.spectrum import OCTAVES
 from hush.precision import bfloat16
+from hush.record import Batch
 from hush.results import Estimate, Restoration
 
 #: the symmetries of a square that are their own inverse
@@ -98,7 +100,25 @@ class MID(ValueMID):
 
     def cleaned(self, x: np.ndarray, found: Estimate) -> np.ndarray:
         """An image without impulses."""
-        return without_impulses(x) if found.impulses else x
+        return without_impulses(x, found)
+
+    def restore_item(
+        self,
+        batch: Batch,
+        index: int,
+        noise: Process | None = None,
+        advance: Advance | None = None,
+        found: Estimate | None = None,
+    ) -> Restoration:
+        """`restore` item `index`; impulses are replaced first, so that they do not fill gaps."""
+        known = batch.known(index)
+        if known.all():
+            return super().restore_item(batch, index, noise, advance, found)
+        x = np.where(known, batch.floats(index), np.float32(np.nan))
+        found = found or self.measured(x)
+        clean = self.cleaned(x, found)
+        made = self.restore(filled(clean, known), noise, advance, replace(found, impulses=0.0))
+        return made if clean is x else replace(made, replaced=known & (clean != x))
 
     def restore(
         self,

@@ -17,7 +17,7 @@ from hush.methods.mid.loss import FLOOR
 from hush.nets.values import average
 from hush.noise.processes import Correlated, Process
 from hush.noise.spectrum import OCTAVES, Octaves, areas
-from hush.results import Estimate
+from hush.results import MANY, Estimate
 from hush.tiling import tiles
 
 MORE = 1.3  #: level seen by Ψ, relative to the measured one, from which on it decides
@@ -54,9 +54,11 @@ def review(found: Estimate, by_step: Process, x: np.ndarray) -> Estimate:
     statistics see none or less. Either can miss noise in an octave, where the picture has structure
     too, and neither invents much: of both, the greater level counts.
     """
-    if found.impulses or found.process.varies or not isinstance(by_step, Correlated):
+    if found.impulses >= MANY or found.counted or found.process.varies:
         return found
-    level, span = rms_level(by_step, x), float(np.ptp(x))
+    if not isinstance(by_step, Correlated):
+        return found
+    level, span = min(rms_level(by_step, x), float(np.std(x))), float(np.ptp(x))
     if min(x.shape[1:]) < SMALLEST or span == 0 or level < FLOOR * span:
         return found
     if not found.correlated and level < MORE * found.sigma:

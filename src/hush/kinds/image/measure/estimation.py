@@ -1,6 +1,6 @@
 r"""Family, level and spatial correlation of the noise, from the noisy image alone.
 
-Everything is measured from the DCT of 8×8 blocks, in three steps.
+It is measured from the DCT of 8×8 blocks, in three steps.
 
 **Level.** In a block of white noise all 64 coefficients have the same variance; structure adds to
 the low frequencies first. Blocks are therefore *selected* by their low frequencies and *measured*
@@ -22,6 +22,10 @@ relative to that spectrum: at the high frequencies if enough of the noise is whi
 compression removed none of it; otherwise at the low ones, in two interleaved halves. The family is
 determined again; the level comes from the fit of the spectrum.
 
+Before that, single photons are looked for (`hush.kinds.image.measure.photons`), whose law needs no
+blocks, and impulses (`…measure.impulses`): they are replaced, and those that the noise explains are
+put back.
+
 Limitation: fine, even texture that fills the whole picture (a lawn) is measured as noise, the more
 so the weaker the true noise.
 
@@ -41,12 +45,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from hush.errors import HushError
 from hush.kinds.image.measure.blocks import Blocks, gather, sharp
-from hush.kinds.image.measure.impulses import impulse_share, without_impulses
+from hush.kinds.image.measure.impulses import impulses_in, many_impulses, without_many
+from hush.kinds.image.measure.photons import Photons, resolved
+from hush.kinds.image.measure.pixels import replaced
 from hush.kinds.image.measure.spectrum import octaves, spectrum_of
 from hush.kinds.image.measure.transfer import (
     ANY,
@@ -70,9 +78,9 @@ from hush.noise.processes import (
     Process,
     Rician,
 )
-from hush.results import Estimate
+from hush.results import MANY, Estimate
 
-IMPULSES = 0.015  #: share of impulses from which on they count as noise
+ROUNDS = 2  #: impulses and the noise between them are measured in turns
 DARK = 3.0  #: signal, in units of σ, below which Rician noise differs enough from Gaussian noise
 
 
@@ -91,10 +99,45 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
     images = [x] if isinstance(x, np.ndarray) else list(x)
     if not images or any(i.ndim != 3 or len(i) != len(images[0]) for i in images):
         raise HushError("give images (C, H, W), all with the same number of channels")
-    impulses = impulse_share(images)
-    replaced = impulses >= IMPULSES
-    if replaced:
-        images = [without_impulses(i) for i in images]
+    photons = resolved(images)
+    measure = partial(_of_photons, photons=photons) if photons else _measured
+    share = 0.0 if photons else many_impulses(images)
+    if share < MANY:
+        hits = [impulses_in(i) for i in images]
+        for _ in range(ROUNDS):  # impulses can look like noise, and noise like impulses
+            if not any(hit.any() for hit in hits):
+                return measure(images)
+            between = measure([replaced(i, hit) for i, hit in zip(images, hits, strict=True)])
+            before, hits = hits, [impulses_in(i, between) for i in images]
+            if all(map(np.array_equal, before, hits)):
+                break
+        share = sum(map(np.count_nonzero, hits)) / sum(hit.size for hit in hits)
+    if share >= MANY:
+        cleaned = [without_many(i) for i in images]
+        hits = [(a != b) & np.isfinite(a) for a, b in zip(images, cleaned, strict=True)]
+        between = _measured(cleaned, smoothed=True)
+    number = sum(int(np.count_nonzero(hit.any(axis=0))) for hit in hits)
+    return replace(between, impulses=share, hits=number)
+
+
+def _of_photons(images: Sequence[np.ndarray], photons: Photons) -> Estimate:
+    """The noise of resolved photons: their law is known, and only the signal is measured."""
+    law = photons.process
+    means = [np.concatenate([p[np.isfinite(p)] for p in c]) for c in zip(*images, strict=True)]
+    signal = np.array([x.mean(dtype=np.float64) if x.size else photons.offset for x in means])
+    variances = np.maximum(law.variance(signal), 0)
+    number = (signal - photons.offset).mean() * sum(x.size for x in means) / photons.gain
+    return Estimate(
+        law,
+        math.sqrt(variances.mean()),
+        channels=tuple(np.sqrt(variances).tolist()),
+        uncertainty=0.5 / math.sqrt(max(number, 1.0)),
+        counted=True,
+    )
+
+
+def _measured(images: Sequence[np.ndarray], smoothed: bool = False) -> Estimate:
+    """The noise of images without impulses; `smoothed` if many were replaced by medians."""
     blocks, sample, low, high = gather(images)
     bend = clipping(low, high)
     finite = np.isfinite(sample)
@@ -105,7 +148,6 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
         return Estimate(
             Gaussian(0.0),
             0.0,
-            impulses=impulses if replaced else 0.0,
             clipped=clipped,
             channels=(0.0,) * len(sample),
         )
@@ -116,7 +158,7 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
     terms = family.terms if 2 in family.terms else LINE  # a line does not fit x²
     spectra = [spectrum_of(p, fit_curve(p, bend, terms), bend) for p in live]
     votes = [s for s in spectra if s.correlated]
-    correlated = 2 * len(votes) > len(spectra) and not replaced  # medians are smooth
+    correlated = 2 * len(votes) > len(spectra) and not smoothed
     if correlated:
         shape = np.mean([s.shape for s in votes], axis=0)
         # JPEG removes high frequencies, most in bright areas; no noise falls with brightness.
@@ -146,7 +188,7 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
                 variances[c] = typical  # a line does not fit, as in JPEGs of cameras
     sigma = math.sqrt(variances.mean())
     level, gain, relative = factor * curve.law
-    if replaced:  # only a line can be measured between impulses
+    if smoothed:  # only a line can be measured between impulses
         family = PoissonGaussian if gain > 0 else Gaussian
     if family.terms == (0,):  # then the level is the mean of the channels'
         level = variances.mean()
@@ -156,7 +198,6 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
     return Estimate(
         family.of_terms(level, gain, relative),
         sigma,
-        impulses=impulses if replaced else 0.0,
         correlated=correlated,
         autocorrelation=tuple(lags.tolist()) if correlated else (),
         kernel_width=float(np.mean([s.kernel for s in votes])) if correlated else math.nan,
@@ -165,7 +206,7 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
         channels=tuple(np.sqrt(variances).tolist()),
         uncertainty=math.hypot(*error),
         curve=tuple((float(x), float(seen), float(law)) for x, seen, law in points),
-        alternatives=() if replaced else tuple(name for name in possible if name != family.family),
+        alternatives=() if smoothed else tuple(name for name in possible if name != family.family),
     )
 
 

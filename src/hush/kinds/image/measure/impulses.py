@@ -1,6 +1,8 @@
 """Impulses: pixels with a replaced value, detected from their neighbours.
 
-The expected value of a pixel is the median of its eight neighbours, and their scatter is the sixth
+Rare ones are found one by one, and only those are called impulses that nothing else explains
+(`hush.kinds.image.measure.rare`). If there are many, weak ones and groups of them are found, too:
+the expected value of a pixel is the median of its eight neighbours, and their scatter is the sixth
 smallest deviation from it, so up to two of them may be impulses, too. A pixel that deviates several
 times more is an impulse. Small real objects (stars, beads) extend into their neighbours and are not
 detected. Detection by rank-ordered deviations: Garnett, Huegerich, Chui and He, "A universal
@@ -9,25 +11,66 @@ noise removal algorithm with an impulse detector", IEEE Trans. Image Processing 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
+
+from hush.kinds.image.measure.pixels import replaced
+from hush.kinds.image.measure.rare import rare_impulses, weibull
+from hush.kinds.image.measure.tracks import Variance
+from hush.noise.processes import Gamma, Poisson
+from hush.results import MANY, Estimate
 
 ROUNDS = 2  #: the second pass, with found impulses replaced, finds adjacent ones
 LOCAL = 6.0  #: least deviation of an impulse, relative to the scatter of its neighbours
 KNOWN = 2.5  #: the same if the image is known to have impulses
 GLOBAL = 4.0  #: least deviation relative to the typical scatter in the image
 ANY = 0.2  #: least typical deviation of impulses, relative to the span of all values
+TAIL = (0.5, 0.1)  #: shares of other pixels above the deviations that show the tail of their noise
+UNEXPECTED = 10.0  #: least ratio of the share of impulses to what that tail explains
+IN_LINE = 1.0  #: neighbours of each in a line, beyond those met by chance; two, but some are missed
 WINDOWS, WINDOW = 8, 128  #: number and side of the windows in which impulses are counted
 ROWS = 256  #: cleaned at a time, to save memory
 _AROUND = [(i, j) for i in (0, 1, 2) for j in (0, 1, 2) if (i, j) != (1, 1)]
 
 
-def without_impulses(x: np.ndarray) -> np.ndarray:
-    """An image ``(C, H, W)`` with every impulse replaced by the median of its neighbours.
+def without_impulses(x: np.ndarray, found: Estimate) -> np.ndarray:
+    """An image ``(C, H, W)``, in which `found` was measured, with every impulse replaced by the
+    median of its neighbours; the image itself if there are none.
 
     Pixels that are not finite are kept.
     """
+    if found.impulses >= MANY:
+        return without_many(x)
+    return replaced(x, impulses_in(x, found)) if found.impulses else x
+
+
+def impulses_in(x: np.ndarray, found: Estimate | None = None) -> np.ndarray:
+    """Where an image ``(C, H, W)`` has rare impulses beside the noise `found`, bool; without it,
+    where they could be."""
+    return rare_impulses(x, np.zeros_like if found is None else _most(found))
+
+
+def _most(found: Estimate) -> Variance:
+    """The law of the noise; the largest one where others fit as well."""
+    process, possible = found.process, {found.process.family, *found.alternatives}
+    powers = [k for k, law in ((1, Poisson), (2, Gamma)) if law.family in possible]
+    if not powers or not found.curve:
+        return process.variance
+    signal, variance, _ = np.array(found.curve).T
+    if not (signal > 0).all():
+        return process.variance
+    factors = [float(np.median(variance / signal**k)) for k in powers]
+    return lambda x: np.max(
+        [process.variance(x)]
+        + [f * np.maximum(x, 0) ** k for k, f in zip(powers, factors, strict=True)],
+        axis=0,
+    )
+
+
+def without_many(x: np.ndarray) -> np.ndarray:
+    """The image with weaker impulses and groups of them replaced, too."""
     out = np.empty_like(x)
     for plane, cleaned in zip(x, out, strict=True):
         padded = np.pad(plane, 1, mode="symmetric")
@@ -37,15 +80,16 @@ def without_impulses(x: np.ndarray) -> np.ndarray:
     return out
 
 
-def impulse_share(images: Sequence[np.ndarray]) -> float:
+def many_impulses(images: Sequence[np.ndarray]) -> float:
     """Share of impulses in images ``(C, H, W)``, measured in `WINDOWS` windows.
 
     They are counted in calm areas, because some are missed in structure. Impulses may take any
     value. If the deviations are small relative to the span of all values, they are rare single
-    counts in dark recordings, and the share is 0.
+    counts in dark recordings, and the share is 0. It is, too, if they are the tail of other noise,
+    or touch each other as lines do.
     """
     every = [plane for x in images for plane in x if min(plane.shape) >= 3]
-    counted, deviations, spans = 0, [np.zeros(0)], [0.0]
+    deviations, spans, all_relative, pairs = [np.zeros(0)], [0.0], [np.zeros(0)], 0
     for i in range(WINDOWS if every else 0):
         plane = every[i * len(every) // WINDOWS]
         corner = [
@@ -54,35 +98,46 @@ def impulse_share(images: Sequence[np.ndarray]) -> float:
         ]
         window = plane[corner[0] : corner[0] + WINDOW, corner[1] : corner[1] + WINDOW]
         cleaned = window.copy()
-        far, calm = _clean(cleaned, LOCAL)
+        far, calm, relative = _clean(cleaned, LOCAL)
         before, after = window[1:-1, 1:-1], cleaned[1:-1, 1:-1]
         # Where most values are clipped, the others stand out but are not impulses.
         at = far & calm & (after != np.max(after)) & (after != np.min(after))
         deviations.append(np.abs(before[at] - after[at]))
-        counted += int(calm.sum())
+        all_relative.append(relative[calm])
+        touching = at[1:] & at[:-1], at[:, 1:] & at[:, :-1], at[1:, 1:] & at[:-1, :-1]
+        pairs += sum(map(np.count_nonzero, (*touching, at[1:, :-1] & at[:-1, 1:])))
         spans.append(_span(window))
     found = np.concatenate(deviations)
     if not found.size or np.median(found) < ANY * max(spans):
         return 0.0
-    return found.size / max(counted, 1)
+    seen = np.concatenate(all_relative)
+    share, others = len(found) / len(seen), seen[(seen > 0) & (seen <= 1)]
+    scale, exponent = weibull(others, TAIL) if len(others) else (math.inf, 1.0)
+    explained = len(others) / len(seen) * math.exp(-((1 / scale) ** exponent))
+    lines = 2 * pairs / len(found) > 8 * share + IN_LINE
+    return share if share > UNEXPECTED * explained and not lines else 0.0
 
 
-def _clean(plane: np.ndarray, local: float) -> tuple[np.ndarray, np.ndarray]:
-    """Replace impulses in place; return where they were, inside the border, and calm areas."""
+def _clean(plane: np.ndarray, local: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Replace impulses in place. Inside the border, return where they were, calm areas, and the
+    deviations relative to those of impulses."""
     hits, calm = np.zeros((2, *(n - 2 for n in plane.shape)), bool)
+    relative = np.zeros(hits.shape)
     inner = plane[1:-1, 1:-1]
-    for _ in range(ROUNDS):
+    for i in range(ROUNDS):
         median, scatter = _surroundings(plane)
         known = np.isfinite(scatter)
         if not known.any():
             break
         typical = float(np.median(scatter[known])) + 1e-3 * float(np.ptp(median[known]))
-        with np.errstate(invalid="ignore"):  # infinite pixels
-            far = np.abs(inner - median) > np.maximum(local * scatter, GLOBAL * typical)
+        with np.errstate(divide="ignore", invalid="ignore"):  # infinite pixels, constant areas
+            ratio = np.abs(inner - median) / np.maximum(local * scatter, GLOBAL * typical)
+        far = ratio > 1
+        relative = relative if i else ratio
         inner[far] = median[far]
         hits |= far
         calm = scatter <= typical
-    return hits, calm
+    return hits, calm, relative
 
 
 def _surroundings(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -98,5 +153,6 @@ def _surroundings(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _span(x: np.ndarray) -> float:
+    """Of all values but a few absurd ones."""
     known = x[np.isfinite(x)]
-    return float(np.ptp(known)) if known.size else 0.0
+    return float(np.ptp(np.quantile(known, (0.001, 0.999)))) if known.size else 0.0
