@@ -119,6 +119,42 @@ def gains(clean: list[np.ndarray]) -> None:
             print(f"  λ {peak:2} {kind}  {percent(gain)}   {percent(sigma)}   {dict(families)}")
 
 
+def varied(shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Levels from place to place, with rms 1."""
+    y, x = (np.linspace(-1, 1, n) for n in shape)
+    square = y[:, None] ** 2 + x**2
+    maps = {
+        "even": np.ones(shape),
+        "seam": np.where(x < 0.1, 1.0, 2.0) + 0 * square,
+        "corners": 1 + 2 * square,
+        "peak": 1 + 2 * np.exp(-square / 0.2),
+    }
+    return {name: m / np.sqrt((m**2).mean()) for name, m in maps.items()}
+
+
+def places(clean: list[np.ndarray]) -> None:
+    print("\nLevels that vary: found; where found |error| of σ in each place in %")
+    for level in (5, 10, 25):
+        for name in ("even", "seam", "corners", "peak"):
+            for noise in ("gaussian", "poisson"):
+                errors, number = [], 0
+                for seed, x in enumerate(clean):
+                    sigma = level / 255 * varied(x.shape[1:])[name]
+                    gain = sigma**2 / x.mean()
+                    counts = np.random.default_rng(seed).poisson(x / gain) * gain
+                    y = counts if noise == "poisson" else x + sigma * white(x, seed)
+                    found = estimate(y.astype(np.float32))
+                    number += found.field is not None
+                    true = gain * x if noise == "poisson" else sigma**2 + 0 * x
+                    off = np.sqrt(found.local.variance(x) / np.maximum(true, 1e-9)) - 1
+                    errors += [float(np.median(np.abs(off)))] * (found.field is not None)
+                figures = percent(errors) if errors else ""
+                print(
+                    f"  σ {level:2} {name:8} {noise:9} {number}/{len(clean)}  {figures}",
+                    flush=True,
+                )
+
+
 def impulses(x: np.ndarray, share: float, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return np.where(rng.random(x.shape) < share, rng.integers(0, 2, x.shape), x)
@@ -238,6 +274,7 @@ def main() -> None:
     if bsd68:
         levels(bsd68)
         correlations(bsd68)
+        places(bsd68)
     if kodak:
         gains(kodak)
         crops(kodak, 50 // every)

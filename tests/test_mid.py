@@ -459,7 +459,7 @@ def counted_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def held_back(model: MID, images: list[np.ndarray], noise: list[Process]) -> float:
     """Mean score on the parts of the images that adapting keeps out of its training."""
-    return float(model._scores([split(x)[1] for x in images], noise).mean())
+    return float(adapting.scores(model, [split(x)[1] for x in images], noise).mean())
 
 
 @pytest.mark.usefixtures("counted_steps")
@@ -522,7 +522,7 @@ def test_what_adapting_gained_must_exceed_its_error(
     x = (noisy / 255).astype(np.float32)[None]
     for gains, kept in (([0.1, -0.1, 0.12, -0.1], False), ([0.1, 0.11, 0.12, 0.1], True)):
         scores = iter([np.ones(4), np.ones(4) - gains])
-        monkeypatch.setattr(MID, "_scores", lambda *a, scores=scores: next(scores))
+        monkeypatch.setattr(adapting, "scores", lambda *a, scores=scores: next(scores))
         monkeypatch.setattr("hush.training.train", lambda *a, **k: {})
         adapted = supervised.adapt([x], 1.0)
         assert (adapted is not supervised) is kept

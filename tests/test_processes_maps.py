@@ -127,6 +127,30 @@ def test_the_ladder_multiplies_the_variance_of_every_place(process: Process) -> 
     np.testing.assert_allclose(process.scaled(2.5).variance(x), 2.5 * process.variance(x))
 
 
+@over_some([Gaussian(0.2), Poisson(20.0), PoissonGaussian(0.1, 0.05), Gamma(9.0)])
+def test_a_level_times_a_map_is_a_map(process: Process) -> None:
+    x = np.full(PLACES, 0.4)
+    there = process.scaled(0.5 + SHARE)
+    assert there.varies
+    np.testing.assert_allclose(there.variance(x), (0.5 + SHARE) * process.variance(0.4))
+
+
+@over_some([Impulse(0.1), Quantisation(0.1), Stripes(0.1)])
+def test_other_levels_are_no_maps(process: Process) -> None:
+    with pytest.raises(HushError, match="must be one number, not an array"):
+        process.scaled(0.5 + SHARE)
+
+
+@pytest.mark.parametrize("plane", [1, np.int64(1)])
+def test_a_plane_has_its_part_of_a_map(plane: int) -> None:
+    index = plane, slice(1, 3), slice(None)
+    for level in (SHARE, SHARE[:1], SHARE[0], SHARE[:, :1, :1]):
+        part = Gaussian(level).part(index)
+        expected = np.broadcast_to(level, PLACES)[index]
+        np.testing.assert_array_equal(np.broadcast_to(part.sigma, expected.shape), expected)
+        np.testing.assert_allclose(part.variance(np.zeros(expected.shape)), expected**2)
+
+
 def test_correlated_noise_in_a_place_is_partly_that_of_the_places_around() -> None:
     """Half of the variance is the place's own, half the kernel's average: Σ k_i²·k_j²·σ²."""
     sigma = np.where(np.indices((6, 7))[1] < 3, 0.1, 0.4)

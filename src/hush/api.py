@@ -334,7 +334,8 @@ def inspect(
     """The noise in an array or a file, and the method and model that would denoise it.
 
     Levels are in the data's own units. Returns at least family, sigma, gain, read_sigma,
-    correlated, correlation, clipped, step, spec (for ``--noise``), method and model.
+    correlated, correlation, clipped, step, spec (for ``--noise``), method and model. If the level
+    varies from place to place, sigma_range is its lowest and highest value, and spec is None.
     """
     return rows.inspection(inspected(x, axes=axes, kind=kind, device=device))
 

@@ -52,7 +52,7 @@ class Work:
         )
         place = out.put(index, made, how.spread, whole=how.kept is None)
         times.append(time.perf_counter())
-        process = how.process or found.process
+        process = how.process or found.local
         before, scale = batch.data[index], batch.scale
         if how.kept is not None:
             before = before[..., how.kept]
@@ -75,6 +75,8 @@ class Work:
         for name, spent in zip(("measure", "denoise", "check"), np.diff(times), strict=True):
             timings[name] = timings.get(name, 0.0) + float(spent)
         trace = tuple(how.trace)
+        if self.given is None and process.varies:  # the maps of a stack would fill the memory
+            process = found.process
         return Item(*place, found, process, judgement, how.step, trace, tuple(advice), how.kept)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hush.noise.field import Field
 from hush.noise.processes import Correlated, Gaussian, Process
 from hush.noise.spectrum import Octaves
 from hush.record import Record
@@ -22,7 +24,7 @@ class Estimate:
     """The measured noise; levels in units of full range 1.
 
     process : Gaussian, Poisson, Poisson–Gaussian, Gamma or Rician; without correlation and
-        impulses.
+        impulses, and with its mean level if this varies from place to place.
     sigma : rms standard deviation of the noise over the image, including quantisation; for Rician
         noise that of the real and the imaginary part.
     impulses : share of values that are impulses, in addition to the noise of the rest; hits : the
@@ -39,6 +41,7 @@ class Estimate:
     uncertainty : relative standard error of `sigma`, including structure mistaken for noise.
     curve : the photon transfer curve: (signal, measured variance, variance by the family's law).
     alternatives : one-parameter families that the data cannot distinguish from `family`.
+    field : how the variance varies from place to place, relative to its mean; None if it does not.
     """
 
     process: Process
@@ -56,6 +59,30 @@ class Estimate:
     uncertainty: float = 0.0
     curve: tuple[tuple[float, float, float], ...] = ()
     alternatives: tuple[str, ...] = ()
+    field: Field | None = None
+
+    @property
+    def local(self) -> Process:
+        """`process`, with a map of levels ``(1, H, W)`` if it varies from place to place."""
+        return self.process if self.field is None else self.process.scaled(self.field.map())
+
+    @property
+    def uniform(self) -> Estimate:
+        """The same noise with its mean level everywhere."""
+        return self if self.field is None else dataclasses.replace(self, field=None)
+
+    def on(self, shape: Sequence[int]) -> Estimate:
+        """The noise of the same picture on another grid ``(H, W)``."""
+        field = self.field and self.field.on(shape)
+        return self if field is self.field else dataclasses.replace(self, field=field)
+
+    @property
+    def sigma_range(self) -> tuple[float, float] | None:
+        """The lowest and highest `sigma` of all places; None if it does not vary."""
+        if self.field is None:
+            return None
+        low, high = self.field.range
+        return self.sigma * low, self.sigma * high
 
     @property
     def family(self) -> str:
@@ -85,9 +112,9 @@ class Estimate:
         return float(np.mean(getattr(self.process, "shape", math.inf)))
 
     def law(self, ndim: int = 2) -> Process:
-        """The process with the measured spectrum, over `ndim` axes of space."""
-        if self.spectrum is None or not self.process.white:
-            return self.process
+        """`local` with the measured spectrum, over `ndim` axes of space."""
+        if self.spectrum is None or self.field is not None or not self.process.white:
+            return self.local
         return Correlated(self.process, self.spectrum, ndim)
 
     @property
@@ -113,7 +140,7 @@ class Estimate:
         """Variance of the noise at clean signal `x`: the family's law, corrected by the photon
         transfer curve. The correction covers noise outside all families, such as multi-coil MR.
         """
-        law: np.ndarray = np.asarray(self.process.variance(x))
+        law: np.ndarray = np.asarray(self.local.variance(x))
         points = sorted((x, seen / law) for x, seen, law in self.curve if law > 0)
         if not points:
             return law
@@ -170,7 +197,8 @@ class Item:
 
     index : of the plane in the batch; channel : in that plane, if channels are separate items.
     found : its noise, measured once before denoising.
-    process : the noise that was removed.
+    process : the noise that was removed; if it was measured, with its mean level (`found.local` has
+        the level in every place).
     step : MID's estimate t/T; trace : for each step, the level before it and the rms removed.
     advice : warnings about the noisy item.
     kept : of a method that selects, which elements along the last axis are left, bool.

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 #: other key may be null.
 KEYS = (
     *("input", "output", "uncertainty", "skipped", "error", "kind", "method", "model"),
-    *("family", "sigma", "gain"),
+    *("family", "sigma", "sigma_range", "gain"),
     *("correlated", "process", "step", "steps", "strength", "seed", "adapted", "removed_rms"),
     *("seconds", "timings", "warnings", "items"),
 )
@@ -421,7 +421,8 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
         "sigma": result.estimate.sigma * scale,
         "gain": result.estimate.gain * scale,
         "correlated": result.estimate.correlated,
-        "process": result.process.spec(scale),
+        "sigma_range": rows.sigma_range(result.estimate, scale),
+        "process": rows.process(result.noisiest, scale),
         "step": result.step,
         "steps": result.steps,
         "strength": o.strength,

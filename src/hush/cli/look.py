@@ -25,17 +25,9 @@ from hush.cli.options import (
 
 #: what ``hush inspect --json`` prints for a file; levels are in the data's own units
 INSPECT_KEYS = (
-    *("input", "kind", "family", "sigma", "gain", "read_sigma", "gamma_shape"),
-    *(
-        "impulses",
-        "hits",
-        "correlated",
-        "correlation",
-        "autocorrelation",
-        "kernel_width",
-        "clipped",
-    ),
-    *("undecided", "alternatives", "uncertainty", "channels", "step", "spec"),
+    *("input", "kind", "family", "sigma", "sigma_range", "gain", "read_sigma", "gamma_shape"),
+    *("impulses", "hits", "correlated", "correlation", "autocorrelation", "kernel_width"),
+    *("clipped", "undecided", "alternatives", "uncertainty", "channels", "step", "spec"),
     *("method", "model", "steps", "shape", "axes", "dtype", "nonfinite", "warnings", "error"),
 )
 

@@ -53,21 +53,26 @@ class BM3D(Denoiser):
     ) -> Restoration:
         """See `Denoiser.restore`; raises `HushError` if the ``bm3d`` package is missing."""
         filtered = _package()
+        used, root = noise, np.ones((), np.float32)
         if noise is None:
-            noise = (found or self.kind.measure([x])).process
+            found = found or self.kind.measure([x])
+            noise, used = found.process, found.local
+            if found.field is not None:  # divided by this, it is the same everywhere
+                root = np.sqrt(found.field.map())
         line = affine_variance(noise) if self.stabilise and not noise.varies else None
         gain, constant = line or (0.0, float(np.mean(noise.variance(x.astype(np.float64)))))
         if gain <= 1e-3 * constant:  # the noise hardly changes over the range
-            y = filtered(x, math.sqrt(max(constant + gain * float(x.mean()), 0.0)))
+            sigma = math.sqrt(max(constant + gain * float(x.mean()), 0.0))
+            y = root * filtered(x / root, sigma)
         else:
-            z = anscombe(x.astype(np.float64), gain, constant)
+            z = anscombe(x.astype(np.float64), gain, constant) / root
             # The thresholds of block matching expect images in [0, 1].
             low, span = float(z.min()) - 1, float(np.ptp(z)) + 2
             z = low + span * filtered((z - low) / span, 1 / span)
-            y = inverse_anscombe(z, gain, constant)
+            y = inverse_anscombe(root * z, gain, constant)
         if advance:
             advance(1.0)
-        return Restoration(y.astype(np.float32), process=noise)
+        return Restoration(y.astype(np.float32), process=used)
 
 
 def affine_variance(noise: Process) -> tuple[float, float] | None:

@@ -25,7 +25,7 @@ from hush.errors import HushError
 from hush.noise.blur import convolved, gaussian_kernel, kernel_correlation, padded
 from hush.noise.damage import JPEG
 from hush.noise.process import Process, T, wide
-from hush.noise.units import Level, fixed, number
+from hush.noise.units import Level, Ratio, fixed, number
 from hush.noise.white import PoissonGaussian
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Camera(Process):
         sensor, weights = self._sensor, _weights(fixed(self.smoothing))
         return _in_torch(lambda v: _propagated(v, sensor, weights), x)
 
-    def scaled(self, ratio: float) -> Camera:
+    def scaled(self, ratio: Ratio) -> Camera:
         sensor, file = self._sensor.scaled(ratio), self._file(colour=False).scaled(ratio)
         return Camera(sensor.gain, sensor.sigma, self.smoothing, file.quality)
 

@@ -14,7 +14,7 @@ from hush.errors import HushError
 from hush.noise.blur import convolved, gaussian_kernel, kernel_correlation, padded
 from hush.noise.process import Process, T, normal, parse, wide
 from hush.noise.spectrum import OCTAVES, AnySpectrum, Octaves, levels
-from hush.noise.units import Level, Number, fit, fixed, level, word
+from hush.noise.units import Level, Number, Ratio, fit, fixed, level, root, word
 
 if TYPE_CHECKING:
     import torch
@@ -138,7 +138,7 @@ class Correlated(Process):
     def bias(self, x: T) -> T:
         return self.noise.bias(x)
 
-    def scaled(self, ratio: float) -> Correlated:
+    def scaled(self, ratio: Ratio) -> Correlated:
         return dataclasses.replace(self, noise=self.noise.scaled(ratio))
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -256,8 +256,8 @@ class Stripes(Process):
     def variance(self, x: T) -> T:
         return 0 * x + fixed(self.sigma) ** 2
 
-    def scaled(self, ratio: float) -> Stripes:
-        return dataclasses.replace(self, sigma=fixed(self.sigma) * math.sqrt(ratio))
+    def scaled(self, ratio: Ratio) -> Stripes:
+        return dataclasses.replace(self, sigma=fixed(self.sigma) * root(ratio))
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         self._in_space(x.ndim)

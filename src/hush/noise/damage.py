@@ -13,7 +13,7 @@ import numpy as np
 from hush.errors import HushError
 from hush.noise.blur import padded
 from hush.noise.process import Process, T, uniform
-from hush.noise.units import Level, fixed, level, number, word
+from hush.noise.units import Level, Ratio, fixed, level, number, root, word
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +49,7 @@ class Impulse(Process):
     def bias(self, x: T) -> T:
         return fixed(self.share) * (0.5 - x)
 
-    def scaled(self, ratio: float) -> Impulse:
+    def scaled(self, ratio: Ratio) -> Impulse:
         return dataclasses.replace(self, share=ratio * fixed(self.share))
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -94,8 +94,8 @@ class Quantisation(Process):
     def variance(self, x: T) -> T:
         return 0 * x + fixed(self.step) ** 2 / 12
 
-    def scaled(self, ratio: float) -> Quantisation:
-        return Quantisation(fixed(self.step) * math.sqrt(ratio))
+    def scaled(self, ratio: Ratio) -> Quantisation:
+        return Quantisation(fixed(self.step) * root(ratio))
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         step = fixed(self.step)
@@ -164,8 +164,8 @@ class JPEG(Process):
         steps = _table(_LUMA, self._percent())
         return 0 * x + float(np.mean(steps.astype(float) ** 2) + 2) / 12 / 255**2
 
-    def scaled(self, ratio: float) -> JPEG:
-        percent = self._percent() * math.sqrt(ratio)
+    def scaled(self, ratio: Ratio) -> JPEG:
+        percent = self._percent() * float(root(ratio))
         if percent > 5000:
             most = (5000 / self._percent()) ** 2
             raise HushError(

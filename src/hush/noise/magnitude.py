@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hush.noise.process import Process, T, normal
-from hush.noise.units import Level, at, fit, fixed, level, number
+from hush.noise.units import Level, Ratio, at, fit, fixed, level, number, root
 
 if TYPE_CHECKING:
     import torch
@@ -79,8 +79,8 @@ class _Magnitude(Process):
         sigma = fit(self.sigma, x)
         return sigma, np.where(sigma > 0, sigma, 1.0)
 
-    def scaled(self, ratio: float) -> Process:
-        return dataclasses.replace(self, sigma=fixed(self.sigma) * math.sqrt(ratio))
+    def scaled(self, ratio: Ratio) -> Process:
+        return dataclasses.replace(self, sigma=fixed(self.sigma) * root(ratio))
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         sigma = at(self.sigma, x)

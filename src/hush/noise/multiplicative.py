@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from hush.noise.process import Process, T, normal, seeded
-from hush.noise.units import Level, at, fit, fixed, level, number, told
+from hush.noise.units import Level, Ratio, at, fit, fixed, level, number, root, told
 from hush.noise.white import Gaussian
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class Gamma(Process):
     def variance(self, x: T) -> T:
         return x * x / at(self.shape, x)
 
-    def scaled(self, ratio: float) -> Process:
-        return Gamma(fixed(self.shape) / ratio) if ratio else Gaussian(0.0)
+    def scaled(self, ratio: Ratio) -> Process:
+        return Gamma(fixed(self.shape) / ratio) if np.any(ratio) else Gaussian(0.0)
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         import torch
@@ -106,8 +106,8 @@ class Speckle(Process):
         square = np.expm1(sigma**2) if isinstance(sigma, np.ndarray) else math.expm1(sigma**2)
         return x * x * at(square, x)
 
-    def scaled(self, ratio: float) -> Speckle:
-        return Speckle(fixed(self.sigma) * math.sqrt(ratio))
+    def scaled(self, ratio: Ratio) -> Speckle:
+        return Speckle(fixed(self.sigma) * root(ratio))
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         sigma = at(self.sigma, x)
@@ -160,8 +160,8 @@ class LogSpeckle(Process):
         square = trigamma if isinstance(trigamma, np.ndarray) else float(trigamma)
         return 0 * x + at(self.contrast, x) ** 2 * at(square, x)
 
-    def scaled(self, ratio: float) -> Process:
-        if not ratio:
+    def scaled(self, ratio: Ratio) -> Process:
+        if not np.any(ratio):
             return Gaussian(0.0)
         return LogSpeckle(self.contrast, fixed(self.looks) / ratio)
 

@@ -27,7 +27,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.noise.spectrum import OCTAVES, levels_of_lags
-from hush.noise.units import Unit
+from hush.noise.units import Ratio, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,8 +118,11 @@ class Process:
         """E[y] − x at clean signal `x`, elementwise."""
         return 0 * x
 
-    def scaled(self, ratio: float) -> Process:
+    def scaled(self, ratio: Ratio) -> Process:
         """The process with `ratio` times this variance; 0 gives no noise.
+
+        A map of ratios, in families whose level may be one, gives noise that varies from place to
+        place.
 
         If the variance is not proportional to a level (`Speckle`, the magnitudes, `Impulse`),
         `ratio` multiplies the quantity that accumulates, which the family documents.
@@ -165,7 +168,7 @@ class Process:
             if not isinstance(value, np.ndarray):
                 return value
             places = zip(index[-value.ndim :], value.shape[-len(index) :], strict=True)
-            where = (i if n > 1 else 0 if isinstance(i, int) else slice(None) for i, n in places)
+            where = (i if n > 1 else slice(None) if isinstance(i, slice) else 0 for i, n in places)
             return value[(..., *where)]
 
         if not self.varies:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: the sample ``(C, *S)``, for noise that varies from place to place
 Level = float | tuple[float, float] | np.ndarray
 
+#: by which a variance is multiplied; a map only where the level may be one
+Ratio = float | np.ndarray
+
 
 class Unit(Protocol):
     """The unit of an argument. `read` raises ValueError, `check` raises HushError."""
@@ -191,6 +194,11 @@ def at(value: Level, x: Any) -> Any:
 
     dtype = x.dtype if x.is_floating_point() else None
     return torch.as_tensor(np.ascontiguousarray(value), dtype=dtype, device=x.device)
+
+
+def root(ratio: Ratio) -> Any:
+    """The ratio of standard deviations for one of variances."""
+    return np.sqrt(ratio) if isinstance(ratio, np.ndarray) else math.sqrt(ratio)
 
 
 def told(value: Level, number: Callable[[float], str]) -> str:

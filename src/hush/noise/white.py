@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from hush.noise.process import Process, T, normal, positive, wide
-from hush.noise.units import Level, at, fixed, level, number, told
+from hush.noise.units import Level, Ratio, at, fixed, level, number, root, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,8 +42,8 @@ class Gaussian(Process):
     def variance(self, x: T) -> T:
         return 0 * x + at(self.sigma, x) ** 2
 
-    def scaled(self, ratio: float) -> Gaussian:
-        return Gaussian(fixed(self.sigma) * math.sqrt(ratio))
+    def scaled(self, ratio: Ratio) -> Gaussian:
+        return Gaussian(fixed(self.sigma) * root(ratio))
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         return x + at(self.sigma, x) * normal(x, generator)
@@ -85,9 +85,9 @@ class Poisson(Process):
     def variance(self, x: T) -> T:
         return positive(x) / at(self.peak, x)
 
-    def scaled(self, ratio: float) -> Process:
+    def scaled(self, ratio: Ratio) -> Process:
         # Infinitely many counts, which is no noise in any family.
-        return Poisson(fixed(self.peak) / ratio) if ratio else Gaussian(0.0)
+        return Poisson(fixed(self.peak) / ratio) if np.any(ratio) else Gaussian(0.0)
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         import torch
@@ -156,8 +156,8 @@ class PoissonGaussian(Process):
     def variance(self, x: T) -> T:
         return at(self.gain, x) * positive(x - at(self.offset, x)) + at(self.sigma, x) ** 2
 
-    def scaled(self, ratio: float) -> PoissonGaussian:
-        sigma = fixed(self.sigma) * math.sqrt(ratio)
+    def scaled(self, ratio: Ratio) -> PoissonGaussian:
+        sigma = fixed(self.sigma) * root(ratio)
         return PoissonGaussian(fixed(self.gain) * ratio, sigma, self.offset)
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -26,11 +26,31 @@ def family(name: str) -> str:
     return FAMILIES[name].label if name in FAMILIES else name
 
 
-def spec(process: Process, scale: float) -> str:
-    """The text for ``--noise``, or a description if the level is a map, which has no text."""
+def spec(process: Process, scale: float, found: Estimate | None = None) -> str:
+    """The text for ``--noise``, or a description if the level is a map, which has no text.
+
+    found : the measurement, if this process is the one measured.
+    """
+    if found is not None and found.field is not None:
+        return f"{family(process.family)}, {places(found, scale)} (map)"
     if process.varies:
         return f"{family(process.family)} with a map of levels"
     return process.spec(scale)
+
+
+def option(process: Process, scale: float, found: Estimate | None = None) -> str:
+    """The option that states this noise; empty if the level is a map. Arguments as in `spec`."""
+    varies = process.varies or (found is not None and found.field is not None)
+    return "" if varies else f"--noise {process.spec(scale)}"
+
+
+def places(found: Estimate, scale: float) -> str:
+    """The lowest and highest level, such as "σ 5.1 to 30.6 over the image"; empty if it is the same
+    everywhere."""
+    if found.sigma_range is None:
+        return ""
+    low, high = (number(scale * sigma) for sigma in found.sigma_range)
+    return f"σ {low} to {high} over the image"
 
 
 def units(scale: float) -> str:
@@ -58,7 +78,11 @@ def noise(found: Estimate, scale: float) -> str:
 
 def level(found: Estimate, scale: float) -> str:
     """How much noise there is, what it depends on, and which other families fit as well."""
-    text = _level(found, scale) + ("" if found.uncertainty > UNSURE else _doubt(found))
+    text = _level(found, scale)
+    if found.field is not None:
+        text += f"; {places(found, scale)}"
+    if found.uncertainty <= UNSURE:
+        text += _doubt(found)
     if found.impulses and found.family != "impulse":
         text += f"; {impulses(found)} replaced (impulses)"
     return text
@@ -163,7 +187,7 @@ def inspection(kind: str, element: str, seen: Inspection) -> list[tuple[str, str
         ("clipping", clipping(found) if found.clipped or found.curve else ""),
         ("step", "" if seen.step is None else f"{seen.step:.2f} of the noise ladder"),
         ("denoise", f"{seen.method}{model}, {steps(seen.steps)}"),
-        ("--noise", found.process.spec(scale)),
+        ("--noise", option(found.process, scale, found).removeprefix("--noise ")),
     ]
     return [(label, value) for label, value in lines if value]
 

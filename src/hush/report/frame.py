@@ -169,8 +169,8 @@ def noise_card(found: Estimate, scale: float) -> Card:
     """The noise of the input, and the option that states it."""
     if not (found.sigma or found.impulses):
         return Card("Noise", "None found")
-    spec = f"--noise {describe.spec(found.process, scale)}"
-    return Card("Noise", describe.family(found.family), describe.level(found, scale), spec)
+    option = describe.option(found.process, scale, found)
+    return Card("Noise", describe.family(found.family), describe.level(found, scale), option)
 
 
 def between_card(found: Estimate, element: str = "pixel") -> Card:

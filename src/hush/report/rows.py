@@ -18,7 +18,7 @@ def inspection(seen: Inspection) -> dict[str, Any]:
         "alternatives": list(found.alternatives),
         "channels": [s * scale for s in found.channels],
         "step": seen.step,
-        "spec": describe.spec(found.process, scale),
+        "spec": None if found.field is not None else describe.spec(found.process, scale),
         "method": seen.method,
         "model": seen.model or None,
         "steps": seen.steps,
@@ -36,6 +36,7 @@ def estimate(found: Estimate, scale: float) -> dict[str, Any]:
     return {
         "family": found.family,
         "sigma": found.sigma * scale,
+        "sigma_range": sigma_range(found, scale),
         "gain": found.gain * scale,
         "read_sigma": found.read_sigma * scale,
         "gamma_shape": found.shape if math.isfinite(found.shape) else None,
@@ -50,6 +51,17 @@ def estimate(found: Estimate, scale: float) -> dict[str, Any]:
     }
 
 
+def sigma_range(found: Estimate, scale: float) -> list[float] | None:
+    """The lowest and highest level of all places; None if it does not vary."""
+    return None if found.sigma_range is None else [s * scale for s in found.sigma_range]
+
+
+def process(made: Item, scale: float) -> str:
+    """The noise that was removed, as text for ``--noise`` if it has one."""
+    own = made.found if made.process is made.found.process else None
+    return describe.spec(made.process, scale, own)
+
+
 def item(made: Item, scale: float) -> dict[str, Any]:
     """The result for an item as plain values, levels in the data's own units."""
     return {
@@ -58,7 +70,8 @@ def item(made: Item, scale: float) -> dict[str, Any]:
         "family": made.found.family,
         "sigma": made.found.sigma * scale,
         "correlated": made.found.correlated,
-        "process": describe.spec(made.process, scale),
+        "sigma_range": sigma_range(made.found, scale),
+        "process": process(made, scale),
         "step": made.step,
         "removed_rms": made.judgement.stats["rms"] * scale,
         "ratio": made.judgement.stats["ratio"],

@@ -74,11 +74,11 @@ class Image(Kind):
         contact_sheet(before, after, path)
 
     def measure(self, items: Sequence[np.ndarray]) -> Estimate:
-        """Family, level and correlation, on the acquired grid."""
+        """Family, level and correlation, on the acquired grid; of one image also places."""
         from hush.kinds.image.measure.estimation import estimate_any
         from hush.kinds.image.zerofill import reduced
 
-        return estimate_any([reduced(x) for x in items])
+        return estimate_any([reduced(x) for x in items]).on(items[0].shape[1:])
 
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate

@@ -19,11 +19,15 @@ DETAIL = 128  #: side of the enlarged part
 
 @dataclass(frozen=True)
 class Look:
-    """A picture, its caption, and the position of the detail within it."""
+    """A picture, its caption, and the position of the detail within it.
+
+    most : if it is a map, its brightest value.
+    """
 
     picture: Picture
     caption: str
     mark: tuple[float, ...] | None = None
+    most: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,11 @@ def inspected(seen: Inspection, *, budget: float = BUDGET) -> Inspected:
         caption = f"Detail, its pixels enlarged: row {rows.start}, column {columns.start}"
         views[0] = Look(picture, views[0].caption, pictures.mark(rows, columns, h, w))
         views.append(Look(encode(part), caption))
+    if found.field is not None:
+        level = pictures.levels(found.local, whole, picture, scale)
+        caption = f"The level of the noise, {describe.places(found, scale)}"
+        most = f"{plots.number(level.highest)}{describe.units(scale)}"
+        views.append(Look(level.picture, caption, most=most))
     return Inspected(
         name=name,
         parent=parent,

@@ -10,6 +10,7 @@ import numpy as np
 
 from hush.kinds import to_batch
 from hush.kinds.image import pictures
+from hush.kinds.image.pictures import Levels
 from hush.report import describe, plots
 from hush.report.frame import (
     BUDGET,
@@ -32,12 +33,12 @@ TIMES = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}"
 
 @dataclass(frozen=True)
 class View:
-    """Three pictures of the same area, and a map of the spread if there is one.
+    """Three pictures of the same area, and maps of the spread and of the noise's level, if any.
 
     caption, difference : captions of the slider and of the difference picture; limit : the
     difference shown as black or white, in the data's units; units : their name; mark : position
     of the detail within this view, as fractions (top, left, height, width); spread, most : the
-    map, and its brightest value in the data's units.
+    map, and its brightest value in the data's units; level : the other map.
     """
 
     before: Picture
@@ -50,6 +51,7 @@ class View:
     mark: tuple[float, ...] | None = None
     spread: Picture | None = None
     most: float = 0.0
+    level: Levels | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,10 @@ def section(result: Denoised, *, budget: float = BUDGET) -> Section:
         spread = to_batch(result.spread).data[plane.index][plane.channels]
         spread = np.sqrt(np.mean(spread**2, axis=0, keepdims=True))
     views, shown, icon = _views(before, after, spread, limit, budget, scale)
+    noise = item.process if result.given else item.found.local
+    if noise.varies:
+        level = pictures.levels(noise, after, views[0].before, scale)
+        views = (replace(views[0], level=level), *views[1:])
 
     name, parent = names(result.noisy)
     seconds = sum(v for k, v in result.timings.items() if k != "total")
@@ -205,7 +211,9 @@ def _cards(result: Denoised, stats: Mapping[str, Any], seconds: float) -> tuple[
             "Noise",
             describe.family(process.family),
             level,
-            f"--noise {describe.spec(process, scale)}",
+            describe.spec(process, scale)
+            if result.given and process.varies
+            else describe.option(process, scale, None if result.given else result.estimate),
         ),
         between_card(result.estimate),
         Card("Removed", f"{plots.number(scale * stats['rms'])}{units}", of_model),

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hush.kinds import to_batch
+from hush.noise.process import Process
 from hush.record import Record, full_range
-from hush.report.pictures import Picture, encode, to_pixels
+from hush.report.pictures import Picture, encode, to_heat, to_pixels
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,29 @@ def mark(rows: slice, columns: slice, height: int, width: int) -> tuple[float, .
     """The position of a part in the whole, as fractions: top, left, height, width."""
     h, w = rows.stop - rows.start, columns.stop - columns.start
     return rows.start / height, columns.start / width, h / height, w / width
+
+
+@dataclass(frozen=True)
+class Levels:
+    """A map of the noise's level, and its lowest and highest σ in the data's units."""
+
+    picture: Picture
+    lowest: float
+    highest: float
+
+
+def levels(noise: Process, x: np.ndarray, like: Picture, scale: float) -> Levels:
+    """The map of a process's levels, at the mean of an image ``(C, H, W)`` as stored.
+
+    like : a picture of the image, which has the size of the map.
+    """
+    mean = float(np.mean(x, where=np.isfinite(x))) / scale
+    variance = np.asarray(noise.variance(np.full(x.shape, mean, np.float32)))
+    factor = max(1, round(x.shape[1] / like.height))
+    small = shrink(variance.mean(axis=0, keepdims=True), factor, 1.0)
+    sigma = scale * np.sqrt(np.maximum(small, 0))
+    low, high = float(sigma.min()), float(sigma.max())
+    return Levels(encode(to_heat(sigma, high or 1.0)), low, high)
 
 
 def thumbnail(x: np.ndarray, side: int, low: float, high: float) -> Picture:

@@ -167,7 +167,11 @@ def warnings(
     tilt = residual["tilt"]
     tilted = tilt is not None and not 1 / TILT < tilt < TILT
     found += strength_warnings(
-        residual, scale, strength=strength, adaptable=adaptable, state=not tilted
+        residual,
+        scale,
+        strength=strength,
+        adaptable=adaptable,
+        state=not tilted and not process.varies,
     )
     if tilted:
         found.append(_tilted(residual, process, scale, strength))
@@ -221,7 +225,7 @@ def _tilted(residual: dict[str, Any], process: Process, scale: float, strength: 
         other: Process = Gaussian(float(np.sqrt(np.average(measured**2, weights=count))))
     else:
         other = PoissonGaussian(float(gain), math.sqrt(max(float(level), 0.0)))
-    if other.family == process.family:
+    if other.family == process.family or process.varies:
         return f"{text}Neither a constant level nor one that grows linearly fits it."
     return f"{text}Try --noise {other.spec(scale)}, which describes the removed noise."
 

@@ -100,12 +100,16 @@ def as_acquired(
     """Apply `restore` on the acquired grid of an image and zero-fill the result again."""
     varies = noise is not None and noise.varies  # a map is on the grid of the file
     smaller = x if varies else reduced(x)
-    made = restore(smaller, noise, advance, found)
+    made = restore(smaller, noise, advance, found and found.on(smaller.shape[1:]))
     if smaller is x:
         return made
     untouched = np.array_equal(made.data, smaller)
+    process = made.process
+    if process is not None and process.varies:  # its map is on the acquired grid
+        process = found.local if found is not None else None
     return dataclasses.replace(
         made,
+        process=process,
         data=x.copy() if untouched else resized(made.data, x.shape[1:]),
         spread=None if made.spread is None else np.abs(resized(made.spread, x.shape[1:])),
         replaced=None,  # its pixels are not those of the file

@@ -30,7 +30,7 @@ class Noisy:
     @classmethod
     def of(cls, images: Sequence[np.ndarray]) -> Noisy:
         """Measure images ``(C, H, W)``, in units of full range."""
-        pooled = estimate_any(images[:POOLED])
+        pooled = estimate_any(images[:POOLED]).uniform
         return cls(images, [standard(x)[0] for x in images], pooled, laws_of(images, pooled))
 
     @property
@@ -62,7 +62,7 @@ def laws_of(images: Sequence[np.ndarray], pooled: Estimate) -> list[Estimate]:
     image's own level is more than twice or less than half of it."""
     laws = []
     for x in images:
-        own, expected = estimate_any(x), math.sqrt(float(np.mean(pooled.variance(x))))
+        own, expected = estimate_any(x).uniform, math.sqrt(float(np.mean(pooled.variance(x))))
         laws.append(pooled if expected / 2 <= own.sigma <= 2 * expected else own)
     return laws
 

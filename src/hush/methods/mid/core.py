@@ -50,7 +50,6 @@ from hush.errors import HushError
 from hush.kinds.cut import check_channels, hold_out, rms_level
 from hush.methods.mid.loss import (
     BLUR,
-    FLOOR,
     Ladder,
     begin,
     joint_loss,
@@ -290,20 +289,6 @@ class ValueMID(Denoiser):
 
         return adapted(self, items, seconds, noise=noise, seed=seed, advance=advance)
 
-    def _scores(
-        self, items: Sequence[np.ndarray], processes: Sequence[Process], draws: int = 8
-    ) -> np.ndarray:
-        """Φ's noisy-only loss on each item for each of `draws` frozen draws."""
-        assert self.networks_ is not None
-        scores = []
-        for x, process in zip(items, processes, strict=True):
-            for draw in range(draws):
-                generator = torch.Generator(self.device_).manual_seed(draw)
-                with torch.inference_mode():
-                    parts = self._loss(self.networks_, self._tensor(x), [process], generator)
-                scores.append(float(parts["noise_loss"]) / (rms_level(process, x) + FLOOR))
-        return np.array(scores)
-
     def _loss(
         self,
         networks: nn.ModuleDict,
@@ -378,14 +363,18 @@ class ValueMID(Denoiser):
         """
         if noise is not None:
             if found is not None and found.spectrum is not None and noise.white:
-                noise = dataclasses.replace(found, process=noise).law(x.ndim - 1)
-            return noise, min(1.0, rms_level(noise, x) / self.top_)
+                noise = dataclasses.replace(found, process=noise, field=None).law(x.ndim - 1)
+            return noise, self._step(noise, x)
         by_step = self.seen_by_step(x)
-        step = min(1.0, rms_level(by_step, x) / self.top_)
+        step = self._step(by_step, x)
         if self.level == "step":
             return by_step, step
         found = found or self.reviewed(x, self.measured(x))
         return found.law(x.ndim - 1), step
+
+    def _step(self, process: Process, x: np.ndarray) -> float:
+        """The position t/T of a process's level on the ladder."""
+        return min(1.0, rms_level(process, x) / self.top_)
 
     def reviewed(self, x: np.ndarray, found: Estimate) -> Estimate:
         """See `Denoiser.reviewed`; Ψ is the judge of noise that statistics cannot see."""
@@ -396,7 +385,8 @@ class ValueMID(Denoiser):
 
     def step_of(self, x: np.ndarray, found: Estimate) -> float:
         """See `Denoiser.step_of`: t/T."""
-        return self.estimate(self.cleaned(x, found), None, found)[1]
+        x = self.cleaned(x, found)
+        return self._step(self.seen_by_step(x), x)
 
     def seen_by_step(self, x: np.ndarray) -> Process:
         """Ψ's estimate of the noise of an item ``(C, *S)`` (eq. 4)."""

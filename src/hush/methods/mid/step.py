@@ -94,6 +94,7 @@ def review(found: Estimate, by_step: Process, x: np.ndarray) -> Estimate:
         channels=tuple(rms_level(white, part[None]) for part in x),
         curve=(),
         alternatives=(),
+        field=None,
     )
 
 

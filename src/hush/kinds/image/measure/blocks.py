@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from hush.errors import HushError
+from hush.noise.field import Field
 
 SIZE = 8  #: side of a block
 MOST_BLOCKS = 65536  #: the most blocks used, however large the image
@@ -38,9 +39,25 @@ class Blocks:
     low: np.ndarray  # mean energy of the low frequencies
     high: np.ndarray  # and of the high ones
     channel: np.ndarray
+    place: np.ndarray  # (n, 2) row and column of the first pixel
 
     def take(self, which: np.ndarray) -> Blocks:
         return Blocks(*(values[which] for values in vars(self).values()))
+
+    def over(self, field: Field, signals: bool = False) -> Blocks:
+        """The blocks with energies relative to a field's variance at their centres.
+
+        signals : also the means, to its deviation, because the law of magnitudes depends on both.
+        """
+        rows, columns = (self.place + SIZE // 2).T
+        variance = field.map()[0][rows, columns]
+        return replace(
+            self,
+            energy=self.energy / variance[:, None],
+            mean=self.mean / np.sqrt(variance) if signals else self.mean,
+            low=self.low / variance,
+            high=self.high / variance,
+        )
 
     def seen_through(self, shape: np.ndarray, high: bool) -> Blocks:
         """The blocks with energies relative to a noise spectrum, for selection and measurement: at
@@ -57,7 +74,7 @@ def sharp(shape: np.ndarray) -> bool:
 
 def gather(images: Sequence[np.ndarray]) -> tuple[Blocks, np.ndarray, float, float]:
     """Blocks on a regular grid, a sample ``(C, n)`` of the pixels, and the clipping levels."""
-    rows, channel, sample = [], [], []
+    rows, channel, place, sample = [], [], [], []
     for image in images:
         # Odd steps sample all phases of JPEG's 8×8 grid and of a colour filter's 2×2.
         step = 1
@@ -69,7 +86,9 @@ def gather(images: Sequence[np.ndarray]) -> tuple[Blocks, np.ndarray, float, flo
             flat = windows.reshape(-1, SIZE**2).astype(np.float32)
             finite = np.isfinite(flat).all(axis=1)
             rows.append(flat[finite])
-            channel.append(np.repeat(np.arange(len(image)), len(flat) // len(image))[finite])
+            which = np.indices(windows.shape[:3], np.int32).reshape(3, -1)[:, finite]
+            channel.append(which[0])
+            place.append(step * which[1:].T)
     if sum(map(len, rows)) == 0:
         raise HushError("too few pixels to estimate noise; give at least 8×8 finite ones")
     cut, pixels = np.concatenate(rows), np.concatenate(sample, axis=1).astype(np.float32)
@@ -78,7 +97,7 @@ def gather(images: Sequence[np.ndarray]) -> tuple[Blocks, np.ndarray, float, flo
     energy = ((cut - mean[:, None].astype(np.float32)) @ basis) ** 2
     low, high = (energy[:, band].mean(axis=1) for band in (LOW, HIGH))
     lowest, highest, dead = _limits(pixels[np.isfinite(pixels)], cut, high)
-    blocks = Blocks(energy, mean, low, high, np.concatenate(channel))
+    blocks = Blocks(energy, mean, low, high, np.concatenate(channel), np.concatenate(place))
     return blocks.take(~dead), pixels, lowest, highest
 
 

@@ -22,9 +22,12 @@ relative to that spectrum: at the high frequencies if enough of the noise is whi
 compression removed none of it; otherwise at the low ones, in two interleaved halves. The family is
 determined again; the level comes from the fit of the spectrum.
 
-Before that, single photons are looked for (`hush.kinds.image.measure.photons`), whose law needs no
-blocks, and impulses (`…measure.impulses`): they are replaced, and those that the noise explains are
-put back.
+**Place.** If the level varies from place to place, the blocks enter all steps relative to it
+(`hush.kinds.image.measure.places`), and the law is that of the mean level.
+
+Before all that, single photons are looked for (`hush.kinds.image.measure.photons`), whose law needs
+no blocks, and impulses (`…measure.impulses`): they are replaced, and those that the noise explains
+are put back.
 
 Limitation: fine, even texture that fills the whole picture (a lawn) is measured as noise, the more
 so the weaker the true noise.
@@ -55,6 +58,7 @@ from hush.kinds.image.measure.blocks import Blocks, gather, sharp
 from hush.kinds.image.measure.impulses import impulses_in, many_impulses, without_many
 from hush.kinds.image.measure.photons import Photons, resolved
 from hush.kinds.image.measure.pixels import replaced
+from hush.kinds.image.measure.places import varying
 from hush.kinds.image.measure.spectrum import octaves, spectrum_of
 from hush.kinds.image.measure.transfer import (
     ANY,
@@ -140,6 +144,10 @@ def _measured(images: Sequence[np.ndarray], smoothed: bool = False) -> Estimate:
     """The noise of images without impulses; `smoothed` if many were replaced by medians."""
     blocks, sample, low, high = gather(images)
     bend = clipping(low, high)
+    magnitudes = bool(np.nanmin(sample) >= 0) and not math.isfinite(low)
+    field = None
+    if len(images) == 1 and not smoothed:
+        field, blocks = varying(images[0], blocks, bend, magnitudes)
     finite = np.isfinite(sample)
     clipped = float(((sample == low) | (sample == high)).sum() / finite.sum())
     parts = [blocks.take(blocks.channel == c) for c in range(len(sample))]
@@ -152,7 +160,6 @@ def _measured(images: Sequence[np.ndarray], smoothed: bool = False) -> Estimate:
             channels=(0.0,) * len(sample),
         )
 
-    magnitudes = bool(np.nanmin(sample) >= 0) and not math.isfinite(low)
     family, possible = _recognise(blocks, bend, magnitudes, REJECT)
     # Each channel has one vote: channels may differ in level, and one may be empty.
     terms = family.terms if 2 in family.terms else LINE  # a line does not fit x²
@@ -207,6 +214,7 @@ def _measured(images: Sequence[np.ndarray], smoothed: bool = False) -> Estimate:
         uncertainty=math.hypot(*error),
         curve=tuple((float(x), float(seen), float(law)) for x, seen, law in points),
         alternatives=() if smoothed else tuple(name for name in possible if name != family.family),
+        field=field,
     )
 
 

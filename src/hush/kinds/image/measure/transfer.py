@@ -25,8 +25,8 @@ FALLING = 0.7  #: the curve falls if bright over dark variance is below this
 REJECT_CORRELATED = 30.0  #: like `REJECT`, if noise is measured at low frequencies
 
 
-#: powers of the signal in the variance: constant, linear, any law
-CONSTANT, LINE, ANY = (0,), (0, 1), (0, 1, 2)
+#: powers of the signal in the variance
+CONSTANT, PROPORTIONAL, LINE, ANY = (0,), (1,), (0, 1), (0, 1, 2)
 
 #: (signal, variance of the noise) → mean and variance of the observed values
 Bend = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]

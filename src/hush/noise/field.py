@@ -1,0 +1,96 @@
+"""Noise that varies from place to place: its level relative to the whole, on a coarse grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """A relative variance over a picture, with mean 1: smooth, but for jumps at straight seams.
+
+    log : logarithm of the relative variance in cells, ``(rows, columns)``; interpolated between
+        their centres, up to the nearest seam.
+    edges : the cells' edges along rows and columns, in pixels; the last ones are the picture's
+        size. seams : those edges at which the level jumps.
+    """
+
+    log: np.ndarray
+    edges: tuple[np.ndarray, np.ndarray]
+    seams: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the picture."""
+        return int(self.edges[0][-1]), int(self.edges[1][-1])
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The lowest and highest relative standard deviation."""
+        # Linear in between: the extremes are at centres, borders or seams.
+        pixels = []
+        for edges in self.edges:
+            first, last = edges[:-1], edges[1:] - 1
+            middle = (first + last) // 2, -(-(first + last) // 2)
+            pixels.append(np.unique([first, last, *middle]))
+        variance = self._at(*pixels)
+        return float(variance.min() ** 0.5), float(variance.max() ** 0.5)
+
+    def on(self, shape: Sequence[int]) -> Field:
+        """The field of the same picture on another grid."""
+        if tuple(shape) == self.shape:
+            return self
+        ratios = [n / old for n, old in zip(shape, self.shape, strict=True)]
+        rows, columns = (_scaled(e, r) for e, r in zip(self.edges, ratios, strict=True))
+        down, across = (
+            tuple(_scaled(s, r).tolist()) for s, r in zip(self.seams, ratios, strict=True)
+        )
+        return replace(self, edges=(rows, columns), seams=(down, across))
+
+    def map(self) -> np.ndarray:
+        """The relative variance of every pixel, float32 ``(1, H, W)``."""
+        return self._at(*map(np.arange, self.shape))[None]
+
+    def normalised(self) -> Field:
+        """This field with mean 1."""
+        return replace(self, log=self.log - np.log(self.map().mean(dtype=np.float64)))
+
+    def _at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """The relative variance in some rows and columns, float32."""
+        down, across = (
+            _weights(*each) for each in zip((rows, columns), self.edges, self.seams, strict=True)
+        )
+        log = down @ self.log.astype(np.float32) @ across.T
+        return np.exp(log, out=log)
+
+
+def _weights(pixel: np.ndarray, edges: np.ndarray, seams: Sequence[int]) -> np.ndarray:
+    """Weights of the cells along an axis at some pixels, float32 ``(pixels, cells)``.
+
+    Linear between the centres of cells, and beyond the last ones.
+    """
+    centre = _centres(edges)
+    weights = np.zeros((len(pixel), len(centre)), np.float32)
+    bounds = [0, *(i for i, edge in enumerate(edges) if int(edge) in seams), len(centre)]
+    for first, last in pairwise(bounds):
+        here = np.flatnonzero((pixel >= edges[first]) & (pixel < edges[last]))
+        if last - first == 1:
+            weights[here, first] = 1
+            continue
+        cell = np.clip(np.searchsorted(centre, pixel[here]) - 1, first, last - 2)
+        share = (pixel[here] - centre[cell]) / (centre[cell + 1] - centre[cell])
+        weights[here, cell], weights[here, cell + 1] = 1 - share, share
+    return weights
+
+
+def _centres(edges: np.ndarray) -> np.ndarray:
+    centres: np.ndarray = (edges[1:] + edges[:-1] - 1) / 2
+    return centres
+
+
+def _scaled(marks: np.ndarray | Sequence[int], ratio: float) -> np.ndarray:
+    return np.round(np.asarray(marks) * ratio).astype(int)
