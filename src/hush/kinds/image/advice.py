@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from hush.kinds import Kind
+from hush.kinds.image.binning import side_of_bins
 from hush.kinds.image.zerofill import acquired
 from hush.kinds.values import MISMATCH, mismatch, missing
 from hush.noise.processes import FAMILIES, Process
@@ -47,6 +48,11 @@ def input_warnings(
         )
     if advice := (given or found.process).advice:
         notes.append(advice)
+    if (side := side_of_bins(item, given or found.process)) > 1:
+        notes.append(
+            f"There are so few photons that MID sums them in squares of {side} × {side} pixels. "
+            "Finer detail in the result is interpolated."
+        )
     if _coarse(record, item, found):
         notes.append(
             f"The picture has only {_span(item) * record.scale:.0f} steps between dark and "

@@ -149,6 +149,9 @@ class ValueMID(Denoiser):
         """An item without damage that the ladder does not cover."""
         return x
 
+    def lost(self, x: np.ndarray, state: np.ndarray, noise: Process) -> np.ndarray | None:
+        """What must be kept from Φ in an item, which would lose it; None if there is nothing."""
+
     def whole_noise(self, state: Tensor, deviation: Tensor, shares: Tensor, half: bool) -> Tensor:
         """Φ (eq. 7) on a tile, given the noise's deviation at each value and in each octave."""
         noise: Tensor = self._network("noise")(state, deviation, shares)
@@ -339,11 +342,17 @@ class ValueMID(Denoiser):
         form = stabilised(process)
         values, law = (x, process) if form is None else (form[0](x).astype(np.float32), form[1])
         half = self.half_precision(rms_level(law, values), values)
-        state, trace = walk_down(
-            lambda s, left: self._predict(s, law.scaled(left**2), half, advance),
-            values,
-            self.steps,
-        )
+
+        def down(s: np.ndarray, tell: Advance | None) -> tuple[np.ndarray, list[dict[str, Any]]]:
+            return walk_down(
+                lambda s, left: self._predict(s, law.scaled(left**2), half, tell), s, self.steps
+            )
+
+        state, trace = down(values, advance)
+        kept = self.lost(values, state, law)
+        if kept is not None:
+            state, trace = down(values - kept, None)
+            state += kept
         unit = level / rms_level(law, values)
         for entry in trace:
             entry["level"] *= level

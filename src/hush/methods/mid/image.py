@@ -1,13 +1,14 @@
 """MID on images: networks that fold 2×2 pixels, and what only images need.
 
-Images are denoised on the grid that a scanner acquired. Impulses are replaced first. Correlated
-noise is also removed at half the resolution.
+Images are denoised on the grid that a scanner acquired. Impulses are replaced first. Fine waves
+that the networks would smooth away are kept from them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,11 +18,13 @@ from torch import Tensor, nn
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.kinds.cut import sparse
+from hush.kinds.image.binning import binned, enlarged, side_of_bins
 from hush.kinds.image.measure.estimation import estimate_any
 from hush.kinds.image.measure.impulses import without_impulses
 from hush.kinds.image.zerofill import as_acquired, reduced
 from hush.kinds.layout import filled
 from hush.methods.mid.core import ValueMID
+from hush.methods.mid.waves import waves
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet
 from hush.nets.values import groups
@@ -115,7 +118,7 @@ class MID(ValueMID):
         if known.all():
             return super().restore_item(batch, index, noise, advance, found)
         x = np.where(known, batch.floats(index), np.float32(np.nan))
-        found = found or self.measured(x)
+        found = found or self.reviewed(filled(x, known), self.measured(x))
         clean = self.cleaned(x, found)
         made = self.restore(filled(clean, known), noise, advance, replace(found, impulses=0.0))
         return made if clean is x else replace(made, replaced=known & (clean != x))
@@ -127,8 +130,35 @@ class MID(ValueMID):
         advance: Advance | None = None,
         found: Estimate | None = None,
     ) -> Restoration:
-        """Algorithm 2 on the acquired grid; see `Denoiser.restore`."""
-        return as_acquired(super().restore, x, noise, advance, found)
+        """Algorithm 2 on the acquired grid, or in squares; see `Denoiser.restore`."""
+        return as_acquired(self._restore, x, noise, advance, found)
+
+    def _restore(
+        self,
+        x: np.ndarray,
+        noise: Process | None,
+        advance: Advance | None,
+        found: Estimate | None,
+    ) -> Restoration:
+        found = found or self.reviewed(x, self.measured(x))
+        law = found.law() if noise is None else noise
+        side = side_of_bins(x, law)
+        if side == 1:
+            return super().restore(x, noise, advance, found)
+        clean, less = self.cleaned(x, found), law.scaled(1 / side**2)
+        known = replace(found, process=less, impulses=0.0)
+        total = np.zeros_like(x)
+        for shift in product((0, side // 2), repeat=2):  # their mean has no grid
+            few = binned(clean, side, shift)
+            made = super().restore(few, less, None, known)
+            total += enlarged(made.data, side, shift, x.shape[1:])
+        if advance:
+            advance(1.0)
+        return replace(made, data=total / 4, process=law)
+
+    def lost(self, x: np.ndarray, state: np.ndarray, noise: Process) -> np.ndarray | None:
+        """Fine waves, if there still are some in what Φ removed."""
+        return None if waves(x - state, noise, x) is None else waves(x, noise, x)
 
     def whole_noise(self, state: Tensor, deviation: Tensor, shares: Tensor, half: bool) -> Tensor:
         """Φ, averaged over some symmetries of a square."""
