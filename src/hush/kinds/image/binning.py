@@ -32,7 +32,9 @@ def side_of_bins(x: np.ndarray, noise: Process) -> int:
     mean = float(counts.mean()) if counts.size else 0.0
     if mean <= 0:
         return 1
-    shared = float(np.mean(counts**2) - mean - read**2) / mean  # noise has n + read² of its own
+    squares = counts**2
+    error = float(np.sqrt(np.mean(squares**2) / counts.size))
+    shared = float(np.mean(squares) - mean - read**2 - error) / mean  # noise itself has n + read²
     side = 1
     while (
         max(shared, mean) * side**2 < FEW
