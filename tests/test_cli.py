@@ -382,6 +382,7 @@ def test_nobody_is_sent_to_adapt_again(
     monkeypatch.setattr("hush.kinds.image.residual.residual_statistics", lambda *a, **k: judged)
     judged = {"n": 9000, "rms": 0.05, "expected_rms": 0.1, "ratio": 0.5, "mean": 0.0, "white": True}
     judged |= {"autocorrelation": {"y": [], "x": []}, "structure": 0.0, "tilt": None}
+    judged |= {"contrast": 1.0}
     path = tmp_path / "a.npy"
     np.save(path, noisy)
     for options, advised in (((), True), (("--adapt", "1s"), False)):

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
+import hush
 from hush.kinds.cut import rms_level
-from hush.methods.mid.step import CLEARLY, LOW, MORE, law_of_cells, review
+from hush.kinds.image.structures import STRUCTURES
+from hush.methods.mid.review import CLEARLY, LOW, MORE, review, reviewed
+from hush.methods.mid.step import law_of_cells
+from hush.metrics import psnr
 from hush.noise.processes import Correlated, Gaussian, PoissonGaussian, Process
 from hush.noise.spectrum import Octaves, areas
-from hush.results import Estimate
+from hush.results import Estimate, Restoration
 
 COARSE = Octaves((0.1, 0.5, 2.0, 4.0))
 X = np.random.default_rng(0).random((1, 32, 32)).astype(np.float32)
@@ -32,8 +37,6 @@ def level(found: Estimate) -> float:
         (blocks(0.1), Gaussian(0.2)),  # Ψ is less exact on white noise
         (blocks(0.1), Correlated(Gaussian(0.12), COARSE)),  # not clearly more
         (blocks(0.0), Correlated(Gaussian(0.001), COARSE)),  # below half a step of 8 bits
-        (Estimate(Gaussian(0.1), 0.1, impulses=0.1), Correlated(Gaussian(0.5), COARSE)),
-        (Estimate(Gaussian(0.1), 0.1, counted=True), Correlated(Gaussian(0.5), COARSE)),
     ],
 )
 def test_statistics_stand_where_they_measure_well(found: Estimate, seen: Process) -> None:
@@ -98,3 +101,59 @@ def test_cells_give_law_and_spectrum() -> None:
     np.testing.assert_allclose(law.spectrum.colour, colour, rtol=1e-3)
     white = law_of_cells(means, np.sqrt(np.ones((4, 4, 1)) * variance), 2)
     assert white.white
+
+
+def witness(level: float, honest: bool = True) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
+    """A Ψ that sees white noise of this level in `X`; if honest, also what is added."""
+
+    def cells(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        added = float((x - X).std()) if honest else 0.0
+        return np.full((1, 4), 0.5), np.full((4, 2, 4), math.hypot(level, added))
+
+    return cells
+
+
+def restored(share: float) -> Callable[..., Restoration]:
+    """A Φ that removes this share of the level."""
+
+    def restore(x: np.ndarray, noise: Process, advance: None, found: Estimate) -> Restoration:
+        rng = np.random.default_rng(0)
+        return Restoration(x - share * rms_level(noise, x) * rng.standard_normal(x.shape), noise)
+
+    return restore
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        Estimate(Gaussian(0.1), 0.1, impulses=0.1),
+        Estimate(Gaussian(0.1), 0.1, counted=True),
+    ],
+)
+def test_what_is_certain_is_not_reviewed(found: Estimate) -> None:
+    assert reviewed(X, found, witness(0.001), restored(1)) is found
+
+
+def test_texture_measured_as_noise_is_overruled() -> None:
+    """Where statistics see several times what Ψ sees, and Ψ would see that much."""
+    texture = blocks(0.2, COARSE)
+    found = reviewed(X, texture, witness(0.01), restored(0.7))
+    assert found.sigma == pytest.approx(0.01)
+    assert not found.correlated
+    assert found.network
+    assert reviewed(X, texture, witness(0.01, honest=False), restored(0.7)).sigma >= 0.2
+    assert reviewed(X, texture, witness(0.1), restored(0.7)).sigma >= 0.2
+
+
+def test_noise_that_the_network_does_not_remove_is_none() -> None:
+    texture = blocks(0.2)
+    lower = reviewed(X, texture, witness(0.01), restored(0.2))
+    assert lower.sigma == pytest.approx(0.002, rel=0.05)
+    assert level(lower) == pytest.approx(lower.sigma, rel=0.05)
+
+
+@pytest.mark.parametrize("name", list(STRUCTURES))
+def test_a_picture_without_noise_comes_back(name: str) -> None:
+    x = STRUCTURES[name](128, np.random.default_rng(1))
+    result = hush.run(x)
+    assert psnr(result.record.data, x) > 40

@@ -134,19 +134,19 @@ def test_windows_show_the_step_net_what_the_whole_image_would(
     random_mid: RandomMID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ψ looks at an image larger than its window in pieces: cell by cell the same answers."""
+    import hush.methods.mid.core as core
     import hush.methods.mid.step as mid
 
     seen: list[np.ndarray] = []
-    fit = mid.fit_transfer
+    law = core.law_of_cells
 
-    def record(mean: np.ndarray, variance: np.ndarray) -> object:
-        mean, variance = mean.ravel(), variance.ravel()
-        order = np.argsort(mean)
-        seen.append(np.stack([mean[order], variance[order]]))
-        return fit(mean, variance)
+    def record(means: np.ndarray, levels: np.ndarray, ndim: int) -> object:
+        order = np.argsort(means.ravel())
+        seen.append(np.stack([means.ravel()[order], levels[0, 0][order]]))
+        return law(means, levels, ndim)
 
-    monkeypatch.setattr(mid, "fit_transfer", record)
-    x, model = image(70, 301), random_mid()
+    monkeypatch.setattr(core, "law_of_cells", record)
+    x, model = image(70, 301), random_mid(level="step")
     windows = mid.windows
     for size in (4096, 256, 48):
         monkeypatch.setattr(mid, "windows", lambda *a, size=size: windows(*a, size))

@@ -148,3 +148,12 @@ def test_jpeg_is_not_taken_for_zero_filling(quality: int) -> None:
     Image.fromarray(data.camera()).save(file, "JPEG", quality=quality)
     x = np.asarray(Image.open(file), np.float32)[None] / 255
     assert acquired(x) == x.shape[1:]
+
+
+@pytest.mark.parametrize("blur", [0.7, 1.0, 1.5])
+def test_print_and_photographs_are_not_zero_filled(blur: float) -> None:
+    """Lines of print and motion blur make steps in a spectrum, too."""
+    for picture in (data.page(), data.clock(), data.camera()):
+        smooth = np.rint(gaussian_filter(picture.astype(float), blur)) / 255
+        for x in (smooth, smooth[::2, ::2]):
+            assert acquired(x[None].astype(np.float32)) == x.shape

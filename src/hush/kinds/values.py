@@ -29,6 +29,8 @@ SHIFT = 0.2
 MISMATCH = 1.3
 #: a given level this many times the data's span is refused as a mistake
 ABSURD = 10.0
+#: noise below this share of the data's contrast is next to nothing; rounding to 8 bits has 0.0011
+HARDLY = 0.002
 
 
 # -- measuring ---------------------------------------------------------------------------------
@@ -191,6 +193,7 @@ def judged(
         "mean": float(r[valid].mean()) if valid.any() else 0.0,
         "rms": rms,
         "expected_rms": expected,
+        "contrast": contrast(x[valid]),
         "ratio": rms / expected if expected else None,
         "autocorrelation": lags,
     }
@@ -203,10 +206,24 @@ def judged(
     return Judgement(stats, tuple(notes), verdict(stats))
 
 
+def contrast(x: np.ndarray) -> float:
+    """The range of the values `x`, all finite, without the lowest and the highest percent."""
+    low, high = np.quantile(x, (0.01, 0.99)) if x.size else (0.0, 0.0)
+    return float(high - low)
+
+
+def hardly_noisy(sigma: float, x: np.ndarray) -> bool:
+    """Whether noise of this level is next to nothing in an item `x`."""
+    x = sparse(x)
+    return sigma == 0 or sigma < HARDLY * contrast(x[np.isfinite(x)])
+
+
 def removed_nothing(stats: dict[str, Any]) -> list[str] | None:
-    """Warnings if nothing was removed; None if something was."""
+    """Warnings if nothing or next to nothing was removed; None if something was."""
     if not stats["n"]:
         return ["There are no finite values, so there was nothing to denoise."]
+    if max(stats["rms"], stats["expected_rms"]) < HARDLY * stats["contrast"]:
+        return []
     if stats["rms"] > 0:
         return None
     if stats["expected_rms"] > 0:
@@ -273,6 +290,8 @@ def verdict(stats: dict[str, Any]) -> str:
     """The reason why there are no warnings, in figures."""
     if stats["rms"] == 0:
         return "No noise was found, and nothing was removed."
+    if removed_nothing(stats) == []:
+        return "Next to no noise was found, and next to nothing was removed."
     values = [abs(a) for lags in stats["autocorrelation"].values() for a in lags]
     parts = [] if values or stats["ratio"] is not None else ["there is too little data to judge"]
     if values:

@@ -9,7 +9,7 @@ import numpy as np
 from hush.kinds import Kind
 from hush.kinds.image.binning import side_of_bins
 from hush.kinds.image.zerofill import acquired
-from hush.kinds.values import MISMATCH, mismatch, missing
+from hush.kinds.values import MISMATCH, hardly_noisy, mismatch, missing
 from hush.noise.processes import FAMILIES, Process
 from hush.record import Record
 from hush.report import describe
@@ -30,8 +30,9 @@ def input_warnings(
             "The image has no 8 × 8 block of finite pixels to measure noise in: the level is a "
             "guess from neighbouring pixels, and the family is unknown."
         )
-    elif found.sigma == 0 and not found.impulses:
-        notes.append("No noise was found; denoising returns the image nearly unchanged.")
+    elif given is None and not found.impulses and hardly_noisy(found.sigma, item):
+        least = "No" if found.sigma == 0 else "Next to no"
+        return [*notes, f"{least} noise was found; denoising returns the image nearly unchanged."]
     if (size := acquired(item)) != item.shape[1:]:
         own, all_ = (" × ".join(map(str, s)) for s in (size, item.shape[1:]))
         notes.append(

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from hush.kinds.values import (
     LAGS,
+    contrast,
     removed_nothing,
     root_mean_square,
     strength_warnings,
@@ -72,6 +73,7 @@ def residual_statistics(
       512 x 512, spread evenly over planes and area); ``clipped``: share of samples with noise
       clipped by the value range, which ``ratio``, ``levels`` and ``tilt`` leave out
     - ``expected_rms``, ``ratio``: the model's rms, and the measured rms over it (None if it is 0)
+    - ``contrast``: range of the denoised values without the lowest and the highest percent
     - ``autocorrelation``: ``{"y": [...], "x": [...]}`` from lag 1, of the residual divided by
       the model's standard deviation; ``band``: 95 % of white noise stays within ±band
     - ``white``: every lag within ±`WHITE`, or within what chance allows on small data
@@ -109,6 +111,7 @@ def residual_statistics(
         "mean": float(r.mean(dtype=np.float64)) if n else 0.0,
         "rms": root_mean_square(r),
         "expected_rms": root_mean_square(np.sqrt(v)),
+        "contrast": contrast(x),
         "ratio": root_mean_square(r[clear]) / model if model else None,
         "clipped": clipped,
         "autocorrelation": lags,
@@ -232,7 +235,7 @@ def _tilted(residual: dict[str, Any], process: Process, scale: float, strength: 
 
 def _verdict(stats: dict[str, Any]) -> str:
     """The reason why there are no warnings, in figures."""
-    if stats["rms"] == 0:
+    if removed_nothing(stats) == []:
         return verdict(stats)
     text = verdict(stats).removesuffix(".").replace("Its values", "Its pixels")
     return f"{text}; it does not follow the picture's edges."

@@ -20,7 +20,7 @@ from hush.noise.process import Process
 from hush.results import Estimate, Restoration
 
 FEWEST, MOST = 96, 1024  #: the shortest and longest sides, in pixels, on which to look for a step
-STEP = 3.0  #: least ratio of the power inside to the power beyond the step
+STEP = 4.8  #: least ratio of the power inside to the power beyond the step; print has up to 4.4
 SLOPE = 3.0  #: least ratio of the log step to the log change within an equal band on either side
 _LOWEST = 0.15  #: lowest frequency of a step, in cycles per pixel
 _BAND = 0.025  #: width of the compared bands, in cycles per pixel

@@ -38,6 +38,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -58,7 +59,8 @@ from hush.methods.mid.loss import (
     spread,
     top_level,
 )
-from hush.methods.mid.step import review, seen
+from hush.methods.mid.review import reviewed
+from hush.methods.mid.step import law_of_cells, seen
 from hush.nets import channels_last
 from hush.nets.values import LevelNet, ValueUNet
 from hush.noise.processes import Process, parse
@@ -390,16 +392,15 @@ class ValueMID(Denoiser):
         if self.networks_ is None or self.level == "step":
             return found
         x = self.cleaned(x, found)
-        return review(found, self.seen_by_step(x), x)
+        return reviewed(x, found, partial(seen, self._network("step"), self._tensor), self.restore)
 
     def step_of(self, x: np.ndarray, found: Estimate) -> float:
         """See `Denoiser.step_of`: t/T."""
-        x = self.cleaned(x, found)
-        return self._step(self.seen_by_step(x), x)
+        return self._step(self.seen_by_step(x := self.cleaned(x, found)), x)
 
     def seen_by_step(self, x: np.ndarray) -> Process:
         """Ψ's estimate of the noise of an item ``(C, *S)`` (eq. 4)."""
-        return seen(self._network("step"), x, self._tensor)
+        return law_of_cells(*seen(self._network("step"), self._tensor, x), x.ndim - 1)
 
     def _predict(
         self, s: np.ndarray, process: Process, half: bool, advance: Advance | None

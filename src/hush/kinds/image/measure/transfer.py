@@ -19,6 +19,7 @@ STEPS = 12  #: groups of blocks, by signal, that must lie on the line
 SOME = 3  #: least number of blocks in such a group
 ON_LINE = 0.4  #: largest relative error of a group on the line
 FEWEST = 12  #: least number of blocks for a point, even if none is flat
+NARROW = 2.5  #: width of a point, in standard errors of a block's mean, up to which they mix
 SYSTEMATIC = 0.02  #: relative error of a point beyond its statistical one
 REJECT = 15.0  #: rise of χ² at which the simpler family is rejected
 FALLING = 0.7  #: the curve falls if bright over dark variance is below this
@@ -103,9 +104,11 @@ def fit_curve(blocks: Blocks, bend: Bend, terms: tuple[int, ...] = LINE) -> Curv
             own = np.array([blocks.low[p].mean() for p in chosen]) / np.maximum(variance, 1e-30)
             rough, straight = np.maximum(1.0, own) ** 2, np.maximum(straight, variance * unbend)
         sd = straight * rough * np.sqrt(2 / freedom + SYSTEMATIC**2)
-        # Bins are sorted by a noisy mean, which matters where many blocks have the same signal.
-        slope = curve.law[1] + 2 * curve.law[2] * x
-        sd = np.hypot(sd, slope * np.sqrt(straight) / SIZE)
+        # Bins are sorted by a noisy mean, which matters where many blocks have the same signal, so
+        # that bins are narrower than its error.
+        slope, error = curve.law[1] + 2 * curve.law[2] * x, np.sqrt(straight) / SIZE
+        width = np.abs(np.gradient(x)) if len(x) > 1 else 0.0
+        sd = np.hypot(sd, slope * error / (1 + (width / (NARROW * error + 1e-30)) ** 2))
         before, curve = curve, Curve(x, variance * unbend, sd).fitted(terms)
         if np.allclose(curve.at(x), before.at(x), rtol=1e-4, atol=0):
             break
