@@ -478,12 +478,32 @@ def test_methods_that_nobody_trained_say_so(data: Path) -> None:
         run("mid/images", data, quick=True, only="cells", methods=["puca"])
 
 
-@pytest.mark.parametrize("name", ["mid/images", "mid/ablation", "real/pairs"])
+@pytest.mark.parametrize("name", ["mid/images", "mid/ablation"])
 def test_studies_that_train_nothing_take_no_folder_to_train_on(data: Path, name: str) -> None:
     with pytest.raises(HushError, match=f"{name} trains nothing; leave --train out"):
         run(name, data, quick=True, train_dir=data)
     with pytest.raises(HushError, match="is not a folder; give --train"):
         run(name, data, quick=True, train_dir=data / "none")
+
+
+def test_pairs_are_trained_on_themselves(data: Path) -> None:
+    with pytest.raises(HushError, match="trains on the noisy files themselves; leave --train out"):
+        run("real/pairs", data, quick=True, train_dir=data)
+    results = run("real/pairs", data, quick=True, methods=["mid:noisy"], budget=1)
+    assert {(c.method, c.reference) for c in results.cells} == {("mid:noisy", False)}
+    assert all("transform" not in c.case for c in results.cells)
+
+
+def test_the_best_blur_knows_the_reference(data: Path) -> None:
+    rng = np.random.default_rng(0)
+    for path in (data / "images/scope/raw").iterdir():
+        x = np.asarray(Image.open(path)) + rng.normal(0, 20, np.asarray(Image.open(path)).shape)
+        Image.fromarray(x.clip(0, 255).astype(np.uint8)).save(path)
+    results = run("real/pairs", data, methods=["none", "blur", "nlm"])
+    fitted = [c for c in results.cells if c.metric == "psnr" and "gain-offset" in c.case]
+    score = {c.method: c.value for c in fitted if "transform" not in c.case}
+    assert score["blur"] >= score["none"]
+    assert {c.method for c in results.cells if c.reference} == {"blur"}
 
 
 def test_a_row_that_there_is_not_is_refused(data: Path) -> None:

@@ -22,6 +22,7 @@ METHODS: Table[type[Denoiser]] = Table(
         "lgbpn": "hush.methods.lgbpn:LGBPN",
         "nafnet": "hush.methods.nafnet:NAFNet",
         "bm3d": "hush.methods.bm3d:BM3D",
+        "nlm": "hush.methods.nlm:NLM",
         "none": "hush.methods.identity:Identity",
     },
 )

@@ -103,7 +103,7 @@ def run(
     data, train = _data(data_dir), _folder(train_dir)
     cases = study.cases(data, quick=quick, only=only, train=train, note=notes.append)
     trains = any(case.training for case in cases)
-    if trains and model:
+    if model and all(_all_trained(study, case) for case in cases):
         raise HushError(f"{name} trains its own models; leave --model out")
     if budget and not trains:
         raise HushError(f"{name} trains nothing; leave --budget out")
@@ -138,6 +138,12 @@ def run(
         if not results.cells and notes:
             raise HushError("; ".join(left_out or notes))
         return results
+
+
+def _all_trained(study: Study, case: Case) -> bool:
+    """Whether every row that learns is trained in this case."""
+    learned = [m for m in study.methods if m in METHODS and get(m).learns_from != "nothing"]
+    return case.training is not None and all(m in case.training.recipes for m in learned)
 
 
 def _check_rows(study: Study, cases: Sequence[Case], rows: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hush.errors import HushError
+from hush.methods import METHODS
 from hush.metrics import psnr, ssim
 from hush.studies.ledger import Cell, Key, Ledger
 from hush.studies.sample import Sample
@@ -23,6 +24,8 @@ from hush.studies.trained import Training
 
 #: (noisy, noise it has or None) → result
 Method = Callable[[np.ndarray, Any], np.ndarray]
+#: a row of one study alone: sample → result
+Row = Callable[[Sample], np.ndarray]
 #: (row name, case, seed) → method, or None if the case does not apply to it
 Find = Callable[[str, "Case", int], Method | None]
 #: called with (current work, number of finished samples, total number)
@@ -138,6 +141,7 @@ class Study:
 
     methods : its rows. ``mid`` and ``diffdenoise`` are the defaults that users get, ``mid:NAME``
         are variants; ``none`` does nothing.
+    rows : those that only this study has, as functions of a sample. They may use its reference.
     references : rows that use information users do not have, besides those marked by recipes.
     variants : settings compared within one table, such as ``steps``; all others get separate
         tables.
@@ -152,6 +156,7 @@ class Study:
     variants: Sequence[str] = ()
     picture: Picture | None = None
     references: Collection[str] = ()
+    rows: Mapping[str, Row] = field(default_factory=dict)
 
     def is_reference(self, row: str, case: Case) -> bool:
         """Whether a row uses information users do not have, such as clean targets or the noise."""
@@ -167,7 +172,7 @@ def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method
     none.
     """
     from hush.denoiser import Denoiser
-    from hush.methods import METHODS, get, make
+    from hush.methods import get, make
     from hush.models import load, shipped
 
     untrained = f"there is nothing to train {name} on and no model of it is shipped; give --train"
@@ -205,6 +210,16 @@ def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method
     return method
 
 
+def _row(study: Study, name: str, case: Case, seed: int, find: Find) -> Row | None:
+    """A row as a function of a sample; None if it does not apply to the case."""
+    if case.options and name not in METHODS:  # they have no fields to set
+        return None
+    if name in study.rows:
+        return study.rows[name]
+    method = find(name, case, seed)
+    return method and (lambda sample: method(sample.noisy, sample.noise))
+
+
 def fill(
     ledger: Ledger,
     study: Study,
@@ -227,11 +242,11 @@ def fill(
             scores: dict[Metric, dict[str, float]] = {m: {} for m in missing}
             label = f"{method_name} · {case.key()} · seed {seed}"
             progress(label, 0, case.count)
-            method = find(method_name, case, seed)
-            if method is None:
+            row = _row(study, method_name, case, seed, find)
+            if row is None:
                 continue
             for done, sample in enumerate(case.samples(seed), 1):
-                result = method(sample.noisy, sample.noise)
+                result = row(sample)
                 for metric in missing:
                     scores[metric][sample.name] = metric.score(result, sample.reference)
                 progress(label, done, case.count)

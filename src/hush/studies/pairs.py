@@ -3,6 +3,9 @@
 The noise is unknown, so methods estimate it. Many sets normalise the two images separately, so
 every figure is given twice: directly, and after fitting the result's gain and offset to the
 reference.
+
+Beside what users get by default stand plain filters, the best blur, methods trained on the very
+files, and the default adapted to each.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from hush.studies.core import Case, Metric, Note, Study, ignore
 from hush.studies.folders import Pair, find_paired_sets, find_pairs, read_images
 from hush.studies.images import QUICK_COUNT, QUICK_SIDE, centre_crop
 from hush.studies.sample import Sample
+from hush.studies.trained import Recipe, Training
 
 
 def _fitted(result: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -51,6 +55,37 @@ def _samples(pairs: Sequence[Pair], side: int | None, seed: int) -> Iterator[Sam
             yield Sample(name, noisy, clean)
 
 
+#: widths of the Gaussian blurs that are tried, in pixels
+WIDTHS = (0, *np.arange(0.4, 1.5, 0.1).round(1), *np.arange(1.5, 4.1, 0.25))
+ADAPTED = 60.0  #: seconds
+BUDGET = 600.0  #: seconds of training on the files themselves
+
+
+def best_blur(sample: Sample) -> np.ndarray:
+    """The Gaussian blur that is nearest to the reference, after a fit of gain and offset."""
+    from scipy.ndimage import gaussian_filter
+
+    blurred = (gaussian_filter(sample.noisy, (0, w, w), mode="reflect") for w in WIDTHS)
+    return max(blurred, key=lambda y: _fitted_psnr(y, sample.reference))
+
+
+def adapted(sample: Sample) -> np.ndarray:
+    """The shipped model after a minute of adaptation to the noisy image."""
+    from hush.models import load, shipped
+
+    path = shipped("mid", len(sample.noisy), "image")
+    assert path is not None
+    model = load(path)
+    result: np.ndarray = model.adapt([sample.noisy], ADAPTED).restored(sample.noisy, None)
+    return result
+
+
+def _training(name: str, pairs: Sequence[Pair], side: int | None) -> Training:
+    """Methods trained on the noisy images of these pairs, and nothing else."""
+    recipes = {"mid:noisy": Recipe("mid"), "diffdenoise": Recipe("diffdenoise")}
+    return Training(name, partial(_samples, pairs, side), recipes, BUDGET)
+
+
 def _parts(pairs: Sequence[Pair]) -> dict[tuple[str, str], list[Pair]]:
     """Pairs by number of averaged frames and, if the names begin with different words, by word."""
     words = {pair.key[0] if pair.key and pair.key[0].isalpha() else "" for pair in pairs}
@@ -69,7 +104,10 @@ def pair_cases(
     train: Path | None = None,
     note: Note = ignore,
 ) -> list[Case]:
-    """One case per set, kind of scene and number of averaged frames; no training."""
+    """Two cases per set, kind of scene and number of averaged frames: as it is, where some rows are
+    trained on the noisy files, and without stabilising the variance."""
+    if train is not None:
+        raise HushError("real/pairs trains on the noisy files themselves; leave --train out")
     cases = []
     for folder in find_paired_sets(data, only):
         for (word, averaged), pairs in _parts(find_pairs(folder)).items():
@@ -82,14 +120,19 @@ def pair_cases(
                 "estimator": "estimated",
                 "subset": f"{len(pairs)}x{QUICK_SIDE}" if quick else "",
             }
+            side = QUICK_SIDE if quick else None
             case = Case(
                 settings={k: v for k, v in settings.items() if v},
-                samples=partial(_samples, pairs, QUICK_SIDE if quick else None),
+                samples=partial(_samples, pairs, side),
                 count=len(pairs),
             )
             plain = {**case.settings, "transform": "none"}
             options = {"stabilise": False}  # of methods that stabilise the variance
-            cases += [case, replace(case, settings=plain, options=options)]
+            training = _training("-".join(filter(None, (folder.name, word, averaged))), pairs, side)
+            cases += [
+                replace(case, training=training),
+                replace(case, settings=plain, options=options),
+            ]
     if not cases:
         raise HushError(
             f"{data} contains no pairs; give --data a folder that contains NAME/raw and NAME/gt"
@@ -101,7 +144,9 @@ PAIRS = Study(
     name="real/pairs",
     title="Real noise, compared with references",
     cases=pair_cases,
-    methods=("none", "mid", "bm3d"),
+    methods=("none", "mid", "bm3d", "nlm", "blur", "mid:adapted", "mid:noisy", "diffdenoise"),
+    rows={"blur": best_blur, "mid:adapted": adapted},
+    references=("blur",),
     variants=("transform",),
     metrics=(
         Metric("psnr", psnr, variant="fit=none"),

@@ -121,8 +121,11 @@ class Training:
 
 
 def _taught(sample: Sample, supervised: bool) -> np.ndarray:
-    """A one-channel sample as `fit` takes it: ``S``, or ``(2, *S)`` with the clean one last."""
-    return np.concatenate([sample.noisy, sample.reference]) if supervised else sample.noisy[0]
+    """A sample as `fit` takes it: one channel as ``S``, several as ``(*S, C)``; a supervised one,
+    of one channel, as ``(2, *S)`` with the clean one last."""
+    if supervised:
+        return np.concatenate([sample.noisy, sample.reference])
+    return sample.noisy[0] if len(sample.noisy) == 1 else np.moveaxis(sample.noisy, 0, -1)
 
 
 def _copy(source: Path, target: Path) -> None:
