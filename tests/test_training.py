@@ -189,6 +189,32 @@ def test_a_resumed_budget_continues_from_the_time_spent(
     assert train_one(schedule)[1] == end
 
 
+@pytest.mark.parametrize("bad", [{3}, {0, 5, 6}])
+def test_a_loss_that_is_no_number_does_not_spoil_the_weights(bad: set[int]) -> None:
+    network, step = nn.Linear(1, 1), 0
+
+    def loss(*_: Any) -> dict[str, Tensor]:
+        nonlocal step
+        step += 1
+        return {"loss": network.weight.square().sum() * (float("nan") if step - 1 in bad else 1)}
+
+    patches = Patches([np.zeros((1, 8, 8), np.float32)], 8)
+    train(network, patches, loss, Schedule(max_steps=10, batch=1, patch=8), device="cpu")
+    assert step == 10
+    assert torch.isfinite(network.weight).all()
+
+
+def test_a_training_that_diverges_ends_with_a_sentence() -> None:
+    network = nn.Linear(1, 1)
+
+    def loss(*_: Any) -> dict[str, Tensor]:
+        return {"loss": network.weight.sum() * float("inf")}
+
+    patches = Patches([np.zeros((1, 8, 8), np.float32)], 8)
+    with pytest.raises(HushError, match="not a finite number in 20 steps in a row"):
+        train(network, patches, loss, Schedule(max_steps=50, batch=1, patch=8), device="cpu")
+
+
 def test_nothing_to_resume_gets_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(HushError, match="nothing to resume"):
         fit(tmp_path, resume=True)

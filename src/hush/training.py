@@ -43,6 +43,7 @@ Loss = Callable[[Tensor, list[int], torch.Generator, float], Mapping[str, Tensor
 Validation = Callable[[], Mapping[str, float]]
 
 CHECKPOINT_EVERY = 60.0  #: seconds
+LOST = 20  #: steps in a row without a finite loss that end a training
 
 _LENGTH = ("max_steps", "budget")  #: what a resumed training may change in its schedule
 _GO_ON = "resume with its settings, or start a new training"
@@ -167,7 +168,7 @@ class _Module(LightningModule):
         # Plain attributes in a list: the averaged copy must not duplicate the data.
         self._given = _Shared(patches, loss, schedule, validate, preview, folder)
 
-    def training_step(self, batch: Any, index: int) -> Tensor:
+    def training_step(self, batch: Any, index: int) -> Tensor | None:
         given = self._given
         rng = np.random.default_rng((given.schedule.seed, self.global_step))
         generator = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
@@ -175,6 +176,15 @@ class _Module(LightningModule):
         x = channels_last(x.to(self.device))
         parts = given.loss(x, indices, generator, given.done)
         total = torch.stack(list(parts.values())).sum()
+        if not torch.isfinite(total):  # one such step would spoil all weights
+            given.lost += 1
+            if given.lost == LOST:
+                raise HushError(
+                    f"the loss was not a finite number in {LOST} steps in a row: the training has "
+                    "diverged; start it again with a lower learning_rate"
+                )
+            return None
+        given.lost = 0
         self.log_dict({k: v.detach() for k, v in parts.items()}, on_step=True)
         return total
 
@@ -221,6 +231,7 @@ class _Shared:
     preview: Callable[[Path], None] | None
     folder: Path | None
     done: float = 0.0
+    lost: int = 0  # steps in a row without a finite loss
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Shared:
         return self
