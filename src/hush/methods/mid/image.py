@@ -57,7 +57,8 @@ class MID(ValueMID):
     """
 
     ladder: str = (
-        "gaussian:0-55/255|gaussian:0-55/255|gaussian:0-55/255|gaussian:0-55/255|gaussian:0-4/255"
+        "gaussian:0-55/255|gaussian:0-55/255|gaussian:0-55/255|gaussian:0-55/255|gaussian:0-55/255"
+        "|gaussian:0-55/255|gaussian:0-4/255"
         "|poisson:0.3-4|poisson:4-60|poisson-gaussian:0.001-0.1/1,0-20/255|log-speckle:0-40/255,1-5"
         "|correlated:0-4/255,any|correlated:0-15/255,any|correlated:0-40/255,any"
         "|correlated:poisson-gaussian:0.001-0.1/1,0-15/255,any"
