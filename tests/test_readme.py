@@ -86,5 +86,5 @@ def test_the_picture_is_what_the_code_draws(
     shown = iio.imread(ROOT / "docs" / "images" / "hubble.png").astype(float)
     difference = np.abs(iio.imread(drawn) - shown)
     assert difference.mean() < 0.5  # other machines round otherwise
-    assert np.quantile(difference, 0.999) < 12
+    assert np.quantile(difference, 0.999) <= 12  # one step of 8 bits, amplified
     assert int(capsys.readouterr().out.split()[0]) < 40

@@ -84,8 +84,7 @@ def review(found: Estimate, by_step: Process, x: np.ndarray) -> Estimate:
     if network:
         reached *= LOW
         white = Gaussian(reached) if channels > 1 else white  # a camera's tone curve evens it
-    spectrum = Octaves(*(tuple(p.tolist()) for p in power[: 1 + (channels > 1)]))
-    return _replaced(found, white, spectrum, reached, x, network)
+    return _replaced(found, white, _spectrum(power, channels), reached, x, network)
 
 
 def _law(cells: Cells, x: np.ndarray) -> tuple[Process, float]:
@@ -112,8 +111,15 @@ def _decided(found: Estimate, by_step: Process, x: np.ndarray) -> Estimate:
     if not isinstance(by_step, Correlated):
         return _replaced(found, by_step, None, level, x, True)
     power = np.square(by_step.octaves(OCTAVES, x.ndim - 1, len(x)))
-    spectrum = Octaves(*(tuple(p.tolist()) for p in power[: 1 + (len(x) > 1)]))
-    return _replaced(found, by_step.noise, spectrum, LOW * level, x, True)
+    return _replaced(found, by_step.noise, _spectrum(power, len(x)), LOW * level, x, True)
+
+
+def _spectrum(power: np.ndarray, channels: int) -> Octaves:
+    """Densities of brightness and colour ``(2, octaves)``, relative to white noise, for people."""
+    total = power[0] + (channels - 1) * power[1]
+    density = channels * power / max(float(areas(2, power.shape[1]) @ total), 1e-30)
+    parts = density[: 1 + (channels > 1)]
+    return Octaves(*(tuple(float(f"{d:.3g}") for d in part) for part in parts))
 
 
 def _replaced(
