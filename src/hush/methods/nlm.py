@@ -43,13 +43,17 @@ class NLM(Denoiser):
         """See `Denoiser.restore`."""
         from skimage.restoration import denoise_nl_means
 
+        used, root = noise, np.ones((), np.float32)
         if noise is None:
-            noise = (found or self.kind.measure([x])).process
+            found = found or self.kind.measure([x])
+            noise, used = found.process, found.local
+            if found.field is not None:  # divided by this, it is the same everywhere
+                root = np.sqrt(found.field.map())
         sigma = math.sqrt(float(np.mean(noise.variance(x.astype(np.float64)))))
         if sigma == 0:
-            return Restoration(x.copy(), process=noise)
+            return Restoration(x.copy(), process=used)
         pads = [(0, 0), *((0, max(0, self.patch - n)) for n in x.shape[1:])]
-        image = np.moveaxis(np.pad(x, pads, mode="symmetric"), 0, -1)
+        image = np.moveaxis(np.pad(x / root, pads, mode="symmetric"), 0, -1)
         y = denoise_nl_means(
             image[..., 0] if len(x) == 1 else image,
             patch_size=self.patch,
@@ -62,4 +66,4 @@ class NLM(Denoiser):
         if advance:
             advance(1.0)
         y = np.moveaxis(y.reshape(image.shape), -1, 0)[:, : x.shape[1], : x.shape[2]]
-        return Restoration(np.asarray(y, np.float32), process=noise)
+        return Restoration(np.asarray(root * y, np.float32), process=used)
