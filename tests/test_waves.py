@@ -26,7 +26,7 @@ def noisy(clean: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def found(x: np.ndarray, noise: Process = WHITE) -> np.ndarray | None:
-    return waves(x, noise, x)
+    return waves(x, noise)
 
 
 @pytest.mark.parametrize("period", [2.2, 3, 4, 6, 10])

@@ -67,6 +67,11 @@ class Estimate:
         return self.process if self.field is None else self.process.scaled(self.field.map())
 
     @property
+    def unevenness(self) -> np.ndarray:
+        """The deviation in every place ``(1, H, W)``, relative to the mean; 1 if it is even."""
+        return np.ones((), np.float32) if self.field is None else np.sqrt(self.field.map())
+
+    @property
     def uniform(self) -> Estimate:
         """The same noise with its mean level everywhere."""
         return self if self.field is None else dataclasses.replace(self, field=None)

@@ -56,9 +56,8 @@ class BM3D(Denoiser):
         used, root = noise, np.ones((), np.float32)
         if noise is None:
             found = found or self.kind.measure([x])
-            noise, used = found.process, found.local
-            if found.field is not None:  # divided by this, it is the same everywhere
-                root = np.sqrt(found.field.map())
+            # Divided by its unevenness, the noise is the same everywhere.
+            noise, used, root = found.process, found.local, found.unevenness
         line = affine_variance(noise) if self.stabilise and not noise.varies else None
         gain, constant = line or (0.0, float(np.mean(noise.variance(x.astype(np.float64)))))
         if gain <= 1e-3 * constant:  # the noise hardly changes over the range

@@ -46,9 +46,8 @@ class NLM(Denoiser):
         used, root = noise, np.ones((), np.float32)
         if noise is None:
             found = found or self.kind.measure([x])
-            noise, used = found.process, found.local
-            if found.field is not None:  # divided by this, it is the same everywhere
-                root = np.sqrt(found.field.map())
+            # Divided by its unevenness, the noise is the same everywhere.
+            noise, used, root = found.process, found.local, found.unevenness
         sigma = math.sqrt(float(np.mean(noise.variance(x.astype(np.float64)))))
         if sigma == 0:
             return Restoration(x.copy(), process=used)

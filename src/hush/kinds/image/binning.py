@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hush.kinds.cut import sparse
 from hush.noise.processes import Poisson, PoissonGaussian, Process
 
 FEW = 0.6  #: photons a pixel that a photon shares, on average, from which on none are summed
@@ -26,7 +27,8 @@ def side_of_bins(x: np.ndarray, noise: Process) -> int:
     """
     if not isinstance(noise, Poisson | PoissonGaussian) or noise.varies:
         return 1
-    finite = x[np.isfinite(x)].astype(np.float64)
+    some = sparse(x)
+    finite = some[np.isfinite(some)].astype(np.float64)
     read = float(getattr(noise, "sigma", 0.0)) / float(noise.gain)  # type: ignore[arg-type]
     counts = (finite - float(getattr(noise, "offset", 0.0))) / float(noise.gain)  # type: ignore[arg-type]
     mean = float(counts.mean()) if counts.size else 0.0

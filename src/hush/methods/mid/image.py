@@ -159,7 +159,7 @@ class MID(ValueMID):
 
     def lost(self, x: np.ndarray, state: np.ndarray, noise: Process) -> np.ndarray | None:
         """Fine waves, if there still are some in what Φ removed."""
-        return None if waves(x - state, noise, x) is None else waves(x, noise, x)
+        return None if waves(x, noise, state) is None else waves(x, noise)
 
     def whole_noise(self, state: Tensor, deviation: Tensor, shares: Tensor, half: bool) -> Tensor:
         """Φ, averaged over some symmetries of a square."""

@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from hush.noise.process import Process
 from hush.noise.spectrum import OCTAVES, Octaves
-from hush.tiling import tiled
+from hush.tiling import tiles
 
 SIDE = 64  #: of a window, in pixels
 LONGEST = 16.0  #: period in pixels
@@ -29,54 +29,51 @@ TILE = 512  #: side of the tiles in which larger images are searched
 _HOP = SIDE // 2
 
 
-def waves(x: np.ndarray, noise: Process, signal: np.ndarray) -> np.ndarray | None:
-    """The waves in an image ``(C, H, W)`` that stand out of the noise; None if there are none.
-
-    signal : the image that sets the noise's variance, `x` itself unless this is a difference.
-    """
+def waves(x: np.ndarray, noise: Process, state: np.ndarray | None = None) -> np.ndarray | None:
+    """The waves in an image ``(C, H, W)`` that stand out of its noise, or with a denoised `state`
+    those in what was removed; None if there are none."""
     if min(x.shape[1:]) < SIDE:
         return None
     density = _density(noise, len(x))
-    variance = np.broadcast_to(np.float32(noise.variance(signal)), x.shape)
-    known = np.ones((1, *x.shape[1:]), np.float32)
-    pads = [(_HOP, _HOP + -n % _HOP) for n in x.shape[1:]]
-    padded = np.concatenate(
-        [
-            np.pad(np.concatenate([x, variance]), [(0, 0), *pads], mode="reflect"),
-            np.pad(known, [(0, 0), *pads]),
-        ]
-    )
-    out = tiled(
-        lambda part: _waves(part[: len(x)], part[len(x) : -1], part[-1], density),
-        padded,
-        size=TILE,
-        radius=3 * _HOP,
-        multiple=_HOP,
-        border=None,
-    )
-    return out[:, *(slice(_HOP, _HOP + n) for n in x.shape[1:])] if out.any() else None
+    local = np.broadcast_to(noise.variance(x), x.shape) if noise.varies else None
+    out: np.ndarray | None = None
+    for tile in tiles(x.shape[1:], TILE, 3 * _HOP, _HOP, border=_HOP):
+        part = tile.of(x)
+        variance = noise.variance(part) if local is None else tile.of(local)
+        places = zip(tile.inner, tile.crop, tile.reads, strict=True)
+        known = [at == np.arange(len(at)) + i.start - c.start for i, c, at in places]
+        seen = part if state is None else part - tile.of(state)
+        found = _waves(seen, variance, np.outer(*known), density)
+        if found is not None:
+            out = np.zeros_like(x) if out is None else out
+            out[:, *tile.inner] = found[:, *tile.crop]
+    return out
 
 
 def _waves(
     x: np.ndarray, variance: np.ndarray, known: np.ndarray, density: np.ndarray
-) -> np.ndarray:
-    """The waves in an image whose sides are multiples of the windows' distance."""
+) -> np.ndarray | None:
+    """The waves in an image whose sides are multiples of the windows' distance; `known` pixels are
+    not mirrored. None if there are none."""
     taper = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(SIDE) + 0.5) / SIDE)
     window = np.outer(taper, taper)
     cut = _cut(x)
     spectra = np.fft.fft2((cut - cut.mean((3, 4), keepdims=True)) * window)
     expected = _cut(variance).mean((3, 4), keepdims=True) * np.sum(window**2) * density
-    whole = _cut(known[None]).min((3, 4), keepdims=True)  # without mirrored pixels
+    whole = _cut(known[None].astype(np.float32)).min(
+        (3, 4), keepdims=True
+    )  # without mirrored pixels
     number = _three(whole)
     power = np.abs(spectra) ** 2 / np.maximum(expected, 1e-30)
     power = _three(power * whole) / np.maximum(number, 1)
     peaks = _peaks(power, number)
+    if not peaks.any():
+        return None
     out = np.zeros_like(x)
-    if peaks.any():
-        kept = np.where(_greatest(peaks, REACH), np.maximum(1 - 1 / np.maximum(power, 1), 0), 0)
-        parts = np.fft.ifft2(spectra * kept).real.astype(np.float32)
-        for i, j in np.argwhere(peaks.any((0, 3, 4))):
-            out[:, i * _HOP : i * _HOP + SIDE, j * _HOP : j * _HOP + SIDE] += parts[:, i, j]
+    kept = np.where(_greatest(peaks, REACH), np.maximum(1 - 1 / np.maximum(power, 1), 0), 0)
+    parts = np.fft.ifft2(spectra * kept).real.astype(np.float32)
+    for i, j in np.argwhere(peaks.any((0, 3, 4))):
+        out[:, i * _HOP : i * _HOP + SIDE, j * _HOP : j * _HOP + SIDE] += parts[:, i, j]
     return out
 
 
