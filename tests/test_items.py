@@ -260,7 +260,7 @@ def test_what_a_file_is_decides_its_kind(tmp_path: Path, monkeypatch: pytest.Mon
 
     class Other(Image):
         name = "other"
-        options: ClassVar[Any] = {"rate": kinds.Option(float, "")}
+        options: ClassVar[Any] = {"tempo": kinds.Option(float, "")}
         keys = frozenset({"signal", "rate"})
 
         def from_arrays(self, arrays: Any) -> Record:
@@ -269,14 +269,14 @@ def test_what_a_file_is_decides_its_kind(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setitem(kinds.KINDS._own, "other", f"{__name__}:OTHER")  # type: ignore[index]
     monkeypatch.setattr(kinds.Table, "__getitem__", _looked_up(kinds.Table.__getitem__, Other()))
-    assert api._kind_by_options({"rate": 3.0}) == "other"
+    assert api._kind_by_options({"tempo": 3.0}) == "other"
     assert api._kind_by_options({"speed": 3.0}) is None
     assert api._kind_by_options({}) is None
     np.save(tmp_path / "c.npy", np.zeros((8, 8)))
-    assert api.read(tmp_path / "c.npy", context={"rate": 3.0}).kind == "other"
+    assert api.read(tmp_path / "c.npy", context={"tempo": 3.0}).kind == "other"
     hush.write(Record(np.zeros((8, 8), np.uint8), "YX"), tmp_path / "c.png")
-    with pytest.raises(hush.HushError, match="images have no --rate; leave it out"):
-        api.read(tmp_path / "c.png", context={"rate": 3.0})
+    with pytest.raises(hush.HushError, match="images have no --tempo; leave it out"):
+        api.read(tmp_path / "c.png", context={"tempo": 3.0})
     np.savez(tmp_path / "a.npz", signal=np.zeros((8, 8)), rate=100.0)
     assert (hush.read(tmp_path / "a.npz").kind, api.read(tmp_path / "a.npz").context) == (
         "other",

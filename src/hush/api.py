@@ -129,11 +129,11 @@ def _kind_by_keys(path: Path, kind: str | None) -> str | None:
 
 
 def _kind_by_options(context: Mapping[str, Any]) -> str | None:
-    """The kind of data that has options with these names, if there is exactly one."""
+    """The first kind of data that has options with these names; None if none has."""
     if not context:
         return None
     having = [name for name in kinds.KINDS if context.keys() <= kinds.get(name).options.keys()]
-    return having[0] if len(having) == 1 else None
+    return having[0] if having else None
 
 
 def record_of(x: Source, axes: str | None = None, kind: str | None = None) -> Record:

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -33,6 +33,19 @@ if TYPE_CHECKING:
 
 D = TypeVar("D", bound="Denoiser")
 Advance = Callable[[float], None]
+
+
+class Window(NamedTuple):
+    """What a method's result at one place depends on, along the last axis.
+
+    reach : elements to either side; multiple : results are the same only for parts that begin at a
+    multiple of this.
+    """
+
+    reach: int
+    multiple: int = 1
+
+
 Learns = Literal["nothing", "noisy", "takes", "pairs"]
 
 ANY = ("*",)  #: `Denoiser.kinds` of a method for every kind of data
@@ -122,6 +135,13 @@ class Denoiser:
         x = filled(batch.floats(index), batch.known(index))
         return self.restore(x, noise, advance, found)
 
+    def window(self, about: Mapping[str, Any]) -> Window | None:
+        """What results depend on, given an item's context; None if that is the whole item.
+
+        A kind whose items can be long restores them in pieces by it, so memory stays flat.
+        """
+        return None
+
     def reviewed(self, x: np.ndarray, found: Estimate) -> Estimate:
         """The measurement of an item ``(C, *S)``, corrected by what this method sees; here not."""
         return found
@@ -153,21 +173,24 @@ class Denoiser:
         *,
         axes: str | None = None,
         strength: float = 1.0,
+        context: Mapping[str, Any] | None = None,
     ) -> np.ndarray:
         """Denoise an array of any real dtype; the result has the same dtype and shape.
 
         axes : one letter per dimension (T, Z, C, Y, X, S); by default as the kind of data says.
         noise : a process in units of full range, or a text such as ``"gaussian:25/255"``.
         strength : share of the estimated noise to remove, 0 to 1.
+        context : as in `Record.context`, such as ``{"rate": 1000}`` for signals.
         """
         x = np.asarray(x)
         check_dtype(x)
         kind = self.kind
-        record = Record(x, axes or kind.axes(x.shape), kind=kind.name)
+        letters = axes or kind.axes(x.shape)
+        record = Record(x, letters, kind=kind.name, context=context or {})
         batch = self.seen(kind.batch(record))
         process = process_of(noise, batch.scale, kind)
         items = [self.denoise_item(batch, i, process, strength)[0] for i in range(len(batch))]
-        made = kind.record(record, np.concatenate(items)).data
+        made = kind.record(record, items).data
         return made.astype(x.dtype, copy=False)  # with the input's byte order
 
     def restored(self, x: np.ndarray, noise: Process | None = None) -> np.ndarray:

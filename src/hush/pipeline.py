@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import mmap
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,10 @@ from hush.kinds import Kind
 from hush.kinds.layout import check_span, filled, laid_out
 from hush.noise.processes import Process
 from hush.record import Batch, Record
-from hush.results import Item
+from hush.recording import empty
+from hush.results import Estimate, Item, Restoration
+
+COPIED = 2**22  #: values that are copied at once
 
 
 @dataclass
@@ -38,26 +42,36 @@ class Work:
         advance: Callable[[float], None],
         timings: dict[str, float],
     ) -> Item:
-        """Measure, restore and judge one item; put its result into `out`."""
+        """Measure, restore and judge one item; put its result into `out`.
+
+        A long item is restored in pieces, if the method's results depend on what is near only, and
+        measured and judged by parts of it (`Kind.glimpse`).
+        """
         times = [time.perf_counter()]
-        noisy = with_gaps(batch, index)
+        glimpse = self.kind.glimpse(batch, index)
+        noisy = with_gaps(glimpse, 0)
         found = self.kind.measure([noisy])
         if (known := np.isfinite(noisy)).any(axis=tuple(range(1, noisy.ndim))).all():
             found = self.denoiser.reviewed(filled(noisy, known), found)
         advice = self.kind.advice(self.record, noisy, self.given, found)
         del noisy
         times.append(time.perf_counter())
-        made, how = self.denoiser.denoise_item(
-            batch, index, self.given, self.strength, advance, found
-        )
-        place = out.put(index, made, how.spread, whole=how.kept is None)
+        pieces = list(self._pieces(batch, index))
+        if len(pieces) == 1:
+            made, how = self.denoiser.denoise_item(
+                batch, index, self.given, self.strength, advance, found
+            )
+            place = out.put(index, made, how.spread, whole=how.kept is None)
+        else:
+            how = self._in_pieces(batch, index, pieces, out, advance, found)
+            place, made = (index, None), out.glimpse(index)
         times.append(time.perf_counter())
         process = how.process or found.local
-        before, scale = batch.data[index], batch.scale
+        before, scale = glimpse.data[0], batch.scale
         if how.kept is not None:
             before = before[..., how.kept]
         elif batch.mask is not None or how.replaced is not None:
-            before = with_gaps(batch, index) * np.float32(batch.scale)
+            before = with_gaps(glimpse, 0) * np.float32(batch.scale)
         if how.replaced is not None:  # they say nothing about the noise
             before[how.replaced] = np.nan
         judgement = self.kind.judge(
@@ -70,7 +84,7 @@ class Work:
             adaptable=self.denoiser.adapts and not self.was_adapted and not found.correlated,
         )
         times.append(time.perf_counter())
-        for mapped in (batch.data, out.into):
+        for mapped in (batch.data[index], out.into):
             _let_go(mapped)
         for name, spent in zip(("measure", "denoise", "check"), np.diff(times), strict=True):
             timings[name] = timings.get(name, 0.0) + float(spent)
@@ -79,11 +93,60 @@ class Work:
             process = found.process
         return Item(*place, found, process, judgement, how.step, trace, tuple(advice), how.kept)
 
+    def _pieces(self, batch: Batch, index: int) -> Iterator[tuple[slice, slice]]:
+        """Parts of an item along its last axis with what they depend on, and without."""
+        length = batch.data[index].shape[-1]
+        window = self.denoiser.window(batch.about(index)) if self.kind.piece else None
+        if window is None or not self.kind.piece or length <= self.kind.piece:
+            yield slice(0, length), slice(0, length)
+            return
+        unit, reach = window.multiple, -(-window.reach // window.multiple) * window.multiple
+        step = max(1, self.kind.piece // unit) * unit
+        for start in range(0, length, step):
+            stop = min(start + step, length)
+            yield slice(max(0, start - reach), min(stop + reach, length)), slice(start, stop)
+
+    def _in_pieces(
+        self,
+        batch: Batch,
+        index: int,
+        pieces: Sequence[tuple[slice, slice]],
+        out: Out,
+        advance: Callable[[float], None],
+        found: Estimate,
+    ) -> Restoration:
+        """Restore an item piece by piece into `out`; what is returned holds no samples."""
+        length = batch.data[index].shape[-1]
+        steps, process = [], self.given
+        for outer, inner in pieces:
+            part = batch.piece(index, outer)
+            share = (inner.stop - inner.start) / length
+            if part.known(0).any():
+                made, how = self.denoiser.denoise_item(
+                    part, 0, self.given, self.strength, partial(_share, advance, share), found
+                )
+                if how.kept is not None:
+                    raise TypeError(f"{self.denoiser.name} leaves elements out: it has no window")
+                process = how.process or process
+                steps += [(share, how.step)] * (how.step is not None)
+                out.fill(index, inner, made[..., inner.start - outer.start :])
+            for mapped in (batch.data[index], out.into):
+                _let_go(mapped)
+        step = sum(w * s for w, s in steps) / sum(w for w, _ in steps) if steps else None
+        return Restoration(np.empty(0, np.float32), process, step)
+
+
+def _share(advance: Callable[[float], None], share: float, done: float) -> None:
+    advance(share * done)
+
 
 class Out:
     """Collects the items of a result in an array like the data, or in a list if they shrink.
 
     into : the array to use, such as one in a file.
+
+    Where a kind's items are views of the record and differ in length, the result begins as a copy
+    of the record: what is in no item, such as a trigger channel, stays as it is.
     """
 
     def __init__(
@@ -98,6 +161,41 @@ class Out:
         self.items: Any = [None] * len(batch)
         self.spreads: list[np.ndarray] = []
         self._whole: Any = None
+        self._views: Any = None
+        if not isinstance(batch.data, np.ndarray):
+            self._views = self._copied()
+
+    def _copied(self) -> Sequence[np.ndarray] | None:
+        """The items as views of a copy of the record; None if they are no views."""
+        noisy = self.noisy.data
+        if not all(np.shares_memory(item, noisy) for item in self.batch.data):
+            return None
+        into = empty(noisy.shape, noisy.dtype) if self.into is None else self.into
+        views = list(self.kind.batch(self.noisy.with_data(into)).data)
+        if not all(np.shares_memory(view, into) for view in views):
+            return None
+        source, target = noisy.reshape(-1), into.reshape(-1)
+        if np.shares_memory(source, noisy) and np.shares_memory(target, into):
+            for start in range(0, len(source), COPIED):
+                target[start : start + COPIED] = source[start : start + COPIED]
+                for mapped in (noisy, into):
+                    _let_go(mapped)
+        else:
+            into[...] = noisy
+        self.into = into
+        return views
+
+    def fill(self, index: int, where: slice, made: np.ndarray) -> None:
+        """Store the part `where` of an item along its last axis, the first samples of `made`."""
+        if self._views is None:
+            raise TypeError(f"{self.kind.nouns[1]} in pieces need items that are views of a record")
+        self._views[index][..., where] = made[..., : where.stop - where.start]
+
+    def glimpse(self, index: int) -> np.ndarray:
+        """The part of an item's result by which it is judged."""
+        batch = replace(self.batch, data=self._views)
+        made: np.ndarray = self.kind.glimpse(batch, index).data[0]
+        return made
 
     def put(
         self, index: int, made: np.ndarray, spread: np.ndarray | None, whole: bool
@@ -108,7 +206,9 @@ class Out:
         channels = len(self.batch.data[0])
         plane, channel = divmod(index, channels) if self.apart else (index, None)
         begun = self._whole is not None
-        if isinstance(self.batch.data, np.ndarray) and whole:
+        if self._views is not None and whole and not self._shrunk:
+            self._views[index][...] = made
+        elif isinstance(self.batch.data, np.ndarray) and whole:
             if not begun:
                 if any(item is not None for item in self.items):
                     raise self._uneven()
@@ -123,8 +223,14 @@ class Out:
             self.items[plane] = np.concatenate([self.items[plane], made])
         return plane, channel
 
+    @property
+    def _shrunk(self) -> bool:
+        return any(item is not None for item in self.items)
+
     def record(self) -> Record:
         """The result as a record like the noisy one."""
+        if self._views is not None and not self._shrunk and self.into is not None:
+            return self.noisy.with_data(self.into)
         if self.into is not None and self._whole is not None:
             return self.noisy.with_data(self.into)
         as_array = isinstance(self.batch.data, np.ndarray) and self._whole is None

@@ -104,13 +104,14 @@ class Batch:
     data : array ``(B, C, *S)``, or a list of items if their sizes differ.
     scale : the stored value that means full range.
     mask : like `data`, bool, or None; False where values are missing.
-    context : further data that the kind's methods may need.
+    context : further data that the kind's methods may need; each : of every item, such as its rate.
     """
 
     data: np.ndarray | Sequence[np.ndarray]
     scale: float = 1.0
     mask: np.ndarray | Sequence[np.ndarray] | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
+    each: Sequence[Mapping[str, Any]] = ()
 
     def __len__(self) -> int:
         return len(self.data)
@@ -127,10 +128,22 @@ class Batch:
         known = np.isfinite(x) if x.dtype.kind == "f" else np.ones(x.shape, bool)
         return known if self.mask is None else known & self.mask[index]
 
+    def about(self, index: int) -> Mapping[str, Any]:
+        """The context of item `index`: the batch's and its own."""
+        return {**self.context, **self.each[index]} if self.each else self.context
+
+    def piece(self, index: int, where: slice) -> Batch:
+        """A batch of one item: a part of item `index` along its last axis."""
+        mask = None if self.mask is None else [self.mask[index][..., where]]
+        data = [self.data[index][..., where]]
+        return replace(self, data=data, mask=mask, context=self.about(index), each=())
+
     def channelwise(self) -> Batch:
         """The same with every channel as a separate item ``(1, *S)``, in order."""
         mask = None if self.mask is None else _apart(self.mask)
-        return replace(self, data=_apart(self.data), mask=mask)
+        counts = [len(item) for item in self.data]
+        each = [about for n, about in zip(counts, self.each, strict=False) for _ in range(n)]
+        return replace(self, data=_apart(self.data), mask=mask, each=each)
 
 
 def _apart(items: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:

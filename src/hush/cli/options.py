@@ -144,9 +144,13 @@ class WithKinds(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         from hush import kinds
 
+        own = super().get_params(ctx)
+        taken = {parameter.name for parameter in own}
         added: dict[str, click.Parameter] = {}
         for name in kinds.KINDS:
             for option, what in kinds.get(name).options.items():
+                if option in taken:  # the command has its own option for it
+                    continue
                 added[option] = click.Option(
                     [f"--{option}"],
                     type=click.UNPROCESSED,
@@ -155,7 +159,6 @@ class WithKinds(click.Command):
                     expose_value=False,
                     callback=_keep(option, what.type),
                 )
-        own = super().get_params(ctx)
         return [*own[:-1], *added.values(), own[-1]]
 
 

@@ -72,6 +72,8 @@ class Kind:
     layouts: ClassVar[tuple[str, ...]] = ()
     #: array names by which an .npz file is recognised as this kind
     keys: ClassVar[frozenset[str]] = frozenset()
+    #: restore longer items in pieces of this many values along the last axis; None: as a whole
+    piece: ClassVar[int | None] = None
     #: options that only this kind has; giving one selects this kind
     options: ClassVar[Mapping[str, Option]] = {}
 
@@ -194,6 +196,10 @@ class Kind:
 
         return measured(items)
 
+    def glimpse(self, batch: Batch, index: int) -> Batch:
+        """The part of an item by which it is measured and judged, as a batch of one; here all."""
+        return batch.piece(index, slice(None))
+
     # -- show ------------------------------------------------------------------------------------
 
     def advice(
@@ -248,7 +254,10 @@ class Kind:
 
 
 #: kinds by name
-KINDS: Table[Kind] = Table("hush.kinds", {"image": "hush.kinds.image:IMAGE"})
+KINDS: Table[Kind] = Table(
+    "hush.kinds",
+    {"image": "hush.kinds.image:IMAGE", "signal": "hush.kinds.signal:SIGNAL"},
+)
 
 
 def get(name: str) -> Kind:

@@ -1,0 +1,184 @@
+"""Signals: recordings of one or more channels over time.
+
+Every channel is an item ``(1, T)``, and so is every stretch of it between gaps: channels may have
+unlike rates, units and lengths. Items are views of the record (`hush.recording`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from hush.errors import HushError
+from hush.kinds import Kind, Option
+from hush.kinds.layout import laid_out
+from hush.record import Batch, Record
+from hush.recording import Channel
+
+#: an item is measured and judged by this many stretches of so many samples, if it is longer
+GLIMPSES, GLIMPSE = 16, 2**16
+
+
+def rate(text: str) -> float:
+    """Samples a second."""
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise ValueError(f"a rate is above 0 samples a second, not {text}")
+    return value
+
+
+def channel_list(text: str) -> tuple[str, ...]:
+    """``1-4,6`` or names, as they were written; `chosen` looks them up in the file."""
+    parts = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not parts:
+        raise ValueError("name channels, such as 1-4 or EMG1,EMG2")
+    return parts
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an item lies: the channel's number, the channel, and the stretch of it."""
+
+    number: int
+    channel: Channel
+    stretch: slice
+
+
+class Signal(Kind):
+    """One or more channels over time ``(1, T)``."""
+
+    name: ClassVar[str] = "signal"
+    nouns: ClassVar[tuple[str, str]] = ("signal", "signals")
+    letters: ClassVar[str] = "T"
+    piece: ClassVar[int | None] = 2**20
+    options: ClassVar[Mapping[str, Option]] = {
+        "rate": Option(rate, "Samples a second of signals, if the file does not say.", "HZ"),
+        "channels": Option(
+            channel_list,
+            "Denoise only these channels of signals: numbers from 1 or names, such as 1-4,6.",
+            "LIST",
+        ),
+    }
+
+    # -- layout --------------------------------------------------------------------------------
+
+    def axes(self, shape: tuple[int, ...]) -> str:
+        """``T``; of two axes, the longer one is time and the other one channels."""
+        if len(shape) == 2 and shape[0] > shape[1]:
+            return "TC"
+        return super().axes(shape)
+
+    def places(self, record: Record) -> list[Place]:
+        """The items of a record with `Channel`\\ s: what may be denoised, and was chosen."""
+        channels: Sequence[Channel] = record.context["layout"]
+        every = [
+            Place(number, channel, stretch)
+            for number, channel in enumerate(channels)
+            if channel.signal
+            for stretch in channel.stretches
+        ]
+        numbers = chosen(record.context.get("channels"), [c.name for c in channels])
+        return [p for p in every if p.number in numbers]
+
+    def batch(self, record: Record) -> Batch:
+        """Every channel, or stretch of one between gaps, as an item ``(1, T)``."""
+        self.check(record)
+        context = dict(record.context)
+        stated = context.get("rate")
+        if "layout" not in context:
+            whole = laid_out(record.data, record.axes, self.letters)
+            mask = None
+            if record.mask is not None:
+                mask = np.broadcast_to(record.mask, record.data.shape)
+                mask = laid_out(mask, record.axes, self.letters)
+            names = [f"{i + 1}" for i in range(whole.shape[1])]
+            picked = sorted(chosen(context.get("channels"), names))
+            where = [(b, c) for b in range(len(whole)) for c in picked]
+            return Batch(
+                [whole[b, c : c + 1] for b, c in where],
+                record.scale,
+                None if mask is None else [mask[b, c : c + 1] for b, c in where],
+                context,
+                [{"name": names[c], "rate": stated, "unit": ""} for _, c in where],
+            )
+        places = self.places(record)
+        flat = None if record.mask is None else np.broadcast_to(record.mask, record.data.shape)
+        return Batch(
+            [p.channel.of(record.data)[p.stretch][None] for p in places],
+            record.scale,
+            None if flat is None else [p.channel.of(flat)[p.stretch][None] for p in places],
+            context,
+            [
+                {
+                    "name": p.channel.name or f"{p.number + 1}",
+                    "rate": stated or p.channel.rate,
+                    "unit": p.channel.unit,
+                }
+                for p in places
+            ],
+        )
+
+    def record(self, like: Record, items: np.ndarray | Sequence[np.ndarray]) -> Record:
+        """Items ``(1, T)`` as a record like `like`; those of other channels are its own."""
+        data = np.array(like.data, dtype=np.asarray(items[0]).dtype)
+        views = self.batch(replace(like, data=data)).data
+        if len(views) != len(items) or any(
+            v.shape != np.shape(x) or not np.shares_memory(v, data)
+            for v, x in zip(views, items, strict=False)
+        ):
+            return super().record(like, items)
+        for view, item in zip(views, items, strict=True):
+            view[...] = item
+        return replace(like, data=data)
+
+    # -- measure ---------------------------------------------------------------------------------
+
+    def glimpse(self, batch: Batch, index: int) -> Batch:
+        """A long item's parts, evenly spread over it: results must not depend on the window."""
+        length = batch.data[index].shape[-1]
+        if length <= GLIMPSES * GLIMPSE:
+            return super().glimpse(batch, index)
+        starts = np.linspace(0, length - GLIMPSE, GLIMPSES).astype(int)
+        parts = [batch.piece(index, slice(s, s + GLIMPSE)) for s in starts]
+        data = [np.concatenate([p.data[0] for p in parts], axis=-1)]
+        mask = None
+        if batch.mask is not None:
+            mask = [np.concatenate([p.mask[0] for p in parts if p.mask is not None], axis=-1)]
+        return replace(parts[0], data=data, mask=mask)
+
+
+def chosen(wanted: Sequence[str] | None, names: Sequence[str]) -> set[int]:
+    """The channels, from 0, that a list of numbers, ranges and names means; None: all."""
+    if wanted is None:
+        return set(range(len(names)))
+    found: set[int] = set()
+    for part in wanted:
+        found |= set(_matching(part, names))
+    return found
+
+
+def _matching(part: str, names: Sequence[str]) -> Iterator[int]:
+    same = [i for i, name in enumerate(names) if name == part]
+    if len(same) > 1:
+        numbers = " and ".join(str(i + 1) for i in same)
+        raise HushError(f"channels {numbers} are all named '{part}'; choose by number")
+    if same:
+        yield same[0]
+        return
+    match = re.fullmatch(r"(\d+)(?:\s*-\s*(\d+))?", part)
+    if match is None:
+        known = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+        raise HushError(f"there is no channel '{part}'; choose from {known}")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if not 1 <= first <= last <= len(names):
+        raise HushError(f"channels are numbered 1 to {len(names)}, so there is no '{part}'")
+    yield from range(first - 1, last)
+
+
+SIGNAL = Signal()
+
+__all__ = ["SIGNAL", "Signal"]
