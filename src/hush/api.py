@@ -217,9 +217,9 @@ def run(
     check_dtype(record.data)
     chosen = kinds.get(record.kind)
     batch = chosen.batch(record)
-    denoiser = choose(record, model, method, steps, device)
-    denoiser = denoiser.with_spread() if uncertainty else denoiser
     process = process_of(noise, batch.scale, chosen)
+    denoiser = choose(record, model, method, steps, device, process)
+    denoiser = denoiser.with_spread() if uncertainty else denoiser
     if process is not None:
         check_level(record, process)
     if into is not None:
@@ -245,7 +245,7 @@ def run(
             bool(adapt or was_adapted),
         )
         made.timings = {**timings, **made.timings}
-        made.model = _named(model, record, denoiser)
+        made.model = _named(model, record, denoiser, process)
         if file is not None and made.data is not file:
             file[...] = made.data  # in an axis order in which items are not parts of it
     if file is not None:
@@ -300,9 +300,16 @@ def _restored(
     )
 
 
-def _named(model: str | Path | Denoiser | None, record: Record, denoiser: Denoiser) -> str:
+def _named(
+    model: str | Path | Denoiser | None,
+    record: Record,
+    denoiser: Denoiser,
+    noise: Process | None,
+) -> str:
     """What the summary calls the model; nothing for a method without one."""
-    return "" if denoiser.learns_from == "nothing" else name_for(model, record, denoiser.name)
+    if denoiser.learns_from == "nothing":
+        return ""
+    return name_for(model, record, denoiser.name, noise)
 
 
 def denoise_record(record: Record, **options: Any) -> Result:

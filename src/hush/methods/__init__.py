@@ -29,7 +29,11 @@ METHODS: Table[type[Denoiser]] = Table(
 
 #: ``METHOD/KIND`` → class, if a method has a special one for a kind of data
 VARIANTS: Table[type[Denoiser]] = Table(
-    "hush.methods.kinds", {"mid/image": "hush.methods.mid.image:MID"}
+    "hush.methods.kinds",
+    {
+        "mid/image": "hush.methods.mid.image:MID",
+        "mid/signal": "hush.methods.mid.signal:SignalMID",
+    },
 )
 
 
