@@ -68,13 +68,15 @@ class Wavelet(Denoiser):
 
     def window(self, about: Mapping[str, Any]) -> Window:
         """See `Denoiser.window`."""
-        length = _package().Wavelet(self.wavelet).dec_len
         rate = about.get("rate") or self.rate
         if not rate:
-            return Window((2 * length + AROUND) << self.levels)
-        levels = max(self.levels, _bands(rate)[-1])
+            return Window(self._reach(self.levels))
         block = max(1, round(BLOCK * rate))
-        return Window(((2 * length + AROUND) << levels) + 2 * block, block)
+        return Window(self._reach(max(self.levels, _bands(rate)[-1])) + 2 * block, block)
+
+    def _reach(self, levels: int) -> int:
+        """Samples to either side that a sample's transform and thresholds depend on."""
+        return (2 * _package().Wavelet(self.wavelet).dec_len + AROUND) << levels
 
     def restore_item(
         self,
@@ -143,7 +145,7 @@ class Wavelet(Denoiser):
     def _changed(self, x: np.ndarray, levels: range, rule: Rule) -> np.ndarray:
         """`x` after a rule for the details of some levels, counted from the finest."""
         package, deepest = _package(), levels[-1]
-        reach = (2 * package.Wavelet(self.wavelet).dec_len) << deepest
+        reach = self._reach(deepest)
         pad = (reach, reach + (-(len(x) + 2 * reach)) % (1 << deepest))
         padded = np.pad(x, pad, mode="symmetric")
         coefficients = package.swt(padded, self.wavelet, deepest, trim_approx=True)
