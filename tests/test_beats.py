@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import butter, sosfiltfilt
 
-from hush.kinds.signal.beats import BLOCK, SURE, beats, find_beats
+from hush.kinds.signal.beats import BLOCK, SURE, beats, calibrates, find_beats
 
 RATE = 500.0
 PEAK = 0.7  # seconds of the first R peak
@@ -100,6 +100,16 @@ def test_a_motor_unit_is_no_heart(frequency: float) -> None:
 @pytest.mark.parametrize("x", [np.zeros(5000), np.full(3, 2.0), np.arange(100.0), np.empty(0)])
 def test_where_there_is_nothing_there_are_no_beats(x: np.ndarray) -> None:
     assert not len(beats(x, RATE))
+
+
+def test_a_calibration_is_no_ecg() -> None:
+    t = np.arange(int(10 * RATE)) / RATE
+    square = np.sign(np.sin(2 * np.pi * t + 0.3))
+    assert calibrates(square + 0.01 * emg(10), RATE)
+    assert calibrates(7 - 200 * square, RATE)
+    assert not calibrates(ecg(10)[0], RATE)
+    assert not calibrates(emg(10), RATE)
+    assert not calibrates(np.zeros(100), RATE)
 
 
 def test_parts_give_the_same_beats() -> None:

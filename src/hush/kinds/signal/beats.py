@@ -74,18 +74,29 @@ def find_beats(x: np.ndarray, rate: float) -> Beats:
     return Beats(positions[apart].astype(np.int64), quality)
 
 
+def calibrates(x: np.ndarray, rate: float) -> bool:
+    """Whether a recording ``(T,)`` shows the square wave with which recorders are calibrated.
+
+    Its edges are alike, except that every second one is upside down.
+    """
+    y, envelope = _banded(np.asarray(x, np.float64), rate)
+    peaks = _peaks(envelope, rate)
+    peaks = peaks[envelope[peaks] > 0.5 * envelope.max(initial=0)]
+    if len(peaks) < LEAST:
+        return False
+    parts = _cut(y, peaks, rate)
+    parts /= np.maximum(np.linalg.norm(parts, axis=1, keepdims=True), 1e-30)
+    return bool(np.median(np.sum(parts[1:] * parts[:-1], axis=1)) < -ALIKE)
+
+
 def _rhythm(x: np.ndarray, rate: float) -> Beats:
     """Beats of a part of a recording, which has one rhythm or none."""
     from scipy.ndimage import correlate1d
-    from scipy.signal import butter, sosfiltfilt
 
     none = Beats(np.empty(0, np.int64), 0.0)
     if rate <= 2.5 * BAND[0] or len(x) < 2 * rate or np.ptp(x) == 0:
         return none
-    band = butter(2, (BAND[0], min(BAND[1], 0.45 * rate)), "bandpass", fs=rate, output="sos")
-    y = sosfiltfilt(band, x - np.median(x), padlen=min(len(x) - 1, round(rate)))
-    window = np.hanning(max(3, round(0.1 * rate)) + 2)[1:-1]
-    envelope = np.sqrt(correlate1d(y**2, window / window.sum(), mode="constant").clip(0))
+    y, envelope = _banded(x, rate)
     best = _best(y, envelope, rate)
     # The beats' shape finds those that are buried in bursts of EMG, and their exact place.
     for _ in range(2):
@@ -101,13 +112,28 @@ def _rhythm(x: np.ndarray, rate: float) -> Beats:
     return Beats(_centred(y, best.positions, rate), best.quality)
 
 
-def _best(y: np.ndarray, height: np.ndarray, rate: float) -> Beats:
-    """Of the peaks of `height` above any threshold, those that are most like beats."""
+def _banded(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """A recording in the band of QRS complexes, and its envelope."""
+    from scipy.ndimage import correlate1d
+    from scipy.signal import butter, sosfiltfilt
+
+    band = butter(2, (BAND[0], min(BAND[1], 0.45 * rate)), "bandpass", fs=rate, output="sos")
+    y = sosfiltfilt(band, x - np.median(x), padlen=min(len(x) - 1, round(rate)))
+    window = np.hanning(max(3, round(0.1 * rate)) + 2)[1:-1]
+    return y, np.sqrt(correlate1d(y**2, window / window.sum(), mode="constant").clip(0))
+
+
+def _peaks(height: np.ndarray, rate: float) -> np.ndarray:
+    """Where `height` is largest among all places nearer than the refractory time."""
     from scipy.ndimage import maximum_filter1d
 
-    apart = 2 * round(REFRACTORY * rate) + 1
-    top = maximum_filter1d(height, apart, mode="constant")
-    peaks = np.flatnonzero((height == top) & (height > 0))
+    top = maximum_filter1d(height, 2 * round(REFRACTORY * rate) + 1, mode="constant")
+    return np.flatnonzero((height == top) & (height > 0))
+
+
+def _best(y: np.ndarray, height: np.ndarray, rate: float) -> Beats:
+    """Of the peaks of `height` above any threshold, those that are most like beats."""
+    peaks = _peaks(height, rate)
     found = height[peaks]
     best = Beats(peaks[:0], 0.0)
     for threshold in np.quantile(found, 0.98) * THRESHOLDS if len(found) else ():
