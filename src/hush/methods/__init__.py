@@ -23,6 +23,9 @@ METHODS: Table[type[Denoiser]] = Table(
         "nafnet": "hush.methods.nafnet:NAFNet",
         "bm3d": "hush.methods.bm3d:BM3D",
         "nlm": "hush.methods.nlm:NLM",
+        "highpass": "hush.methods.highpass:HighPass",
+        "template": "hush.methods.template:Template",
+        "wavelet": "hush.methods.wavelet:Wavelet",
         "none": "hush.methods.identity:Identity",
     },
 )
