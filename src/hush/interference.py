@@ -33,8 +33,8 @@ GAINS = 2.0  #: training varies the gain by up to this factor either way
 class Subtracting(Learned):
     """A network that is trained on pairs of one channel, with interference and clean.
 
-    `fit` takes a list of pairs, each an array ``(2, T)`` with the noisy channel first, or a list of
-    two arrays or Records with the same channels, the noisy one first.
+    `fit` takes a list of pairs, the noisy one first: arrays or Records ``(2, T)``, arrays
+    ``(2, C, T)``, or lists of two arrays or Records with the same channels.
 
     channels : 1; set when fitting. tile : longer channels are denoised in parts of this length.
     rate : samples a second of data that do not state it; by default `model_rate`.
@@ -73,7 +73,8 @@ class Subtracting(Learned):
         for scene in data:
             found = self._channels(scene)
             half = len(found) // 2
-            if not half or len(found) % 2 or isinstance(scene, Record):
+            listed = isinstance(scene, list | tuple) or (np.ndim(scene) == 3 and len(scene) == 2)
+            if len(found) != 2 * half or not (half == 1 or (half and listed)):
                 raise HushError(
                     f"{self.name} learns from pairs; give it arrays (2, T), a noisy channel and "
                     "then the clean one, or hush train a folder of each (--clean)"
@@ -81,8 +82,7 @@ class Subtracting(Learned):
             for (noisy, rate), (clean, other) in zip(found[:half], found[half:], strict=True):
                 if noisy.shape != clean.shape or rate != other:
                     raise HushError("the channels of a pair must have the same length and rate")
-                pair = self._seen(np.concatenate([noisy, clean]), rate)
-                made.append(pair[None])
+                made.append(self._seen(np.concatenate([noisy, clean]), rate)[None])
         return made
 
     def shown(self, scene: np.ndarray) -> np.ndarray:
