@@ -38,6 +38,7 @@ class Estimate:
     network : measured by a method's network, because the statistics ended (`Denoiser.reviewed`).
     clipped : share of pixels at the clipping levels.
     channels : `sigma` of each channel.
+    amplitude : rms of the values about their mean, signal and noise; 0 if it was not measured.
     uncertainty : relative standard error of `sigma`, including structure mistaken for noise.
     curve : the photon transfer curve: (signal, measured variance, variance by the family's law).
     alternatives : one-parameter families that the data cannot distinguish from `family`.
@@ -56,6 +57,7 @@ class Estimate:
     network: bool = False
     clipped: float = 0.0
     channels: tuple[float, ...] = ()
+    amplitude: float = 0.0
     uncertainty: float = 0.0
     curve: tuple[tuple[float, float, float], ...] = ()
     alternatives: tuple[str, ...] = ()

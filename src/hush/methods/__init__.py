@@ -21,6 +21,8 @@ METHODS: Table[type[Denoiser]] = Table(
         "puca": "hush.methods.puca:PUCA",
         "lgbpn": "hush.methods.lgbpn:LGBPN",
         "nafnet": "hush.methods.nafnet:NAFNet",
+        "fcn": "hush.methods.fcn:FCN",
+        "sdemg": "hush.methods.sdemg:SDEMG",
         "bm3d": "hush.methods.bm3d:BM3D",
         "nlm": "hush.methods.nlm:NLM",
         "highpass": "hush.methods.highpass:HighPass",

@@ -6,10 +6,11 @@ unlike rates, units and lengths. Items are views of the record (`hush.recording`
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from hush.kinds import Chosen, Kind, Option
 from hush.kinds.layout import laid_out
 from hush.record import Batch, Record
 from hush.recording import Channel
+
+if TYPE_CHECKING:
+    from hush.results import Estimate
 
 #: an item is measured and judged by this many stretches of so many samples, if it is longer
 GLIMPSES, GLIMPSE = 16, 2**16
@@ -157,7 +161,24 @@ class Signal(Kind):
                 data.append(np.concatenate([batch.floats(i) for batch in batches]))
         return Chosen(data, 1, range(len(found)), self.nouns[1])
 
+    @property
+    def patch(self) -> int:
+        """See `Kind.patch`: several heartbeats at 1000 samples a second."""
+        return 4096
+
     # -- measure ---------------------------------------------------------------------------------
+
+    def measure(self, items: Sequence[np.ndarray]) -> Estimate:
+        """See `Kind.measure`; also the amplitude, which a part of a signal does not tell."""
+        channels = [row for item in items for row in item]
+        power, count = 0.0, 0
+        for row in channels:
+            known = row[np.isfinite(row)].astype(np.float64)
+            if known.size:
+                power += float(np.square(known - known.mean()).sum())
+                count += known.size
+        amplitude = math.sqrt(power / count) if count else 0.0
+        return replace(super().measure(items), amplitude=amplitude)
 
     def glimpse(self, batch: Batch, index: int) -> Batch:
         """A long item's parts, evenly spread over it: results must not depend on the window."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from hush.errors import HushError
 
-#: limit for the ratio's denominator, or numerator above 1; the target is met within 0.1 %
+#: limit for the larger of the two integers; the target is met within 0.1 %
 FINEST = 128
 #: half the low-pass filter, in samples of the lower of the two rates (scipy's default)
 TAPS = 10
@@ -25,17 +25,14 @@ def ratio(rate: float, target: float) -> tuple[int, int]:
     """The integers (up, down), without a common factor, with up/down ≈ target/rate."""
     if not (0 < rate < math.inf and 0 < target < math.inf):
         raise HushError(f"rates are above 0 samples a second, not {rate:g} and {target:g}")
-    share = Fraction(target / rate)
-    if share >= 1:  # the larger of the two integers is limited
-        near = 1 / (1 / share).limit_denominator(FINEST)
-    else:
-        near = share.limit_denominator(FINEST)
+    slower = target < rate
+    near = Fraction(min(rate, target) / max(rate, target)).limit_denominator(FINEST)
     if not near:
         raise HushError(
             f"a rate of {rate:g} samples a second is too far from {target:g}; resample the "
             "recording first"
         )
-    return near.numerator, near.denominator
+    return near.as_integer_ratio() if slower else near.as_integer_ratio()[::-1]
 
 
 def to_rate(x: np.ndarray, rate: float, target: float) -> np.ndarray:
