@@ -6,7 +6,6 @@ unlike rates, units and lengths. Items are views of the record (`hush.recording`
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,13 +14,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds import Chosen, Kind, Option
+from hush.kinds import NOTHING, Chosen, Kind, Option
 from hush.kinds.layout import laid_out
 from hush.record import Batch, Record
 from hush.recording import Channel
 
 if TYPE_CHECKING:
-    from hush.results import Estimate
+    from hush.noise.process import Process
+    from hush.report.frame import Entry
+    from hush.results import Denoised, Estimate, Inspection, Judgement, Survey
 
 #: an item is measured and judged by this many stretches of so many samples, if it is longer
 GLIMPSES, GLIMPSE = 16, 2**16
@@ -60,6 +61,7 @@ class Signal(Kind):
     letters: ClassVar[str] = "T"
     apart: ClassVar[bool] = True
     piece: ClassVar[int | None] = 2**20
+    levels: ClassVar[frozenset[str]] = frozenset({"rmse"})
     options: ClassVar[Mapping[str, Option]] = {
         "rate": Option(rate, "Samples a second of signals, if the file does not say.", "HZ"),
         "channels": Option(
@@ -168,18 +170,6 @@ class Signal(Kind):
 
     # -- measure ---------------------------------------------------------------------------------
 
-    def measure(self, items: Sequence[np.ndarray]) -> Estimate:
-        """See `Kind.measure`; also the amplitude, which a part of a signal does not tell."""
-        channels = [row for item in items for row in item]
-        power, count = 0.0, 0
-        for row in channels:
-            known = row[np.isfinite(row)].astype(np.float64)
-            if known.size:
-                power += float(np.square(known - known.mean()).sum())
-                count += known.size
-        amplitude = math.sqrt(power / count) if count else 0.0
-        return replace(super().measure(items), amplitude=amplitude)
-
     def glimpse(self, batch: Batch, index: int) -> Batch:
         """A long item's parts, evenly spread over it: results must not depend on the window."""
         length = batch.data[index].shape[-1]
@@ -192,6 +182,68 @@ class Signal(Kind):
         if batch.mask is not None:
             mask = [np.concatenate([p.mask[0] for p in parts if p.mask is not None], axis=-1)]
         return replace(parts[0], data=data, mask=mask)
+
+    def measure(self, items: Sequence[np.ndarray]) -> Estimate:
+        """The white floor of quiet stretches and bands."""
+        from hush.kinds.signal.measure import measured
+
+        return measured(items)
+
+    # -- show ------------------------------------------------------------------------------------
+
+    def advice(
+        self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
+    ) -> list[str]:
+        from hush.kinds.signal.advice import advice
+
+        return advice(self, record, item, given, found)
+
+    def judge(
+        self,
+        noisy: np.ndarray,
+        clean: np.ndarray,
+        process: Process,
+        *,
+        strength: float,
+        scale: float,
+        known: bool = False,
+        adaptable: bool = False,
+        about: Mapping[str, Any] = NOTHING,
+    ) -> Judgement:
+        """White noise like any kind's; interference by its beats and by what lies between."""
+        from hush.kinds.signal.residual import judged
+
+        return judged(
+            self,
+            noisy,
+            clean,
+            process,
+            strength=strength,
+            scale=scale,
+            adaptable=adaptable,
+            about=about,
+        )
+
+    def section(self, result: Denoised, budget: float) -> Entry:
+        from hush.kinds.signal.show import section
+
+        return section(self, result, budget)
+
+    def survey(self, record: Record) -> Survey:
+        from hush.kinds.signal.advice import survey
+
+        return survey(self, record)
+
+    def inspected(self, seen: Inspection, budget: float) -> Entry:
+        from hush.kinds.signal.show import inspected
+
+        return inspected(self, seen, budget)
+
+    def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
+        """SNR in dB, RMSE, and PRD in percent."""
+        from hush.metrics import prd, rmse, snr
+
+        return {"snr": snr(a, b), "rmse": rmse(a, b), "prd": prd(a, b)}
 
 
 def chosen(wanted: Sequence[str] | None, names: Sequence[str]) -> set[int]:
