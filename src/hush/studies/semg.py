@@ -187,7 +187,7 @@ def _runs(starts: np.ndarray) -> Iterator[tuple[int, int]]:
 
 # -- the rows --------------------------------------------------------------------------------
 
-_OURS = Recipe("mid", {"rate": RATE}, files={"bank": BANK})
+_OURS = Recipe("mid", {"rate": RATE, "ladder": "ecg"}, files={"bank": BANK})
 RECIPES = {
     "highpass": Recipe("highpass", {"rate": RATE}, choices=("cutoff", tuple(range(20, 101, 10)))),
     "template": Recipe("template", {"rate": RATE}),

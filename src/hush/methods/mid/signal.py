@@ -28,6 +28,7 @@ from hush.methods.mid.core import ValueMID
 from hush.methods.mid.interference import (
     Superposition,
     beatless,
+    below,
     interference_loss,
     validated,
 )
@@ -50,6 +51,7 @@ class SignalMID(ValueMID):
     ladder : what training adds: ``"ecg"``, or noise such as ``"gaussian:0-0.2"``.
     bank : file with the ECG recordings that training adds; empty: synthetic ones.
     snr : range of the ratio of signal to added ECG in training, in dB.
+    lowest : Hz below which a signal has nothing of its own, so that all is interference.
     net : ``"transformer"``, local attention within a convolutional encoder and decoder, or
         ``"unet"``, convolutions alone.
     model_rate : samples a second of the networks for interference.
@@ -63,6 +65,7 @@ class SignalMID(ValueMID):
     )
     bank: str = ""
     snr: Sequence[float] = (-15.0, -5.0)
+    lowest: float = 20.0
     net: str = "transformer"
     model_rate: float = 1000.0
     rate: float | None = None
@@ -171,7 +174,7 @@ class SignalMID(ValueMID):
         return Superposition(load(self.bank), (float(low), float(high)), self.model_rate)
 
     def _taught(self, data: Any, corpus: bool) -> list[np.ndarray]:
-        """Training items ``(2, T)`` at `model_rate`: the signal, of rms 1, and where it is free."""
+        """Training items ``(3, T)`` at `model_rate`, see `interference_loss`."""
         from hush.record import Record
 
         items, rates = [], []
@@ -199,7 +202,8 @@ class SignalMID(ValueMID):
         if level == 0 or len(y) < 64:
             return None
         free = np.ones(len(y), bool) if corpus else beatless(y, self.model_rate)
-        return np.stack([y / level, free]).astype(np.float32)
+        low = below(y, self.model_rate, self.lowest)
+        return np.stack([y / level, free, low / level]).astype(np.float32)
 
     def adapt(
         self,
@@ -350,7 +354,7 @@ class SignalMID(ValueMID):
         return float(np.mean(self.shares(x)))
 
 
-PATCH = 5120  #: samples of a training window, several beats
+PATCH = 4096  #: samples of a training window, several beats
 LEAST_PATCH = 1024
 
 
