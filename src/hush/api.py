@@ -253,6 +253,7 @@ def run(
     if into is not None:
         start = time.perf_counter()
         if file is None:
+            made.notes += io.notes(made.record, into)
             io.write(made.record, into)
         made.timings["write"] = time.perf_counter() - start
     return made
@@ -297,6 +298,7 @@ def _restored(
         given=process is not None,
         timings=timings,
         spread=spread,
+        notes=list(record.meta.get("notes", ())),
     )
 
 
@@ -367,7 +369,10 @@ def inspected(
         inner = filled(part.floats(0), part.known(0))
         estimate = denoiser.reviewed(inner, estimate)
         step = denoiser.step_of(inner, estimate)
-    notes = chosen.advice(record, noisy, None, estimate)
+    notes = [
+        *record.meta.get("notes", ()),
+        *chosen.advice(record, noisy, None, estimate),
+    ]
     apart = len(batch) != len(whole)
     plane, channel = divmod(index, len(whole.data[0])) if apart else (index, None)
     return Inspection(

@@ -232,6 +232,7 @@ class Denoised:
     items : one for each plane, or for each channel if channels are denoised separately.
     spread : float32 record with the layout and units of the noisy one, if requested.
     given : the user stated the noise; it was not measured.
+    notes : sentences about the file that was read, and about the one that was written.
     """
 
     record: Record
@@ -244,6 +245,7 @@ class Denoised:
     given: bool = False
     timings: dict[str, float] = field(default_factory=dict)
     spread: Record | None = None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def noisiest(self) -> Item:
@@ -282,10 +284,10 @@ class Denoised:
 
     @property
     def warnings(self) -> list[str]:
-        """Warnings about the noisiest item and its result, and how many others have warnings."""
+        """Notes, warnings about the noisiest item and its result, and how many others have some."""
         shown = self.noisiest
         others = sum(bool(item.warnings) for item in self.items if item is not shown)
-        said = list(shown.warnings)
+        said = [*self.notes, *shown.warnings]
         if others:
             items = "item has" if others == 1 else "items have"
             said.append(f"{others} other {items} warnings too; --json lists them under items.")
