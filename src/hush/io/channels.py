@@ -40,7 +40,9 @@ def channels_of(record: Record, name: str) -> tuple[Channel, ...]:
     stated = record.context.get("rate")
     if "layout" in record.context:
         layout: Sequence[Channel] = record.context["layout"]
-        return tuple(replace(c, rate=stated or c.rate) for c in layout)
+        clock = record.meta.get("clock", ())  # channels that hold the time only
+        kept = [c for i, c in enumerate(layout) if i not in clock]
+        return tuple(replace(c, rate=stated or c.rate) for c in kept)
     if set(record.axes) - set("CT") or "T" not in record.axes:
         raise HushError(f"{name} holds channels over time, not the axes {record.axes}")
     sizes = dict(zip(record.axes, record.data.shape, strict=True))

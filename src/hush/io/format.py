@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hush.io import array, dicom, edf, edf_layout, hdf5, image, tiff
+from hush.io import array, columns, dicom, edf, edf_layout, hdf5, image, tiff
 from hush.record import Record
 from hush.table import Table
 
@@ -144,6 +144,16 @@ FORMATS: tuple[Format, ...] = (
         magic=hdf5.MAGIC,
         instead=".tif",
         why="hush does not write HDF5 files",
+    ),
+    Format(
+        "text in columns",
+        columns.SUFFIXES,
+        columns.read,
+        columns.write,
+        kind="signal",
+        check=columns.check,
+        note=columns.notes,
+        probable=columns.probable,
     ),
     Format(
         "EDF",
