@@ -15,7 +15,7 @@ from hush.io.columns_head import Head, cells_of, decoded, value_in
 from hush.io.columns_style import Column, Style, Table
 from hush.recording import let_go
 
-CHUNK = 2**22  #: bytes that are parsed at once
+CHUNK = 2**20  #: bytes that are parsed at once
 _MISSING = {
     ",": re.compile(rb"(?<=,)[ \t]*(?:n/?a|null|none|-+|\?|nan)?[ \t]*(?=,)", re.IGNORECASE),
     " ": re.compile(rb"(?<![^\s,])(?:n/?a|null|none|-+|\?)(?![^\s,])", re.IGNORECASE),

@@ -50,10 +50,11 @@ class Style:
         return f"{self.gap}%{'+' * self.signed}{self.width or ''}.{digits}{self.form}"
 
     def rounded(self, x: np.ndarray) -> np.ndarray:
-        """Values as they will be written; never −0."""
+        """Values as they will be written; none becomes −0."""
         if self.form != "f":
             return x
-        return np.where(np.abs(x) <= 0.5 * 10.0**-self.most, 0.0, x)
+        size = np.abs(x)
+        return np.where((size > 0) & (size <= 0.5 * 10.0**-self.most), 0.0, x)
 
     def texts(self, x: np.ndarray) -> list[str]:
         """Values as text."""
