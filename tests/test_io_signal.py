@@ -339,3 +339,265 @@ def io_read(folder: Path) -> Record:
     """A record of a small file."""
     (folder / "small.edf").write_bytes(edf([Lane(b"A", samples(2, 10))]))
     return io.read(folder / "small.edf")
+
+
+# -- WFDB --------------------------------------------------------------------------------------
+
+wfdb = pytest.importorskip("wfdb")
+
+FORMATS = {"8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16}
+FORMATS |= {"212": 12, "310": 10, "311": 10}
+
+
+def packed(fmt: str, x: np.ndarray) -> bytes:
+    """Samples as bytes, bit by bit as the manual says."""
+    if fmt == "8":
+        return np.diff(x, prepend=x[:1]).astype("i1").tobytes()
+    if fmt in ("212", "310", "311"):
+        group = 2 if fmt == "212" else 3
+        x = np.append(x, np.zeros(-len(x) % group, int))
+    raw = b""
+    for a, b, c in x.reshape(-1, 3) if fmt in ("310", "311") else ():
+        a, b, c = (int(v) & 1023 for v in (a, b, c))
+        if fmt == "311":
+            raw += (a | b << 10 | c << 20).to_bytes(4, "little")
+        else:
+            raw += (a << 1 | (c & 31) << 11).to_bytes(2, "little")
+            raw += (b << 1 | (c >> 5) << 11).to_bytes(2, "little")
+    for a, b in x.reshape(-1, 2) if fmt == "212" else ():
+        raw += bytes([a & 255, (a >> 8 & 15) | (b >> 8 & 15) << 4, b & 255])
+    simple = {"16": "<i2", "32": "<i4", "61": ">i2"}
+    if fmt in simple:
+        return x.astype(simple[fmt]).tobytes()
+    if fmt == "24":
+        return x.astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+    if fmt in ("80", "160"):
+        bits = FORMATS[fmt]
+        return (x + 2 ** (bits - 1)).astype(f"<u{bits // 8}").tobytes()
+    return raw
+
+
+def walk(bits: int, count: int = 301, seed: int = 0) -> np.ndarray:
+    """Samples that use the whole range, with small differences."""
+    bits = min(bits, 20)
+    t = np.arange(count)
+    wave = (2 ** (bits - 1) - 1) * np.sin(t / 40 if bits > 8 else t / 20)
+    noise = np.random.default_rng(seed).integers(-3, 4, count)
+    return np.clip(np.rint(wave) + noise, -(2 ** (bits - 1)) + 1, 2 ** (bits - 1) - 1).astype(int)
+
+
+def checksum(x: np.ndarray) -> int:
+    return int((x.sum() + 2**15) % 2**16 - 2**15)
+
+
+@pytest.mark.parametrize("runs", [600, 2**19])
+def test_every_storage_format_comes_back(
+    runs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One file each, byte by byte; labels with commas, units, baselines and comments are kept."""
+    monkeypatch.setattr("hush.io.wfdb._FRAMES", runs)
+    head = "x 10 360.5/360(12.5) 300 10:11:12.5 03/04/2020\n"
+    signals = {}
+    for fmt, bits in FORMATS.items():
+        x = walk(8 if fmt == "8" else bits, 300)
+        if fmt not in ("8", "310", "311"):
+            x[[0, 17]] = -(2 ** (bits - 1))  # missing
+        signals[fmt] = x
+        raw = b"prolog" * (fmt == "212") + packed(fmt, x)
+        (tmp_path / f"x.d{fmt}").write_bytes(raw)
+        offset = "+6" * (fmt == "212")
+        head += (
+            f"x.d{fmt}  {fmt}{offset} 41.5(-7)/uV\t{bits} 0 {x[0]} {checksum(x)} 0 A, B {fmt} \n"
+        )
+    head += "# a comment\n#<age>: 44\n"
+    (tmp_path / "x.hea").write_text(head)
+    (tmp_path / "x.atr").write_bytes(b"\x01\x04\0\0")
+    (tmp_path / "x.txt").write_bytes(b"no annotations")
+    monkeypatch.chdir(tmp_path)
+    found = row("x.hea")
+    assert found["output"] == "x_denoised.hea"
+    assert (tmp_path / "x_denoised.hea").read_text() == head.replace("x.d", "x_denoised.d").replace(
+        "x 10", "x_denoised 10"
+    )
+    assert (tmp_path / "x_denoised.atr").read_bytes() == b"\x01\x04\0\0"
+    names = sorted(p.name for p in tmp_path.iterdir() if "denoised" in p.name)
+    assert names == sorted(
+        ["x_denoised.atr", "x_denoised.hea", *(f"x_denoised.d{f}" for f in FORMATS)]
+    )
+    record = io.read(tmp_path / "x.hea")
+    for i, (fmt, x) in enumerate(signals.items()):
+        raw = (tmp_path / f"x.d{fmt}").read_bytes()
+        assert (tmp_path / f"x_denoised.d{fmt}").read_bytes() == raw
+        values = np.where(x == -(2 ** (FORMATS[fmt] - 1)), np.nan, (x + 7) / 41.5)
+        np.testing.assert_allclose(record.data[i], values if fmt != "8" else (x + 7) / 41.5)
+    assert [(c.name, c.unit, c.rate) for c in record.context["layout"]] == [
+        (f"A, B {fmt}", "uV", 360.5) for fmt in FORMATS
+    ]
+    same = wfdb.rdrecord("x_denoised")
+    np.testing.assert_allclose(same.p_signal.T, record.data)
+    io.write(replace(record, source=None), tmp_path / "to" / "a.b.hea")
+    np.testing.assert_allclose(wfdb.rdrecord(str(tmp_path / "to" / "a.b")).p_signal.T, record.data)
+
+
+def test_samples_that_a_format_cannot_hold(tmp_path: Path) -> None:
+    """Differences get a wider format, which is said; other samples are limited and counted."""
+    x = walk(8)
+    (tmp_path / "x.dat").write_bytes(packed("8", x))
+    (tmp_path / "y.dat").write_bytes(packed("212", walk(12)))
+    (tmp_path / "x.hea").write_text(
+        f"x 2 100 301\nx.dat 8 1 8 0 {x[0]} {checksum(x)} 0 A\ny.dat 212 2000 12 0 0 0 0 B\n"
+    )
+    record = io.read(tmp_path / "x.hea")
+    assert [c.unit for c in record.context["layout"]] == ["mV", "mV"]
+    data = record.data.copy()
+    data[0, 50] += 300
+    data[1, 7] = np.nan
+    data[1, 9:11] = 5
+    made = replace(record, data=data)
+    assert io.notes(made, tmp_path / "z.hea") == [
+        "Storage format 8 is written as 16, without loss.",
+        "2 samples of channel 'B' went beyond the range of the storage format and were limited "
+        "to it.",
+    ]
+    io.write(made, tmp_path / "z.hea")
+    back = wfdb.rdrecord(str(tmp_path / "z"))
+    data[1, 9:11] = 2047 / 2000
+    np.testing.assert_allclose(back.p_signal.T, data, atol=1e-4)
+    assert back.fmt == ["16", "212"]
+
+
+def test_frames_of_several_samples_are_read_at_full_rate(tmp_path: Path) -> None:
+    """In a file of three signals, one of them with four samples a frame."""
+    a, b, c = walk(12, 100), walk(12, 400, 1), walk(12, 100, 2)
+    frames = np.concatenate([a[:, None], b.reshape(100, 4), c[:, None]], axis=1)
+    (tmp_path / "x.dat").write_bytes(packed("212", frames.reshape(-1)))
+    lines = ["x 3 125 100\n"]
+    for name, spf, x in (("A", "", a), ("Status", "x4", b), ("", "", c)):
+        lines.append(f"x.dat 212{spf} 200 12 0 {x[0]} {checksum(x)} 0 {name}\n")
+    (tmp_path / "x.hea").write_text("".join(lines))
+    record = io.read(tmp_path / "x.hea")
+    assert record.axes == "T"
+    layout = record.context["layout"]
+    assert [(ch.name, ch.rate, ch.count, ch.signal) for ch in layout] == [
+        ("A", 125, 100, True),
+        ("Status", 500, 400, False),
+        ("", 125, 100, True),
+    ]
+    np.testing.assert_allclose(layout[1].of(record.data), b / 200, rtol=1e-6)
+    row(tmp_path / "x.hea")
+    assert (tmp_path / "x_denoised.dat").read_bytes() == (tmp_path / "x.dat").read_bytes()
+
+
+def segments(folder: Path, names: Sequence[str] = ("A", "B")) -> None:
+    """A record of two segments with a stretch without samples between them."""
+    (folder / "r.hea").write_text("r/3 2 100 250 12:00:00\nr01 100\n~ 50\nr02 100\n# whole\n")
+    for k in (1, 2):
+        x = np.stack([walk(16, 100, k), walk(16, 100, k + 5)], 1)
+        (folder / f"r0{k}.dat").write_bytes(packed("16", x.reshape(-1)))
+        rows = [
+            f"r0{k}.dat 16 {100 * k} 16 0 {x[0, i]} {checksum(x[:, i])} 0 {name}\n"
+            for i, name in enumerate(names if k == 2 else ("A", "B"))
+        ]
+        (folder / f"r0{k}.hea").write_text(f"r0{k} 2 100 100\n{''.join(rows)}")
+
+
+def test_segments_come_back_as_segments(tmp_path: Path) -> None:
+    segments(tmp_path)
+    record = io.read(tmp_path / "r.hea")
+    assert record.data.shape == (2, 250)
+    assert np.isnan(record.data[:, 100:150]).all()
+    assert np.isfinite(record.data).sum() == 400
+    run("denoise", tmp_path / "r.hea", "-o", tmp_path / "out" / "s.hea", "--method", "none")
+    made = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+    old = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
+    assert made == {
+        name.replace("r", "s", 1): raw
+        if name.endswith("dat")
+        else raw.replace(b"r", b"s", 1).replace(b"r0", b"s0")
+        for name, raw in old.items()
+    }
+    segments(tmp_path, ("A", "C"))
+    with pytest.raises(HushError, match=r"one by one: r01.hea, r02.hea"):
+        io.read(tmp_path / "r.hea")
+    (tmp_path / "r02.hea").unlink()
+    with pytest.raises(HushError, match=r"segment r02.hea beside it, which is missing"):
+        io.read(tmp_path / "r.hea")
+
+
+def test_a_record_without_gain_keeps_its_counts(tmp_path: Path) -> None:
+    x = walk(12)
+    (tmp_path / "x.dat").write_bytes(packed("16", x))
+    for line in ("x.dat 16", "x.dat 16 0/mV 12 0 0 0 0 EMG"):
+        (tmp_path / "x.hea").write_text(f"x 1\n{line}\n")
+        record = io.read(tmp_path / "x.hea")
+        np.testing.assert_array_equal(record.data[0], x)
+        assert record.context["layout"][0].unit == ""
+        assert "no gain; values are as stored" in record.meta["notes"][0]
+        io.write(replace(record, source=None), tmp_path / "to" / "x.hea")
+        assert (tmp_path / "to" / "x.dat").read_bytes() == (tmp_path / "x.dat").read_bytes()
+
+
+def test_what_is_missing_in_a_record_gets_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "x.hea").write_text("x 1 100 300\nx.dat 16 200 16 0 0 0 0 A\n")
+    with pytest.raises(HushError, match=r"needs its signal file x.dat beside it, which is missing"):
+        io.read(tmp_path / "x.hea")
+    (tmp_path / "x.dat").write_bytes(packed("16", walk(16, 120)))
+    with pytest.raises(HushError, match=r"x.dat is cut short: it holds 120 of 300 frames"):
+        io.read(tmp_path / "x.hea")
+    said = run("denoise", tmp_path / "x.dat", "--method", "none", code=1)
+    assert f"x.dat: belongs to a WFDB record; give its header, {tmp_path / 'x.hea'}" in said.output
+    (tmp_path / "x.hea").write_text("x 1 100 100\nx.dat 99 200\n")
+    with pytest.raises(HushError, match="in format 99, which hush cannot read"):
+        io.read(tmp_path / "x.hea")
+
+
+def test_other_files_are_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All files of a record appear, or none; a stranger's samples stay."""
+    segments(tmp_path)
+    record = io.read(tmp_path / "r01.hea")
+    (tmp_path / "y.dat").write_bytes(b"mine")
+    with pytest.raises(HushError, match=r"y.dat already exists"):
+        io.check(record, tmp_path / "y.hea")
+    before = sorted(p.name for p in tmp_path.iterdir())
+
+    def broken(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hush.io.wfdb._write_part", broken)
+    with pytest.raises(HushError, match="disk is full"):
+        io.write(record, tmp_path / "z.hea")
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+    (tmp_path / "q.hea").write_text("q 2 100 100\n" + (tmp_path / "r01.hea").read_text()[13:])
+    own = io.read(tmp_path / "q.hea")
+    assert own.meta["files"] == ("r01.dat",)
+    with pytest.raises(HushError, match=r"r01.dat is part of the input"):
+        io.check(own, tmp_path / "r01.hea")
+
+
+def test_a_recording_of_another_format_becomes_a_record(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(3, 1, 1500).astype(np.float32)
+    x[7] = np.nan
+    layout = (
+        Channel("EMG left", "µV", 1000.0, 0, 1000),
+        Channel("", "mm Hg", 500.0, 1000, 500),
+    )
+    record = Record(
+        x, "T", kind="signal", context={"layout": layout, "events": (Event(0, None, "a"),)}
+    )
+    io.write(record, tmp_path / "x.hea")
+    same = wfdb.rdrecord(str(tmp_path / "x"), smooth_frames=False)
+    assert (same.sig_name, same.units, same.fs) == (["EMG left", "2"], ["uV", "mmHg"], 500)
+    np.testing.assert_allclose(np.concatenate(same.e_p_signal), x, atol=1e-6)
+    assert "annotation is left out" in io.notes(record, tmp_path / "x.hea")[0]
+    back = io.read(tmp_path / "x.hea")
+    np.testing.assert_allclose(back.data, x, atol=1e-6)
+    whole = Record(
+        np.arange(-9, 9, dtype=np.int16)[None], "CT", kind="signal", context={"rate": 9.0}
+    )
+    io.write(whole, tmp_path / "y.hea")
+    np.testing.assert_array_equal(io.read(tmp_path / "y.hea").data, whole.data)
+    with pytest.raises(HushError, match="last equal times"):
+        io.check(
+            replace(record, context={"layout": (layout[0], replace(layout[1], rate=300.0))}),
+            tmp_path / "z.hea",
+        )

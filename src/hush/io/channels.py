@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def laid(data: np.ndarray, channels: Sequence[Channel]) -> tuple[np.ndarray, str
     return data, "T"
 
 
-def precise(gains: Sequence[float], ends: Sequence[float]) -> np.dtype:
+def precise(gains: Sequence[float], ends: Sequence[float]) -> np.dtype[Any]:
     """float32 if that tells all steps of `gains` apart in values up to `ends`, else float64."""
     steps = [end / abs(gain) for gain, end in zip(gains, ends, strict=True) if gain]
     return np.dtype(np.float32 if max(steps, default=0) <= 2**20 else np.float64)

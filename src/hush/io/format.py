@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hush.io import array, columns, dicom, edf, edf_layout, hdf5, image, tiff
+from hush.io import array, columns, dicom, edf, edf_layout, hdf5, image, tiff, wfdb
 from hush.record import Record
 from hush.table import Table
 
@@ -144,6 +144,17 @@ FORMATS: tuple[Format, ...] = (
         magic=hdf5.MAGIC,
         instead=".tif",
         why="hush does not write HDF5 files",
+    ),
+    Format(
+        "WFDB",
+        (".hea",),
+        wfdb.read,
+        wfdb.write,
+        kind="signal",
+        check=wfdb.check,
+        note=wfdb.notes,
+        files=wfdb.files,
+        joint="_",
     ),
     Format(
         "text in columns",
