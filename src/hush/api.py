@@ -254,6 +254,7 @@ def run(
     if into is not None:
         start = time.perf_counter()
         if file is None:
+            made.notes += io.notes(made.record, into)
             io.write(made.record, into)
         made.timings["write"] = time.perf_counter() - start
     return made
@@ -298,6 +299,7 @@ def _restored(
         given=process is not None,
         timings=timings,
         spread=spread,
+        notes=list(record.meta.get("notes", ())),
     )
 
 
@@ -378,6 +380,7 @@ def inspected(
     survey = chosen.survey(record)
     own = replace(record, context=batch.about(index))
     notes = survey.warnings if survey else chosen.advice(own, noisy, None, estimate)
+    notes = [*record.meta.get("notes", ()), *notes]
     apart = len(batch) != len(whole)
     plane, channel = divmod(index, len(whole.data[0])) if apart else (index, None)
     return Inspection(
