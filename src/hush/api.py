@@ -26,6 +26,7 @@ from hush.kinds.cut import Sampled, middle
 from hush.kinds.layout import check_dtype, filled
 from hush.kinds.values import check_level
 from hush.methods import get
+from hush.metrics import mean_score
 from hush.models import choose, device_for, load, name_for
 from hush.noise.processes import Process
 from hush.pipeline import Out, Work, with_gaps
@@ -217,9 +218,9 @@ def run(
     check_dtype(record.data)
     chosen = kinds.get(record.kind)
     batch = chosen.batch(record)
-    denoiser = choose(record, model, method, steps, device)
-    denoiser = denoiser.with_spread() if uncertainty else denoiser
     process = process_of(noise, batch.scale, chosen)
+    denoiser = choose(record, model, method, steps, device, process)
+    denoiser = denoiser.with_spread() if uncertainty else denoiser
     if process is not None:
         check_level(record, process)
     if into is not None:
@@ -245,7 +246,7 @@ def run(
             bool(adapt or was_adapted),
         )
         made.timings = {**timings, **made.timings}
-        made.model = _named(model, record, denoiser)
+        made.model = _named(model, record, denoiser, process)
         if file is not None and made.data is not file:
             file[...] = made.data  # in an axis order in which items are not parts of it
     if file is not None:
@@ -300,9 +301,16 @@ def _restored(
     )
 
 
-def _named(model: str | Path | Denoiser | None, record: Record, denoiser: Denoiser) -> str:
+def _named(
+    model: str | Path | Denoiser | None,
+    record: Record,
+    denoiser: Denoiser,
+    noise: Process | None,
+) -> str:
     """What the summary calls the model; nothing for a method without one."""
-    return "" if denoiser.learns_from == "nothing" else name_for(model, record, denoiser.name)
+    if denoiser.learns_from == "nothing":
+        return ""
+    return name_for(model, record, denoiser.name, noise)
 
 
 def denoise_record(record: Record, **options: Any) -> Result:
@@ -357,17 +365,19 @@ def inspected(
     except HushError:  # no model is shipped for this kind of data
         denoiser = None
     batch = denoiser.seen(whole) if denoiser else whole
-    tried = np.unique(np.linspace(0, len(batch) - 1, ITEMS_INSPECTED).astype(int))
-    found = {int(i): chosen.measure([with_gaps(batch, int(i))]) for i in tried}
-    index = max(found, key=lambda i: found[i].sigma)
-    estimate, noisy = found[index], with_gaps(batch, index)
+    tried = np.unique(np.linspace(0, len(batch) - 1, ITEMS_INSPECTED).astype(int)).tolist()
+    found = {int(i): chosen.measure([with_gaps(chosen.glimpse(batch, i), 0)]) for i in tried}
+    index = max(found, key=lambda i: found[i].prominence)
+    estimate, noisy = found[index], with_gaps(chosen.glimpse(batch, index), 0)
     step = None
-    if denoiser is not None:
+    if denoiser is not None and np.isfinite(noisy).any():
         part = middle(Batch([noisy]), MOST_INSPECTED)
         inner = filled(part.floats(0), part.known(0))
         estimate = denoiser.reviewed(inner, estimate)
         step = denoiser.step_of(inner, estimate)
-    notes = chosen.advice(record, noisy, None, estimate)
+    survey = chosen.survey(record)
+    own = replace(record, context=batch.about(index))
+    notes = survey.warnings if survey else chosen.advice(own, noisy, None, estimate)
     apart = len(batch) != len(whole)
     plane, channel = divmod(index, len(whole.data[0])) if apart else (index, None)
     return Inspection(
@@ -379,7 +389,9 @@ def inspected(
         model="" if denoiser is None else name_for(None, record, denoiser.name),
         steps=1 if denoiser is None else denoiser.increments,
         step=step,
-        warnings=notes,
+        warnings=list(notes),
+        survey=survey,
+        unit=str(batch.about(index).get("unit") or ""),
     )
 
 
@@ -458,7 +470,8 @@ def compare(result: Source, reference: Source, **options: Any) -> Mapping[str, f
             f"compare data of the same shape, not {ours.data.shape} and {theirs.data.shape}"
         )
     scores = [chosen.scores(with_gaps(a, i), with_gaps(b, i)) for i in range(len(b))]
-    return {name: float(np.mean([row[name] for row in scores])) for name in scores[0]}
+    means = {name: mean_score([row[name] for row in scores]) for name in scores[0]}
+    return {name: v * b.scale if name in chosen.levels else v for name, v in means.items()}
 
 
 def _like(record: Record, data: np.ndarray) -> Record:

@@ -1,8 +1,8 @@
 """How close a result is to a reference, and whether one result is closer than another.
 
 PSNR and SSIM use the same convention everywhere: values clipped to the full range, not
-rounded, SSIM with a Gaussian window of 11×11 with σ = 1.5. SciPy and scikit-image are
-imported inside the functions, so that importing this module stays fast.
+rounded, SSIM with a Gaussian window of 11×11 with σ = 1.5. SNR, RMSE and PRD do not clip. SciPy
+and scikit-image are imported inside the functions, so that importing this module stays fast.
 """
 
 from __future__ import annotations
@@ -65,6 +65,43 @@ def ssim(
             channel_axis=channel_axis,
         )
     )
+
+
+def snr(a: np.ndarray, b: np.ndarray) -> float:
+    """Power of the reference `b` about its mean over the power of ``a - b``, in dB.
+
+    Elements that are not finite in either are ignored. Equal arrays give infinity; it is NaN if
+    the reference is constant, or nothing can be compared.
+    """
+    error, power = _errors(a, b)
+    if not power > 0:
+        return float("nan")
+    return float(10 * np.log10(power / error)) if error else float("inf")
+
+
+def rmse(a: np.ndarray, b: np.ndarray) -> float:
+    """Root of the mean squared error, in the unit of the data; NaN if nothing can be compared."""
+    return float(np.sqrt(_errors(a, b)[0]))
+
+
+def prd(a: np.ndarray, b: np.ndarray) -> float:
+    """RMSE in percent of the reference's rms about its mean (percentage rms difference)."""
+    error, power = _errors(a, b)
+    return float(100 * np.sqrt(error / power)) if power > 0 else float("nan")
+
+
+def _errors(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """The mean squared error of `a`, and the variance of `b`."""
+    a, b, finite = _aligned(a, b, None)
+    if not finite.any():
+        return float("nan"), float("nan")
+    return float(np.mean((a[finite] - b[finite]) ** 2)), float(np.var(b[finite]))
+
+
+def mean_score(values: Sequence[float]) -> float:
+    """The mean over items, without those where a score is not defined; NaN if there is none."""
+    known = [v for v in values if not np.isnan(v)]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def fit_gain_offset(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from hush.kinds import Kind
 from hush.kinds.layout import check_span, filled, laid_out
 from hush.noise.processes import Process
 from hush.record import Batch, Record
-from hush.recording import empty
+from hush.recording import empty, let_go
 from hush.results import Estimate, Item, Restoration
 
 COPIED = 2**22  #: values that are copied at once
@@ -53,7 +52,9 @@ class Work:
         found = self.kind.measure([noisy])
         if (known := np.isfinite(noisy)).any(axis=tuple(range(1, noisy.ndim))).all():
             found = self.denoiser.reviewed(filled(noisy, known), found)
-        advice = self.kind.advice(self.record, noisy, self.given, found)
+        about = batch.about(index)
+        own = replace(self.record, context=about)
+        advice = self.kind.advice(own, noisy, self.given, found)
         del noisy
         times.append(time.perf_counter())
         pieces = list(self._pieces(batch, index))
@@ -82,16 +83,28 @@ class Work:
             scale=scale,
             known=found.correlated,
             adaptable=self.denoiser.adapts and not self.was_adapted and not found.correlated,
+            about=about,
         )
         times.append(time.perf_counter())
         for mapped in (batch.data[index], out.into):
-            _let_go(mapped)
+            let_go(mapped)
         for name, spent in zip(("measure", "denoise", "check"), np.diff(times), strict=True):
             timings[name] = timings.get(name, 0.0) + float(spent)
         trace = tuple(how.trace)
         if self.given is None and process.varies:  # the maps of a stack would fill the memory
             process = found.process
-        return Item(*place, found, process, judgement, how.step, trace, tuple(advice), how.kept)
+        return Item(
+            *place,
+            found,
+            process,
+            judgement,
+            how.step,
+            trace,
+            tuple(advice),
+            how.kept,
+            str(about.get("name", "")),
+            str(about.get("unit") or ""),
+        )
 
     def _pieces(self, batch: Batch, index: int) -> Iterator[tuple[slice, slice]]:
         """Parts of an item along its last axis with what they depend on, and without."""
@@ -131,7 +144,7 @@ class Work:
                 steps += [(share, how.step)] * (how.step is not None)
                 out.fill(index, inner, made[..., inner.start - outer.start :])
             for mapped in (batch.data[index], out.into):
-                _let_go(mapped)
+                let_go(mapped)
         step = sum(w * s for w, s in steps) / sum(w for w, _ in steps) if steps else None
         return Restoration(np.empty(0, np.float32), process, step)
 
@@ -179,7 +192,7 @@ class Out:
             for start in range(0, len(source), COPIED):
                 target[start : start + COPIED] = source[start : start + COPIED]
                 for mapped in (noisy, into):
-                    _let_go(mapped)
+                    let_go(mapped)
         else:
             into[...] = noisy
         self.into = into
@@ -251,17 +264,6 @@ class Out:
                 return view
             self.into = None  # its axis order does not allow views as items
         return np.empty(like.shape, like.dtype)
-
-
-def _let_go(mapped: Any) -> None:
-    """Give the pages of a memory-mapped array back; the file has them, and memory stays flat."""
-    in_file = False  # a copy-on-write map holds changes that no file has
-    while isinstance(mapped, np.ndarray):
-        if isinstance(mapped, np.memmap):
-            in_file = mapped.mode in ("r", "r+", "w+")
-        mapped = mapped.base
-    if in_file and isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def with_gaps(batch: Batch, index: int) -> np.ndarray:

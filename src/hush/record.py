@@ -104,7 +104,8 @@ class Batch:
     data : array ``(B, C, *S)``, or a list of items if their sizes differ.
     scale : the stored value that means full range.
     mask : like `data`, bool, or None; False where values are missing.
-    context : further data that the kind's methods may need; each : of every item, such as its rate.
+    context : further data that the kind's methods may need; each : of every item, such as its rate,
+        and its name in sentences, if it has one.
     """
 
     data: np.ndarray | Sequence[np.ndarray]

@@ -16,6 +16,7 @@ from hush.noise.spectrum import Octaves
 from hush.record import Record
 
 MANY = 0.015  #: share of impulses from which on they are the noise's family
+MOST_TITLES = 8  #: titles before a warning
 BEYOND = 4.0  #: limit for the ratio of the measured variance to the law's, either way
 
 
@@ -38,6 +39,7 @@ class Estimate:
     network : measured by a method's network, because the statistics ended (`Denoiser.reviewed`).
     clipped : share of pixels at the clipping levels.
     channels : `sigma` of each channel.
+    amplitude : rms of the values about their mean, signal and noise; 0 if it was not measured.
     uncertainty : relative standard error of `sigma`, including structure mistaken for noise.
     curve : the photon transfer curve: (signal, measured variance, variance by the family's law).
     alternatives : one-parameter families that the data cannot distinguish from `family`.
@@ -56,6 +58,7 @@ class Estimate:
     network: bool = False
     clipped: float = 0.0
     channels: tuple[float, ...] = ()
+    amplitude: float = 0.0
     uncertainty: float = 0.0
     curve: tuple[tuple[float, float, float], ...] = ()
     alternatives: tuple[str, ...] = ()
@@ -88,6 +91,11 @@ class Estimate:
             return None
         low, high = self.field.range
         return self.sigma * low, self.sigma * high
+
+    @property
+    def prominence(self) -> float:
+        """`sigma` relative to `amplitude`, if that was measured: items may have unlike units."""
+        return self.sigma / self.amplitude if self.amplitude else self.sigma
 
     @property
     def family(self) -> str:
@@ -207,6 +215,8 @@ class Item:
     step : MID's estimate t/T; trace : for each step, the level before it and the rms removed.
     advice : warnings about the noisy item.
     kept : of a method that selects, which elements along the last axis are left, bool.
+    title : its name in sentences, such as that of a channel; unit : of its values. Both may be
+        empty.
     """
 
     index: int
@@ -218,6 +228,8 @@ class Item:
     trace: tuple[Mapping[str, Any], ...] = ()
     advice: tuple[str, ...] = ()
     kept: np.ndarray | None = None
+    title: str = ""
+    unit: str = ""
 
     @property
     def warnings(self) -> list[str]:
@@ -248,7 +260,7 @@ class Denoised:
     @property
     def noisiest(self) -> Item:
         """The item with the most noise, which the summary describes."""
-        return max(self.items, key=lambda item: item.found.sigma)
+        return max(self.items, key=lambda item: item.found.prominence)
 
     @property
     def estimate(self) -> Estimate:
@@ -282,7 +294,12 @@ class Denoised:
 
     @property
     def warnings(self) -> list[str]:
-        """Warnings about the noisiest item and its result, and how many others have warnings."""
+        """Warnings about the noisiest item and its result, and how many others have warnings.
+
+        If items have titles, the warnings about all of them, with the titles.
+        """
+        if any(item.title for item in self.items):
+            return by_title([(item.title, item.warnings) for item in self.items])
         shown = self.noisiest
         others = sum(bool(item.warnings) for item in self.items if item is not shown)
         said = list(shown.warnings)
@@ -292,12 +309,53 @@ class Denoised:
         return said
 
 
+def by_title(said: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+    """Each warning once, after the titles of the items that it is about, the causes first.
+
+    said : of every item, its title and warnings. The titles are left out of warnings about all.
+    """
+    every = dict.fromkeys(title for title, _ in said)
+    about: dict[str, dict[str, None]] = {}
+    ranks: dict[str, int] = {}
+    for title, warnings in said:
+        for rank, warning in enumerate(warnings):
+            about.setdefault(warning, {})[title] = None
+            ranks[warning] = max(rank, ranks.get(warning, 0))
+    return [
+        w if len(about[w]) == len(every) else f"{listed(list(about[w]))}: {w}"
+        for w in sorted(ranks, key=lambda w: ranks[w])
+    ]
+
+
+def listed(titles: Sequence[str]) -> str:
+    """``channel A``, or ``channels A, B and C``; the first few of many."""
+    if len(titles) > MOST_TITLES:
+        more = len(titles) - MOST_TITLES + 1
+        titles = [*titles[: MOST_TITLES - 1], f"{more} more"]
+    text = " and ".join([", ".join(titles[:-1]), titles[-1]] if len(titles) > 1 else titles)
+    return f"channel{'s' * (len(titles) > 1)} {text}"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was found in all items of a record together.
+
+    facts : labels and values for people; warnings : with the items' titles.
+    items : of every item, what was found in it as plain values, levels in the data's own units.
+    """
+
+    facts: Sequence[tuple[str, str]]
+    warnings: Sequence[str]
+    items: Sequence[Mapping[str, Any]]
+
+
 @dataclass
 class Inspection:
     """The noise in a record, and how hush would denoise it; levels in units of full range 1.
 
     index, channel : the item that was measured, as in `Item`; step : Ψ's estimate t/T in [0, 1],
-    if the method has one.
+    if the method has one; survey : what was found in all items, if the kind of data has one; unit :
+    of the item's values, if known.
     """
 
     record: Record
@@ -309,3 +367,5 @@ class Inspection:
     steps: int
     step: float | None = None
     warnings: list[str] = field(default_factory=list)
+    survey: Survey | None = None
+    unit: str = ""

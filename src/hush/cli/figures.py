@@ -53,9 +53,9 @@ def compare(
 ) -> None:
     """Compare a RESULT with a clean REFERENCE: PSNR, SSIM and mean absolute error.
 
-    PSNR and SSIM clip values to the full range. The error and the fitted offset are in the
-    reference's units. With --json, one object: "psnr" is null if both are equal, "ssim" if the
-    images are smaller than its window.
+    PSNR and SSIM clip values to the full range. Signals get SNR, RMSE and PRD instead. Errors and
+    the fitted offset are in the reference's units. With --json, one object: "psnr" and "snr" are
+    null if both are equal, "ssim" if the images are smaller than its window.
     """
     from dataclasses import replace
     from math import isfinite, isnan
@@ -63,7 +63,7 @@ def compare(
     import numpy as np
 
     from hush import kinds
-    from hush.metrics import fit_gain_offset
+    from hush.metrics import fit_gain_offset, mean_score
 
     ours, theirs = read(result, axes, kind), read(reference, axes, kind)
     if ours.data.shape != theirs.data.shape:
@@ -74,23 +74,28 @@ def compare(
     chosen = kinds.get(theirs.kind)
     ours = replace(ours, axes=theirs.axes, kind=theirs.kind)
     scale = full or theirs.scale
-    a, b = (np.asarray(chosen.batch(r).data, np.float64) for r in (ours, theirs))
     same = ours.data.dtype == theirs.data.dtype  # a format may not keep what full range is
-    a, b = a / (full or (theirs.scale if same else ours.scale)), b / scale
-    highest = np.max(b, initial=0.0, where=np.isfinite(b))
-    if full is None and highest > 2:
+    own = full or (theirs.scale if same else ours.scale)
+    a = [np.asarray(x, np.float64) / own for x in chosen.batch(ours).data]
+    b = [np.asarray(x, np.float64) / scale for x in chosen.batch(theirs).data]
+    highest = max(float(np.max(x, initial=0.0, where=np.isfinite(x))) for x in b)
+    gain, offset = 1.0, 0.0
+    if fit:
+        gain, offset = fit_gain_offset(*(np.concatenate([x.ravel() for x in y]) for y in (a, b)))
+        a = [gain * x + offset for x in a]
+    scores = [chosen.scores(x, y) for x, y in zip(a, b, strict=True)]
+    if full is None and highest > 2 and "psnr" in scores[0]:
         say(
             f"{reference}: values reach {highest:.4g}, but were clipped to 1, the full range of "
             "floats; give the full range with --range"
         )
-    gain, offset = fit_gain_offset(a, b) if fit else (1.0, 0.0)
-    a = gain * a + offset
-    scores = [chosen.scores(x, y) for x, y in zip(a, b, strict=True)]
+    means = {name: mean_score([s[name] for s in scores]) for name in scores[0]}
+    errors = np.concatenate([np.abs(x - y).ravel() for x, y in zip(a, b, strict=True)])
     row: dict[str, Any] = {
         "result": result,
         "reference": reference,
-        **{name: float(np.mean([s[name] for s in scores])) for name in scores[0]},
-        "mae": float(np.mean(np.abs(a - b), where=np.isfinite(a) & np.isfinite(b))) * scale,
+        **{name: v * scale if name in chosen.levels else v for name, v in means.items()},
+        "mae": float(np.mean(errors, where=np.isfinite(errors))) * scale,
         "fit": fit,
         "gain": gain,
         "offset": offset * scale,
@@ -105,8 +110,10 @@ def compare(
 
         lines = []
         for name in scores[0]:
-            value = f"{row[name]:.2f} dB" if name == "psnr" else f"{row[name]:.4f}"
-            equal = name == "psnr" and not isfinite(row[name])
+            value = f"{row[name]:.2f} dB" if name in ("psnr", "snr") else f"{row[name]:.4f}"
+            if name in chosen.levels:
+                value = describe.number(row[name]) + describe.units(scale)
+            equal = name in ("psnr", "snr") and not isfinite(row[name])
             lines.append((name.upper(), "infinite: both are equal" if equal else value))
         lines.append(("mean absolute error", describe.number(row["mae"]) + describe.units(scale)))
         if fit:

@@ -28,7 +28,18 @@ INSPECT_KEYS = (
     *("input", "kind", "family", "sigma", "sigma_range", "gain", "read_sigma", "gamma_shape"),
     *("impulses", "hits", "correlated", "correlation", "autocorrelation", "kernel_width"),
     *("clipped", "undecided", "alternatives", "uncertainty", "channels", "step", "spec"),
-    *("method", "model", "steps", "shape", "axes", "dtype", "nonfinite", "warnings", "error"),
+    *(
+        "method",
+        "model",
+        "steps",
+        "shape",
+        "axes",
+        "dtype",
+        "nonfinite",
+        "items",
+        "warnings",
+        "error",
+    ),
 )
 
 

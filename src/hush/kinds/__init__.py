@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
     from hush.kinds.cut import Patches
     from hush.noise.process import Process
     from hush.report.frame import Entry
-    from hush.results import Denoised, Estimate, Inspection, Judgement
+    from hush.results import Denoised, Estimate, Inspection, Judgement, Survey
+
+
+#: the context of an item about which nothing is known
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -72,10 +77,14 @@ class Kind:
     layouts: ClassVar[tuple[str, ...]] = ()
     #: array names by which an .npz file is recognised as this kind
     keys: ClassVar[frozenset[str]] = frozenset()
+    #: every channel is an item ``(1, *S)`` of its own, with its own noise
+    apart: ClassVar[bool] = False
     #: restore longer items in pieces of this many values along the last axis; None: as a whole
     piece: ClassVar[int | None] = None
     #: options that only this kind has; giving one selects this kind
     options: ClassVar[Mapping[str, Option]] = {}
+    #: those of its `scores` that are levels, which people read in the data's own units
+    levels: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def patch(self) -> int:
@@ -205,7 +214,10 @@ class Kind:
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
     ) -> list[str]:
-        """Warnings about an item ``(C, *S)`` before denoising, the causes first."""
+        """Warnings about an item ``(C, *S)`` before denoising, the causes first.
+
+        record : the one it is of, with the item's own context (`Batch.about`).
+        """
         from hush.kinds.values import advice
 
         return advice(self, record, item, given, found)
@@ -220,10 +232,12 @@ class Kind:
         scale: float,
         known: bool = False,
         adaptable: bool = False,
+        about: Mapping[str, Any] = NOTHING,
     ) -> Judgement:
         """Judge whether the residual of an item ``(C, *S)``, as stored, looks like noise.
 
-        known : a warning already mentions correlated noise; adaptable : ``--adapt`` may help.
+        known : a warning already mentions correlated noise; adaptable : ``--adapt`` may help;
+        about : the item's context, such as its rate.
         """
         from hush.kinds.values import judged
 
@@ -236,6 +250,13 @@ class Kind:
         from hush.kinds.show import section
 
         return section(self, result)
+
+    def survey(self, record: Record) -> Survey | None:
+        """What is to be said of all items of a record together; by default nothing.
+
+        Without one, the warnings of an inspection are the `advice` about the noisiest item.
+        """
+        return None
 
     def inspected(self, seen: Inspection, budget: float) -> Entry:
         """What a report shows about a file that was only inspected."""

@@ -21,6 +21,8 @@ METHODS: Table[type[Denoiser]] = Table(
         "puca": "hush.methods.puca:PUCA",
         "lgbpn": "hush.methods.lgbpn:LGBPN",
         "nafnet": "hush.methods.nafnet:NAFNet",
+        "fcn": "hush.methods.fcn:FCN",
+        "sdemg": "hush.methods.sdemg:SDEMG",
         "bm3d": "hush.methods.bm3d:BM3D",
         "nlm": "hush.methods.nlm:NLM",
         "highpass": "hush.methods.highpass:HighPass",
@@ -32,7 +34,11 @@ METHODS: Table[type[Denoiser]] = Table(
 
 #: ``METHOD/KIND`` → class, if a method has a special one for a kind of data
 VARIANTS: Table[type[Denoiser]] = Table(
-    "hush.methods.kinds", {"mid/image": "hush.methods.mid.image:MID"}
+    "hush.methods.kinds",
+    {
+        "mid/image": "hush.methods.mid.image:MID",
+        "mid/signal": "hush.methods.mid.signal:SignalMID",
+    },
 )
 
 

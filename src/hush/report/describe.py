@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hush.results import Estimate, Inspection
 
 UNSURE = 1.0  #: relative error above which a level is only an upper limit
+EVERYWHERE = ", the same at every brightness"  #: said of pixels only
 UNEQUAL = 1.5  #: ratio of the channels' levels that is worth mentioning
 
 
@@ -53,8 +54,10 @@ def places(found: Estimate, scale: float) -> str:
     return f"σ {low} to {high} over the image"
 
 
-def units(scale: float) -> str:
-    """The full range after a level, such as " of 255"; empty for floats, whose full range is 1."""
+def units(scale: float, unit: str = "") -> str:
+    """What follows a level: its unit, the full range, as " of 255", or nothing if that is 1."""
+    if unit:
+        return f" {unit}"
     return f" of {scale:.0f}" if scale != 1 else ""
 
 
@@ -67,18 +70,23 @@ def either(names: Sequence[str]) -> str:
     return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def noise(found: Estimate, scale: float) -> str:
-    """Family, level, and which other families fit as well."""
+def noise(found: Estimate, scale: float, unit: str = "", element: str = "pixel") -> str:
+    """Family, level, and which other families fit as well.
+
+    unit : of the values, if known; element : the name of one value.
+    """
     if found.family == "impulse":
-        return level(found, scale)
+        return level(found, scale, unit, element)
     if found.sigma == 0:
         return "none was found"
-    return f"{family(found.family)}, {level(found, scale)}"
+    return f"{family(found.family)}, {level(found, scale, unit, element)}"
 
 
-def level(found: Estimate, scale: float) -> str:
+def level(found: Estimate, scale: float, unit: str = "", element: str = "pixel") -> str:
     """How much noise there is, what it depends on, and which other families fit as well."""
-    text = _level(found, scale)
+    text = _level(found, scale, unit)
+    if element != "pixel":
+        text = text.removesuffix(EVERYWHERE)
     if found.field is not None:
         text += f"; {places(found, scale)}"
     if found.uncertainty <= UNSURE:
@@ -95,13 +103,13 @@ def impulses(found: Estimate) -> str:
     return f"{found.hits} pixel{'s' * (found.hits != 1)}"
 
 
-def _level(found: Estimate, scale: float) -> str:
+def _level(found: Estimate, scale: float, unit: str = "") -> str:
     if found.family == "impulse":
         between = noise(replace(found, impulses=0.0), scale)
-        between = between.removesuffix(", the same at every brightness")
+        between = between.removesuffix(EVERYWHERE)
         some = f"{impulses(found)} replaced (impulses)"
         return f"{some}, and {between} in the rest" if found.sigma else f"{some}, no other noise"
-    sigma = f"σ {number(found.sigma * scale)}{units(scale)}"
+    sigma = f"σ {number(found.sigma * scale)}{units(scale, unit)}"
     if found.uncertainty > UNSURE:
         return "its level could not be measured"
     if found.uncertainty >= 0.005:
@@ -180,7 +188,8 @@ def inspection(kind: str, element: str, seen: Inspection) -> list[tuple[str, str
     model = f" with the model {seen.model}" if seen.model else ""
     lines = [
         (kind, size(seen.record)),
-        ("noise", noise(found, scale)),
+        *(seen.survey.facts if seen.survey else ()),
+        ("noise", noise(found, scale, seen.unit, element)),
         ("channels", channels(found, scale)),
         ("curve", brightness(found, scale)),
         (f"{element}s", between(found, element)),

@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from hush.noise.processes import FAMILIES
 from hush.record import Record
 from hush.report import describe, plots
 from hush.report.pictures import Picture
@@ -202,7 +203,7 @@ def _mark_options(text: str) -> str:
     from markupsafe import Markup, escape
 
     value = r"(?=\S*[\d:])\w[\w:/-]*(?:[.,][\w:/-]+)*"  # without the sentence's own punctuation
-    option = rf"--[a-z]+(?:-[a-z]+)*(?: {value})?"
+    option = rf"--[a-z]+(?:-[a-z]+)*(?: (?:{value}|(?:{'|'.join(FAMILIES)})\b))?"
     return Markup(re.sub(option, r"<code>\g<0></code>", str(escape(text))))
 
 

@@ -26,6 +26,11 @@ def number(value: float) -> str:
     return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "\N{MINUS SIGN}")
 
 
+def power_of_ten(exponent: float) -> str:
+    """``10³`` as SVG text."""
+    return f'10<tspan dy="-5" font-size="9">{number(exponent)}</tspan>'
+
+
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
     """Round numbers within low..high, at most `most` of them."""
     span = high - low
@@ -44,6 +49,7 @@ class _Plot:
     x_range: tuple[float, float]
     y_range: tuple[float, float]
     marks: list[str] = field(default_factory=list)
+    log: bool = False  #: y values are powers of ten, and labelled as such
 
     def x(self, value: float) -> float:
         low, high = self.x_range
@@ -86,11 +92,13 @@ class _Plot:
     def svg(self, label: str, x_name: str, y_name: str, x_ticks: Sequence[float]) -> str:
         out = [f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">']
         out.append(f"<title>{escape(label)}</title>")
-        for t in ticks(*self.y_range):
+        levels = ticks(*self.y_range)
+        for t in [k for k in levels if k == round(k)] if self.log else levels:
             y = self.y(t)
-            cls = "axis" if t == 0 else "grid"
+            cls = "axis" if t == 0 and not self.log else "grid"
             out.append(f'<line class="{cls}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
-            out.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{number(t)}</text>')
+            label = power_of_ten(t) if self.log else number(t)
+            out.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
         for t in x_ticks:
             out.append(
                 f'<text x="{self.x(t)}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">'
@@ -196,4 +204,42 @@ def lines(
         whole = np.flatnonzero(np.isfinite(values))
         for run in np.split(whole, np.flatnonzero(np.diff(whole) > 1) + 1):
             plot.line([(float(i), float(values[i])) for i in run], f"trace {cls}")
+    return plot.svg(title, x_name, y_name, ticks(*plot.x_range))
+
+
+def curves(
+    series: Mapping[str, tuple[str, Sequence[float] | np.ndarray, Sequence[float] | np.ndarray]],
+    title: str,
+    x_name: str,
+    y_name: str,
+    *,
+    areas: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray]] = (),
+    log: bool = False,
+    y_range: tuple[float, float] | None = None,
+) -> str:
+    """Lines through points; series : label → (class, x, y). NaN leaves a gap.
+
+    areas : bands behind the lines, as (class, x, lower edge, upper edge).
+    log : powers of ten on the y axis; values at or below 0 leave a gap.
+    """
+    every = [(c, np.asarray(x, float), np.asarray(y, float)) for c, x, y in series.values()]
+    if log:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            every = [(c, x, np.log10(np.where(y > 0, y, np.nan))) for c, x, y in every]
+    seen = [y for _, _, y in every] + [edge for _, _, *edges in areas for edge in edges]
+    finite = np.concatenate([y[np.isfinite(y)] for y in seen] or [np.zeros(0)])
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    room = 0.05 * (high - low) or 1.0
+    across = np.concatenate([x for _, x, _ in every])
+    left, right = float(across.min()), float(across.max())
+    plot = _Plot((left, right if right > left else left + 1), y_range or (low - room, high + room))
+    plot.log = log
+    for cls, x, lower, upper in areas:
+        edge = [*zip(x, upper, strict=True), *zip(x[::-1], lower[::-1], strict=True)]
+        path = " ".join(f"{plot.x(a)},{plot.y(b)}" for a, b in edge)
+        plot.marks.append(f'<polygon class="{cls}" points="{path}"/>')
+    for cls, x, y in every:
+        whole = np.flatnonzero(np.isfinite(y))
+        for run in np.split(whole, np.flatnonzero(np.diff(whole) > 1) + 1):
+            plot.line([(float(x[i]), float(y[i])) for i in run], f"trace {cls}")
     return plot.svg(title, x_name, y_name, ticks(*plot.x_range))

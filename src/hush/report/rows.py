@@ -27,6 +27,7 @@ def inspection(seen: Inspection) -> dict[str, Any]:
         "axes": seen.record.axes,
         "dtype": seen.record.data.dtype.name,
         "nonfinite": describe.missing(seen.record),
+        "items": list(seen.survey.items) if seen.survey else None,
         "warnings": seen.warnings,
     }
 
@@ -66,6 +67,7 @@ def item(made: Item, scale: float) -> dict[str, Any]:
     """The result for an item as plain values, levels in the data's own units."""
     return {
         "index": made.index,
+        "name": made.title or None,
         "channel": made.channel,
         "family": made.found.family,
         "sigma": made.found.sigma * scale,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds import Chosen, Kind
+from hush.kinds import NOTHING, Chosen, Kind
 from hush.record import Record
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class Image(Kind):
         scale: float,
         known: bool = False,
         adaptable: bool = False,
+        about: Mapping[str, Any] = NOTHING,
     ) -> Judgement:
         from hush.kinds.image.residual import judged
 

@@ -9,15 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds import Kind, Option
+from hush.kinds import NOTHING, Chosen, Kind, Option
 from hush.kinds.layout import laid_out
 from hush.record import Batch, Record
 from hush.recording import Channel
+
+if TYPE_CHECKING:
+    from hush.noise.process import Process
+    from hush.report.frame import Entry
+    from hush.results import Denoised, Estimate, Inspection, Judgement, Survey
 
 #: an item is measured and judged by this many stretches of so many samples, if it is longer
 GLIMPSES, GLIMPSE = 16, 2**16
@@ -54,7 +59,9 @@ class Signal(Kind):
     name: ClassVar[str] = "signal"
     nouns: ClassVar[tuple[str, str]] = ("signal", "signals")
     letters: ClassVar[str] = "T"
+    apart: ClassVar[bool] = True
     piece: ClassVar[int | None] = 2**20
+    levels: ClassVar[frozenset[str]] = frozenset({"rmse"})
     options: ClassVar[Mapping[str, Option]] = {
         "rate": Option(rate, "Samples a second of signals, if the file does not say.", "HZ"),
         "channels": Option(
@@ -135,6 +142,32 @@ class Signal(Kind):
             view[...] = item
         return replace(like, data=data)
 
+    # -- cut -------------------------------------------------------------------------------------
+
+    def chosen(
+        self, found: Sequence[Sequence[Record]], channels: str | None, takes: bool
+    ) -> Chosen:
+        """All channels of all files, or those in a list such as ``1-4,6``, as items."""
+        picked = {"channels": channel_list(channels)} if channels else {}
+        data: list[Any] = []
+        for records in found:
+            own = [replace(r, context={**r.context, **picked}) for r in records]
+            if len(own) == 1 and not takes:
+                data += own
+                continue
+            batches = [self.batch(record) for record in own]
+            counts = {len(batch) for batch in batches}
+            if len(counts) > 1:
+                raise HushError("a noisy recording and its clean one need the same channels")
+            for i in range(counts.pop()):
+                data.append(np.concatenate([batch.floats(i) for batch in batches]))
+        return Chosen(data, 1, range(len(found)), self.nouns[1])
+
+    @property
+    def patch(self) -> int:
+        """See `Kind.patch`: several heartbeats at 1000 samples a second."""
+        return 4096
+
     # -- measure ---------------------------------------------------------------------------------
 
     def glimpse(self, batch: Batch, index: int) -> Batch:
@@ -149,6 +182,68 @@ class Signal(Kind):
         if batch.mask is not None:
             mask = [np.concatenate([p.mask[0] for p in parts if p.mask is not None], axis=-1)]
         return replace(parts[0], data=data, mask=mask)
+
+    def measure(self, items: Sequence[np.ndarray]) -> Estimate:
+        """The white floor of quiet stretches and bands."""
+        from hush.kinds.signal.measure import measured
+
+        return measured(items)
+
+    # -- show ------------------------------------------------------------------------------------
+
+    def advice(
+        self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
+    ) -> list[str]:
+        from hush.kinds.signal.advice import advice
+
+        return advice(self, record, item, given, found)
+
+    def judge(
+        self,
+        noisy: np.ndarray,
+        clean: np.ndarray,
+        process: Process,
+        *,
+        strength: float,
+        scale: float,
+        known: bool = False,
+        adaptable: bool = False,
+        about: Mapping[str, Any] = NOTHING,
+    ) -> Judgement:
+        """White noise like any kind's; interference by its beats and by what lies between."""
+        from hush.kinds.signal.residual import judged
+
+        return judged(
+            self,
+            noisy,
+            clean,
+            process,
+            strength=strength,
+            scale=scale,
+            adaptable=adaptable,
+            about=about,
+        )
+
+    def section(self, result: Denoised, budget: float) -> Entry:
+        from hush.kinds.signal.show import section
+
+        return section(self, result, budget)
+
+    def survey(self, record: Record) -> Survey:
+        from hush.kinds.signal.advice import survey
+
+        return survey(self, record)
+
+    def inspected(self, seen: Inspection, budget: float) -> Entry:
+        from hush.kinds.signal.show import inspected
+
+        return inspected(self, seen, budget)
+
+    def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
+        """SNR in dB, RMSE, and PRD in percent."""
+        from hush.metrics import prd, rmse, snr
+
+        return {"snr": snr(a, b), "rmse": rmse(a, b), "prd": prd(a, b)}
 
 
 def chosen(wanted: Sequence[str] | None, names: Sequence[str]) -> set[int]:

@@ -1,0 +1,128 @@
+"""The noise of a signal of unknown content: the white floor of its quiet stretches.
+
+The noise of one channel is what is left where the signal is weakest, in time and in frequency. So
+the spectrum is measured in short blocks; in each of several frequency bands the quietest blocks
+give a level, and the floor is the lower quartile of these levels. For white noise all levels are
+equal. A signal that is sampled much faster than it changes leaves the high bands to the noise, and
+one with pauses leaves all of them. A steady signal that fills every band cannot be told from noise:
+then the levels differ from band to band, the floor is an upper limit, and the estimate says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hush.kinds.values import second_differences
+from hush.noise.processes import Gaussian
+from hush.results import Estimate
+
+FRAME = 256  #: samples of a spectrum
+BANDS = 16  #: equal parts of the spectrum, without its ends
+BLOCK = 8  #: spectra that are averaged
+QUIET = 0.1  #: the quantile of blocks that counts as quiet
+LOW, FLOOR, HIGH = 0.125, 0.25, 0.5  #: quantiles of the bands' levels
+#: deviation of the quantile of N values that are normal, times √N, relative to theirs
+SPREAD = 1.71
+#: how far the lower quartile of a few bands is below their mean, in deviations of their levels
+LOWER = 0.55
+#: relative standard error of the floor from which on it could also be the signal
+DOUBTFUL = 0.15
+#: what else the floor of a steady signal may be, in `Estimate.alternatives`
+ITSELF = "signal"
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The white noise of a signal: its deviation, and the relative standard error of that."""
+
+    sigma: float
+    error: float
+
+
+def measured(items: Sequence[np.ndarray]) -> Estimate:
+    """The common white noise of items ``(C, T)``, float32, NaN for missing values.
+
+    `Estimate.alternatives` holds `ITSELF` where the signal cannot be told from noise.
+    """
+    channels = list(zip(*items, strict=True))
+    floors = [[floor(x) for x in rows] for rows in channels]
+    levels = tuple(_rms([f.sigma for f in row]) for row in floors)
+    sigma, error = _rms(levels), _rms([f.error for row in floors for f in row])
+    return Estimate(
+        Gaussian(sigma),
+        sigma,
+        channels=levels,
+        uncertainty=error,
+        alternatives=(ITSELF,) if sigma and error > DOUBTFUL else (),
+        amplitude=_rms([amplitude(x) for rows in channels for x in rows]),
+    )
+
+
+def amplitude(x: np.ndarray) -> float:
+    """RMS of a signal ``(T,)`` about its mean; 0 if nothing is known."""
+    seen = x[np.isfinite(x)].astype(np.float64)
+    return float(seen.std()) if seen.size else 0.0
+
+
+def floor(x: np.ndarray) -> Floor:
+    """The white floor of a signal ``(T,)``; missing values and flat stretches are left out.
+
+    Of a signal too short for spectra the level is that of its second differences.
+    """
+    length = FRAME
+    while length > len(x) // 4:
+        length //= 2
+    power = spectra(x, length) if length >= 4 * BANDS else np.empty((0, 0))
+    if not len(power):
+        sigma = second_differences([x])
+        return Floor(sigma, min(1.0, 1.2 / math.sqrt(max(len(x), 1))))
+    bins = power[:, 2:-1]  # the mean and what a window leaks from it, and the last one's half
+    width = bins.shape[1] // BANDS
+    bands = bins[:, -width * BANDS :].reshape(len(bins), BANDS, width).mean(axis=2)
+    size = min(BLOCK, len(bands))
+    blocks = bands[: len(bands) // size * size].reshape(-1, size, BANDS).mean(axis=1)
+    freedom = 2 * size * width / 2.05  # Hann windows that overlap by half correlate their powers
+    level = np.quantile(blocks, QUIET, axis=0) / _expected(QUIET, len(blocks), freedom)
+    low, middle, high = np.quantile(level, (LOW, FLOOR, HIGH))
+    if middle <= 0:
+        return Floor(0.0, 0.0)
+    spread = math.sqrt(2 / freedom) * min(1.0, SPREAD / math.sqrt(len(blocks)))
+    middle /= 1 - LOWER * spread
+    chance = math.sqrt(0.5 / (freedom * max(1.0, QUIET * len(blocks)) * FLOOR * BANDS))
+    slope = 0.25 * math.log(high / max(low, 1e-3 * high))
+    return Floor(math.sqrt(middle), math.hypot(chance, max(0.0, slope - 3 * chance)))
+
+
+def spectra(x: np.ndarray, length: int) -> np.ndarray:
+    """Periodograms ``(N, length // 2 + 1)`` of a signal's frames that overlap by half.
+
+    Frames with missing values, and constant ones, are left out. White noise has its variance at
+    every frequency.
+    """
+    frames = np.lib.stride_tricks.sliding_window_view(x, length)[:: length // 2]
+    frames = frames[np.isfinite(frames).all(axis=1)].astype(np.float64)
+    frames = frames[np.ptp(frames, axis=1) > 0]
+    frames -= frames.mean(axis=1, keepdims=True)
+    window = np.hanning(length + 1)[:-1]
+    power: np.ndarray = np.abs(np.fft.rfft(frames * window, axis=1)) ** 2
+    return power / float(window @ window)
+
+
+def _expected(quantile: float, count: int, freedom: float) -> float:
+    """The quantile to expect of `count` values of mean 1 with chi-square `freedom`.
+
+    Wilson and Hilferty's normal approximation; Blom's position of a quantile of few values.
+    """
+    from statistics import NormalDist
+
+    position = (quantile * (count - 1) + 1 - 0.375) / (count + 0.25)
+    spread = 2 / (9 * freedom)
+    return float((1 - spread + NormalDist().inv_cdf(position) * math.sqrt(spread)) ** 3)
+
+
+def _rms(values: Sequence[float]) -> float:
+    return math.sqrt(float(np.mean(np.square(values)))) if len(values) else 0.0
