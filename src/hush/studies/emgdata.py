@@ -30,8 +30,9 @@ ORDER = 4  #: of Butterworth filters, which run forwards and backwards
 ECG_MOST = 600  #: seconds of each ECG, its first ones
 #: seconds: a segment with so long a run of equal extreme values is clipped, of equal values flat
 CLIPPED, FLAT = 0.01, 0.5
-#: seconds that are searched for a calibration's square wave
+#: seconds that are searched for a calibration's square wave, and for a flat line
 CALIBRATION = 4
+FLATTER = 0.01  #: span of a flat part of an ECG, relative to the whole, after filtering
 
 _NINAPRO = re.compile(r"(?P<subject>S\d+)_(?P<exercise>E\d+)_A\d+", re.IGNORECASE)
 _NINAPRO_RATE = 2000.0  #: Hz, of databases 2 and 3, whose files do not say
@@ -257,7 +258,7 @@ def _fit_for_use(x: np.ndarray, missing: np.ndarray) -> np.ndarray:
     bad = missing.copy()
     for start in range(0, len(x) - part + 1, second):
         piece = slice(start, start + part)
-        if np.ptp(x[piece]) <= 1e-6 * np.ptp(x) or calibrates(x[piece], RATE):
+        if np.ptp(x[piece]) <= FLATTER * np.ptp(x) or calibrates(x[piece], RATE):
             bad[piece] = True
     size = round(SEGMENT * RATE)
     starts = [s for s in range(0, len(x) - size + 1, second) if not bad[s : s + size].any()]
