@@ -17,7 +17,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,22 +74,6 @@ def empty(shape: int | Sequence[int], dtype: np.dtype | type = np.float64) -> np
     with tempfile.NamedTemporaryFile(prefix="hush-") as file:
         file.truncate(size)
         return np.memmap(file, dtype, "r+", shape=shape)
-
-
-def let_go(mapped: Any) -> None:
-    """Give the pages of a memory-mapped array back; the file has them, and memory stays flat."""
-    in_file = False  # a copy-on-write map holds changes that no file has
-    while isinstance(mapped, np.ndarray):
-        if isinstance(mapped, np.memmap):
-            in_file = mapped.mode in ("r", "r+", "w+")
-        mapped = mapped.base
-    if in_file and isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)
-
-
-def temporary_folder() -> Path:
-    """Where `empty` keeps large arrays."""
-    return Path(tempfile.gettempdir())
 
 
 def let_go(mapped: Any) -> None:
