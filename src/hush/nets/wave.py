@@ -173,6 +173,10 @@ class InterferenceLevel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, 1, T)``, T a multiple of `cell`, to ``(B, T / cell)``."""
+        return self.logits(x).sigmoid()
+
+    def logits(self, x: Tensor) -> Tensor:
+        """The same before the sigmoid."""
         h = self.enter(self.level(x)[0])
         h = F.gelu(self.beats(self.down(F.gelu(self.features(h)))))
         size = self.cell // (4 * self.stride)
@@ -183,7 +187,7 @@ class InterferenceLevel(nn.Module):
         mean = F.avg_pool1d(mean, around, 1, around // 2, count_include_pad=False)
         most = F.avg_pool1d(most, around, 1, around // 2, count_include_pad=False)
         answer: Tensor = self.answer(torch.cat([mean, most], 1).movedim(1, -1))
-        return answer[..., 0].sigmoid()
+        return answer[..., 0]
 
 
 class LocalAttention(nn.Module):

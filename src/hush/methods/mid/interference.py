@@ -7,13 +7,15 @@ the share (v_t − v_0)/v_t is 1, and what was added is an exact target. The net
 beats from collected ones, so it learns to remove both.
 
 Two things more are known. Below `lowest` there is no EMG, so what is collected there is part of
-the target. And what Φ leaves of a collected signal has next to none: that is Ψ's lower end.
+the target. And what Φ finds in collected beats can be taken from them: such states are lower than
+any collected one, down to those without interference, and exact in the same places.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,8 +34,9 @@ WIDER = 0.08  #: seconds around a beat that also belong to it
 FLOOR = 2e-3  #: errors below this share of the signal's power do not matter, −27 dB
 LEAST = 256  #: samples without beats that a window needs to count
 ALONE = 0.15  #: share of clean states to which nothing is added
-OWN = 4  #: of every so many states, Ψ also sees what Φ leaves of the collected one
-BEGIN = 0.3  #: share of the training after which it does
+OWN = 3  #: every so many-th state is made lower, once this share of the training is done
+BEGIN = 0.3
+HALF = 0.3  #: share of these to which nothing is added
 
 
 @dataclass(frozen=True)
@@ -95,14 +98,21 @@ def interference_loss(
     """
     rng = seeded(generator)
     s_0, free, low = x.split(1, dim=1)
+    own = torch.zeros(len(x), 1, 1, device=x.device)
+    if not corpus and done > BEGIN:  # collected beats, less what Φ sees of them: lower states
+        own[::OWN] = 1
+        with torch.no_grad():
+            seen = networks["noise"](s_0[::OWN]).float()
+        s_0 = s_0.clone()
+        s_0[::OWN] -= (1 - free[::OWN]) * seen
     known = free.sum(-1, keepdim=True)
     power = ((s_0 - low).square() * free).sum(-1, keepdim=True) / known.clamp(min=1)
     power = power.clamp(min=1e-30)
     drawn = [ladder.bank.draw(rng, x.shape[-1], ladder.rate) for _ in x]
     snr = rng.uniform(*ladder.snr, (len(x), 1, 1))
-    level = 10 ** (-snr / 20) * (rng.random((len(x), 1, 1)) >= ALONE * corpus)
-    added = torch.from_numpy(np.stack(drawn)[:, None]).to(x.device)
-    added = added * torch.from_numpy(level.astype(np.float32)).to(x.device) * power.sqrt()
+    level = torch.from_numpy(10 ** (-snr / 20)).to(x)
+    alone = torch.from_numpy(rng.random((len(x), 1, 1))).to(x) < ALONE * corpus + HALF * own
+    added = torch.from_numpy(np.stack(drawn)[:, None]).to(x.device) * level * power.sqrt() * ~alone
     s_t = s_0 + added  # Δ accumulated since s_0 (eq. 3)
 
     # Φ (eq. 7): the whole interference, which is what was added where s_0 is free of it. In dB,
@@ -113,16 +123,12 @@ def interference_loss(
     noise = ((error / power + FLOOR).log() * counts).sum() / counts.sum().clamp(min=1)
 
     # Ψ (eq. 5): the share of the amplitude around each cell. In collected windows nobody knows it,
-    # but Φ tells.
-    interference = added if corpus else whole.detach()
-    states, shares = s_t, amplitude_share(interference, s_t, InterferenceLevel.cell)
-    if not corpus and done > BEGIN:
-        with torch.no_grad():
-            cleaner = s_0[::OWN] - networks["noise"](s_0[::OWN]).float()
-        states = torch.cat([states, cleaner])
-        shares = torch.cat([shares, torch.zeros_like(shares[: len(cleaner)])])
-    step = (networks["step"](states).float() - shares).square().mean()
-    return {"noise_loss": noise, "step_loss": 10 * step}
+    # but Φ tells. Cross-entropy has the minimum of eq. 5, and no plateau.
+    there = added if corpus else own * added + (1 - own) * whole.detach()
+    share = amplitude_share(there, s_t, InterferenceLevel.cell)
+    told: Any = networks["step"]
+    step = F.binary_cross_entropy_with_logits(told.logits(s_t).float(), share)
+    return {"noise_loss": noise, "step_loss": step}
 
 
 def amplitude_share(interference: Tensor, state: Tensor, cell: int) -> Tensor:
