@@ -311,10 +311,11 @@ def test_the_bank_holds_the_training_hearts(data: Path, tmp_path: Path) -> None:
     write_bank(train, tmp_path / "bank.npz")
     bank = np.load(tmp_path / "bank.npz")
     assert bank["fs"] == 1000
-    assert sorted(bank.files) == ["ecg0", "ecg1", "ecg2", "ecg3", "fs"]
-    for i, heart in enumerate(train):
-        np.testing.assert_array_equal(bank[f"ecg{i}"], heart.ecg[: len(bank[f"ecg{i}"])])
-        assert len(bank[f"ecg{i}"]) >= 14_000
+    assert len(bank["ecg"]) == len(train)
+    for row, heart in zip(bank["ecg"], train, strict=True):
+        part = row[np.isfinite(row)]
+        np.testing.assert_array_equal(part, heart.ecg[: len(part)])
+        assert len(part) >= 14_000
 
 
 # -- the cases -------------------------------------------------------------------------------
@@ -382,6 +383,7 @@ class Toy(Denoiser):
 
     rate: float | None = None
     bank: str = ""
+    ladder: str = ""
 
     name: ClassVar[str] = "mid"
     summary: ClassVar[str] = ""
@@ -442,7 +444,7 @@ def test_rows_are_taught_what_their_recipes_say(data: Path, tmp_path: Path) -> N
     assert of_clean["corpus"] is True
     assert of_pairs["bank"] == ""
     assert of_noisy["bank"] == of_clean["bank"]
-    assert sorted(np.load(of_noisy["bank"]).files) == ["ecg0", "ecg1", "ecg2", "ecg3", "fs"]
+    assert np.load(of_noisy["bank"])["ecg"].shape[0] == 4
     assert Path(of_noisy["bank"]).is_relative_to(tmp_path)
     assert of_noisy["schedule"].budget == of_clean["schedule"].budget == 2.0
     marked = {c.method: c.reference for c in results.cells}

@@ -170,13 +170,16 @@ def scaled(noise: np.ndarray, x: np.ndarray, snr: float) -> np.ndarray:
 
 
 def write_bank(hearts: Sequence[Heart], path: Path) -> None:
-    """Write hearts as an .npz file: ``ecg0``, ``ecg1``, …, float32, and ``fs``."""
-    arrays: dict[str, np.ndarray] = {}
-    for heart in hearts:
-        for first, last in _runs(heart.starts):
-            arrays[f"ecg{len(arrays)}"] = heart.ecg[first : last + SIZE]
+    """Write hearts as an .npz file: ``ecg`` ``(N, T)``, float32, NaN after the shorter, and ``fs``.
+
+    These are the parts fit for use; a heart with several has several rows.
+    """
+    parts = [heart.ecg[a : b + SIZE] for heart in hearts for a, b in _runs(heart.starts)]
+    ecg = np.full((len(parts), max(map(len, parts))), np.nan, np.float32)
+    for row, part in zip(ecg, parts, strict=True):
+        row[: len(part)] = part
     with path.open("wb") as file:
-        np.savez(file, fs=RATE, **arrays)  # type: ignore[arg-type]  # numpy's stub
+        np.savez(file, ecg=ecg, fs=RATE)
 
 
 def _runs(starts: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -187,7 +190,7 @@ def _runs(starts: np.ndarray) -> Iterator[tuple[int, int]]:
 
 # -- the rows --------------------------------------------------------------------------------
 
-_OURS = Recipe("mid", {"rate": RATE, "ladder": "ecg"}, files={"bank": BANK})
+_OURS = Recipe("mid", {"ladder": "ecg", "rate": RATE}, files={"bank": BANK})
 RECIPES = {
     "highpass": Recipe("highpass", {"rate": RATE}, choices=("cutoff", tuple(range(20, 101, 10)))),
     "template": Recipe("template", {"rate": RATE}),
