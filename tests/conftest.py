@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
@@ -165,7 +166,8 @@ def tiny() -> Callable[[str], dict[str, Any]]:
 def examples() -> Callable[..., list[np.ndarray]]:
     """What a method learns from: of each clean picture a noisy one, two takes, or a pair.
 
-    The pictures are ``(H, W)`` or ``(H, W, C)``; `noise` is the noise's deviation.
+    The pictures are ``(H, W)`` or ``(H, W, C)``, the signals ``(T,)`` or ``(C, T)``; `noise` is the
+    noise's deviation.
     """
     from hush.methods import get
 
@@ -194,24 +196,29 @@ def random_learned(
     """
     from torch import nn
 
+    from hush.denoiser import ANY
     from hush.methods import get
     from hush.schedule import Schedule
 
     schedule = Schedule(max_steps=1, batch=1, patch=16, validate_every=9999)
 
     @cache
-    def learned(name: str, channels: int, told: tuple[Any, ...]) -> Mapping[str, Any]:
-        model: Any = get(name)(channels=channels, **dict(told))
-        ramp = np.linspace(0, 1, 16 * 16 * channels, dtype=np.float32)
-        picture = ramp.reshape((16, 16, channels) if channels > 1 else (16, 16))
-        data = examples(name, [picture] * 4)
+    def learned(name: str, kind: str, channels: int, told: tuple[Any, ...]) -> Mapping[str, Any]:
+        model: Any = get(name, kind).for_kind(kind, channels=channels, **dict(told))
+        shape = (16, 16) if kind == "image" else (256,)
+        shape = (*shape, channels) if channels > 1 else shape
+        clean = np.linspace(0, 1, math.prod(shape), dtype=np.float32).reshape(shape)
+        data = examples(name, [clean] * 4)
         model.fit(data, schedule=schedule, device="cpu")
         return dict(model.weights())
 
-    def make(name: str, channels: int = 1, seed: int = 0, **settings: Any) -> Any:
+    def make(
+        name: str, channels: int = 1, seed: int = 0, kind: str | None = None, **settings: Any
+    ) -> Any:
+        kind = kind or ("image" if get(name).kinds == ANY else get(name).kinds[0])
         settings = tiny(name) | settings
-        model: Any = get(name)(channels=channels, **settings)  # type: ignore[call-arg]
-        model.load_weights(learned(name, channels, tuple(settings.items())))
+        model: Any = get(name, kind).for_kind(kind, channels=channels, **settings)
+        model.load_weights(learned(name, kind, channels, tuple(settings.items())))
         for part in vars(model).values():
             if isinstance(part, nn.Module):
                 randomise(part, seed)

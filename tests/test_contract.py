@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import hush
-from hush.denoiser import Denoiser
+from hush.denoiser import ANY, Denoiser
 from hush.errors import HushError
 from hush.methods import METHODS, get
 
@@ -18,20 +18,28 @@ from hush.methods import METHODS, get
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 DTYPES = ["uint8", "uint16", "int16", "float32", "float64"]
-SHAPES = [(8, 8), (13, 9), (1, 20), (20, 1), (1, 1), (2, 9, 12), (9, 12, 3)]
+#: shapes of arrays, by kind; the first one is the usual one
+SHAPES = {
+    "image": [(12, 16), (8, 8), (13, 9), (1, 20), (20, 1), (1, 1), (2, 9, 12), (9, 12, 3)],
+    "signal": [(192,), (64,), (9,), (2,), (1,), (3, 40), (40, 3), (2, 3, 40)],
+}
+#: every method for every kind that it denoises
+CASES = [(m, k) for m in METHODS for k in SHAPES if get(m).kinds == ANY or k in get(m).kinds]
 
 
-@pytest.fixture(params=METHODS, scope="module")
+@pytest.fixture(params=CASES, ids="-".join, scope="module")
 def method(request: pytest.FixtureRequest, random_learned: Callable[..., Denoiser]) -> Denoiser:
     """Every method, ready to use: networks with random weights, which is the harder case."""
-    if request.param == "bm3d":
+    name, kind = request.param
+    if name == "bm3d":
         pytest.importorskip("bm3d")
-    cls = get(request.param)
-    return random_learned(request.param) if cls.learns_from != "nothing" else cls()
+    cls = get(name, kind)
+    return random_learned(name, kind=kind) if cls.learns_from != "nothing" else cls.for_kind(kind)
 
 
-def image(dtype: str, shape: tuple[int, ...] = (12, 16)) -> np.ndarray:
+def sample(method: Denoiser, dtype: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
     """A ramp and noise over the lower two thirds of the dtype's range."""
+    shape = shape or SHAPES[method.kind.name][0]
     rng = np.random.default_rng(0)
     x = np.linspace(0.1, 0.6, int(np.prod(shape))).reshape(shape) + 0.02 * rng.normal(size=shape)
     scale = np.iinfo(dtype).max if np.dtype(dtype).kind in "iu" else 1
@@ -40,14 +48,14 @@ def image(dtype: str, shape: tuple[int, ...] = (12, 16)) -> np.ndarray:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_dtype_and_shape_are_kept(method: Denoiser, dtype: str) -> None:
-    x = image(dtype)
+    x = sample(method, dtype)
     y = method.denoise(x)
     assert (y.dtype, y.shape) == (x.dtype, x.shape)
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_any_shape_will_do(method: Denoiser, shape: tuple[int, ...]) -> None:
-    x = image("float32", shape)
+@pytest.mark.parametrize("index", range(len(SHAPES["image"])))
+def test_any_shape_will_do(method: Denoiser, index: int) -> None:
+    x = sample(method, "float32", SHAPES[method.kind.name][index])
     y = method.denoise(x)
     assert y.shape == x.shape
     assert np.isfinite(y).all()
@@ -56,9 +64,10 @@ def test_any_shape_will_do(method: Denoiser, shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("shape", [(1, 40), (40, 1), (1, 1), (5, 6)], ids=str)
 def test_the_api_takes_any_shape_too(method: Denoiser, shape: tuple[int, ...]) -> None:
     """Its estimate, which the report shows, must not stand in the way of a small image."""
-    x = image("uint8", shape)
+    x = sample(method, "uint8", shape)
+    kind = method.kind.name
     np.testing.assert_array_equal(
-        hush.denoise(x, method=method.name, model=method, noise="gaussian:0"), x
+        hush.denoise(x, method=method.name, model=method, kind=kind, noise="gaussian:0"), x
     )
 
 
@@ -66,14 +75,15 @@ def test_the_api_takes_any_shape_too(method: Denoiser, shape: tuple[int, ...]) -
     "noise", ["gaussian:5/255", "poisson:200", "poisson-gaussian:0.005/1,3/255"]
 )
 def test_the_noise_can_be_told(method: Denoiser, noise: str) -> None:
-    x = image("uint8")
+    x = sample(method, "uint8")
     y = method.denoise(x, noise)
     assert (y.dtype, y.shape) == (x.dtype, x.shape)
 
 
 def test_missing_pixels_stay_and_spoil_no_others(method: Denoiser) -> None:
-    x = image("float64")
-    x[2, 3], x[5, 5:8], x[0, 0] = np.nan, np.inf, -np.inf
+    x = sample(method, "float64")
+    flat = x.reshape(-1)
+    flat[35], flat[85:88], flat[0] = np.nan, np.inf, -np.inf
     y = method.denoise(x)
     bad = ~np.isfinite(x)
     np.testing.assert_array_equal(y[bad], x[bad])
@@ -82,13 +92,13 @@ def test_missing_pixels_stay_and_spoil_no_others(method: Denoiser) -> None:
 
 def test_nothing_but_missing_pixels_gets_a_sentence(method: Denoiser) -> None:
     with pytest.raises(HushError, match="NaN or infinite"):
-        method.denoise(np.full((8, 8), np.nan))
+        method.denoise(np.full(SHAPES[method.kind.name][1], np.nan))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_constant_image_comes_back(method: Denoiser, dtype: str) -> None:
     for value in (0, 77):
-        x = np.full((12, 16), value, dtype)
+        x = np.full(SHAPES[method.kind.name][0], value, dtype)
         y = method.denoise(x)
         np.testing.assert_allclose(y, x, rtol=1e-6 if np.dtype(dtype).kind == "f" else 0, atol=0)
 
@@ -96,7 +106,10 @@ def test_a_constant_image_comes_back(method: Denoiser, dtype: str) -> None:
 @pytest.mark.parametrize("dtype", [">u2", "float32"])
 def test_the_input_is_read_only(method: Denoiser, dtype: str) -> None:
     """Any memory layout and byte order is read, and none is written to."""
-    x = image("float32", (24, 32))[::2, ::-2].T
+    if method.kind.name == "image":
+        x = sample(method, "float32", (24, 32))[::2, ::-2].T
+    else:
+        x = sample(method, "float32", (6, 80))[::2, ::-2].T
     x = (x * 200).astype(dtype, order="K")
     kept = x.copy()
     x.flags.writeable = False
@@ -109,7 +122,7 @@ def test_the_input_is_read_only(method: Denoiser, dtype: str) -> None:
 
 
 def test_the_same_call_gives_the_same_answer(method: Denoiser) -> None:
-    x = image("float32")
+    x = sample(method, "float32")
     first = method.denoise(x)
     np.random.seed(1)  # noqa: NPY002 (no part in it)
     # The bm3d package adds up in whichever order its threads come.
@@ -118,12 +131,12 @@ def test_the_same_call_gives_the_same_answer(method: Denoiser) -> None:
 
 
 def test_strength_zero_gives_the_input_back(method: Denoiser) -> None:
-    x = image("float64")
+    x = sample(method, "float64")
     np.testing.assert_array_equal(method.denoise(x, strength=0), x)
 
 
 def test_a_level_of_zero_leaves_the_image(method: Denoiser) -> None:
-    x = image("uint16")
+    x = sample(method, "uint16")
     np.testing.assert_array_equal(method.denoise(x, "gaussian:0"), x)
 
 
@@ -141,12 +154,12 @@ def test_saving_and_loading(method: Denoiser, tmp_path: Path) -> None:
     assert loaded.config() == method.config()
     loaded.save(again)
     assert again.read_bytes() == path.read_bytes()
-    x = image("uint8")
+    x = sample(method, "uint8")
     np.testing.assert_allclose(loaded.denoise(x).astype(int), method.denoise(x), atol=1)
 
 
 def test_a_method_says_what_it_is(method: Denoiser) -> None:
-    assert get(method.name) is type(method)
+    assert get(method.name, method.kind.name) is type(method)
     assert method.kinds
     assert method.summary
     assert "\n" not in method.summary
@@ -162,18 +175,22 @@ def test_a_method_says_what_it_is(method: Denoiser) -> None:
         (np.zeros((0, 8, 8)), "empty"),
         (np.zeros((8, 0, 3)), "empty"),
         (np.zeros(8), "two dimensions"),
-        (np.float32(1), "two dimensions"),
+        (np.float32(1), "dimension"),
     ],
     ids=str,
 )
 def test_what_is_no_image_gets_a_sentence(method: Denoiser, x: np.ndarray, sentence: str) -> None:
+    if sentence == "two dimensions" and method.kind.name == "signal":
+        pytest.skip("one dimension is enough for a signal")
     with pytest.raises(HushError, match=sentence):
         method.denoise(x)
 
 
 def test_bad_axes_and_noise_get_a_sentence(method: Denoiser) -> None:
     x = np.zeros((8, 8, 8))
-    for axes, sentence in (("YX", "3"), ("ZCX", "lacks Y"), ("YYX", "more than once")):
+    cases = [("YX", "3"), ("YYX", "more than once")]
+    cases += [("ZCX", "lacks Y" if method.kind.name == "image" else "lacks T")]
+    for axes, sentence in cases:
         with pytest.raises(HushError, match=sentence):
             method.denoise(x, axes=axes)
     for noise in ("gaussian", "gaussian:-1", "salt:3"):

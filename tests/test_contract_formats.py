@@ -126,10 +126,12 @@ def test_a_layout_is_a_round_trip(kind: Kind) -> None:
     for order in (list(range(x.ndim)), list(reversed(range(x.ndim)))):
         moved = Record(x.transpose(order), "".join(axes[i] for i in order), kind=kind.name)
         batch = kind.batch(moved)
-        assert len(batch) == 2
-        np.testing.assert_array_equal(batch.data, x)
+        items = x.reshape(6, 1, *x.shape[2:]) if kind.apart else x
+        assert len(batch) == len(items)
+        np.testing.assert_array_equal(batch.data, items)
         np.testing.assert_array_equal(kind.record(moved, np.asarray(batch.data)).data, moved.data)
-    assert np.shares_memory(kind.batch(Record(x, axes, kind=kind.name)).data, x)
+    batch = kind.batch(Record(x, axes, kind=kind.name))
+    assert all(np.shares_memory(item, x) for item in batch.data)
 
 
 @every_kind
@@ -137,8 +139,9 @@ def test_a_mask_is_laid_out_as_the_data_are(kind: Kind) -> None:
     x = item(kind, channels=2)
     record = Record(x, f"C{kind.letters}", kind=kind.name, mask=x > 0.5)
     batch = kind.batch(record)
-    np.testing.assert_array_equal(batch.known(0), x > 0.5)
     apart = batch.channelwise()
+    if not kind.apart:
+        np.testing.assert_array_equal(batch.known(0), x > 0.5)
     assert len(apart) == 2
     np.testing.assert_array_equal(apart.known(1)[0], x[1] > 0.5)
 

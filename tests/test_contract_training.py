@@ -21,6 +21,7 @@ from click.testing import CliRunner
 import hush
 import hush.training
 from hush.cli import main
+from hush.denoiser import ANY
 from hush.errors import HushError
 from hush.methods import METHODS, get
 from hush.metrics import psnr
@@ -32,7 +33,11 @@ Examples = Callable[..., list[np.ndarray]]
 
 TRAINED = [name for name in METHODS if get(name).learns_from != "nothing"]
 #: a training of theirs takes seconds: five stages, of networks that have no sizes to set
-SLOW = ("diffdenoise", "lgbpn", "nafnet", "puca")
+SLOW = ("diffdenoise", "lgbpn", "nafnet", "puca", "sdemg")
+#: the kind of data with which a method is tested
+KIND = {
+    name: "image" if "image" in (k := get(name).kinds) or k == ANY else k[0] for name in TRAINED
+}
 every_method = pytest.mark.parametrize("name", TRAINED)
 every_method_slowly = pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in TRAINED]
@@ -62,6 +67,23 @@ def normal(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
+def shaped(name: str, image: tuple[int, ...], signal: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape for the kind of data with which a method is tested."""
+    return image if KIND[name] == "image" else signal
+
+
+@pytest.fixture(scope="session")
+def clean(toys: Sequence[np.ndarray]) -> Callable[[str], Sequence[np.ndarray]]:
+    """Five clean pictures for a method, or signals of waves and pulses, float32 (4096,)."""
+    rng, t = np.random.default_rng(0), np.arange(4096) / 4096
+    signals = []
+    for a, b, c in rng.random((5, 3)):
+        wave = 0.15 * np.sin(2 * np.pi * (20 + 20 * a) * t)
+        pulses = np.sin(2 * np.pi * (4 + 3 * b) * (t + c)) > 0.8
+        signals.append((0.4 + wave + 0.25 * pulses).astype(np.float32))
+    return lambda name: toys if KIND[name] == "image" else signals
+
+
 def short(steps: int, **options: Any) -> Schedule:
     settings = {"batch": 4, "patch": 32, "learning_rate": 3e-3, "ema": 0.97, "validate_every": 9999}
     return Schedule(max_steps=steps, **{**settings, **options})
@@ -73,7 +95,7 @@ def short(steps: int, **options: Any) -> Schedule:
 @every_method
 def test_tiles_do_not_show(name: str, random_learned: Make) -> None:
     model = random_learned(name)
-    x = normal(1, 53, 70)
+    x = normal(*shaped(name, (1, 53, 70), (1, 701)))
     whole = model.restore(x).data
     tiled = model.replace(tile=16).restore(x).data
     np.testing.assert_allclose(tiled, whole, atol=1e-5 * float(np.abs(whole).max()))
@@ -82,7 +104,7 @@ def test_tiles_do_not_show(name: str, random_learned: Make) -> None:
 @every_method
 def test_gain_and_offset_carry_over(name: str, random_learned: Make) -> None:
     model = random_learned(name)
-    x = normal(1, 20, 24)
+    x = normal(*shaped(name, (1, 20, 24), (1, 480)))
     y, z = (model.restore(a * x + b).data for a, b in ((1, 0), (8, 3)))
     np.testing.assert_allclose(z, 8 * y + 3, atol=1e-3 * float(np.abs(y).max()))
 
@@ -90,11 +112,13 @@ def test_gain_and_offset_carry_over(name: str, random_learned: Make) -> None:
 @every_method
 def test_a_gray_model_takes_channels_one_by_one(name: str, random_learned: Make) -> None:
     model = random_learned(name)
-    x = normal(4, 12, 12)
+    x = normal(*shaped(name, (4, 12, 12), (4, 144)))
     y = model.restored(x)
     np.testing.assert_array_equal(y[2:3], model.restore(x[2:3]).data)
-    colours = x.transpose(1, 2, 0)
+    colours = np.moveaxis(x, 0, -1)
     np.testing.assert_array_equal(model.denoise(colours)[..., 2], model.denoise(x[2]))
+    if KIND[name] == "signal":  # every channel is an item
+        return
     joint = random_learned(name, 3)
     for call in (lambda: joint.restored(x), lambda: joint.denoise(colours)):
         with pytest.raises(HushError, match="3-channel images, but this data has 4"):
@@ -104,17 +128,28 @@ def test_a_gray_model_takes_channels_one_by_one(name: str, random_learned: Make)
 # -- training ---------------------------------------------------------------------------------
 
 
-@every_method_slowly
+@every_method_with(
+    "gain",
+    5.0,
+    sdemg=None,  # its samples take longer: see test_fcn_sdemg.py
+)
 def test_a_short_training_denoises_and_is_kept(
-    name: str, tiny: Tiny, examples: Examples, toys: Sequence[np.ndarray], tmp_path: Path
+    name: str,
+    gain: float | None,
+    tiny: Tiny,
+    examples: Examples,
+    clean: Callable[[str], Sequence[np.ndarray]],
+    tmp_path: Path,
 ) -> None:
     """On a picture it has not seen: at least 5 dB over the noisy one. A file of half precision
     has rounded the weights."""
     model: Any = get(name)(**tiny(name))
-    model.fit(examples(name, toys[:4]), schedule=short(120), device="cpu")
-    noisy = (toys[4] + 25 / 255 * normal(64, 64, seed=9)).astype(np.float32)
-    before, after = (psnr(x[None], toys[4][None]) for x in (noisy, model.denoise(noisy)))
-    assert after > before + 5
+    *seen, unseen = clean(name)
+    side = 32 if KIND[name] == "image" else 256
+    model.fit(examples(name, seen), schedule=short(120, patch=side), device="cpu")
+    noisy = (unseen + 25 / 255 * normal(*unseen.shape, seed=9)).astype(np.float32)
+    before, after = (psnr(x[None], unseen[None]) for x in (noisy, model.denoise(noisy)))
+    assert gain is None or after > before + gain
     model.save(tmp_path / "model.safetensors")
     loaded = hush.load(tmp_path / "model.safetensors")
     assert type(loaded) is type(model)
@@ -129,7 +164,7 @@ def test_a_training_stopped_goes_on_as_if_it_had_not(
     name: str,
     tiny: Tiny,
     examples: Examples,
-    toys: Sequence[np.ndarray],
+    clean: Callable[[str], Sequence[np.ndarray]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -138,7 +173,7 @@ def test_a_training_stopped_goes_on_as_if_it_had_not(
 
     def fitted(**options: Any) -> dict[str, torch.Tensor]:
         model: Any = get(name)(**tiny(name))
-        data = examples(name, [x[:32, :32] for x in toys[:4]])
+        data = examples(name, [x[:32, :32] if x.ndim > 1 else x[:512] for x in clean(name)[:4]])
         model.fit(data, schedule=schedule, device="cpu", **options)
         return dict(model.weights())
 
@@ -174,10 +209,11 @@ def test_training_takes_images_of_any_size(
     name: str, preview: bool, tiny: Tiny, examples: Examples, tmp_path: Path
 ) -> None:
     """Odd sides and small ones, colours, missing pixels; previews and validation too."""
-    for shape in [(8, 8), (9, 31, 3), (33, 41)]:
+    images, signals = [(8, 8), (9, 31, 3), (33, 41)], [(8,), (3, 91), (331,)]
+    for shape in images if KIND[name] == "image" else signals:
         pictures = np.random.default_rng(0).random((4, *shape), np.float32)
         data = examples(name, pictures)
-        data[0].reshape(-1, *shape)[0, 3, 4] = np.nan
+        data[0].reshape(-1, *shape)[0, ..., min(4, shape[-1] - 1)] = np.nan
         model: Any = get(name)(**tiny(name))
         schedule = short(2, batch=2, validate_every=1)
         model.fit(data, schedule=schedule, folder=tmp_path, device="cpu")
@@ -196,7 +232,7 @@ def test_of_constant_images_there_is_nothing_to_learn(
     name: str, sentence: str, tiny: Tiny, examples: Examples
 ) -> None:
     model: Any = get(name)(**tiny(name))
-    data = examples(name, np.ones((4, 16, 16)), noise=0)
+    data = examples(name, np.ones((4, *shaped(name, (16, 16), (256,)))), noise=0)
     with pytest.raises(HushError, match=sentence):
         model.fit(data, schedule=short(1), device="cpu")
 
@@ -207,9 +243,10 @@ def test_what_cannot_be_trained_gets_a_sentence(name: str, tiny: Tiny, examples:
         model: Any = get(name)(**tiny(name))
         model.fit(examples(name, images), schedule=short(1), device="cpu", **options)
 
-    x = np.random.default_rng(0).random((4, 16, 16))
-    with pytest.raises(HushError, match="the same number of channels"):
-        fit(*x, np.stack([x[0]] * 3, -1))
+    x = np.random.default_rng(0).random((4, *shaped(name, (16, 16), (256,))))
+    if KIND[name] == "image":
+        with pytest.raises(HushError, match="the same number of channels"):
+            fit(*x, np.stack([x[0]] * 3, -1))
     refused = pytest.raises(HushError, match="leave corpus out")
     with nullcontext() if takes(name, "corpus") else refused:
         fit(*x, corpus=True)
@@ -221,25 +258,34 @@ def test_what_cannot_be_trained_gets_a_sentence(name: str, tiny: Tiny, examples:
 
 @every_method_slowly
 def test_the_command_line_trains_and_denoises(
-    name: str, tiny: Tiny, examples: Examples, toys: Sequence[np.ndarray], tmp_path: Path
+    name: str,
+    tiny: Tiny,
+    examples: Examples,
+    clean: Callable[[str], Sequence[np.ndarray]],
+    tmp_path: Path,
 ) -> None:
     """Of a folder; where a method takes repeats or pairs its files are stacks, a scene each."""
     folder, model = tmp_path / "mine", tmp_path / "m.safetensors"
     folder.mkdir()
-    for i, x in enumerate(examples(name, [x[:32, :32] for x in toys[:4]])):
-        tifffile.imwrite(folder / f"{i}.tif", x, photometric="minisblack")
+    image = KIND[name] == "image"
+    for i, x in enumerate(examples(name, [x[:32, :32] if image else x for x in clean(name)[:4]])):
+        if image:
+            tifffile.imwrite(folder / f"{i}.tif", x, photometric="minisblack")
+        else:
+            np.save(folder / f"{i}.npy", x)
+    kind, ending = ["--kind", KIND[name]], "tif" if image else "npy"
 
     def run(*arguments: Any) -> Any:
         return CliRunner().invoke(main, [str(a) for a in arguments])
 
     def train(*more: Any) -> Any:
-        options = ["--method", name, "--max-steps", 2, "--set", "patch=16"]
+        options = [*kind, "--method", name, "--max-steps", 2, "--set", "patch=16"]
         for key, value in tiny(name).items():
             options += ["--set", f"{key}={str(value).strip('(),')}"]
         return run("train", folder, "-o", model, "--overwrite", *options, *more)
 
     for option, value, taken, sentence in (
-        ("--noise", "gaussian:0.1", takes(name, "noise"), "images only; leave noise out"),
+        ("--noise", "gaussian:0.1", takes(name, "noise"), "s only; leave noise out"),
         ("--steps", 2, "steps" in get(name)().config(), "no setting 'steps'"),
         ("--set", "nothing=2", False, "no setting 'nothing'"),
     ):
@@ -249,5 +295,6 @@ def test_the_command_line_trains_and_denoises(
     trained = train()
     assert trained.exit_code == 0, trained.stderr
     assert isinstance(hush.load(model), get(name))
-    used = run("denoise", folder / "0.tif", "--model", model, "-o", tmp_path / "out.tif")
+    out = tmp_path / f"out.{ending}"
+    used = run("denoise", folder / f"0.{ending}", *kind, "--model", model, "-o", out)
     assert used.exit_code == 0, used.stderr

@@ -76,11 +76,11 @@ def steps(tmp_path: Path) -> np.ndarray:
 def test_a_trace_is_denoised_and_keeps_its_file(
     hush: Any, steps: np.ndarray, tmp_path: Path
 ) -> None:
-    done = hush("denoise", "noisy.xy", "--method", "median", "--rate", "100", "--json")
+    done = hush("denoise", "noisy.xy", "--method", "median", "--tempo", "100", "--json")
     row = json.loads(done.stdout)
     assert (row["kind"], row["method"], row["error"]) == ("trace", "median", None)
     assert row["sigma"] == pytest.approx(SIGMA, rel=0.1)
-    assert not any("rate" in warning for warning in row["warnings"])
+    assert not any("tempo" in warning for warning in row["warnings"])
     made, noisy = (np.loadtxt(tmp_path / f"{n}.xy") for n in ("noisy.denoised", "noisy"))
     np.testing.assert_array_equal(made[:, 0], noisy[:, 0])
     errors = [np.mean((x[:, 1] - steps) ** 2) for x in (made, noisy)]
@@ -89,7 +89,7 @@ def test_a_trace_is_denoised_and_keeps_its_file(
 
 def test_the_summary_speaks_of_traces(hush: Any, steps: np.ndarray) -> None:
     done = hush("denoise", "noisy.xy", "--method", "median")
-    for word in ("trace", "1024 (T)", "independent from sample to sample", "State it with --rate"):
+    for word in ("trace", "1024 (T)", "independent from sample to sample", "state it with --tempo"):
         assert word.lower() in " ".join(done.stdout.split()).lower()
 
 
@@ -98,7 +98,7 @@ def test_a_trace_is_inspected_and_reported(hush: Any, steps: np.ndarray, tmp_pat
     row = json.loads(hush("inspect", "noisy.xy", "--json", "--report", "noise.html").stdout)
     assert (row["kind"], row["family"]) == ("trace", "gaussian")
     assert row["sigma"] == pytest.approx(SIGMA, rel=0.1)
-    hush("denoise", "noisy.xy", "--method", "none", "--rate", 100, "--report", "r.html")
+    hush("denoise", "noisy.xy", "--method", "none", "--tempo", 100, "--report", "r.html")
     for page, words in (("noise.html", "Noise report"), ("r.html", "At 100 samples a second.")):
         text = (tmp_path / page).read_text()
         assert words in text
@@ -149,7 +149,7 @@ def test_a_study_of_traces_runs(hush: Any, tmp_path: Path) -> None:
 def test_a_trace_may_be_an_array(hush: Any, steps: np.ndarray, tmp_path: Path) -> None:
     """The kind is the one that is stated, or the one that has the option that is given."""
     np.save(tmp_path / "a.npy", np.loadtxt(tmp_path / "noisy.xy")[:, 1])
-    for option in (("--kind", "trace"), ("--rate", "100")):
+    for option in (("--kind", "trace"), ("--tempo", "100")):
         done = hush("denoise", "a.npy", "--method", "median", *option, "--json", "--overwrite")
         assert json.loads(done.stdout)["kind"] == "trace"
     assert np.load(tmp_path / "a.denoised.npy").shape == steps.shape
@@ -167,7 +167,7 @@ def test_what_a_trace_cannot_have_gets_a_sentence(hush: Any, steps: np.ndarray) 
         done = hush("denoise", "noisy.xy", *options, code=1)
         assert sentence in done.stderr
         assert "internal error" not in done.stderr
-    assert "a rate is above 0" in hush("denoise", "noisy.xy", "--rate", "-3", code=2).stderr
+    assert "a tempo is above 0" in hush("denoise", "noisy.xy", "--tempo", "-3", code=2).stderr
 
 
 def test_nothing_in_hush_names_the_toys() -> None:

@@ -219,9 +219,9 @@ def run(
     check_dtype(record.data)
     chosen = kinds.get(record.kind)
     batch = chosen.batch(record)
-    denoiser = choose(record, model, method, steps, device)
-    denoiser = denoiser.with_spread() if uncertainty else denoiser
     process = process_of(noise, batch.scale, chosen)
+    denoiser = choose(record, model, method, steps, device, process)
+    denoiser = denoiser.with_spread() if uncertainty else denoiser
     if process is not None:
         check_level(record, process)
     if into is not None:
@@ -247,7 +247,7 @@ def run(
             bool(adapt or was_adapted),
         )
         made.timings = {**timings, **made.timings}
-        made.model = _named(model, record, denoiser)
+        made.model = _named(model, record, denoiser, process)
         if file is not None and made.data is not file:
             file[...] = made.data  # in an axis order in which items are not parts of it
     if file is not None:
@@ -255,6 +255,7 @@ def run(
     if into is not None:
         start = time.perf_counter()
         if file is None:
+            made.notes += io.notes(made.record, into)
             io.write(made.record, into)
         made.timings["write"] = time.perf_counter() - start
     return made
@@ -299,12 +300,20 @@ def _restored(
         given=process is not None,
         timings=timings,
         spread=spread,
+        notes=list(record.meta.get("notes", ())),
     )
 
 
-def _named(model: str | Path | Denoiser | None, record: Record, denoiser: Denoiser) -> str:
+def _named(
+    model: str | Path | Denoiser | None,
+    record: Record,
+    denoiser: Denoiser,
+    noise: Process | None,
+) -> str:
     """What the summary calls the model; nothing for a method without one."""
-    return "" if denoiser.learns_from == "nothing" else name_for(model, record, denoiser.name)
+    if denoiser.learns_from == "nothing":
+        return ""
+    return name_for(model, record, denoiser.name, noise)
 
 
 def denoise_record(record: Record, **options: Any) -> Result:
@@ -375,6 +384,7 @@ def inspected(
     survey = chosen.survey(record)
     own = replace(record, context=batch.about(index))
     notes = survey.warnings if survey else chosen.advice(own, noisy, None, estimate)
+    notes = [*record.meta.get("notes", ()), *notes]
     apart = len(batch) != len(whole)
     plane, channel = divmod(index, len(whole.data[0])) if apart else (index, None)
     return Inspection(

@@ -100,6 +100,11 @@ class Denoiser:
         return None
 
     @property
+    def removes(self) -> tuple[str, ...]:
+        """Families of noise that only special models remove, this one among them; else none."""
+        return ()
+
+    @property
     def increments(self) -> int:
         """The number of steps in which noise is removed."""
         return 1
@@ -195,7 +200,7 @@ class Denoiser:
 
     def restored(self, x: np.ndarray, noise: Process | None = None) -> np.ndarray:
         """`restore` an item ``(C, *S)``, channel by channel with a one-channel model."""
-        if noise is not None and rms_level(noise, x) <= 0:
+        if noise is not None and noise.stated and rms_level(noise, x) <= 0:
             return x.copy()
         items = self.seen(Batch([x])).data
         return np.concatenate([self.restore(item, noise).data for item in items])
@@ -239,7 +244,7 @@ class Denoiser:
         whole = bool(known.all())
         if not self.is_trained:
             raise self.untrained()
-        given = noise is not None and not noise.varies
+        given = noise is not None and noise.stated and not noise.varies
         if noise is not None and given and rms_level(noise, _seen(stored, known, batch.scale)) <= 0:
             x = batch.floats(index)
             spread = np.zeros_like(x) if self.spreads else None

@@ -20,7 +20,7 @@ from hush.kinds.cut import (
     moments,
     within,
 )
-from hush.nets import channels_last
+from hush.nets import Tiled, channels_last
 from hush.nets.plain import PlainUNet
 from hush.nets.pooled import PooledNet
 from hush.noise.process import Process
@@ -34,7 +34,7 @@ BLIND_PACE: Mapping[str, Any] = {"batch": 8, "learning_rate": 2e-3}
 NAFNET_PACE: Mapping[str, Any] = {"batch": 8, "learning_rate": 4e-3}
 
 L = TypeVar("L", bound="Learned")
-Network = PlainUNet | PooledNet
+Network = Tiled | PooledNet
 
 
 @dataclass
@@ -97,6 +97,10 @@ class Learned(Denoiser):
         """The takes of a scene ``(C, R, *S)`` that the network gets as input, here all."""
         return scene
 
+    def previewed(self, x: np.ndarray) -> np.ndarray:
+        """A training item ``(C, *S)`` as the network has learned to denoise it so far."""
+        return self.restore(x).data
+
     def fit(
         self: L,
         data: Sequence[np.ndarray] | np.ndarray,
@@ -113,13 +117,16 @@ class Learned(Denoiser):
         schedule : duration and other settings; by default 10 minutes.
         """
         if given := [name for name, value in options.items() if value]:
-            raise HushError(f"{self.name} learns from images only; leave {given[0]} out")
+            raise HushError(
+                f"{self.name} learns from {self.kind.nouns[1]} only; leave {given[0]} out"
+            )
         scenes = self.scenes(data)
         self.channels = self.channels or len(scenes[0])
         check_channels(scenes, self.channels)
         scales = [moments(self.shown(x)) for x in scenes]
         if not any(deviation for _, deviation in scales):
-            raise HushError("these images are constant; give images with content to train on")
+            nouns = self.kind.nouns[1]
+            raise HushError(f"these {nouns} are constant; give {nouns} with content to train on")
         images = [
             ((x - mean) / (deviation or 1)).reshape(-1, *x.shape[2:])
             for x, (mean, deviation) in zip(scenes, scales, strict=True)
@@ -131,7 +138,9 @@ class Learned(Denoiser):
         self.network_ = network
         unit = 1 if isinstance(network, PooledNet) else 2 * network.multiple
         if schedule.patch % unit:
-            raise HushError(f"this network needs a patch side that is a multiple of {unit} pixels")
+            raise HushError(
+                f"this network needs a patch side that is a multiple of {unit} {self.kind.element}s"
+            )
         training, held_out = hold_out(images, schedule.patch)
         schedule = dataclasses.replace(schedule, patch=within(training, schedule.patch, unit))
 
@@ -153,7 +162,7 @@ class Learned(Denoiser):
 
         def preview(path: Path) -> None:
             before = [x.reshape(self.channels or 1, -1, *x.shape[1:])[:, 0] for x in held_out[:4]]
-            self.kind.preview(before, [self.restore(x).data for x in before], path)
+            self.kind.preview(before, [self.previewed(x) for x in before], path)
 
         from hush.training import train
 

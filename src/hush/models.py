@@ -11,6 +11,7 @@ from hush import kinds
 from hush.denoiser import ANY, FORMAT, Denoiser
 from hush.errors import HushError
 from hush.methods import get, make
+from hush.noise.process import Process
 from hush.record import Record
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -24,23 +25,36 @@ def cards() -> list[dict[str, Any]]:
     ]
 
 
-def shipped(method: str, channels: int, kind: str = "image") -> str | None:
-    """Name of a method's shipped model for this number of channels, or for one channel."""
+def shipped(
+    method: str, channels: int, kind: str = "image", noise: Process | None = None
+) -> str | None:
+    """Name of a method's shipped model for this number of channels, or for one channel.
+
+    noise : as stated; for some families there are models of their own (`Denoiser.removes`).
+    """
+    every = [c for c in cards() if c["method"] == method and c.get("kind", "image") == kind]
+    special = {family for card in every for family in card.get("removes", ())}
+    family = noise.family if noise is not None and noise.family in special else None
     names = {
         card["channels"]: card["name"]
-        for card in cards()
-        if card["method"] == method and card.get("kind", "image") == kind
+        for card in every
+        if (family in card["removes"] if "removes" in card else family is None)
     }
     return names.get(channels, names.get(1))
 
 
-def name_for(model: str | Path | Denoiser | None, record: Record, method: str) -> str:
-    """The name of the model for a record: as given, or the shipped one for its channels."""
+def name_for(
+    model: str | Path | Denoiser | None,
+    record: Record,
+    method: str,
+    noise: Process | None = None,
+) -> str:
+    """The name of the model for a record: as given, or the shipped one for channels and noise."""
     if isinstance(model, Denoiser):
         return ""
     if model is not None:
         return str(model)
-    name = shipped(method, kinds.get(record.kind).joint(record), record.kind)
+    name = shipped(method, kinds.get(record.kind).joint(record), record.kind, noise)
     if name is None:
         what = "" if record.kind == "image" else f" and {kinds.get(record.kind).nouns[1]}"
         raise HushError(
@@ -121,8 +135,12 @@ def choose(
     method: str | None = None,
     steps: int | None = None,
     device: str = "auto",
+    noise: Process | None = None,
 ) -> Denoiser:
-    """The denoiser for a record: as given, the shipped model for its channels, or a method."""
+    """The denoiser for a record: as given, the shipped model for its channels, or a method.
+
+    noise : as stated, if it is.
+    """
     wanted = method or "mid"
     if isinstance(model, Denoiser):
         denoiser = model
@@ -131,7 +149,7 @@ def choose(
             raise HushError(f"{wanted} is not trained and takes no model; leave --model out")
         denoiser = make(wanted, record.kind)
     else:
-        denoiser = _loaded(str(path_of(name_for(model, record, wanted))))
+        denoiser = _loaded(str(path_of(name_for(model, record, wanted, noise))))
         if method and denoiser.name != method:
             raise HushError(f"{model} is a {denoiser.name} model, not a {method} model")
     if not denoiser.kind_ and denoiser.kinds == ANY:
@@ -142,6 +160,12 @@ def choose(
         raise HushError(
             f"this model denoises {ours}, not {theirs}; choose another with --model, or state "
             f"--kind {denoiser.kind.name} if the file holds {ours}"
+        )
+    special = noise is not None and not noise.stated and denoiser.learns_from == "noisy"
+    if special and noise is not None and noise.family not in denoiser.removes:
+        raise HushError(
+            f"this model does not remove {noise.family} interference; leave --model out, or "
+            f"train one with hush train --noise {noise.family}"
         )
     if steps is not None:
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:

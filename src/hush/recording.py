@@ -17,7 +17,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,11 +74,6 @@ def empty(shape: int | Sequence[int], dtype: np.dtype | type = np.float64) -> np
     with tempfile.NamedTemporaryFile(prefix="hush-") as file:
         file.truncate(size)
         return np.memmap(file, dtype, "r+", shape=shape)
-
-
-def temporary_folder() -> Path:
-    """Where `empty` keeps large arrays."""
-    return Path(tempfile.gettempdir())
 
 
 def let_go(mapped: Any) -> None:

@@ -39,11 +39,11 @@ class Estimate:
     network : measured by a method's network, because the statistics ended (`Denoiser.reviewed`).
     clipped : share of pixels at the clipping levels.
     channels : `sigma` of each channel.
+    amplitude : rms of the values about their mean, signal and noise; 0 if it was not measured.
     uncertainty : relative standard error of `sigma`, including structure mistaken for noise.
     curve : the photon transfer curve: (signal, measured variance, variance by the family's law).
     alternatives : one-parameter families that the data cannot distinguish from `family`.
     field : how the variance varies from place to place, relative to its mean; None if it does not.
-    amplitude : rms of the item about its mean; 0 if not measured.
     """
 
     process: Process
@@ -58,11 +58,11 @@ class Estimate:
     network: bool = False
     clipped: float = 0.0
     channels: tuple[float, ...] = ()
+    amplitude: float = 0.0
     uncertainty: float = 0.0
     curve: tuple[tuple[float, float, float], ...] = ()
     alternatives: tuple[str, ...] = ()
     field: Field | None = None
-    amplitude: float = 0.0
 
     @property
     def local(self) -> Process:
@@ -244,6 +244,7 @@ class Denoised:
     items : one for each plane, or for each channel if channels are denoised separately.
     spread : float32 record with the layout and units of the noisy one, if requested.
     given : the user stated the noise; it was not measured.
+    notes : sentences about the file that was read, and about the one that was written.
     """
 
     record: Record
@@ -256,6 +257,7 @@ class Denoised:
     given: bool = False
     timings: dict[str, float] = field(default_factory=dict)
     spread: Record | None = None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def noisiest(self) -> Item:
@@ -294,15 +296,16 @@ class Denoised:
 
     @property
     def warnings(self) -> list[str]:
-        """Warnings about the noisiest item and its result, and how many others have warnings.
+        """Notes, warnings about the noisiest item and its result, and how many others have some.
 
         If items have titles, the warnings about all of them, with the titles.
         """
         if any(item.title for item in self.items):
-            return by_title([(item.title, item.warnings) for item in self.items])
+            titled = by_title([(item.title, item.warnings) for item in self.items])
+            return [*self.notes, *titled]
         shown = self.noisiest
         others = sum(bool(item.warnings) for item in self.items if item is not shown)
-        said = list(shown.warnings)
+        said = [*self.notes, *shown.warnings]
         if others:
             items = "item has" if others == 1 else "items have"
             said.append(f"{others} other {items} warnings too; --json lists them under items.")

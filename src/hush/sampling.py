@@ -75,6 +75,43 @@ def ddim(predict: NoisePredictor, x: Tensor, signal: np.ndarray, steps: int) -> 
     return x
 
 
+def ancestral(
+    predict: Callable[[np.ndarray, int], np.ndarray],
+    fresh: Callable[[int], np.ndarray],
+    signal: np.ndarray,
+    steps: int,
+    limit: float,
+) -> np.ndarray:
+    r"""A sample X_0 in `steps` evenly spaced steps from noise, each with noise added anew.
+
+    .. math:: X_{t'} = \sqrt{\bar\alpha_{t'}}\, \hat X_0
+              + \sqrt{1 - \bar\alpha_{t'} - \sigma^2}\, \hat\epsilon + \sigma z, \quad
+              \sigma^2 = \frac{1 - \bar\alpha_{t'}}{1 - \bar\alpha_t}
+              \Big(1 - \frac{\bar\alpha_t}{\bar\alpha_{t'}}\Big)
+
+    Ho, Jain and Abbeel, "Denoising Diffusion Probabilistic Models", NeurIPS 2020, in the form of
+    DDIM's eq. 12 and 16 with η = 1. predict : (X_t, t) → the noise in X_t; fresh : step → standard
+    normal noise, for step 0 the initial X_T. The estimate of X_0 is clipped to ±`limit`.
+    """
+    if not 1 <= steps <= len(signal):
+        raise HushError(f"sampling needs 1 to {len(signal)} steps, not {steps}")
+    times = np.round(len(signal) * (1 - np.arange(steps) / steps)).astype(int) - 1
+    x = fresh(0)
+    for step, (t, before) in enumerate(zip(times, [*times[1:], None], strict=True), start=1):
+        now = float(signal[t])
+        x_0 = (x - math.sqrt(1 - now) * predict(x, int(t))) / math.sqrt(now)
+        x_0 = x_0.clip(-limit, limit)
+        if before is None:
+            x = x_0
+            break
+        then = float(signal[before])
+        noise = (x - math.sqrt(now) * x_0) / math.sqrt(1 - now)  # what is left beside the clipped
+        variance = (1 - then) / (1 - now) * (1 - now / then)
+        x = math.sqrt(then) * x_0 + math.sqrt(max(0.0, 1 - then - variance)) * noise
+        x += math.sqrt(variance) * fresh(step)
+    return x
+
+
 def symmetric_pair(
     predict: NoisePredictor, noise: Tensor, signal: np.ndarray, steps: int
 ) -> tuple[Tensor, Tensor]:

@@ -333,7 +333,7 @@ def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
             record = read(job.source, o.axes, o.kind)
             key = _key(o, record)
             if key not in groups:
-                before = models.choose(record, o.model, o.method, o.steps, o.device)
+                before = models.choose(record, o.model, o.method, o.steps, o.device, key[2])
                 groups[key] = Group(before, Sampled())
             batch = groups[key].denoiser.seen(kinds.to_batch(record))
             groups[key].files += 1
@@ -366,7 +366,7 @@ def _key(o: Options, record: Record) -> Key:
     process = fixed_noise(o.noise, record.scale) if o.noise else None
     name = o.method or "mid"
     if o.model is not None or get(name, record.kind).learns_from != "nothing":
-        name = models.name_for(o.model, record, name)
+        name = models.name_for(o.model, record, name, process)
     return record.kind, name, process
 
 

@@ -247,7 +247,7 @@ def expanded(sources: Sequence[str]) -> tuple[str, ...]:
 
 def _is_result(name: str, names: set[str]) -> bool:
     """Whether an earlier run made this file from another file in `names`."""
-    stem, dot, ending = name.partition(".denoised.")
+    stem, dot, ending = name.replace("_denoised.hea", ".denoised.hea").partition(".denoised.")
     return bool(dot) and any(n.startswith(f"{stem}.") and n != name for n in names if ending)
 
 

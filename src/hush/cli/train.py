@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 BEGUN = "training.json"  #: the settings that the training in the folder started with
 TRAINING = ("batch", "patch", "learning_rate", "weight_decay", "ema", "validate_every")
-CHANNELS = ("gray", "rgb")
 
 
 @dataclass(frozen=True)
@@ -135,9 +134,9 @@ class Files:
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random numbers.")
 @click.option(
     "--channels",
-    type=click.Choice(CHANNELS),
-    help="gray converts colour to gray; by default, whichever most files have; the "
-    "rest are skipped.",
+    metavar="gray|rgb|LIST",
+    help="Of images: gray converts colour to gray; by default, whichever most files have; the "
+    "rest are skipped. Of signals: the channels to train on, such as 1-4,6.",
 )
 @click.option(
     "--steps", type=click.IntRange(min=1), help="Number of steps in which the model removes noise."
@@ -241,7 +240,8 @@ def _configured(o: Options, kind: Kind) -> tuple[Denoiser, Schedule]:
     from hush.schedule import Schedule
 
     # The type of a value is that of its default, or for None the annotated type.
-    own = {f.name: False if f.type == "bool | None" else f.default for f in fields(cls) if f.init}
+    of_type: dict[Any, Any] = {"bool | None": False, "float | None": 0.0}
+    own = {f.name: of_type.get(f.type, f.default) for f in fields(cls) if f.init}
     usual = Schedule(max_steps=1, patch=kind.patch).settled()
     training = {name: getattr(usual, name) for name in TRAINING}
     given: dict[str, Any] = {}

@@ -17,7 +17,11 @@ Metadata shared by the formats, under these keys of ``Record.meta`` (all optiona
     EXIF orientation is copied, never applied.
 ``resolution``
     Pixels per metre along X and Y.
-``png``, ``tiff``, ``npz``, ``dicom``
+``notes``
+    Sentences about what is odd in the file, for the user.
+``files``
+    Names of the other files of a format that has several.
+``png``, ``tiff``, ``npz``, ``dicom``, ``edf``, ``wfdb``, ``columns``
     Format-specific metadata, for writing the same format again.
 """
 
@@ -26,9 +30,10 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -49,18 +54,20 @@ __all__ = [
     "check_target",
     "format_of",
     "formats",
+    "notes",
     "opened",
     "output_path",
     "read",
     "recognised",
     "supported",
+    "together",
     "write",
 ]
 
 
 def recognised(path: Path) -> bool:
     """Whether hush probably reads the file at `path`: its name fits, or it is a DICOM file."""
-    return any(f.named(path) for f in formats()) or _is_dicom(path)
+    return any(f.named(path) and f.probable(path) for f in formats()) or _is_dicom(path)
 
 
 def read(path: str | os.PathLike[str]) -> Record:
@@ -90,6 +97,8 @@ def read(path: str | os.PathLike[str]) -> Record:
     if not head:
         raise HushError(f"{path}: is empty (0 bytes)")
     fmt = next((f for f in formats() if f.recognises(head, file)), None)
+    if fmt is None and (header := path.with_suffix(".hea")).is_file():
+        raise HushError(f"{path}: belongs to a WFDB record; give its header, {header}")
     if fmt is None:
         raise HushError(
             f"{path}: is not a file hush can read; it reads {', '.join(f.name for f in formats())}"
@@ -133,8 +142,15 @@ def write(record: Record, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     fmt, record = _prepare(record, path)
     assert fmt.write is not None
-    with atomic(path) as part, _encoding(fmt, path):
+    whole = atomic if fmt.files is None else together
+    with whole(path) as part, _encoding(fmt, path):
         fmt.write(record, part)
+
+
+def notes(record: Record, path: str | os.PathLike[str]) -> list[str]:
+    """Sentences about what the file at `path` will not hold exactly of a record that fits."""
+    fmt, record = _prepare(record, Path(path))
+    return fmt.note(record)
 
 
 @contextmanager
@@ -188,6 +204,41 @@ class _Unopened(Exception):
 
 class _Unrelated(Exception):
     """An OSError of the work that fills the file, not of the file."""
+
+
+@contextmanager
+def together(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path, beside which more files may be written; all are renamed at the end.
+
+    They go into the folder of `path` under their own names, and that of `path` is the last. If
+    anything is raised before, nothing is changed. Raises `HushError` as `atomic` does.
+    """
+    path = Path(path)
+    check_target(path)
+    target = Path(os.path.realpath(path))
+    folder = target.with_name(f".hush-{secrets.token_hex(6)}")
+    begun: list[Path] = []
+    try:
+        folder.mkdir(parents=True)
+        yield folder / target.name
+        parts = sorted(folder.iterdir(), key=lambda p: (p.name == target.name, p.name))
+        for part in parts:
+            check_target(target.with_name(part.name))
+            _sync(part)
+        for part in parts:
+            place = target.with_name(part.name)
+            begun += [place] * (not place.exists())
+            os.replace(part, place)
+        begun.clear()
+    except OSError as error:
+        raise HushError(f"{path}: cannot be written: {_reason(error)}") from error
+    finally:
+        for place in begun:
+            with suppress(OSError):
+                place.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        _sync(target.parent)
 
 
 @contextmanager
@@ -258,7 +309,8 @@ def output_path(
         stem, suffix = (name, ".dcm") if _is_dicom(source) else (source.stem, ".tif")
     suffix = _written_as(suffix, real)
     if out is None:
-        path = source.with_name(f"{stem}.denoised{suffix}")
+        fmt = next((f for f in formats() if suffix.lower() in f.suffixes), None)
+        path = source.with_name(f"{stem}{fmt.joint if fmt else '.'}denoised{suffix}")
     elif many or Path(out).is_dir() or os.fspath(out).endswith(("/", os.sep)):
         path = Path(out) / f"{stem}{suffix}"
     else:
@@ -305,11 +357,26 @@ def _prepare(record: Record, path: Path) -> tuple[Format, Record]:
         raise HushError(f"{path}: is the input itself; choose another output")
     check_target(path)
     try:
+        if fmt.kind == "image" and "layout" in record.context:
+            raise HushError(f"{fmt.name} files hold images, not recordings; use another ending")
         record = _join_alpha(record)
         fmt.check(record)
+        if fmt.files is not None:
+            _check_files(record, path, fmt.files(record, path))
     except HushError as error:
         raise HushError(f"{path}: {error}") from error
     return fmt, record
+
+
+def _check_files(record: Record, path: Path, files: Sequence[Path]) -> None:
+    """Refuse to replace files beside `path` that an earlier result at `path` did not have."""
+    for file in files:
+        check_target(file)
+        if file.exists() and file.name != path.name and not path.exists():
+            raise HushError(f"{file} already exists; choose another name, or remove that file")
+        own = record.source is not None and file.name in record.meta.get("files", ())
+        if own and record.source and _same_file(file, record.source.with_name(file.name)):
+            raise HushError(f"{file} is part of the input; choose another output")
 
 
 def check_samples(record: Record) -> None:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from hush.io import array, dicom, hdf5, image, tiff
+from hush.io import array, columns, dicom, edf, edf_layout, hdf5, image, tiff, wfdb
 from hush.record import Record
 from hush.table import Table
 
 
 def _anything(record: Record) -> None:
     """A format that holds every record."""
+
+
+def _nothing(record: Record) -> list[str]:
+    """A format that holds every record exactly."""
+    return []
+
+
+def _always(path: Path) -> bool:
+    """A format whose endings no other files have."""
+    return True
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,11 @@ class Format:
     instead : if the format is only read, the ending of the files to write instead;
         why : the reason.
     real : whether it holds any float32 values, such as a map of uncertainties.
+    note : sentences about what a file of this format does not hold exactly of a record.
+    files : ``(record, path) -> paths`` of all files to write, `path` last, for a format of several
+        files; `write` writes them into one folder.
+    probable : whether a file in a folder with an ending of this format probably has it.
+    joint : between a file's name and the word ``denoised``.
     open : ``(record, path) -> array`` in the file, of the record's shape and dtype, into which a
         result is written item by item; None, also as its answer, where a result has to be whole.
     """
@@ -49,6 +64,10 @@ class Format:
     instead: str = ""
     why: str = ""
     real: bool = False
+    note: Callable[[Record], list[str]] = _nothing
+    files: Callable[[Record, Path], Sequence[Path]] | None = None
+    probable: Callable[[Path], bool] = _always
+    joint: str = "."
     open: Callable[[Record, Path], np.ndarray | None] | None = None
 
     def recognises(self, head: bytes, path: Path) -> bool:
@@ -125,6 +144,47 @@ FORMATS: tuple[Format, ...] = (
         magic=hdf5.MAGIC,
         instead=".tif",
         why="hush does not write HDF5 files",
+    ),
+    Format(
+        "WFDB",
+        (".hea",),
+        wfdb.read,
+        wfdb.write,
+        kind="signal",
+        check=wfdb.check,
+        note=wfdb.notes,
+        files=wfdb.files,
+        joint="_",
+    ),
+    Format(
+        "text in columns",
+        columns.SUFFIXES,
+        columns.read,
+        columns.write,
+        kind="signal",
+        check=columns.check,
+        note=columns.notes,
+        probable=columns.probable,
+    ),
+    Format(
+        "EDF",
+        (".edf",),
+        edf.read,
+        edf.write_edf,
+        edf_layout.EDF,
+        kind="signal",
+        check=edf.check_edf,
+        note=edf.notes_edf,
+    ),
+    Format(
+        "BDF",
+        (".bdf",),
+        edf.read,
+        edf.write_bdf,
+        edf_layout.BDF,
+        kind="signal",
+        check=edf.check_bdf,
+        note=edf.notes_bdf,
     ),
 )
 

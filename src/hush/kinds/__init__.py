@@ -77,6 +77,8 @@ class Kind:
     layouts: ClassVar[tuple[str, ...]] = ()
     #: array names by which an .npz file is recognised as this kind
     keys: ClassVar[frozenset[str]] = frozenset()
+    #: every channel is an item ``(1, *S)`` of its own, with its own noise
+    apart: ClassVar[bool] = False
     #: restore longer items in pieces of this many values along the last axis; None: as a whole
     piece: ClassVar[int | None] = None
     #: options that only this kind has; giving one selects this kind

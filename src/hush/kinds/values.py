@@ -96,7 +96,7 @@ def fit_transfer(mean: np.ndarray, variance: np.ndarray) -> Process:
 
 def check_level(record: Record, given: Process) -> None:
     """Refuse noise far larger than the span of the data."""
-    if given.varies:
+    if given.varies or not given.stated:
         return
     x, scale = _sample(record), record.scale
     level = _level(x, given)

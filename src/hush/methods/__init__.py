@@ -21,15 +21,24 @@ METHODS: Table[type[Denoiser]] = Table(
         "puca": "hush.methods.puca:PUCA",
         "lgbpn": "hush.methods.lgbpn:LGBPN",
         "nafnet": "hush.methods.nafnet:NAFNet",
+        "fcn": "hush.methods.fcn:FCN",
+        "sdemg": "hush.methods.sdemg:SDEMG",
         "bm3d": "hush.methods.bm3d:BM3D",
         "nlm": "hush.methods.nlm:NLM",
+        "highpass": "hush.methods.highpass:HighPass",
+        "template": "hush.methods.template:Template",
+        "wavelet": "hush.methods.wavelet:Wavelet",
         "none": "hush.methods.identity:Identity",
     },
 )
 
 #: ``METHOD/KIND`` → class, if a method has a special one for a kind of data
 VARIANTS: Table[type[Denoiser]] = Table(
-    "hush.methods.kinds", {"mid/image": "hush.methods.mid.image:MID"}
+    "hush.methods.kinds",
+    {
+        "mid/image": "hush.methods.mid.image:MID",
+        "mid/signal": "hush.methods.mid.signal:SignalMID",
+    },
 )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from hush.denoiser import ANY, Advance, Denoiser
 from hush.noise.processes import Process
+from hush.record import Batch
 from hush.results import Estimate, Restoration
 
 
@@ -31,3 +32,15 @@ class Identity(Denoiser):
         if advance:
             advance(1.0)
         return Restoration(x, process=noise)
+
+    def denoise_item(
+        self,
+        batch: Batch,
+        index: int,
+        noise: Process | None = None,
+        strength: float = 1.0,
+        advance: Advance | None = None,
+        found: Estimate | None = None,
+    ) -> tuple[np.ndarray, Restoration]:
+        """Of strength 0: float32 may not represent the values exactly."""
+        return super().denoise_item(batch, index, noise, 0.0, advance, found)

@@ -14,6 +14,20 @@ from torch import Tensor, nn
 T = TypeVar("T", Tensor, nn.Module)
 
 
+class Tiled(nn.Module):
+    """A network of one input and output that runs in tiles and sees no more than them."""
+
+    @property
+    def multiple(self) -> int:
+        """Sides must be multiples of this."""
+        raise NotImplementedError
+
+    @property
+    def radius(self) -> int:
+        """Receptive radius in samples, rounded up to a multiple of `multiple`."""
+        raise NotImplementedError
+
+
 def channels_last(x: T) -> T:
     """A batch of images, or a network for images, in the memory format that is fastest for them.
 

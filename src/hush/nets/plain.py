@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hush.errors import HushError
+from hush.nets import Tiled
 
 
-class PlainUNet(nn.Module):
+class PlainUNet(Tiled):
     """Two 3×3 convolutions with biases per scale, max-pooling, nearest upsampling and skips.
 
     The input must have mean 0 and deviation 1.

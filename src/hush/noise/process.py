@@ -83,6 +83,8 @@ class Process:
     #: The powers x⁰, x¹, x² of the signal in the variance; for magnitudes, in the variance of the
     #: real and the imaginary part. Empty if the variance is no polynomial of degree 2.
     terms: ClassVar[tuple[int, ...]] = ()
+    #: Its level is stated with it. If not, the method finds the level, and it is 0 until then.
+    stated: ClassVar[bool] = True
     #: a warning about results of the shipped models on this noise; empty if there is none
     advice: ClassVar[str] = ""
 

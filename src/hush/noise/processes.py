@@ -11,12 +11,14 @@ from hush.noise.correlated import Correlated, Stripes
 from hush.noise.magnitude import NonCentralChi, Rician
 from hush.noise.damage import JPEG, Impulse, Quantisation
 from hush.noise.camera import Camera
+from hush.noise.ecg import ECG
 
 # isort: on
 from hush.noise.process import FAMILIES, OneOf, Process, parse
 from hush.noise.units import Level
 
 __all__ = [
+    "ECG",
     "FAMILIES",
     "JPEG",
     "Camera",

@@ -10,6 +10,7 @@ from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from os import environ
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +23,7 @@ from hush.studies.diffdenoise import DIFFDENOISE
 from hush.studies.images import ABLATION, IMAGES
 from hush.studies.ledger import Cell, Key, Ledger
 from hush.studies.pairs import PAIRS
+from hush.studies.semg import SEMG
 from hush.studies.table import tables
 from hush.table import Table
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 #: studies by name: those of hush, and those of packages with entry points ``hush.studies``
 STUDIES: Mapping[str, Study] = ChainMap(
-    {study.name: study for study in (IMAGES, ABLATION, PAIRS, *DIFFDENOISE)},
+    {study.name: study for study in (IMAGES, ABLATION, SEMG, PAIRS, *DIFFDENOISE)},
     Table("hush.studies", {}),  # type: ignore[arg-type]  # never written to
 )
 
@@ -129,7 +131,7 @@ def run(
             for error, of in errors.items():
                 some = "" if len(of) == len(theirs) else f" of {', '.join(of)}"
                 left_out.append(f"{method} is left out{some}: {error}")
-        notes += left_out
+        notes += [*left_out, *_choices(cases, methods or study.methods, seeds)]
         if study.picture and ledger.path and not methods:
             try:
                 study.picture(cases, find, ledger.path, quick=quick)
@@ -138,6 +140,16 @@ def run(
         if not results.cells and notes:
             raise HushError("; ".join(left_out or notes))
         return results
+
+
+def _choices(cases: Sequence[Case], rows: Sequence[str], seeds: Sequence[int]) -> list[str]:
+    """What was chosen on the training data of each set, for rows with a choice."""
+    notes: dict[str, None] = {}
+    for case, row, seed in product(cases, rows, seeds):
+        recipe = case.training and case.training.recipes.get(row)
+        if case.training and recipe and (choice := case.training.choice(recipe, seed)):
+            notes[f"{row}: {choice} was best on the training data, {case.training.name}"] = None
+    return list(notes)
 
 
 def _all_trained(study: Study, case: Case) -> bool:

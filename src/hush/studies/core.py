@@ -42,6 +42,8 @@ def ignore(text: str) -> None:
 class Metric:
     """A score of a result against its reference.
 
+    score : of the two; with `by_sample`, of the result and its `Sample`, for scores that depend on
+        more than the reference.
     variant : ``key=value``, added to the case's settings, for another evaluation of the same
         results (such as PSNR after a fit of gain and offset).
     judge : whether it is a goal of denoising; False for diagnostics such as time, and for metrics
@@ -49,11 +51,16 @@ class Metric:
     """
 
     name: str
-    score: Callable[[np.ndarray, np.ndarray], float]
+    score: Callable[[np.ndarray, Any], float]
     higher_is_better: bool = True
     digits: int = 2
     variant: str = ""
     judge: bool = True
+    by_sample: bool = False
+
+    def of(self, result: np.ndarray, sample: Sample) -> float:
+        """The score of a sample's result."""
+        return self.score(result, sample if self.by_sample else sample.reference)
 
 
 PSNR = Metric("psnr", psnr)
@@ -74,6 +81,7 @@ class Case:
     kind : of data.
     told : whether methods are given the noise of the samples. For methods trained in the case,
         their recipe decides.
+    metrics : names of those that make sense here; None for all of the study.
     """
 
     settings: Mapping[str, str]
@@ -84,6 +92,7 @@ class Case:
     training: Training | None = None
     kind: str = "image"
     told: bool = True
+    metrics: Collection[str] | None = None
 
     def key(self, variant: str = "") -> str:
         """The cell's ``case``, ``key=value;…``."""
@@ -146,6 +155,8 @@ class Study:
     variants : settings compared within one table, such as ``steps``; all others get separate
         tables.
     picture : draws a figure into files beside the ledger's.
+    group : the subject of a sample, from its name. Samples of one subject are not independent, so
+        tables then show 95 % confidence intervals over subjects.
     """
 
     name: str
@@ -157,6 +168,7 @@ class Study:
     picture: Picture | None = None
     references: Collection[str] = ()
     rows: Mapping[str, Row] = field(default_factory=dict)
+    group: Callable[[str], str] | None = None
 
     def is_reference(self, row: str, case: Case) -> bool:
         """Whether a row uses information users do not have, such as clean targets or the noise."""
@@ -235,6 +247,7 @@ def fill(
             keys = {
                 m: Key(study.name, case.key(m.variant), method_name, m.name, seed)
                 for m in study.metrics
+                if case.metrics is None or m.name in case.metrics
             }
             missing = {m: key for m, key in keys.items() if key not in ledger}
             if not missing:
@@ -248,7 +261,7 @@ def fill(
             for done, sample in enumerate(case.samples(seed), 1):
                 result = row(sample)
                 for metric in missing:
-                    scores[metric][sample.name] = metric.score(result, sample.reference)
+                    scores[metric][sample.name] = metric.of(result, sample)
                 progress(label, done, case.count)
             for metric, key in missing.items():
                 paper = case.paper.get((method_name, metric.name))

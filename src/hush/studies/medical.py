@@ -122,8 +122,8 @@ def repeated_slices(
         noisy, *others = ((v - low) / ((high - low) or 1.0) for v in volumes)
         reference = np.stack(others).mean(0)
         for index in slices:
-            pair = (centre_crop(v[index][None], side) for v in (noisy, reference))
-            yield Sample(f"{scan.name}[{index}]", *pair)
+            a, b = (centre_crop(v[index][None], side) for v in (noisy, reference))
+            yield Sample(f"{scan.name}[{index}]", a, b)
 
 
 # -- splits ----------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Sample:
-    """A noisy array and its reference, ``(C, H, W)``, float32, full range 1.
+    """A noisy array and its reference, ``(C, *S)``, float32, full range 1.
 
     noise : its process, if methods may be given it; None if they must estimate it.
+    about : further data that metrics need, such as where a muscle works.
     """
 
     name: str
     noisy: np.ndarray
     reference: np.ndarray
     noise: Any = None
+    about: Mapping[str, Any] = field(default_factory=dict)

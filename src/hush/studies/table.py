@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING
@@ -23,10 +23,12 @@ MISSING = "–"
 @dataclass(frozen=True, eq=False)
 class Row:
     """One line of a table, a method with its variant: by metric, its cells and per-sample values
-    for each seed, and the published figure. reference : it uses information users do not have."""
+    for each seed, and the published figure. reference : it uses information users do not have;
+    group : the subject of a sample, from its name."""
 
     label: str
     reference: bool = False
+    group: Callable[[str], str] | None = None
     cells: dict[str, list[Cell]] = field(default_factory=dict)
     samples: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     paper: dict[str, float] = field(default_factory=dict)
@@ -37,9 +39,19 @@ class Row:
         return float(np.mean(values)) if values else float("nan")
 
     def error(self, metric: str) -> float:
-        """Standard error of the mean over samples; NaN for fewer than two."""
-        values = list(self.per_sample(metric).values())
-        return float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else np.nan
+        """Standard error of the mean over samples, or half the 95 % interval over subjects; NaN for
+        fewer than two."""
+        samples = self.per_sample(metric)
+        values = list(samples.values())
+        if self.group is not None:
+            subjects: dict[str, list[float]] = {}
+            for name, value in samples.items():
+                subjects.setdefault(self.group(name), []).append(value)
+            values = [float(np.mean(of)) for of in subjects.values()]
+        if len(values) < 2:
+            return np.nan
+        error = float(np.std(values, ddof=1) / len(values) ** 0.5)
+        return error if self.group is None else error * _quantile(len(values) - 1)
 
     def per_sample(self, metric: str) -> dict[str, float]:
         """Each sample's mean over seeds, because seeds of one sample are not independent."""
@@ -62,7 +74,7 @@ def groups(study: Study, ledger: Ledger, cases: Sequence[Case]) -> dict[str, lis
             if (key.study, key.case) == (study.name, case.key(fit)):
                 label = " ".join([key.method, *varied])
                 reference = cell.reference or study.is_reference(key.method, case)
-                row = rows.setdefault(label, Row(label, reference))
+                row = rows.setdefault(label, Row(label, reference, study.group))
                 row.cells.setdefault(key.metric, []).append(cell)
                 row.samples.setdefault(key.metric, []).append(ledger.values.get(key, {}))
         published = [s for s in varied if not s.startswith("model=")]
@@ -96,8 +108,15 @@ def tables(study: Study, ledger: Ledger, cases: Sequence[Case]) -> Iterator[Rend
     from rich.table import Table
     from rich.text import Text
 
-    metrics = {m.name: m for m in study.metrics}
+    every = {m.name: m for m in study.metrics}
+    spread = (
+        "standard error over samples"
+        if study.group is None
+        else ("95 % confidence interval over subjects")
+    )
     for common, rows in groups(study, ledger, cases).items():
+        shown = {name for row in rows for name in (*row.cells, *row.paper)}
+        metrics = {name: metric for name, metric in every.items() if name in shown}
         counts = [c.n for row in rows for cells in row.cells.values() for c in cells]
         if not counts:
             continue
@@ -123,11 +142,18 @@ def tables(study: Study, ledger: Ledger, cases: Sequence[Case]) -> Iterator[Rend
         yield Group(Text(f"{common.replace(';', '  ')}  n={max(counts)}", style="bold"), table)
     yield Text(
         f"★ best, if its paired difference to the next is significant (p < {SIGNIFICANT}); "
-        "± standard error over samples; "
+        f"± {spread}; "
         "dim, never marked: rows that use information users do not have, and metrics that are not "
         "a goal of denoising; published figures are for whole sets",
         style="dim",
     )
+
+
+def _quantile(freedom: int) -> float:
+    """The 97.5 % quantile of Student's distribution."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, freedom))
 
 
 def _figure(value: float, metric: Metric) -> str:

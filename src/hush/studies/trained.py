@@ -1,26 +1,30 @@
 """Methods that a study trains on a case's noisy images, all for the same time.
 
 A row of a table is a `Recipe`: what to train, and with which settings to read the trained model.
-Rows with recipes that differ only in these settings share one model, trained once and kept.
+Rows with recipes that differ only in these settings share one model, trained once and kept. A
+method that learns nothing may have settings chosen on the same data.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hush.errors import HushError
 from hush.studies.sample import Sample
 
 if TYPE_CHECKING:
     from hush.denoiser import Denoiser
 
 MODEL = "model.safetensors"  #: in a training's folder after it has finished
+CHOSEN_ON = 100  #: training samples on which a setting is chosen, about
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,13 @@ class Recipe:
     method : its command-line name; fields : of its constructor, for the training.
     reading : settings of the trained method for this row.
     start : recipe of another training; its finished stages are reused.
-    supervised : trained on pairs of noisy and clean images, not on noisy ones only.
+    supervised : trained on pairs of noisy and clean samples, not on noisy ones only.
+    corpus : trained on the clean samples only.
     told : given the noise process, in training and afterwards.
     budgets : training time in multiples of the case's budget, including that of `start`.
     ceiling : uses other information that users do not have, such as all of the data.
+    choices : a field and its possible values; that which is best on the training samples is used.
+    files : fields that are paths of the training's files, with the names of these.
     """
 
     method: str
@@ -41,14 +48,17 @@ class Recipe:
     reading: Mapping[str, Any] = field(default_factory=dict)
     start: Recipe | None = None
     supervised: bool = False
+    corpus: bool = False
     told: bool = False
     budgets: int = 1
     ceiling: bool = False
+    choices: tuple[str, Sequence[Any]] | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_reference(self) -> bool:
         """Whether its row uses information that users do not have."""
-        return self.supervised or self.told or self.ceiling
+        return self.supervised or self.corpus or self.told or self.ceiling
 
     def read(self, **reading: Any) -> Recipe:
         """The same training, read with these additional settings."""
@@ -59,10 +69,11 @@ class Recipe:
 class Training:
     """The training data of a case's methods, and the training time.
 
-    name : of these images, for the folder; samples : the images for a seed, always the same.
+    name : of the samples, for the folder; samples : those for a seed, always the same.
     recipes : row → its recipe.
     budget : seconds for each method, all its stages together.
     folder : for the models.
+    files : name → function that writes a file that some recipes need.
     """
 
     name: str
@@ -71,19 +82,21 @@ class Training:
     budget: float
     folder: Path | None = None
     kind: str = "image"
+    files: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
 
     def place(self, recipe: Recipe, seed: int) -> Path:
         """The folder of a recipe's training, shared by recipes that differ only in `reading`."""
         assert self.folder is not None
         fields = [f"{k}={v}" for k, v in recipe.fields.items()]
-        fields.append("pairs" if recipe.supervised else "noisy")
+        lessons = "pairs" if recipe.supervised else "clean" if recipe.corpus else "noisy"
+        fields.append(recipe.choices[0] if recipe.choices else lessons)
         fields += ["told"] * recipe.told
         data = f"{self.name};budget={self.budget:g};seed={seed}"
         return self.folder / _file_name(data) / _file_name(";".join([recipe.method, *fields]))
 
     def model(self, recipe: Recipe, seed: int, device: str = "cpu") -> Denoiser:
         """The recipe's trained method; trains it, or continues its training, if needed."""
-        from hush.methods import make
+        from hush.methods import get
         from hush.models import load
         from hush.schedule import Schedule
 
@@ -93,11 +106,19 @@ class Training:
             if recipe.start and not folder.exists():
                 self.model(recipe.start, seed, device)
                 _copy(self.place(recipe.start, seed), folder)
+            if get(recipe.method, self.kind).learns_from == "nothing":
+                method = _made(recipe, self.kind, self._chosen(recipe, seed))
+                folder.mkdir(parents=True, exist_ok=True)
+                method.save(finished)
+                return self.model(recipe, seed, device)
             samples = list(self.samples(seed))
-            options = {"noise": samples[0].noise} if recipe.told else {}
-            method = make(recipe.method, self.kind, **recipe.fields)
+            options: dict[str, Any] = {"noise": samples[0].noise} if recipe.told else {}
+            if recipe.corpus:
+                options["corpus"] = True
+            fields = {**recipe.fields, **self._written(recipe, folder.parent)}
+            method = _made(recipe, self.kind, fields)
             method.fit(
-                [_taught(sample, recipe.supervised) for sample in samples],
+                [_taught(sample, recipe) for sample in samples],
                 schedule=Schedule(budget=self.budget * recipe.budgets, seed=seed),
                 folder=folder,
                 resume=any(folder.rglob("*.safetensors")),
@@ -107,6 +128,43 @@ class Training:
             )
             method.save(finished)
         return load(finished).replace(**recipe.reading).to(device)
+
+    def _written(self, recipe: Recipe, folder: Path) -> dict[str, str]:
+        """The recipe's fields that are paths; files that do not exist yet are written."""
+        from hush.io import atomic
+
+        paths = {field: folder / name for field, name in recipe.files.items()}
+        for path in paths.values():
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with atomic(path) as partial:
+                    self.files[path.name](partial)
+        return {field: str(path) for field, path in paths.items()}
+
+    def _chosen(self, recipe: Recipe, seed: int) -> dict[str, Any]:
+        """The recipe's fields, with the choice that has the least mean error in dB in training."""
+        if recipe.choices is None:
+            return dict(recipe.fields)
+        name, values = recipe.choices
+        samples = list(self.samples(seed))
+        samples = samples[:: max(1, len(samples) // CHOSEN_ON)]
+
+        def error(value: Any) -> float:
+            method = _made(recipe, self.kind, {**recipe.fields, name: value})
+            made = ((method.restored(s.noisy), s.reference) for s in samples)
+            return float(np.mean([np.log(np.mean((y - x) ** 2)) for y, x in made]))
+
+        return {**recipe.fields, name: min(values, key=error)}
+
+    def choice(self, recipe: Recipe, seed: int) -> str:
+        """The setting that was chosen for a finished row, in words; empty without one."""
+        from hush.models import load
+
+        finished = self.place(recipe, seed) / MODEL
+        if recipe.choices is None or not finished.exists():
+            return ""
+        name = recipe.choices[0]
+        return f"{name}={load(finished).config()[name]}"
 
     def method(
         self, recipe: Recipe, seed: int, device: str = "cpu"
@@ -120,12 +178,23 @@ class Training:
         return method
 
 
-def _taught(sample: Sample, supervised: bool) -> np.ndarray:
+def _made(recipe: Recipe, kind: str, settings: Mapping[str, Any]) -> Denoiser:
+    """An untrained method with these settings; `HushError` if it has no such fields."""
+    from hush.methods import get, make
+
+    fields = {f.name for f in dataclass_fields(get(recipe.method, kind)) if f.init}
+    if unknown := settings.keys() - fields:
+        raise HushError(f"{recipe.method} for {kind}s has no setting '{min(unknown)}'")
+    return make(recipe.method, kind, **settings)
+
+
+def _taught(sample: Sample, recipe: Recipe) -> np.ndarray:
     """A sample as `fit` takes it: one channel as ``S``, several as ``(*S, C)``; a supervised one,
     of one channel, as ``(2, *S)`` with the clean one last."""
-    if supervised:
+    if recipe.supervised:
         return np.concatenate([sample.noisy, sample.reference])
-    return sample.noisy[0] if len(sample.noisy) == 1 else np.moveaxis(sample.noisy, 0, -1)
+    x = sample.reference if recipe.corpus else sample.noisy
+    return x[0] if len(x) == 1 else np.moveaxis(x, 0, -1)
 
 
 def _copy(source: Path, target: Path) -> None:

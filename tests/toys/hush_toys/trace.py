@@ -23,7 +23,7 @@ def positive(text: str) -> float:
     """A rate in hertz."""
     rate = float(text)
     if rate <= 0:
-        raise ValueError(f"a rate is above 0, not {text}")
+        raise ValueError(f"a tempo is above 0, not {text}")
     return rate
 
 
@@ -41,7 +41,7 @@ class Trace(Kind):
     nouns: ClassVar[tuple[str, str]] = ("trace", "traces")
     letters: ClassVar[str] = "T"
     options: ClassVar[Mapping[str, Option]] = {
-        "rate": Option(positive, "Samples a second, of traces.", "HZ")
+        "tempo": Option(positive, "Samples a second, of traces.", "HZ")
     }
 
     # -- layout --------------------------------------------------------------------------------
@@ -68,13 +68,13 @@ class Trace(Kind):
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
     ) -> list[str]:
         notes = super().advice(record, item, given, found)
-        if "rate" not in record.context:
-            notes.append("The rate is not known; state it with --rate.")
+        if "tempo" not in record.context:
+            notes.append("The tempo is not known; state it with --tempo.")
         return notes
 
     def section(self, result: Denoised, budget: float) -> Charts:
         """The trace before and after, over seconds where the rate is known."""
-        item, rate = result.noisiest, result.noisy.context.get("rate")
+        item, rate = result.noisiest, result.noisy.context.get("tempo")
         before, after = (
             self.batch(r).data[item.index][0][:MOST_POINTS] for r in (result.noisy, result.record)
         )

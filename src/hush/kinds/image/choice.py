@@ -13,6 +13,7 @@ from hush.errors import HushError
 from hush.kinds import Chosen, to_batch
 from hush.record import Record
 
+CHANNELS = ("gray", "rgb")
 LUMA = (19595, 38470, 7471)  #: ITU-R 601 out of 2**16, rounded as Pillow's 'L' is
 
 
@@ -22,6 +23,8 @@ def chosen(found: Sequence[Sequence[Record]], channels: str | None, takes: bool)
     channels : ``"gray"`` converts colour to gray, ``"rgb"`` uses RGB files only; by default
         whichever most files have.
     """
+    if channels not in (None, *CHANNELS):
+        raise HushError(f"channels of images are gray or rgb, not '{channels}'")
     colour = Counter(_is_rgb(records[0]) for records in found)
     rgb = channels == "rgb" if channels else colour[True] > colour[False]
     used = [i for i, r in enumerate(found) if channels == "gray" or _is_rgb(r[0]) == rgb]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds import NOTHING, Kind, Option
+from hush.kinds import NOTHING, Chosen, Kind, Option
 from hush.kinds.layout import laid_out
 from hush.record import Batch, Record
 from hush.recording import Channel
@@ -59,6 +59,7 @@ class Signal(Kind):
     name: ClassVar[str] = "signal"
     nouns: ClassVar[tuple[str, str]] = ("signal", "signals")
     letters: ClassVar[str] = "T"
+    apart: ClassVar[bool] = True
     piece: ClassVar[int | None] = 2**20
     levels: ClassVar[frozenset[str]] = frozenset({"rmse"})
     options: ClassVar[Mapping[str, Option]] = {
@@ -140,6 +141,32 @@ class Signal(Kind):
         for view, item in zip(views, items, strict=True):
             view[...] = item
         return replace(like, data=data)
+
+    # -- cut -------------------------------------------------------------------------------------
+
+    def chosen(
+        self, found: Sequence[Sequence[Record]], channels: str | None, takes: bool
+    ) -> Chosen:
+        """All channels of all files, or those in a list such as ``1-4,6``, as items."""
+        picked = {"channels": channel_list(channels)} if channels else {}
+        data: list[Any] = []
+        for records in found:
+            own = [replace(r, context={**r.context, **picked}) for r in records]
+            if len(own) == 1 and not takes:
+                data += own
+                continue
+            batches = [self.batch(record) for record in own]
+            counts = {len(batch) for batch in batches}
+            if len(counts) > 1:
+                raise HushError("a noisy recording and its clean one need the same channels")
+            for i in range(counts.pop()):
+                data.append(np.concatenate([batch.floats(i) for batch in batches]))
+        return Chosen(data, 1, range(len(found)), self.nouns[1])
+
+    @property
+    def patch(self) -> int:
+        """See `Kind.patch`: several heartbeats at 1000 samples a second."""
+        return 4096
 
     # -- measure ---------------------------------------------------------------------------------
 

@@ -1,0 +1,368 @@
+"""MID on signals: white and coloured noise as on any grid, and interference such as an ECG.
+
+Interference has a shape, so Φ estimates it as a whole from the signal alone, and Ψ says which share
+of the amplitude it has around each place: where that is next to nothing, nothing is removed
+(`hush.methods.mid.interference` has the training). Both work at `model_rate`; the estimate, not the
+signal, is brought to the recording's rate, so what lies above the model's band is left alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hush.denoiser import Advance, Window
+from hush.errors import HushError
+from hush.kinds.cut import hold_out, split, splits
+from hush.kinds.layout import filled
+from hush.kinds.signal import resample
+from hush.methods.mid.core import ValueMID
+from hush.methods.mid.interference import (
+    Superposition,
+    beatless,
+    below,
+    interference_loss,
+    validated,
+)
+from hush.nets.wave import InterferenceLevel, WaveTransformer, WaveUNet
+from hush.noise.bank import load
+from hush.noise.processes import ECG, Process, parse
+from hush.record import Batch
+from hush.results import Estimate, Restoration
+from hush.sampling import walk_down
+from hush.schedule import Schedule
+
+#: Ψ's share of the amplitude up to which nothing is removed, and from which on all of it is
+NONE, ALL = 0.06, 0.12
+
+
+@dataclass
+class SignalMID(ValueMID):
+    """MID for signals ``(1, T)``.
+
+    ladder : what training adds: ``"ecg"``, or noise such as ``"gaussian:0-0.2"``.
+    bank : file with the ECG recordings that training adds; empty: synthetic ones.
+    snr : range of the ratio of signal to added ECG in training, in dB.
+    lowest : Hz below which a signal has nothing of its own, so that all is interference.
+    net : ``"transformer"``, local attention within a convolutional encoder and decoder, or
+        ``"unet"``, convolutions alone.
+    model_rate : samples a second of the networks for interference.
+    rate : samples a second of data that does not say.
+
+    The other settings are `ValueMID`'s.
+    """
+
+    ladder: str = (
+        "gaussian:0-0.4|gaussian:0-0.4|gaussian:0-0.1|correlated:0-0.2,any|correlated:0-0.4,any"
+    )
+    bank: str = ""
+    snr: Sequence[float] = (-15.0, -5.0)
+    lowest: float = 20.0
+    net: str = "transformer"
+    model_rate: float = 1000.0
+    rate: float | None = None
+
+    kinds: ClassVar[tuple[str, ...]] = ("signal",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.net not in ("transformer", "unet"):
+            raise HushError(f"net must be 'transformer' or 'unet', not '{self.net}'")
+        if len(self.snr) != 2 or self.snr[0] > self.snr[1]:
+            raise HushError("snr must be two numbers in dB, the lower one first, such as -15,-5")
+
+    @property
+    def removes(self) -> tuple[str, ...]:
+        """See `Denoiser.removes`."""
+        return (ECG.family,) if self.ladder == ECG.family else ()
+
+    # -- networks --------------------------------------------------------------------------------
+
+    def build(self, channels: int) -> nn.ModuleDict:
+        """Ψ and Φ, untrained."""
+        if not self.removes:
+            return super().build(channels)
+        if channels != 1:
+            raise HushError("interference is removed from one channel at a time")
+        return nn.ModuleDict({"step": InterferenceLevel(), "noise": interference_net(self.net)})
+
+    # -- training: algorithm 1 -------------------------------------------------------------------
+
+    def fit(
+        self,
+        data: Sequence[np.ndarray] | np.ndarray,
+        *,
+        corpus: bool = False,
+        noise: Process | str | None = None,
+        start: ValueMID | None = None,
+        schedule: Schedule | None = None,
+        folder: Path | None = None,
+        resume: bool = False,
+        device: str = "auto",
+        progress: bool | None = None,
+        **options: Any,
+    ) -> Self:
+        """See `ValueMID.fit`. With ``noise="ecg"`` or ``"ecg:FILE"`` it learns to remove ECG.
+
+        Signals are then taken at their own rate, or at `rate`.
+        """
+        noise = parse(noise) if isinstance(noise, str) else noise
+        if isinstance(noise, ECG):
+            self.ladder, self.bank = ECG.family, noise.bank or self.bank
+        if not self.removes:
+            return super().fit(
+                data,
+                corpus=corpus,
+                noise=noise,
+                start=start,
+                schedule=schedule,
+                folder=folder,
+                resume=resume,
+                device=device,
+                progress=progress,
+                **options,
+            )
+        if options:
+            raise TypeError(f"MID.fit has no option {', '.join(options)}")
+        if noise is not None and not isinstance(noise, ECG):
+            raise HushError(f"this model learns to remove ECG, not {noise.family} noise")
+        self.channels, self.top_ = 1, 1.0
+        schedule = (schedule or Schedule(budget=600.0)).settled(learning_rate=2e-3)
+        if schedule.patch < LEAST_PATCH:  # the usual ones are too short to hold beats
+            schedule = dataclasses.replace(schedule, patch=PATCH)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(schedule.seed)
+            networks = self.networks_ or self.build(1)
+        if start is not None:
+            networks.load_state_dict(start.widened(1))
+        items = self._taught(data, corpus)
+        training, held_out = hold_out(items, schedule.patch)
+        ladder = self._superposition()
+
+        def loss(
+            x: Tensor, _: list[int], generator: torch.Generator, done: float
+        ) -> Mapping[str, Tensor]:
+            return interference_loss(networks, x, ladder, corpus, generator, done)
+
+        from hush.training import train
+
+        self.networks_ = networks
+        self.figures_ = train(
+            networks,
+            self.kind.patches(training, schedule.patch),
+            loss,
+            schedule,
+            folder=folder,
+            resume=resume,
+            validate=lambda: validated(networks, held_out, ladder, corpus),
+            preview=lambda path: self._preview([x[:1] for x in held_out], False, path),
+            device=device,
+            progress=progress,
+        )
+        return self
+
+    def _superposition(self) -> Superposition:
+        low, high = self.snr
+        return Superposition(load(self.bank), (float(low), float(high)), self.model_rate)
+
+    def _taught(self, data: Any, corpus: bool) -> list[np.ndarray]:
+        """Training items ``(3, T)`` at `model_rate`, see `interference_loss`."""
+        from hush.record import Record
+
+        items, rates = [], []
+        for one in [data] if isinstance(data, Record) else list(data):
+            record = one
+            if not isinstance(one, Record):
+                x = np.asarray(one)
+                record = Record(x, self.kind.axes(x.shape), kind=self.kind.name)
+            batch = self.kind.batch(record)
+            for i in range(len(batch)):
+                known = batch.known(i)
+                if known.any():
+                    items.append(filled(batch.floats(i), known))
+                    rates.append(self.rate_of(batch.about(i)))
+        made = [self._item(x, rate, corpus) for x, rate in zip(items, rates, strict=True)]
+        taught = [x for x in made if x is not None]
+        if not taught:
+            raise HushError("these signals are constant; give signals with content to train on")
+        return taught
+
+    def _item(self, x: np.ndarray, rate: float, corpus: bool) -> np.ndarray | None:
+        y = resample.to_rate(x, rate, self.model_rate)[0]
+        y = y - y.mean()
+        level = float(np.sqrt(np.mean(np.square(y, dtype=np.float64))))
+        if level == 0 or len(y) < 64:
+            return None
+        free = np.ones(len(y), bool) if corpus else beatless(y, self.model_rate)
+        low = below(y, self.model_rate, self.lowest)
+        return np.stack([y / level, free, low / level]).astype(np.float32)
+
+    def adapt(
+        self,
+        items: Sequence[np.ndarray],
+        seconds: float,
+        *,
+        noise: Process | None = None,
+        seed: int = 0,
+        advance: Advance | None = None,
+    ) -> Self:
+        """See `ValueMID.adapt`; with ``ecg:FILE`` as the noise, to the recordings in that file."""
+        if not self.removes:
+            return super().adapt(items, seconds, noise=noise, seed=seed, advance=advance)
+        if self.networks_ is None:
+            raise self.untrained()
+        other = copy.copy(self)
+        other.networks_ = copy.deepcopy(self.networks_)
+        if isinstance(noise, ECG) and noise.bank:
+            other.bank = noise.bank
+        rate = self.rate or self.model_rate
+        made = [self._item(channel[None], rate, False) for x in items for channel in x]
+        taught = [x for x in made if x is not None and splits(x)]
+        if not taught:
+            return self
+        training, held_out = zip(*(split(x) for x in taught), strict=True)
+        ladder, networks = other._superposition(), other.networks_
+        schedule = Schedule(
+            budget=seconds, batch=8, patch=PATCH, learning_rate=3e-4, ema=0.99, seed=seed
+        )
+
+        def loss(
+            x: Tensor, _: list[int], generator: torch.Generator, done: float
+        ) -> Mapping[str, Tensor]:
+            return interference_loss(networks, x, ladder, False, generator, 1.0)
+
+        from hush.training import train
+
+        before = validated(self.networks_, held_out, ladder, False)
+        train(
+            networks,
+            self.kind.patches(training, PATCH),
+            loss,
+            schedule,
+            device=self.device_,
+            progress=False,
+            advance=advance,
+        )
+        after = validated(networks, held_out, ladder, False)
+        return other.to(self.device_) if after["val_loss"] < before["val_loss"] else self
+
+    # -- denoising: algorithm 2 ------------------------------------------------------------------
+
+    def rate_of(self, about: Mapping[str, Any]) -> float:
+        """Samples a second of an item; `HushError` if nobody says."""
+        rate = about.get("rate") or self.rate
+        if rate is None:
+            raise HushError("nothing says how many samples a second these are; state --rate")
+        return float(rate)
+
+    def window(self, about: Mapping[str, Any]) -> Window | None:
+        """See `Denoiser.window`."""
+        if not self.removes or self.networks_ is None:
+            return None
+        rate = self.rate_of(about)
+        step, noise = self._network("step"), self._network("noise")
+        radius = self.steps * max(step.radius + step.cell, noise.radius)
+        unit = max(step.cell, noise.multiple)
+        return Window(
+            resample.reach(rate, self.model_rate, radius),
+            resample.multiple(rate, self.model_rate, unit),
+        )
+
+    def restore_item(
+        self,
+        batch: Batch,
+        index: int,
+        noise: Process | None = None,
+        advance: Advance | None = None,
+        found: Estimate | None = None,
+    ) -> Restoration:
+        """See `Denoiser.restore_item`; a model for interference needs the rate."""
+        if not self.removes:
+            return super().restore_item(batch, index, noise, advance, found)
+        x = filled(batch.floats(index), batch.known(index))
+        return self._without(x, self.rate_of(batch.about(index)), noise, advance)
+
+    def restore(
+        self,
+        x: np.ndarray,
+        noise: Process | None = None,
+        advance: Advance | None = None,
+        found: Estimate | None = None,
+    ) -> Restoration:
+        """See `Denoiser.restore`."""
+        if not self.removes:
+            return super().restore(x, noise, advance, found)
+        return self._without(x, self.rate_of({}), noise, advance)
+
+    def _without(
+        self, x: np.ndarray, rate: float, noise: Process | None, advance: Advance | None
+    ) -> Restoration:
+        """An item ``(1, T)`` without its interference."""
+        if self.networks_ is None:
+            raise self.untrained()
+        y = resample.to_rate(x, rate, self.model_rate)
+        share = self.shares(y)
+        told = (lambda done: advance(done / self.steps)) if advance else None
+
+        def whole(s: np.ndarray, left: float) -> np.ndarray:
+            if told:
+                told(1.0)
+            return self.interference(s, share)
+
+        state, trace = walk_down(whole, y, self.steps)
+        gone = resample.back(y - state, rate, self.model_rate, x.shape[-1])
+        level = float(np.sqrt(np.mean(np.square(gone, dtype=np.float64))))
+        bank = noise.bank if isinstance(noise, ECG) else ""
+        process = ECG(bank, level, rate)
+        return Restoration(x - gone, process, float(np.mean(share)), trace)
+
+    def shares(self, y: np.ndarray) -> np.ndarray:
+        """Ψ: the interference's share of the amplitude of ``(1, T)`` around each cell."""
+        network = self._network("step")
+        padded = np.pad(y, ((0, 0), (0, -y.shape[-1] % network.cell)), mode="edge")
+        with torch.inference_mode():
+            share: np.ndarray = network(self._tensor(padded))[0].float().cpu().numpy()
+        return share
+
+    def interference(self, y: np.ndarray, share: np.ndarray) -> np.ndarray:
+        """Φ's estimate for ``(1, T)``, and nothing where Ψ sees nothing."""
+        cell = self._network("step").cell
+        with torch.inference_mode():
+            found: np.ndarray = self._network("noise")(self._tensor(y))[0].float().cpu().numpy()
+        centres = (np.arange(len(share)) + 0.5) * cell
+        open_ = np.clip((share - NONE) / (ALL - NONE), 0, 1)
+        gate = np.interp(np.arange(y.shape[-1]), centres, open_)
+        gated: np.ndarray = found * gate.astype(np.float32)
+        return gated
+
+    def reviewed(self, x: np.ndarray, found: Estimate) -> Estimate:
+        """See `Denoiser.reviewed`."""
+        return found if self.removes else super().reviewed(x, found)
+
+    def step_of(self, x: np.ndarray, found: Estimate) -> float:
+        """See `Denoiser.step_of`: t/T."""
+        if not self.removes:
+            return super().step_of(x, found)
+        return float(np.mean(self.shares(x)))
+
+
+PATCH = 4096  #: samples of a training window, several beats
+LEAST_PATCH = 1024
+
+
+def interference_net(name: str) -> nn.Module:
+    """Φ for interference: a U-Net over frames, with or without local attention."""
+    if name == "unet":
+        return WaveUNet()
+    return WaveUNet((48, 64, 96, 128, 160), (1, 1, 1, 1, 1), attention=3)
+
+
+__all__ = ["SignalMID", "WaveTransformer", "interference_net"]
