@@ -31,6 +31,7 @@ from hush.models import choose, device_for, load, name_for
 from hush.noise.processes import Process
 from hush.pipeline import Out, Work, with_gaps
 from hush.record import Batch, Record
+from hush.recording import let_go
 from hush.report import frame, rows
 from hush.results import Denoised, Inspection
 
@@ -368,7 +369,10 @@ def inspected(
         denoiser = None
     batch = denoiser.seen(whole) if denoiser else whole
     tried = np.unique(np.linspace(0, len(batch) - 1, ITEMS_INSPECTED).astype(int)).tolist()
-    found = {int(i): chosen.measure([with_gaps(chosen.glimpse(batch, i), 0)]) for i in tried}
+    found = {}
+    for i in tried:
+        found[i] = chosen.measure([with_gaps(chosen.glimpse(batch, i), 0)])
+        let_go(batch.data[i])
     index = max(found, key=lambda i: found[i].prominence)
     estimate, noisy = found[index], with_gaps(chosen.glimpse(batch, index), 0)
     step = None
@@ -468,6 +472,7 @@ def compare(result: Source, reference: Source, **options: Any) -> Mapping[str, f
     ours, theirs = record_of(result, **options), record_of(reference, **options)
     chosen = kinds.get(theirs.kind)
     a, b = chosen.batch(ours), chosen.batch(theirs)
+    a = replace(a, scale=b.scale) if chosen.levels else a  # units do not depend on the type
     if ours.data.shape != theirs.data.shape:
         raise HushError(
             f"compare data of the same shape, not {ours.data.shape} and {theirs.data.shape}"

@@ -63,6 +63,8 @@ class Work:
                 batch, index, self.given, self.strength, advance, found
             )
             place = out.put(index, made, how.spread, whole=how.kept is None)
+            if how.kept is None and made.shape != glimpse.data[0].shape:
+                made = self.kind.glimpse(Batch([made], batch.scale), 0).data[0]
         else:
             how = self._in_pieces(batch, index, pieces, out, advance, found)
             place, made = (index, None), out.glimpse(index)
@@ -70,7 +72,7 @@ class Work:
         process = how.process or found.local
         before, scale = glimpse.data[0], batch.scale
         if how.kept is not None:
-            before = before[..., how.kept]
+            before = batch.data[index][..., how.kept]
         elif batch.mask is not None or how.replaced is not None:
             before = with_gaps(glimpse, 0) * np.float32(batch.scale)
         if how.replaced is not None:  # they say nothing about the noise

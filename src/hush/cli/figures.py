@@ -74,7 +74,8 @@ def compare(
     chosen = kinds.get(theirs.kind)
     ours = replace(ours, axes=theirs.axes, kind=theirs.kind)
     scale = full or theirs.scale
-    same = ours.data.dtype == theirs.data.dtype  # a format may not keep what full range is
+    # A format may not keep what full range is, and units do not depend on the type.
+    same = ours.data.dtype == theirs.data.dtype or bool(chosen.levels)
     own = full or (theirs.scale if same else ours.scale)
     a = [np.asarray(x, np.float64) / own for x in chosen.batch(ours).data]
     b = [np.asarray(x, np.float64) / scale for x in chosen.batch(theirs).data]

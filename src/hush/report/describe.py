@@ -10,6 +10,7 @@ import numpy as np
 
 from hush.noise.processes import FAMILIES
 from hush.record import Record
+from hush.recording import let_go
 from hush.report.plots import number as number
 from hush.results import MANY
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from hush.results import Estimate, Inspection
 
 UNSURE = 1.0  #: relative error above which a level is only an upper limit
+PIECE = 2**22  #: values that are looked at together
 EVERYWHERE = ", the same at every brightness"  #: said of pixels only
 UNEQUAL = 1.5  #: ratio of the channels' levels that is worth mentioning
 
@@ -179,7 +181,14 @@ def missing(record: Record) -> int:
     if x.dtype.kind != "f":
         return 0
     parts = x if x.ndim > 2 else [x]  # a plane at a time, for the memory
-    return int(x.size - sum(np.count_nonzero(np.isfinite(part)) for part in parts))
+    if x.flags.c_contiguous:
+        flat = x.reshape(-1)
+        parts = [flat[start : start + PIECE] for start in range(0, flat.size, PIECE)]
+    known = 0
+    for part in parts:
+        known += int(np.count_nonzero(np.isfinite(part)))
+        let_go(part)
+    return int(x.size) - known
 
 
 def inspection(kind: str, element: str, seen: Inspection) -> list[tuple[str, str]]:

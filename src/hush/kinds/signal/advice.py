@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from hush.kinds.signal.tracks import Track, overview, span, tracks
 from hush.kinds.values import hardly_noisy, mismatch
 from hush.noise.processes import Process
 from hush.record import Batch, Record
+from hush.recording import let_go
 from hush.report.describe import number
 from hush.results import MOST_TITLES, Estimate, Survey, by_title
 
@@ -88,7 +89,7 @@ def runs(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def clipped_share(x: np.ndarray) -> float:
-    """Share of samples in runs at the highest or lowest value that were cut off there.
+    """Share of samples at the highest or lowest value, if runs of them were cut off there.
 
     A slow signal in whole numbers also rests at its peaks, but reaches them in single steps.
     """
@@ -109,7 +110,7 @@ def clipped_share(x: np.ndarray) -> float:
         into = np.abs(x[first] - x[np.maximum(first - 1, 0)])
         out = np.abs(x[last] - x[np.minimum(last + 1, len(x) - 1)])
         if np.nanmedian(np.concatenate([into, out])) > 2 * quantum:
-            count += int(lengths[there].sum())
+            count += int(np.count_nonzero(x == end))
     return count / len(x)
 
 
@@ -261,6 +262,14 @@ class _Channel:
         return self.scale * max(f.sigma for f in self.found)
 
     @property
+    def empty(self) -> bool:
+        return not any(s.known for s in self.seen)
+
+    @property
+    def constant(self) -> bool:
+        return all(s.constant for s in self.seen)
+
+    @property
     def heart(self) -> Heart | None:
         return next((s.heart for s in self.seen if s.heart), None)
 
@@ -279,10 +288,10 @@ def survey(kind: Signal, record: Record) -> Survey:
         ("floor", _floors(every)),
         ("ECG", _hearts(every)),
         ("power line", _lines(every)),
-        ("clipped", _named(every, lambda c: max(s.clipped for s in c.seen), "{:.2g} %", 100)),
+        ("clipped", _clipped(every)),
         ("flat", _flats(every)),
-        ("constant", _named(every, lambda c: all(s.constant for s in c.seen))),
-        ("empty", _named(every, lambda c: not any(s.known for s in c.seen))),
+        ("constant", _some([c.track.title for c in every if c.constant])),
+        ("empty", _some([c.track.title for c in every if c.empty])),
     ]
     return Survey(
         [(label, value) for label, value in facts if value],
@@ -300,16 +309,16 @@ def _channel(kind: Signal, record: Record, batch: Batch, track: Track) -> _Chann
         own = replace(record, context=batch.about(index))
         seen.append(findings(x[0], track.rate))
         found.append(measured([x]))
+        let_go(batch.data[index])
         said |= dict.fromkeys(sentences(kind, own, x, seen[-1], None, found[-1]))
     return _Channel(track, seen, found, list(said), record.scale)
 
 
 def _floors(every: Sequence[_Channel]) -> str:
-    """The noise of each channel; one is listed with everything else."""
-    whole = [c for c in every if c.noisiest]
-    return (
-        _some([f"{c.track.name} {_level(c.noisiest, c)}" for c in whole]) if len(every) > 1 else ""
-    )
+    """The noise of each channel; of a single one it is listed with everything else."""
+    if len(every) == 1:
+        return ""
+    return _some([f"{_level(c.noisiest, c)} in {c.track.title}" for c in every if c.noisiest])
 
 
 def _hearts(every: Sequence[_Channel]) -> str:
@@ -319,9 +328,9 @@ def _hearts(every: Sequence[_Channel]) -> str:
         return ""
     pace = float(np.median([heart.pace for _, heart in found]))
     places = [
-        f"{c.track.name} is an ECG"
+        f"{c.track.title} is an ECG"
         if h.pure
-        else f"{c.track.name} has SNR {number(round(h.snr))} dB"
+        else f"SNR {number(round(h.snr))} dB in {c.track.title}"
         for c, h in found
     ]
     return f"{pace:.0f} beats a minute; {_some(places)}"
@@ -332,9 +341,10 @@ def _lines(every: Sequence[_Channel]) -> str:
     found = [c for c in every if c.lines]
     if not found:
         return ""
-    places = [
-        f"{_level(math.hypot(*c.lines.values()) * c.scale, c)} in {c.track.name}" for c in found
-    ]
+    places = []
+    for c in found:
+        level = _level(math.hypot(*c.lines.values()) * c.scale, c)
+        places.append(f"{level} in {c.track.title}")
     mains = dict.fromkeys(f"{min(c.lines):g} Hz" for c in found)
     return f"{' and '.join(mains)}; {_some(places)}"
 
@@ -343,19 +353,13 @@ def _flats(every: Sequence[_Channel]) -> str:
     places = []
     for c in every:
         if flat := sum(s.flat for s in c.seen):
-            places.append(f"{span(flat * (c.track.rate or 1.0), c.track.rate)} in {c.track.name}")
+            places.append(f"{span(flat * (c.track.rate or 1.0), c.track.rate)} in {c.track.title}")
     return _some(places)
 
 
-def _named(
-    every: Sequence[_Channel],
-    value: Callable[[_Channel], float],
-    form: str = "",
-    times: float = 1.0,
-) -> str:
-    """The channels where a value is not 0, with it in this form."""
-    of = [(c.track.name, value(c)) for c in every]
-    return _some([f"{name} {form.format(times * v)}".strip() for name, v in of if v])
+def _clipped(every: Sequence[_Channel]) -> str:
+    shares = [(c, max(s.clipped for s in c.seen)) for c in every]
+    return _some([f"{100 * v:.2g} % of {c.track.title}" for c, v in shares if v])
 
 
 def _level(level: float, channel: _Channel) -> str:
@@ -379,7 +383,7 @@ def _plain(c: _Channel) -> dict[str, Any]:
         "samples": c.track.count,
         "gaps": len(c.track.breaks),
         "missing": sum(s.samples - s.known for s in c.seen),
-        "constant": all(s.constant for s in c.seen),
+        "constant": c.constant,
         "sigma": c.noisiest,
         "amplitude": c.scale * max(f.amplitude for f in c.found),
         "clipped": max(s.clipped for s in c.seen),

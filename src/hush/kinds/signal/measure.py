@@ -1,8 +1,8 @@
 """The noise of a signal of unknown content: the white floor of its quiet stretches.
 
 The noise of one channel is what is left where the signal is weakest, in time and in frequency. So
-the spectrum is measured in short blocks; in each of several frequency bands the quietest blocks
-give a level, and the floor is the lower quartile of these levels. For white noise all levels are
+the spectrum is measured in short blocks; the quietest blocks give a level for each of several
+frequency bands, and the floor is the lower quartile of these levels. For white noise all levels are
 equal. A signal that is sampled much faster than it changes leaves the high bands to the noise, and
 one with pauses leaves all of them. A steady signal that fills every band cannot be told from noise:
 then the levels differ from band to band, the floor is an upper limit, and the estimate says so.
@@ -22,15 +22,16 @@ from hush.results import Estimate
 
 FRAME = 256  #: samples of a spectrum
 BANDS = 16  #: equal parts of the spectrum, without its ends
+PARTS = 8  #: of a frame, none of which may be constant
 BLOCK = 8  #: spectra that are averaged
-QUIET = 0.1  #: the quantile of blocks that counts as quiet
+QUIET = 0.1  #: share of the blocks that are taken as quiet
 LOW, FLOOR, HIGH = 0.125, 0.25, 0.5  #: quantiles of the bands' levels
-#: deviation of the quantile of N values that are normal, times √N, relative to theirs
-SPREAD = 1.71
 #: how far the lower quartile of a few bands is below their mean, in deviations of their levels
 LOWER = 0.55
+#: logarithm of their upper level over their lower one that chance makes, in such deviations
+EVEN = 2.5
 #: relative standard error of the floor from which on it could also be the signal
-DOUBTFUL = 0.15
+DOUBTFUL = 0.1
 #: what else the floor of a steady signal may be, in `Estimate.alternatives`
 ITSELF = "signal"
 
@@ -85,43 +86,46 @@ def floor(x: np.ndarray) -> Floor:
     bands = bins[:, -width * BANDS :].reshape(len(bins), BANDS, width).mean(axis=2)
     size = min(BLOCK, len(bands))
     blocks = bands[: len(bands) // size * size].reshape(-1, size, BANDS).mean(axis=1)
-    freedom = 2 * size * width / 2.05  # Hann windows that overlap by half correlate their powers
-    level = np.quantile(blocks, QUIET, axis=0) / _expected(QUIET, len(blocks), freedom)
+    # Hann windows that overlap by half correlate powers a little, and those of neighbours a lot.
+    likeness = 1.056 * (1 + 0.889 * (1 - 1 / width) + 0.056 * max(0.0, 1 - 2 / width))
+    freedom = 2 * size * width / likeness
+    count = max(1, round(QUIET * len(blocks)))
+    quiet = np.argsort(np.log(np.maximum(blocks, 1e-300)).mean(axis=1))[:count]
+    level = blocks[quiet].mean(axis=0)
+    level /= math.exp(_lowest(count, len(blocks)) * math.sqrt(2 / (freedom * BANDS)))
     low, middle, high = np.quantile(level, (LOW, FLOOR, HIGH))
     if middle <= 0:
         return Floor(0.0, 0.0)
-    spread = math.sqrt(2 / freedom) * min(1.0, SPREAD / math.sqrt(len(blocks)))
-    middle /= 1 - LOWER * spread
-    chance = math.sqrt(0.5 / (freedom * max(1.0, QUIET * len(blocks)) * FLOOR * BANDS))
-    slope = 0.25 * math.log(high / max(low, 1e-3 * high))
-    return Floor(math.sqrt(middle), math.hypot(chance, max(0.0, slope - 3 * chance)))
+    spread = math.sqrt(2 / (freedom * count))
+    chance = spread / 2 / math.sqrt(FLOOR * BANDS)
+    slope = math.log(high / max(low, 1e-3 * high))
+    sigma = math.sqrt(middle / (1 - LOWER * spread))
+    return Floor(sigma, math.hypot(chance, 0.25 * slope * (slope > EVEN * spread)))
 
 
 def spectra(x: np.ndarray, length: int) -> np.ndarray:
     """Periodograms ``(N, length // 2 + 1)`` of a signal's frames that overlap by half.
 
-    Frames with missing values, and constant ones, are left out. White noise has its variance at
-    every frequency.
+    Frames with missing values, or with an eighth that is constant, are left out. White noise has
+    its variance at every frequency.
     """
     frames = np.lib.stride_tricks.sliding_window_view(x, length)[:: length // 2]
     frames = frames[np.isfinite(frames).all(axis=1)].astype(np.float64)
-    frames = frames[np.ptp(frames, axis=1) > 0]
+    parts = frames.reshape(len(frames), PARTS, length // PARTS)
+    frames = frames[(np.ptp(parts, axis=2) > 0).all(axis=1)]
     frames -= frames.mean(axis=1, keepdims=True)
     window = np.hanning(length + 1)[:-1]
     power: np.ndarray = np.abs(np.fft.rfft(frames * window, axis=1)) ** 2
     return power / float(window @ window)
 
 
-def _expected(quantile: float, count: int, freedom: float) -> float:
-    """The quantile to expect of `count` values of mean 1 with chi-square `freedom`.
-
-    Wilson and Hilferty's normal approximation; Blom's position of a quantile of few values.
-    """
+def _lowest(few: int, count: int) -> float:
+    """The mean to expect of the lowest few of `count` normal values, in deviations (Blom)."""
     from statistics import NormalDist
 
-    position = (quantile * (count - 1) + 1 - 0.375) / (count + 0.25)
-    spread = 2 / (9 * freedom)
-    return float((1 - spread + NormalDist().inv_cdf(position) * math.sqrt(spread)) ** 3)
+    normal = NormalDist()
+    places = [normal.inv_cdf((i + 1 - 0.375) / (count + 0.25)) for i in range(few)]
+    return sum(places) / few
 
 
 def _rms(values: Sequence[float]) -> float:

@@ -339,13 +339,12 @@ def _strip(track: Track, before: Envelope, after: Envelope | None, timed: bool) 
     drawn = outline(before, "envelope" if after else "envelope one", span)
     if after is not None:
         drawn += outline(after, "envelope two", span)
-    name = f"channel {track.name}" if track.name.isdecimal() else track.name
     length = len(before.low) * before.width
     factor = (track.rate or 1.0) * _step(track)[0]
     return Strip(
-        f"{name}, {track.unit}" if track.unit else name,
+        f"{track.title}, {track.unit}" if track.unit else track.title,
         drawn,
-        y_ticks(span),
+        y_ticks(span) if np.isfinite(before.low).any() else (),
         x_ticks(0.0, length / factor, plots.number) if timed else (),
         gaps=[round(100 * place / length, 2) for place in track.breaks],
     )

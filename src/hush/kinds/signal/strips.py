@@ -133,7 +133,9 @@ def trace(x: np.ndarray, cls: str, span: tuple[float, float], most: int = WIDE) 
 
 def y_ticks(span: tuple[float, float]) -> list[tuple[str, float]]:
     """A few round values of a strip."""
-    return [(plots.number(t), round(float(_y(t, span)), 1)) for t in plots.ticks(*span, most=3)]
+    found = plots.ticks(*span, most=3)
+    found = found if len(found) > 1 else plots.ticks(*span, most=5)
+    return [(plots.number(t), round(float(_y(t, span)), 1)) for t in found]
 
 
 def x_ticks(first: float, last: float, form: Callable[[float], str]) -> list[tuple[str, float]]:

@@ -33,6 +33,11 @@ class Track:
         return tuple(start for _, start in self.parts[1:])
 
     @property
+    def title(self) -> str:
+        """Its name in sentences."""
+        return f"channel {self.name}" if self.name.isdecimal() else self.name
+
+    @property
     def length(self) -> str:
         """How long it is, in words."""
         return span(self.count, self.rate)
