@@ -41,7 +41,7 @@ from hush.sampling import walk_down
 from hush.schedule import Schedule
 
 #: Ψ's share of the amplitude up to which nothing is removed, and from which on all of it is
-NONE, ALL = 0.06, 0.12
+NONE, ALL = 0.15, 0.3
 
 
 @dataclass
