@@ -15,7 +15,7 @@ from html import escape
 from numbers import Real
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from hush.pipeline import Out, Work, with_gaps
 from hush.record import Batch, Record
 from hush.report import frame, rows
 from hush.results import Denoised, Inspection
+
+if TYPE_CHECKING:
+    from mne.io import BaseRaw
 
 #: called with (name of the current work, share of it that is done)
 Progress = Callable[[str, float], None]
@@ -55,6 +58,10 @@ class Result(Denoised):
     def save(self, path: str | PathLike[str]) -> None:
         """Write the result in the format of the path's ending; a failed write changes nothing."""
         io.write(self.record, path)
+
+    def to_raw(self) -> BaseRaw:
+        """The result as a new MNE `Raw`; of one with its info and annotations."""
+        return io.mne.to_raw(self.record)
 
     def report(self, path: str | PathLike[str]) -> None:
         """Write an HTML page with before, after, what was removed, and whether to trust it."""
@@ -95,6 +102,8 @@ def read(
         record = io.read(path)
     fmt = io.format_of(record)
     open_kind = fmt is None or fmt.kind is None
+    if open_kind and "layout" in record.context:  # an archive that states a rate
+        open_kind = kind is not None and kinds.get(kind).name != record.kind
     name = kind or (_kind_by_options(context or {}) or "image" if open_kind else record.kind)
     chosen = kinds.get(name)
     if strange := sorted((context or {}).keys() - chosen.options.keys()):
@@ -137,7 +146,9 @@ def _kind_by_options(context: Mapping[str, Any]) -> str | None:
 
 
 def record_of(x: Source, axes: str | None = None, kind: str | None = None) -> Record:
-    """A Record from an array, list, path or Record; 64-bit integers get the range they use."""
+    """A Record of an array, list, path or MNE `Raw`; 64-bit integers get the range they use."""
+    if io.mne.is_raw(x):
+        return io.mne.from_raw(x)
     if isinstance(x, Record):
         name = kinds.get(kind or x.kind).name
         return x if not (axes or kind) else replace(x, axes=axes or x.axes, kind=name)
@@ -191,7 +202,7 @@ def run(
     was_adapted: bool = False,
     into: str | PathLike[str] | None = None,
 ) -> Result:
-    """Denoise an array, a Record or a file, and return the result with its measurements.
+    """Denoise an array, a Record, a file or an MNE `Raw`; the result has its measurements.
 
     axes : one letter per dimension, such as TZCYX; by default ``YX`` for images, with a last axis
         of length 1, 3 or 4 as samples (``YXS``) and any axes before them as a stack.
@@ -369,10 +380,7 @@ def inspected(
         inner = filled(part.floats(0), part.known(0))
         estimate = denoiser.reviewed(inner, estimate)
         step = denoiser.step_of(inner, estimate)
-    notes = [
-        *record.meta.get("notes", ()),
-        *chosen.advice(record, noisy, None, estimate),
-    ]
+    notes = [*record.meta.get("notes", ()), *chosen.advice(record, noisy, None, estimate)]
     apart = len(batch) != len(whole)
     plane, channel = divmod(index, len(whole.data[0])) if apart else (index, None)
     return Inspection(
