@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from hush.errors import HushError
 from hush.kinds import KINDS, Kind
 from hush.noise.processes import Gaussian
 from hush.record import Batch, Record
+from hush.recording import Channel
 
 FORMATS = list(io.FORMATS)
 WRITTEN = [f for f in FORMATS if f.write]
@@ -94,6 +97,81 @@ def test_what_is_opened_is_written_item_by_item(
     with pytest.raises(ZeroDivisionError), io.opened(record, tmp_path / f"b{fmt.suffixes[0]}"):
         _ = 1 / 0
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+RECORDINGS = [f for f in WRITTEN if f.kind == "signal"]
+
+
+def recording() -> Record:
+    """Two channels of whole numbers, which every format holds exactly."""
+    x = np.random.default_rng(0).integers(-900, 900, (2, 400)).astype(np.float32)
+    layout = (Channel("EMG 1", "uV", 100.0, 0, 400), Channel("EMG 2", "mV", 100.0, 400, 400))
+    return Record(x, "CT", kind="signal", context={"layout": layout, "events": ()})
+
+
+def signals(record: Record) -> list[tuple[str, str, float | None, list[float]]]:
+    """Name, unit, rate and samples of each channel that is a signal."""
+    layout = record.context["layout"]
+    return [
+        (c.name.removesuffix(f" ({c.unit})"), c.unit, c.rate, c.of(record.data).tolist())
+        for c in layout
+        if c.signal
+    ]
+
+
+@pytest.mark.parametrize("fmt", RECORDINGS, ids=lambda f: f.name)
+def test_a_recording_is_written_and_read_again(fmt: io.Format, tmp_path: Path) -> None:
+    """Names, units, rates and samples; and what was read comes back byte by byte."""
+    record = recording()
+    for suffix in fmt.suffixes:
+        path = tmp_path / f"a{suffix}"
+        assert io.notes(record, path) == []
+        io.write(record, path)
+        back = io.read(path)
+        assert signals(back) == signals(record)
+        assert io.format_of(back) is fmt
+        raw = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+        assert {Path(name).stem for name in raw} == {"a"}
+        assert (len(raw) > 1) == (fmt.files is not None)
+        io.write(replace(back, source=None, data=back.data.copy()), path)
+        assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == raw
+        for name in raw:
+            (tmp_path / name).unlink()
+
+
+@pytest.mark.parametrize("fmt", RECORDINGS, ids=lambda f: f.name)
+def test_a_recording_is_written_completely_or_not_at_all(
+    fmt: io.Format, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failure while files are renamed leaves none of them."""
+    path = tmp_path / f"a{fmt.suffixes[0]}"
+    replace_, calls = os.replace, [0]
+
+    def broken(source: Path, target: Path) -> None:
+        calls[0] += 1
+        if Path(target).suffix == fmt.suffixes[0]:
+            raise OSError(28, "No space left on device")
+        replace_(source, target)
+
+    monkeypatch.setattr(os, "replace", broken)
+    with pytest.raises(HushError, match="disk is full"):
+        io.write(recording(), path)
+    assert calls[0] == (2 if fmt.files else 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fmt", RECORDINGS, ids=lambda f: f.name)
+def test_a_recording_that_is_cut_short_is_read_or_refused(fmt: io.Format, tmp_path: Path) -> None:
+    """Wherever any of its files ends; never with an exception of a decoder."""
+    path = tmp_path / f"a{fmt.suffixes[0]}"
+    io.write(recording(), path)
+    for file in list(tmp_path.iterdir()):
+        raw = file.read_bytes()
+        for share in np.linspace(0, 0.999, 23):
+            file.write_bytes(raw[: int(share * len(raw))])
+            with suppress(HushError):
+                io.read(path)
+        file.write_bytes(raw)
 
 
 # -- kinds -------------------------------------------------------------------------------------

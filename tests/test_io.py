@@ -847,7 +847,7 @@ def test_a_format_that_is_only_read_names_another(tmp_path: Path) -> None:
         assert (fmt.write is None) == bool(fmt.instead) == bool(fmt.why), fmt.name
         for suffix in fmt.suffixes:
             path = io.output_path(tmp_path / f"a{suffix}")
-            assert path.name == f"a.denoised{fmt.instead or suffix}"
+            assert path.name == f"a{fmt.joint}denoised{fmt.instead or suffix}"
             if fmt.instead:
                 with pytest.raises(HushError, match=fmt.why):
                     io.output_path(tmp_path / f"b{suffix}", tmp_path / f"a{suffix}")

@@ -601,3 +601,104 @@ def test_a_recording_of_another_format_becomes_a_record(tmp_path: Path) -> None:
             replace(record, context={"layout": (layout[0], replace(layout[1], rate=300.0))}),
             tmp_path / "z.hea",
         )
+
+
+# -- NumPy archives and MNE --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", ["time first", "channels first", "one channel"])
+def test_an_archive_with_a_rate_is_a_recording(shape: str, tmp_path: Path) -> None:
+    """Names, units and rate are those of the file; all arrays come back, in their order."""
+    x = np.random.default_rng(0).integers(-99, 99, (400, 3)).astype(np.int16)
+    x = {"time first": x, "channels first": np.ascontiguousarray(x.T), "one channel": x[:, 0]}[
+        shape
+    ]
+    names = np.array(["A", "B", "C"][: 1 if x.ndim == 1 else 3])
+    others = {"fs": np.float64(2148.148), "columns": names, "units": np.array("mV")}
+    np.savez(tmp_path / "x.npz", **others, rep2=x, rep3=x[:10], note=np.array(["a", "b"]))
+    found = row(f"{tmp_path / 'x.npz'}:rep2")
+    assert found["kind"] == "signal"
+    before, after = np.load(tmp_path / "x.npz"), np.load(found["output"])
+    assert before.files == after.files
+    for key in before.files:
+        np.testing.assert_array_equal(before[key], after[key])
+        assert before[key].dtype == after[key].dtype
+    record = io.read(Path(f"{tmp_path / 'x.npz'}:rep2"))
+    assert [(c.name, c.unit, c.rate) for c in record.context["layout"]] == [
+        (str(name), "mV", 2148.148) for name in names
+    ]
+    assert record.data.shape == (len(names), 400)
+    np.savez_compressed(tmp_path / "y.npz", sfreq=np.int64(128), adu=x)
+    assert api.read(tmp_path / "y.npz").context["layout"][0].rate == 128
+
+
+def test_archives_without_a_rate_are_as_before(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", a=np.zeros((8, 9)), fs=np.zeros(3))
+    assert api.read(Path(f"{tmp_path / 'x.npz'}:a")).kind == "image"
+    np.savez(tmp_path / "y.npz", a=np.zeros((4, 8, 9)), fs=np.float64(1))
+    assert api.read(Path(f"{tmp_path / 'y.npz'}:a")).kind == "image"
+    np.savez(tmp_path / "z.npz", a=np.zeros(9), b=np.zeros(9), fs=np.float64(1))
+    with pytest.raises(HushError, match="holds 3 arrays"):
+        io.read(tmp_path / "z.npz")
+
+
+def test_recordings_are_written_to_archives_with_their_rate(tmp_path: Path) -> None:
+    lanes = [Lane(b"A", samples(4, 100)), Lane(b"B", samples(4, 100, 1), b"mV")]
+    (tmp_path / "x.edf").write_bytes(edf(lanes))
+    record = io.read(tmp_path / "x.edf")
+    io.write(record, tmp_path / "x.npz")
+    back = io.read(tmp_path / "x.npz")
+    np.testing.assert_array_equal(back.data, record.data)
+    assert back.context["layout"] == record.context["layout"]
+    (tmp_path / "y.edf").write_bytes(edf([*lanes, Lane(b"C", samples(4, 50))]))
+    for name in ("y.npy", "y.npz"):
+        with pytest.raises(HushError, match="one array cannot hold"):
+            io.check(io.read(tmp_path / "y.edf"), tmp_path / name)
+
+
+def test_a_raw_is_denoised_and_given_back() -> None:
+    mne = pytest.importorskip("mne")
+    x = np.random.default_rng(0).normal(0, 1e-5, (3, 2000))
+    x[2] = np.arange(2000) // 500
+    info = mne.create_info(["EMG 1", "EEG", "STI 014"], 500.0, ["emg", "eeg", "stim"], "error")
+    raw = mne.io.RawArray(x, info, first_samp=100, verbose="error")
+    raw.set_meas_date(1e9)
+    start = raw.annotations.orig_time
+    raw.set_annotations(mne.Annotations([1.0, 2.2], [0.5, 0], ["go", "EDGE boundary"], start))
+    raw.info["bads"] = ["EEG"]
+    done = hush.run(raw, method="none")
+    np.testing.assert_array_equal(done.data, x)
+    np.testing.assert_array_equal(hush.denoise(raw, method="none"), x)
+    layout = done.record.context["layout"]
+    assert [(c.name, c.unit, c.rate, c.signal) for c in layout] == [
+        ("EMG 1", "V", 500, True),
+        ("EEG", "V", 500, True),
+        ("STI 014", "", 500, False),
+    ]
+    joined = raw.time_as_index(2.2 - raw.first_time)[0]
+    assert all(c.breaks == (joined,) for c in layout)
+    made = done.to_raw()
+    np.testing.assert_array_equal(made.get_data(), x)
+    assert made.info["bads"] == ["EEG"]
+    assert (made.ch_names, made.first_samp) == (raw.ch_names, 100)
+    assert made.annotations == raw.annotations
+    assert made.get_channel_types() == raw.get_channel_types()
+
+
+def test_a_file_becomes_a_raw(tmp_path: Path) -> None:
+    mne = pytest.importorskip("mne")
+    lanes = [
+        Lane(b"A", samples(4, 100)),
+        Lane(b"B", samples(4, 100, 1), b"cm"),
+        Lane(b"EDF Annotations", marks([0, 1, 2, 3], LISTS)),
+    ]
+    (tmp_path / "x.edf").write_bytes(edf(lanes, reserved=b"EDF+C"))
+    made = hush.run(tmp_path / "x.edf", method="none").to_raw()
+    same = mne.io.read_raw_edf(tmp_path / "x.edf", verbose="error", encoding="latin1")
+    np.testing.assert_allclose(made.get_data()[0], same.get_data()[0], rtol=1e-5)
+    assert made.get_channel_types() == ["bio", "misc"]
+    assert list(made.annotations.description[:2]) == ["Bewegung ü", "A"]
+    (tmp_path / "y.edf").write_bytes(edf([lanes[0], Lane(b"C", samples(4, 50))]))
+    done = hush.run(tmp_path / "y.edf", method="none")
+    with pytest.raises(HushError, match="one known rate"):
+        done.to_raw()

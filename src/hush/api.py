@@ -15,7 +15,7 @@ from html import escape
 from numbers import Real
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,14 +30,17 @@ from hush.metrics import mean_score
 from hush.models import choose, device_for, load, name_for
 from hush.noise.processes import Process
 from hush.pipeline import Out, Work, with_gaps
+from hush.reading import Source, read, record_of
 from hush.record import Batch, Record
 from hush.recording import let_go
 from hush.report import frame, rows
 from hush.results import Denoised, Inspection
 
+if TYPE_CHECKING:
+    from mne.io import BaseRaw
+
 #: called with (name of the current work, share of it that is done)
 Progress = Callable[[str, float], None]
-Source = np.ndarray | Sequence[Any] | Record | str | PathLike[str]
 
 #: `inspect` gives Ψ only the middle of larger items, 1024 × 1024 pixels
 MOST_INSPECTED = 2**20
@@ -58,6 +61,10 @@ class Result(Denoised):
         """Write the result in the format of the path's ending; a failed write changes nothing."""
         io.write(self.record, path)
 
+    def to_raw(self) -> BaseRaw:
+        """The result as a new MNE `Raw`; of one with its info and annotations."""
+        return io.mne.to_raw(self.record)
+
     def report(self, path: str | PathLike[str]) -> None:
         """Write an HTML page with before, after, what was removed, and whether to trust it."""
         write_report([self], path)
@@ -66,102 +73,6 @@ class Result(Denoised):
         entry = kinds.get(self.noisy.kind).section(self, frame.SMALLEST_BUDGET)
         page = escape(frame.render([entry]))
         return f'<iframe srcdoc="{page}" style="width:100%;height:48em;border:0"></iframe>'
-
-
-# -- reading -----------------------------------------------------------------------------------
-
-
-def read(
-    path: str | PathLike[str],
-    *,
-    kind: str | None = None,
-    axes: str | None = None,
-    context: Mapping[str, Any] | None = None,
-) -> Record:
-    """Read a file as a record of its kind of data.
-
-    The kind is `kind` if given; otherwise that of the file format, of the arrays in an .npz file,
-    or of the options in `context`; otherwise an image. `context` is added to the record's.
-    Raises `HushError` with one sentence that names the file.
-    """
-    if found := _kind_by_keys(Path(path), kind):
-        try:
-            arrays = io.array.read_all(Path(path))
-            record = io.array.with_arrays(kinds.get(found).from_arrays(arrays), arrays)
-            io.check_samples(record)
-        except HushError as error:
-            raise HushError(f"{path}: {error}") from error
-        record = replace(record, source=Path(path))
-        kind, axes = found, axes or record.axes
-    else:
-        record = io.read(path)
-    fmt = io.format_of(record)
-    open_kind = fmt is None or fmt.kind is None
-    name = kind or (_kind_by_options(context or {}) or "image" if open_kind else record.kind)
-    chosen = kinds.get(name)
-    if strange := sorted((context or {}).keys() - chosen.options.keys()):
-        raise HushError(f"{path}: {chosen.nouns[1]} have no --{strange[0]}; leave it out")
-    letters = axes.upper() if axes else None
-    if letters is None and (open_kind and chosen.name != record.kind):
-        letters = chosen.axes(record.data.shape)
-    letters = letters or record.axes
-    if not letters.isalpha() or len(set(letters)) < len(letters):
-        raise HushError(f"axes need a different letter for each dimension, not {axes}")
-    record = replace(
-        record,
-        kind=chosen.name,
-        axes=letters,
-        context={**record.context, **(context or {})},
-        full=_range_used(record.data) if record.full is None else record.full,
-    )
-    try:
-        chosen.check(record)
-    except HushError as error:
-        raise HushError(f"{path}: {error}") from error
-    return record
-
-
-def _kind_by_keys(path: Path, kind: str | None) -> str | None:
-    """The kind of data with `keys` that an .npz file has; of all kinds, or `kind` alone."""
-    having = set(io.array.names_in(path)) if path.suffix.lower() == ".npz" else set()
-    if not having:
-        return None
-    every = [kinds.get(name) for name in ([kind] if kind else kinds.KINDS)]
-    return next((k.name for k in every if k.keys and k.keys <= having), None)
-
-
-def _kind_by_options(context: Mapping[str, Any]) -> str | None:
-    """The first kind of data that has options with these names; None if none has."""
-    if not context:
-        return None
-    having = [name for name in kinds.KINDS if context.keys() <= kinds.get(name).options.keys()]
-    return having[0] if having else None
-
-
-def record_of(x: Source, axes: str | None = None, kind: str | None = None) -> Record:
-    """A Record from an array, list, path or Record; 64-bit integers get the range they use."""
-    if isinstance(x, Record):
-        name = kinds.get(kind or x.kind).name
-        return x if not (axes or kind) else replace(x, axes=axes or x.axes, kind=name)
-    if isinstance(x, str | PathLike):
-        return read(x, kind=kind, axes=axes)
-    mask = None if not isinstance(x, np.ma.MaskedArray) else ~np.ma.getmaskarray(x)
-    try:
-        data = np.asarray(x)
-    except (ValueError, TypeError) as error:
-        raise HushError(f"this is not an array of numbers ({error})") from error
-    check_dtype(data)
-    chosen = kinds.get(kind or "image")
-    letters = axes or chosen.axes(data.shape)
-    return Record(data, letters, kind=chosen.name, full=_range_used(data), mask=mask)
-
-
-def _range_used(data: np.ndarray) -> float | None:
-    """The full range of 64-bit integers, which nobody fills; None for other types."""
-    if data.dtype.kind not in "iu" or data.dtype.itemsize < 8 or not data.size:
-        return None
-    most = max(abs(int(data.max())), abs(int(data.min())))
-    return float(next((n for n in (255, 65535, 2**32 - 1) if most <= n), 2**63 - 1))
 
 
 # -- denoising ---------------------------------------------------------------------------------
@@ -180,6 +91,7 @@ def run(
     *,
     axes: str | None = None,
     kind: str | None = None,
+    context: Mapping[str, Any] | None = None,
     noise: str | Process | None = None,
     model: str | Path | Denoiser | None = None,
     method: str | None = None,
@@ -193,11 +105,12 @@ def run(
     was_adapted: bool = False,
     into: str | PathLike[str] | None = None,
 ) -> Result:
-    """Denoise an array, a Record or a file, and return the result with its measurements.
+    """Denoise an array, a Record, a file or an MNE `Raw`; the result has its measurements.
 
     axes : one letter per dimension, such as TZCYX; by default ``YX`` for images, with a last axis
         of length 1, 3 or 4 as samples (``YXS``) and any axes before them as a stack.
     kind : of data, such as ``"image"``; by default detected from the file.
+    context : what only this kind of data has, such as ``{"rate": 1000, "channels": "1-4"}``.
     noise : such as ``"gaussian:25/255"``; measured by default.
     model : a shipped model's name, a file, or a `Denoiser`; by default chosen by the channels.
     method : a method's name, by default ``"mid"``.
@@ -215,7 +128,7 @@ def run(
         raise HushError(f"strength, the share of noise to remove, is 0 to 1, not {strength!r}")
     if not isinstance(adapt, Real) or not 0 <= adapt < math.inf:
         raise HushError(f"adapt, the seconds of training on the data, is 0 or more, not {adapt!r}")
-    record = record_of(x, axes, kind)
+    record = record_of(x, axes, kind, context)
     check_dtype(record.data)
     chosen = kinds.get(record.kind)
     batch = chosen.batch(record)
@@ -340,7 +253,12 @@ def adapted(
 
 
 def inspect(
-    x: Source, axes: str | None = None, device: str = "cpu", *, kind: str | None = None
+    x: Source,
+    axes: str | None = None,
+    device: str = "cpu",
+    *,
+    kind: str | None = None,
+    context: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The noise in an array or a file, and the method and model that would denoise it.
 
@@ -348,17 +266,22 @@ def inspect(
     correlated, correlation, clipped, step, spec (for ``--noise``), method and model. If the level
     varies from place to place, sigma_range is its lowest and highest value, and spec is None.
     """
-    return rows.inspection(inspected(x, axes=axes, kind=kind, device=device))
+    return rows.inspection(inspected(x, axes=axes, kind=kind, context=context, device=device))
 
 
 def inspected(
-    x: Source, *, axes: str | None = None, kind: str | None = None, device: str = "cpu"
+    x: Source,
+    *,
+    axes: str | None = None,
+    kind: str | None = None,
+    context: Mapping[str, Any] | None = None,
+    device: str = "cpu",
 ) -> Inspection:
     """Like `inspect`, but returns an object for `write_report`.
 
     In a stack some items are measured, and the noisiest of them is reported.
     """
-    record = record_of(x, axes, kind)
+    record = record_of(x, axes, kind, context)
     check_dtype(record.data)
     chosen = kinds.get(record.kind)
     whole = chosen.batch(record)

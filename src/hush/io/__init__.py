@@ -41,7 +41,7 @@ from pathlib import Path
 import numpy as np
 
 from hush.errors import HushError
-from hush.io import array, dicom
+from hush.io import array, dicom, mne
 from hush.io.format import FORMATS, Format, format_of, formats, supported
 from hush.record import Record
 
@@ -54,6 +54,7 @@ __all__ = [
     "check_target",
     "format_of",
     "formats",
+    "mne",
     "notes",
     "opened",
     "output_path",

@@ -15,6 +15,12 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.record import UNKNOWN, Record
+from hush.recording import Channel
+
+#: arrays of a .npz file that state the rate of a recording, the names of its channels, and units
+RATES = ("fs", "rate", "sfreq", "sampling_rate", "sample_rate", "srate")
+NAMES = ("columns", "channels", "names", "labels", "channel_names", "ch_names")
+UNITS = ("units", "unit")
 
 
 def array_axes(shape: tuple[int, ...]) -> str:
@@ -107,8 +113,13 @@ def read_all(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_npz(path: Path) -> Record:
-    """The only array in a .npz file, or the one named by ``file.npz:key``."""
+    """The only array in a .npz file, or the one named by ``file.npz:key``.
+
+    Beside a sampling rate it is a recording (`recording_in`).
+    """
     file, key = split_key(path)
+    if (recording := recording_in(file, key)) is not None:
+        return recording
     with _explained(), zipfile.ZipFile(file) as archive:
         names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
         if not names:
@@ -128,6 +139,66 @@ def read_npz(path: Path) -> Record:
     return Record(data, array_axes(data.shape), meta={"npz": (key, compressed)})
 
 
+def recording_in(file: Path, key: str | None) -> Record | None:
+    """The recording in a .npz file that states its rate, as channels ``CT``; None for others.
+
+    The rate is one of `RATES`; names and units of channels may be in `NAMES` and `UNITS`. Without
+    `key` it has to be the only array of one or two dimensions that is none of these.
+    """
+    with _explained(), zipfile.ZipFile(file) as archive:
+        names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
+        stated = next((n for n in RATES if n in names), None)
+        if stated is None or (key is not None and key not in names):
+            return None
+        packed = any(x.compress_type != zipfile.ZIP_STORED for x in archive.infolist())
+    arrays = read_all(file)
+    rate = arrays[stated]
+    about = {*RATES, *NAMES, *UNITS}
+    able = [
+        k
+        for k, x in arrays.items()
+        if k not in about and x.ndim in (1, 2) and x.dtype.kind in "iuf" and x.size
+    ]
+    if key is None and len(able) == 1:
+        key = able[0]
+    if key not in able or rate.size != 1 or rate.dtype.kind not in "iuf" or not float(rate) > 0:
+        return None
+    x = arrays[key]
+    listed = {
+        what: next((arrays[n].ravel() for n in keys if n in arrays), np.empty(0, str))
+        for what, keys in (("names", NAMES), ("units", UNITS))
+    }
+    order = "T" if x.ndim == 1 else "CT" if _channels_first(x, len(listed["names"])) else "TC"
+    data = np.ascontiguousarray({"T": x[None], "CT": x, "TC": x.T}[order])
+    length = data.shape[1]
+    named = [_texts(listed["names"], len(data)), _texts(listed["units"], len(data))]
+    layout = tuple(
+        Channel(name, unit, float(rate), c * length, length)
+        for c, (name, unit) in enumerate(zip(*named, strict=True))
+    )
+    return Record(
+        data,
+        "CT",
+        kind="signal",
+        meta={"npz": (key, packed), "arrays": {**arrays, key: None}, "order": order},
+        context={"layout": layout, "events": ()},
+    )
+
+
+def _channels_first(x: np.ndarray, names: int) -> bool:
+    """Whether the first axis of an array ``(A, B)`` is channels: as many as names, or the fewer."""
+    if (x.shape[0] == names) != (x.shape[1] == names):
+        return x.shape[0] == names
+    return x.shape[0] <= x.shape[1]
+
+
+def _texts(values: np.ndarray, count: int) -> list[str]:
+    """`count` names, or one unit for all channels; empty ones if there are others."""
+    texts = [str(v) for v in values] if values.dtype.kind == "U" else []
+    texts = texts * count if len(texts) == 1 else texts
+    return texts if len(texts) == count else [""] * count
+
+
 def with_arrays(record: Record, arrays: Mapping[str, np.ndarray]) -> Record:
     """A record that was made from a file's arrays, with what `write_npz` needs to write all."""
     key = next((k for k, x in arrays.items() if np.shares_memory(x, record.data)), None)
@@ -135,17 +206,36 @@ def with_arrays(record: Record, arrays: Mapping[str, np.ndarray]) -> Record:
     return replace(record, meta={**record.meta, "npz": (key, True), "arrays": others})
 
 
+def check_npy(record: Record) -> None:
+    """Raise HushError for channels that do not fit in one array."""
+    layout = record.context.get("layout", ())
+    if len(layout) > 1 and record.axes == "T":
+        raise HushError(
+            "one array cannot hold channels of unlike rates, lengths or gaps; write the format of "
+            "the input"
+        )
+
+
 def check_npz(record: Record) -> None:
     """Raise HushError for records made of several arrays, which no file can get back."""
+    check_npy(record)
     if record.meta.get("npz", ("",))[0] is None:
         raise HushError("cannot hold values that come from several arrays; write a .npy file")
 
 
 def write_npz(record: Record, path: Path) -> None:
     """Write the samples with the key and compression of the file read, and its other arrays."""
+    arrays, data = dict(record.meta.get("arrays", {})), record.data
     key, compressed = record.meta.get("npz", ("arr_0", True))
+    if "order" in record.meta:
+        data = {"T": data[0], "CT": data, "TC": data.T}[record.meta["order"]]
+    elif layout := record.context.get("layout"):
+        arrays = {"fs": np.float64(layout[0].rate)} if layout[0].rate else {}
+        arrays |= {"columns": np.array([c.name for c in layout])}
+        arrays |= {"units": np.array([c.unit for c in layout])}
+        key = "data"
     method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     with zipfile.ZipFile(path, "w", method) as archive:
-        for name, data in {**record.meta.get("arrays", {}), key: record.data}.items():
+        for name, values in {**arrays, key: data}.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, np.asarray(data), allow_pickle=False)
+                np.lib.format.write_array(stream, np.asarray(values), allow_pickle=False)

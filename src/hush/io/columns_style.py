@@ -42,7 +42,7 @@ class Style:
     @property
     def template(self) -> str | None:
         """For ``%``; None if numbers differ in their decimals."""
-        if self.form == "r" or self.least != self.most:
+        if self.form == "r" or self.least != self.most or (self.form != "f" and self.most == 16):
             return None
         digits = self.most if self.form == "f" else self.most - 1
         if self.quoted:
@@ -73,8 +73,14 @@ class Style:
         return self.gap + (self.missing or "").rjust(self.width)
 
     def _text(self, value: float) -> str:
-        if self.form != "f":
-            return repr(float(f"{value:.{self.most}g}"))
+        if self.form == "r":
+            return repr(value if self.most >= 16 else float(f"{value:.{self.most}g}"))
+        if self.form != "f":  # with 16 digits the nearest number may not be this one
+            text = f"{value:.{self.most - 1}{self.form}}"
+            if float(text) == value:
+                return text
+            text = np.format_float_scientific(value, unique=True, exp_digits=2)
+            return text.replace("e", self.form)
         text = f"{value:.{self.most}f}"
         keep = len(text) - self.most + self.least
         return (text[:keep] + text[keep:].rstrip("0")).rstrip(".")

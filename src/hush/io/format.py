@@ -115,6 +115,7 @@ FORMATS: tuple[Format, ...] = (
         array.write_npy,
         (b"\x93NUMPY",),
         kind=None,
+        check=array.check_npy,
         real=True,
         open=array.open_npy,
     ),

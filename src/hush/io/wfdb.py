@@ -24,7 +24,7 @@ from hush.io.wfdb_parts import Part, Signal, Wfdb
 from hush.record import Record
 from hush.recording import Channel, empty, let_go
 
-_FRAMES = 2**19  #: samples that are read or written at once
+_FRAMES = 2**17  #: samples that are read or written at once
 _LONGEST = 12  #: of the ending of an annotation file
 
 

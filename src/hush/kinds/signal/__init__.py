@@ -246,13 +246,13 @@ class Signal(Kind):
         return {"snr": snr(a, b), "rmse": rmse(a, b), "prd": prd(a, b)}
 
 
-def chosen(wanted: Sequence[str] | None, names: Sequence[str]) -> set[int]:
+def chosen(wanted: str | Sequence[str | int] | None, names: Sequence[str]) -> set[int]:
     """The channels, from 0, that a list of numbers, ranges and names means; None: all."""
     if wanted is None:
         return set(range(len(names)))
     found: set[int] = set()
-    for part in wanted:
-        found |= set(_matching(part, names))
+    for part in channel_list(wanted) if isinstance(wanted, str) else wanted:
+        found |= set(_matching(str(part), names))
     return found
 
 

@@ -1,0 +1,129 @@
+"""What users give, as records: files, arrays, lists, and objects of other packages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hush import io, kinds
+from hush.errors import HushError
+from hush.kinds.layout import check_dtype
+from hush.record import Record
+
+Source = np.ndarray | Sequence[Any] | Record | str | PathLike[str]
+
+
+def read(
+    path: str | PathLike[str],
+    *,
+    kind: str | None = None,
+    axes: str | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> Record:
+    """Read a file as a record of its kind of data.
+
+    The kind is `kind` if given; otherwise that of the file format, of the arrays in an .npz file,
+    or of the options in `context`; otherwise an image. `context` is added to the record's.
+    Raises `HushError` with one sentence that names the file.
+    """
+    if found := _kind_by_keys(Path(path), kind):
+        try:
+            arrays = io.array.read_all(Path(path))
+            record = io.array.with_arrays(kinds.get(found).from_arrays(arrays), arrays)
+            io.check_samples(record)
+        except HushError as error:
+            raise HushError(f"{path}: {error}") from error
+        record = replace(record, source=Path(path))
+        kind, axes = found, axes or record.axes
+    else:
+        record = io.read(path)
+    fmt = io.format_of(record)
+    open_kind = fmt is None or fmt.kind is None
+    if open_kind and "layout" in record.context:  # an archive that states a rate
+        open_kind = kind is not None and kinds.get(kind).name != record.kind
+    name = kind or (_kind_by_options(context or {}) or "image" if open_kind else record.kind)
+    chosen = kinds.get(name)
+    if strange := sorted((context or {}).keys() - chosen.options.keys()):
+        raise HushError(f"{path}: {chosen.nouns[1]} have no --{strange[0]}; leave it out")
+    letters = axes.upper() if axes else None
+    if letters is None and (open_kind and chosen.name != record.kind):
+        letters = chosen.axes(record.data.shape)
+    letters = letters or record.axes
+    if not letters.isalpha() or len(set(letters)) < len(letters):
+        raise HushError(f"axes need a different letter for each dimension, not {axes}")
+    record = replace(
+        record,
+        kind=chosen.name,
+        axes=letters,
+        context={**record.context, **(context or {})},
+        full=_range_used(record.data) if record.full is None else record.full,
+    )
+    try:
+        chosen.check(record)
+    except HushError as error:
+        raise HushError(f"{path}: {error}") from error
+    return record
+
+
+def _kind_by_keys(path: Path, kind: str | None) -> str | None:
+    """The kind of data with `keys` that an .npz file has; of all kinds, or `kind` alone."""
+    having = set(io.array.names_in(path)) if path.suffix.lower() == ".npz" else set()
+    if not having:
+        return None
+    every = [kinds.get(name) for name in ([kind] if kind else kinds.KINDS)]
+    return next((k.name for k in every if k.keys and k.keys <= having), None)
+
+
+def _kind_by_options(context: Mapping[str, Any]) -> str | None:
+    """The first kind of data that has options with these names; None if none has."""
+    if not context:
+        return None
+    having = [name for name in kinds.KINDS if context.keys() <= kinds.get(name).options.keys()]
+    return having[0] if having else None
+
+
+def record_of(
+    x: Source,
+    axes: str | None = None,
+    kind: str | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> Record:
+    """A Record of an array, list, path or MNE `Raw`; 64-bit integers get the range they use."""
+    if io.mne.is_raw(x):
+        return io.mne.from_raw(x)
+    if isinstance(x, Record):
+        chosen = kinds.get(kind or x.kind)
+        both = {**x.context, **_known_to(chosen, context)}
+        return replace(x, axes=axes or x.axes, kind=chosen.name, context=both)
+    if isinstance(x, str | PathLike):
+        return read(x, kind=kind, axes=axes, context=context)
+    mask = None if not isinstance(x, np.ma.MaskedArray) else ~np.ma.getmaskarray(x)
+    try:
+        data = np.asarray(x)
+    except (ValueError, TypeError) as error:
+        raise HushError(f"this is not an array of numbers ({error})") from error
+    check_dtype(data)
+    chosen = kinds.get(kind or _kind_by_options(context or {}) or "image")
+    letters, told = axes or chosen.axes(data.shape), _known_to(chosen, context)
+    full = _range_used(data)
+    return Record(data, letters, kind=chosen.name, full=full, mask=mask, context=told)
+
+
+def _known_to(kind: kinds.Kind, context: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The options, if this kind has them all; `HushError` otherwise."""
+    if strange := sorted((context or {}).keys() - kind.options.keys()):
+        raise HushError(f"{kind.nouns[1]} have no {strange[0]}; leave it out")
+    return context or {}
+
+
+def _range_used(data: np.ndarray) -> float | None:
+    """The full range of 64-bit integers, which nobody fills; None for other types."""
+    if data.dtype.kind not in "iu" or data.dtype.itemsize < 8 or not data.size:
+        return None
+    most = max(abs(int(data.max())), abs(int(data.min())))
+    return float(next((n for n in (255, 65535, 2**32 - 1) if most <= n), 2**63 - 1))
