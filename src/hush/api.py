@@ -134,6 +134,8 @@ def run(
     batch = chosen.batch(record)
     process = process_of(noise, batch.scale, chosen)
     denoiser = choose(record, model, method, steps, device, process)
+    if process is None and denoiser.removes:  # it removes nothing else
+        process = process_of(denoiser.removes[0], batch.scale, chosen)
     denoiser = denoiser.with_spread() if uncertainty else denoiser
     if process is not None:
         check_level(record, process)
@@ -246,7 +248,9 @@ def adapted(
 ) -> Denoiser:
     """`denoiser` after self-supervised training on these items; unchanged if that did not help."""
     told = (lambda share: progress("adapting", share)) if progress else None
-    return denoiser.adapt(sample.kept, seconds, noise=noise, seed=seed, advance=told)
+    return denoiser.adapt(
+        sample.kept, seconds, noise=noise, seed=seed, advance=told, about=sample.about
+    )
 
 
 # -- looking -----------------------------------------------------------------------------------

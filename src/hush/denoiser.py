@@ -163,8 +163,12 @@ class Denoiser:
         noise: Process | None = None,
         seed: int = 0,
         advance: Advance | None = None,
+        about: Sequence[Mapping[str, Any]] = (),
     ) -> D:
-        """This model after training on `items` ``(C, *S)``; unchanged if that did not help."""
+        """This model after training on `items` ``(C, *S)``; unchanged if that did not help.
+
+        about : the context of each item, such as its rate.
+        """
         raise HushError(f"{self.name} cannot adapt to a file; leave --adapt out")
 
     def step_of(self, x: np.ndarray, found: Estimate) -> float | None:

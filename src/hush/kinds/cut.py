@@ -6,7 +6,7 @@ Items are ``(C, *S)`` with any number of axes in S; parts are held out along the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -72,10 +72,12 @@ class Sampled:
 
     All items are kept as long as they have at most `most` samples together (64 gray megapixels);
     beyond that every second, every fourth and so on. A single larger item is cut to its middle.
+    about : the context of each.
     """
 
     most: int = MOST_ADAPTED
     kept: list[np.ndarray] = field(default_factory=list, init=False)
+    about: list[Mapping[str, Any]] = field(default_factory=list, init=False)
     _seen: int = field(default=0, init=False)
     _every: int = field(default=1, init=False)
 
@@ -87,9 +89,10 @@ class Sampled:
                 continue
             if self._seen % self._every == 0:
                 self.kept.append(filled(part.floats(i), part.known(i)))
+                self.about.append(part.about(i))
             self._seen += 1
             while len(self.kept) > 1 and sum(x.size for x in self.kept) > self.most:
-                self.kept = self.kept[::2]
+                self.kept, self.about = self.kept[::2], self.about[::2]
                 self._every *= 2
 
 

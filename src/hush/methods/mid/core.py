@@ -283,6 +283,7 @@ class ValueMID(Denoiser):
         noise: Process | None = None,
         seed: int = 0,
         advance: Advance | None = None,
+        about: Sequence[Mapping[str, Any]] = (),
     ) -> M:
         """This model after noisy-only training of Φ on `items` ``(C, *S)``.
 

@@ -163,7 +163,9 @@ class SignalMID(ValueMID):
             folder=folder,
             resume=resume,
             validate=lambda: validated(networks, held_out, ladder, corpus),
-            preview=lambda path: self._preview([x[:1] for x in held_out], False, path),
+            preview=lambda path: self.replace(rate=self.model_rate)._preview(
+                [x[:1] for x in held_out], False, path
+            ),
             device=device,
             progress=progress,
         )
@@ -213,6 +215,7 @@ class SignalMID(ValueMID):
         noise: Process | None = None,
         seed: int = 0,
         advance: Advance | None = None,
+        about: Sequence[Mapping[str, Any]] = (),
     ) -> Self:
         """See `ValueMID.adapt`; with ``ecg:FILE`` as the noise, to the recordings in that file."""
         if not self.removes:
@@ -223,8 +226,12 @@ class SignalMID(ValueMID):
         other.networks_ = copy.deepcopy(self.networks_)
         if isinstance(noise, ECG) and noise.bank:
             other.bank = noise.bank
-        rate = self.rate or self.model_rate
-        made = [self._item(channel[None], rate, False) for x in items for channel in x]
+        rates = [self.rate_of(context) for context in about or [{}] * len(items)]
+        made = [
+            self._item(channel[None], rate, False)
+            for x, rate in zip(items, rates, strict=True)
+            for channel in x
+        ]
         taught = [x for x in made if x is not None and splits(x)]
         if not taught:
             return self

@@ -1,11 +1,15 @@
-"""Write what the shipped model mid-emg is trained on: clean EMG, and a bank of ECG.
+"""Write what the shipped models for signals are trained on.
 
-    python benchmarks/emg_corpus.py corpus/
+    python benchmarks/signal_corpus.py corpus/
     hush train corpus/emg --rate 1000 --corpus --set ladder=ecg --set bank=corpus/ecg.npz \
         --set snr=-20,6 --max-steps 6000 -o mid-emg.safetensors
 
-EMG: all channels of the subjects and recordings that `hush study mid/semg` trains on; those that it
-tests stay unseen. ECG: the hearts that it trains on, and as many synthetic ones.
+    hush train corpus/any corpus/emg --kind signal --corpus --set batch=8 --max-steps 4000 \
+        -o mid-signal.safetensors
+
+corpus/emg: all channels of the subjects and recordings that `hush study mid/semg` trains on; those
+that it tests stay unseen. corpus/ecg.npz: the hearts that it trains on, and as many synthetic ones.
+corpus/any: synthetic ECG and breathing at 125, 250 and 500 Hz, and those hearts at 128 Hz.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import resample_poly
 
-from hush.noise.bank import COUNT, RATE, load
+from hush.noise.bank import COUNT, RATE, load, synthetic
 from hush.studies.emgdata import find_ecg, find_emg, read_emg
 from hush.studies.semg import split, split_hearts
 
@@ -42,6 +46,17 @@ def main() -> None:
     rows = [x[:length] / x.std() for x in real] + [x[:length] for x in made]
     repeats = max(1, len(made) // (2 * len(real)))
     rows = rows[: len(real)] * repeats + rows[len(real) :]
+    (given.folder / "any").mkdir(exist_ok=True)
+    for i, heart in enumerate(hearts):
+        np.save(given.folder / "any" / f"heart{i}.npy", resample_poly(heart.ecg, 16, 125))
+    for i in range(48):
+        x = synthetic(1000 + i)
+        time = np.arange(len(x)) / RATE
+        rng = np.random.default_rng(i)
+        breath = np.sin(2 * np.pi * (rng.uniform(0.15, 0.4) * time + 0.3 * np.sin(time / 9)))
+        x = x / x.std() + rng.uniform(0, 1.5) * breath
+        x = resample_poly(x, 1, (1, 2, 4)[i % 3])
+        np.save(given.folder / "any" / f"synthetic{i}.npy", x.astype(np.float32))
     np.savez(given.folder / "ecg.npz", ecg=np.stack(rows).astype(np.float32), fs=float(RATE))
 
 
