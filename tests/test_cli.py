@@ -409,6 +409,7 @@ def test_every_method_makes_a_result(
     kinds, noisy = get(name).kinds, tifffile.imread(file)
     if kinds != ANY and "image" not in kinds:  # the picture's rows, one after the other
         file, options = file.with_suffix(".npy"), [*options, "--kind", kinds[0]]
+        options += ["--rate", "1000"]
         noisy = noisy.reshape(-1)
         np.save(file, noisy)
     (row,) = lines(hush("denoise", file, *options, "--json").stdout)
@@ -416,7 +417,8 @@ def test_every_method_makes_a_result(
     path = file.with_name(f"noisy.denoised{file.suffix}")
     result = np.load(path) if file.suffix == ".npy" else tifffile.imread(path)
     assert (result.shape, result.dtype) == (noisy.shape, np.uint8)
-    assert np.array_equal(result, noisy) == (name == "none")
+    # A picture has no heart beats to subtract.
+    assert np.array_equal(result, noisy) == (name in ("none", "template"))
     assert row["items"][0]["process"] == row["process"]
 
 
