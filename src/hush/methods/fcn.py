@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -42,6 +42,7 @@ class FCN(Subtracting):
         "Wang et al., ECG Artifact Removal from Single-Channel Surface EMG Using Fully "
         "Convolutional Networks, ICASSP 2023"
     )
+    pace: ClassVar[Mapping[str, Any]] = {"batch": 8, "learning_rate": 4e-3}
 
     def build(self, channels: int) -> Net:
         """See `Learned.build`."""

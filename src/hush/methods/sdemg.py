@@ -62,6 +62,7 @@ class SDEMG(Subtracting):
         "Liu et al., SDEMG: Score-based Diffusion Model for Surface Electromyographic Signal "
         "Denoising, ICASSP 2024"
     )
+    pace: ClassVar[Mapping[str, Any]] = {"batch": 8, "learning_rate": 1e-3}
     iterates: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
