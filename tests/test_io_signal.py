@@ -524,6 +524,17 @@ def test_segments_come_back_as_segments(tmp_path: Path) -> None:
         io.read(tmp_path / "r.hea")
 
 
+def test_in_a_folder_a_record_in_segments_is_one(tmp_path: Path) -> None:
+    segments(tmp_path)
+    done = run("denoise", tmp_path, "-o", f"{tmp_path}/out/", "--method", "none")
+    assert done.stdout.startswith(f"{tmp_path / 'r.hea'} → ")
+    assert len(list((tmp_path / "out").iterdir())) == 5
+    run("denoise", tmp_path / "r.hea", "--method", "none")
+    assert sorted(p.name for p in tmp_path.glob("r_denoised*"))[0] == "r_denoised.hea"
+    again = run("denoise", tmp_path, "-o", f"{tmp_path}/again/", "--method", "none")
+    assert "r_denoised" not in again.output  # an earlier result is no input
+
+
 def test_a_record_without_gain_keeps_its_counts(tmp_path: Path) -> None:
     x = walk(12)
     (tmp_path / "x.dat").write_bytes(packed("16", x))

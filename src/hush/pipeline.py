@@ -61,6 +61,8 @@ class Work:
                 batch, index, self.given, self.strength, advance, found
             )
             place = out.put(index, made, how.spread, whole=how.kept is None)
+            if how.kept is None:
+                made = self.kind.glimpse(Batch([made], batch.scale), 0).data[0]
         else:
             how = self._in_pieces(batch, index, pieces, out, advance, found)
             place, made = (index, None), out.glimpse(index)
