@@ -155,6 +155,7 @@ FORMATS: tuple[Format, ...] = (
         check=wfdb.check,
         note=wfdb.notes,
         files=wfdb.files,
+        probable=wfdb.probable,
         joint="_",
     ),
     Format(

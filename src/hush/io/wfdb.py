@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,26 @@ def read(path: Path) -> Record:
     )
 
 
+def probable(path: Path) -> bool:
+    """Whether a header in a folder is that of a record, and not of a segment of another one."""
+    try:
+        return path.stem not in _segments_in(path.parent, path.parent.stat().st_mtime_ns)
+    except OSError:
+        return True  # reading it raises the error
+
+
+@lru_cache(maxsize=4)
+def _segments_in(folder: Path, changed: int) -> frozenset[str]:
+    """The names of all segments of records in a folder."""
+    found: set[str] = set()
+    for header in folder.glob("*.hea"):
+        with header.open("rb") as stream:
+            lines = _bodied(stream.read(2**20).decode("latin-1").splitlines())
+        if lines and "/" in lines[0].split()[0]:
+            found |= {line.split()[0] for line in lines[1:]}
+    return frozenset(found)
+
+
 def _notes(record: Wfdb) -> list[str]:
     raw = [s.name or f"{i + 1}" for i, s in enumerate(record.signals) if not s.scaled]
     names = ", ".join(f"'{name}'" for name in raw)
@@ -99,6 +120,10 @@ def _lines(path: Path) -> tuple[str, ...]:
     """The lines of a header, with what no decoder understands kept."""
     text = path.read_bytes().decode("utf-8", "surrogateescape")
     return tuple(text.splitlines(keepends=True))
+
+
+def _bodied(lines: Sequence[str]) -> list[str]:
+    return [lines[i] for i in _bodies(lines)]
 
 
 def _bodies(lines: Sequence[str]) -> list[int]:

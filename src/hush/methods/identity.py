@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from hush.denoiser import ANY, Advance, Denoiser
+from hush.denoiser import ANY, Advance, Denoiser, Window
 from hush.noise.processes import Process
 from hush.record import Batch
 from hush.results import Estimate, Restoration
@@ -32,6 +33,9 @@ class Identity(Denoiser):
         if advance:
             advance(1.0)
         return Restoration(x, process=noise)
+
+    def window(self, about: Mapping[str, Any]) -> Window | None:
+        return Window(0)
 
     def denoise_item(
         self,
