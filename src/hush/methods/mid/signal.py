@@ -118,10 +118,11 @@ class SignalMID(ValueMID):
         if isinstance(noise, ECG):
             self.ladder, self.bank = ECG.family, noise.bank or self.bank
         if not self.removes:
+            data, unit = self._levelled(data, common=noise is not None)
             return super().fit(
                 data,
                 corpus=corpus,
-                noise=noise,
+                noise=noise and noise.scaled(unit**-2),
                 start=start,
                 schedule=schedule,
                 folder=folder,
@@ -170,6 +171,17 @@ class SignalMID(ValueMID):
             progress=progress,
         )
         return self
+
+    def _levelled(self, data: Any, common: bool) -> tuple[list[np.ndarray], float]:
+        """Training items ``(T,)`` of rms 1, or all over their `common` rms; and that of the last.
+
+        The units of signals mean nothing, but ladders have levels.
+        """
+        items = self.kind.items(data)
+        levels = [_rms(x - x.mean()) or 1.0 for x in items]
+        if common:
+            levels = [float(np.mean(levels))] * len(items)
+        return [x[0] / np.float32(s) for x, s in zip(items, levels, strict=True)], levels[-1]
 
     def _superposition(self) -> Superposition:
         low, high = self.snr
@@ -305,9 +317,16 @@ class SignalMID(ValueMID):
         found: Estimate | None = None,
     ) -> Restoration:
         """See `Denoiser.restore`."""
-        if not self.removes:
-            return super().restore(x, noise, advance, found)
-        return self._without(x, self.rate_of({}), noise, advance)
+        if self.removes:
+            return self._without(x, self.rate_of({}), noise, advance)
+        found = found or self.measured(x)
+        unit = found.amplitude or _rms(x - x.mean()) or 1.0
+        told = noise and noise.scaled(unit**-2)
+        made = super().restore(x / np.float32(unit), told, advance, _in_units(found, unit))
+        for entry in made.trace:
+            entry.update({k: unit * entry[k] for k in ("level", "removed_rms")})
+        process = made.process and made.process.scaled(unit**2)
+        return dataclasses.replace(made, data=made.data * np.float32(unit), process=process)
 
     def _without(
         self, x: np.ndarray, rate: float, noise: Process | None, advance: Advance | None
@@ -351,18 +370,34 @@ class SignalMID(ValueMID):
         return gated
 
     def reviewed(self, x: np.ndarray, found: Estimate) -> Estimate:
-        """See `Denoiser.reviewed`."""
-        return found if self.removes else super().reviewed(x, found)
+        """See `Denoiser.reviewed`; the constants of that review are for images."""
+        return found
 
     def step_of(self, x: np.ndarray, found: Estimate) -> float:
         """See `Denoiser.step_of`: t/T."""
         if not self.removes:
-            return super().step_of(x, found)
+            unit = found.amplitude or _rms(x - x.mean()) or 1.0
+            return super().step_of(x / np.float32(unit), _in_units(found, unit))
         return float(np.mean(self.shares(x)))
 
 
 PATCH = 4096  #: samples of a training window, several beats
 LEAST_PATCH = 1024
+
+
+def _rms(x: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
+
+
+def _in_units(found: Estimate, unit: float) -> Estimate:
+    """A measurement in units of `unit`."""
+    return dataclasses.replace(
+        found,
+        process=found.process.scaled(unit**-2),
+        sigma=found.sigma / unit,
+        amplitude=found.amplitude / unit,
+        channels=tuple(s / unit for s in found.channels),
+    )
 
 
 def interference_net(name: str) -> nn.Module:
