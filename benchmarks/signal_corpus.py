@@ -23,7 +23,7 @@ from scipy.signal import resample_poly
 
 from hush.noise.bank import COUNT, RATE, load, synthetic
 from hush.studies.emgdata import find_ecg, find_emg, read_emg
-from hush.studies.semg import split, split_hearts
+from hush.studies.semg import SIZE, split, split_hearts
 
 
 def main() -> None:
@@ -40,15 +40,17 @@ def main() -> None:
         name = f"{recording.subject}_{recording.name}.npy"
         np.save(given.folder / "emg" / name, np.ascontiguousarray(x.T.astype(np.float32)))
     hearts, _ = split_hearts(find_ecg(given.data))
-    real = [resample_poly(h.ecg, RATE, 1000) for h in hearts]
-    length = min(map(len, real))
-    made = load("").recordings[:COUNT]
-    rows = [x[:length] / x.std() for x in real] + [x[:length] for x in made]
+    # Some recordings begin with a calibration pulse; `starts` knows where they are fit for use.
+    usable = [h.ecg[h.starts.min() : h.starts.max() + SIZE] for h in hearts]
+    real = [resample_poly(x, RATE, 1000) for x in usable]
+    length = max(map(len, real))
+    made = [x[:length] for x in load("").recordings[:COUNT]]
+    rows = [np.pad(x / x.std(), (0, length - len(x)), constant_values=np.nan) for x in real] + made
     repeats = max(1, len(made) // (2 * len(real)))
     rows = rows[: len(real)] * repeats + rows[len(real) :]
     (given.folder / "any").mkdir(exist_ok=True)
-    for i, heart in enumerate(hearts):
-        np.save(given.folder / "any" / f"heart{i}.npy", resample_poly(heart.ecg, 16, 125))
+    for i, x in enumerate(usable):
+        np.save(given.folder / "any" / f"heart{i}.npy", resample_poly(x, 16, 125))
     for i in range(48):
         x = synthetic(1000 + i)
         time = np.arange(len(x)) / RATE
