@@ -136,7 +136,7 @@ class SignalMID(ValueMID):
         if noise is not None and not isinstance(noise, ECG):
             raise HushError(f"this model learns to remove ECG, not {noise.family} noise")
         self.channels, self.top_ = 1, 1.0
-        schedule = (schedule or Schedule(budget=600.0)).settled(learning_rate=2e-3)
+        schedule = (schedule or Schedule(budget=600.0)).settled(batch=8, learning_rate=2e-3)
         if schedule.patch < LEAST_PATCH:  # the usual ones are too short to hold beats
             schedule = dataclasses.replace(schedule, patch=PATCH)
         with torch.random.fork_rng(devices=[]):
