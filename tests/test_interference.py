@@ -246,10 +246,10 @@ def test_sentences(model: SignalMID, bank: str) -> None:
         SignalMID(ladder="ecg", bank=bank, rate=RATE).fit([x], noise="gaussian:0.1")
     with pytest.raises(hush.HushError, match="constant"):
         SignalMID(ladder="ecg", bank=bank, rate=RATE).fit([x[0]], corpus=True)
+    white = SignalMID(channels=1)
+    white.kind_ = "signal"
+    white.networks_ = white.build(1)
     with pytest.raises(hush.HushError, match="does not remove ecg interference"):
-        white = SignalMID(channels=1)
-        white.kind_ = "signal"
-        white.networks_ = white.build(1)
         hush.run(x + 1, kind="signal", context={"rate": RATE}, model=white, noise="ecg")
     with pytest.raises(hush.HushError, match="net must be"):
         SignalMID(net="lstm")
