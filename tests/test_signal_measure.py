@@ -250,6 +250,20 @@ def test_muscles_without_an_ecg_have_none() -> None:
     assert heart_in(np.full(60000, np.nan), RATE) is None
 
 
+def test_a_pulse_wave_is_no_ecg() -> None:
+    from scipy.ndimage import gaussian_filter1d
+
+    pulse = gaussian_filter1d(ecg(60), 60)
+    assert heart_in(pulse + 0.001 * white(60000), RATE) is None
+    square = np.sign(np.sin(2 * np.pi * 1.5 * np.arange(60000) / RATE))
+    assert heart_in(gaussian_filter1d(square, 40), RATE) is None
+
+
+def test_a_few_beats_are_not_enough() -> None:
+    assert heart_in(ecg(3), RATE) is None
+    assert heart_in(ecg(10), RATE) is not None
+
+
 def test_a_long_recording_is_like_its_parts() -> None:
     x = 5 * ecg(200) + emg(200)
     short, whole = heart_in(x[:60000], RATE), heart_in(x, RATE)

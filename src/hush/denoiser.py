@@ -202,6 +202,29 @@ class Denoiser:
         made = kind.record(record, items).data
         return made.astype(x.dtype, copy=False)  # with the input's byte order
 
+    # -- scikit-learn's names: rows of ``(n, *S)`` are samples ---------------------------------
+
+    def transform(self, x: np.ndarray) -> np.ndarray:
+        """`denoise` samples ``(n, *S)``, each on its own; the result has the same dtype."""
+        letters = self.kind.letters
+        return self.denoise(x, axes=("C" if self.kind.apart else "Q") + letters)
+
+    def fit_transform(self, x: np.ndarray, y: Any = None, **options: Any) -> np.ndarray:
+        """`fit` on samples ``(n, *S)``, and `transform` them."""
+        return self.fit(x, **options).transform(x)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The settings by name."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
+
+    def set_params(self: D, **settings: Any) -> D:
+        """Change settings in place; `HushError` for one that there is not."""
+        for name, value in settings.items():
+            if name not in self.get_params():
+                raise HushError(f"{self.name} has no setting '{name}'")
+            setattr(self, name, value)
+        return self
+
     def restored(self, x: np.ndarray, noise: Process | None = None) -> np.ndarray:
         """`restore` an item ``(C, *S)``, channel by channel with a one-channel model."""
         if noise is not None and noise.stated and rms_level(noise, x) <= 0:

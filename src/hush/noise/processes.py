@@ -12,6 +12,7 @@ from hush.noise.magnitude import NonCentralChi, Rician
 from hush.noise.damage import JPEG, Impulse, Quantisation
 from hush.noise.camera import Camera
 from hush.noise.ecg import ECG
+from hush.noise.powerline import PowerLine
 
 # isort: on
 from hush.noise.process import FAMILIES, OneOf, Process, parse
@@ -32,6 +33,7 @@ __all__ = [
     "OneOf",
     "Poisson",
     "PoissonGaussian",
+    "PowerLine",
     "Process",
     "Quantisation",
     "Rician",

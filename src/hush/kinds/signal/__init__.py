@@ -46,7 +46,7 @@ def channel_list(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Place:
-    """Where an item lies: the channel's number, the channel, and the stretch of it."""
+    """Where an item lies: the channel's number among signals, the channel, the stretch of it."""
 
     number: int
     channel: Channel
@@ -81,15 +81,14 @@ class Signal(Kind):
 
     def places(self, record: Record) -> list[Place]:
         """The items of a record with `Channel`\\ s: what may be denoised, and was chosen."""
-        channels: Sequence[Channel] = record.context["layout"]
-        every = [
+        channels = [c for c in record.context["layout"] if c.signal]
+        numbers = chosen(record.context.get("channels"), [c.name for c in channels])
+        return [
             Place(number, channel, stretch)
             for number, channel in enumerate(channels)
-            if channel.signal
+            if number in numbers
             for stretch in channel.stretches
         ]
-        numbers = chosen(record.context.get("channels"), [c.name for c in channels])
-        return [p for p in every if p.number in numbers]
 
     def batch(self, record: Record) -> Batch:
         """Every channel, or stretch of one between gaps, as an item ``(1, T)``."""

@@ -188,9 +188,11 @@ def sentences(
         return ["All values are the same, so there is nothing to denoise."]
     about, notes = record.context, []
     if seen.heart and seen.heart.pure:
+        what = "This is an ECG, not another signal with an ECG in it"
         notes.append(
-            "This is an ECG, not another signal with an ECG in it: --noise ecg would remove all of "
-            "it. Leave the channel out with --channels."
+            f"{what}, and most of it was removed; leave the channel out with --channels."
+            if asked
+            else f"{what}: --noise ecg would remove it."
         )
     elif seen.heart and not asked:
         notes.append("An ECG was found in the signal; --noise ecg removes it.")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -142,8 +142,8 @@ def lost_table(every: Sequence[Track], items: dict[int, Item], scale: float) -> 
             high = stats["high"]
             cells += [
                 f"{stats['heart_rate']:.0f}",
-                f"{number(scale * stats['beat'])} → {number(scale * stats['beat_left'])}{unit}",
-                change(stats["left"]),
+                heights(stats, scale, unit),
+                change(stats),
                 "" if high is None else f"{100 * (1 - high):.1f} %",
                 f"{100 * stats['confined']:.0f} %",
             ]
@@ -189,5 +189,13 @@ def found_table(seen: Inspection, every: Sequence[Track]) -> Table | None:
     return Table(headings, rows)
 
 
-def change(ratio: float) -> str:
-    return f"{number(round(20 * math.log10(max(ratio, 1e-6)), 1))} dB"
+def heights(stats: Mapping[str, Any], scale: float, unit: str) -> str:
+    """The height of the mean beat before and after; of one that is gone, what it is at most."""
+    after = number(float(f"{scale * stats['beat'] * stats['left']:.2g}"))
+    return f"{number(scale * stats['beat'])} → {'under ' * stats['gone']}{after}{unit}"
+
+
+def change(stats: Mapping[str, Any]) -> str:
+    """How much weaker beats are, in decibels."""
+    decibels = number(round(-20 * math.log10(max(stats["left"], 1e-6))))
+    return f"{'over ' * stats['gone']}{decibels} dB"

@@ -11,6 +11,9 @@ import numpy as np
 QRS, BETWEEN = 10.0, 20.0
 #: seconds around a beat that belong to it, and those that its mean is shown for
 NEAR, SHOWN = 0.1, 0.3
+#: beats that make an ECG; the least share of its power above `QRS`, of that above `DRIFT` Hz: waves
+#: of pressure beat as well, but have next to none there
+FEWEST, SHARP, DRIFT = 5, 0.03, 1.0
 #: Hz; EMG has most of its power above, an ECG next to none, and no power line is there
 MUSCLE = 65.0
 #: ratio of a signal above `MUSCLE`, between beats, to its ECG, in dB: below, it is an ECG only
@@ -72,9 +75,11 @@ def of_beats(
 
     whole : the signal that this is a part of; muscles may be active elsewhere.
     """
-    if len(positions) < 3:
+    if len(positions) < FEWEST:
         return None
     power = locked_power(above(x, rate, QRS), positions, rate)
+    if power < SHARP * locked_power(above(x, rate, DRIFT), positions, rate, SHOWN):
+        return None
     apart = between(len(x), positions, rate)
     if power <= 0 or not apart.any():
         return None
@@ -147,12 +152,12 @@ def cut(x: np.ndarray, positions: np.ndarray, rate: float, seconds: float) -> np
     return parts
 
 
-def locked_power(x: np.ndarray, positions: np.ndarray, rate: float) -> float:
-    """Power of what is alike at every beat, averaged over all of a signal.
+def locked_power(x: np.ndarray, positions: np.ndarray, rate: float, seconds: float = NEAR) -> float:
+    """Power of what is alike at every beat, within so many seconds, averaged over all of a signal.
 
     The mean shapes of odd and of even beats are multiplied: what is not alike has no share.
     """
-    parts = cut(x, positions, rate, NEAR)
+    parts = cut(x, positions, rate, seconds)
     if len(parts) < 2:
         return 0.0
     odd, even = parts[::2].mean(axis=0), parts[1::2].mean(axis=0)

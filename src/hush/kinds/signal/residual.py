@@ -53,7 +53,8 @@ class Loss:
 
     confined : share of the removed power above 10 Hz that lies below 60 Hz.
     small : its level between beats, above 20 Hz, relative to that at beats.
-    before, after : height of the mean beat; chance : standard error of the latter.
+    before : height of the mean beat in the input; left : of what is alike at every beat, the share
+        that is left, as a ratio of heights; chance : what this is by chance if nothing is left.
     before_power, removed_power : power of what is alike at every beat, in the input and in what
         was removed.
     high : share of the input's power above 100 Hz between beats that was removed; below 0, added.
@@ -63,16 +64,16 @@ class Loss:
     confined: float
     small: float
     before: float
-    after: float
+    left: float
     chance: float
     before_power: float
     removed_power: float
     high: float | None
 
     @property
-    def left(self) -> float:
-        """Height of the mean beat that is left, relative to the input's."""
-        return self.after / self.before if self.before else 0.0
+    def gone(self) -> bool:
+        """Whether no beat is seen any more."""
+        return self.left <= self.chance
 
 
 def loss(y: np.ndarray, x: np.ndarray, rate: float, positions: np.ndarray) -> Loss:
@@ -92,19 +93,32 @@ def loss(y: np.ndarray, x: np.ndarray, rate: float, positions: np.ndarray) -> Lo
     high = None
     if rate > 2.5 * HIGH and apart.any() and highs[0].any():
         high = 1 - float(highs[1].mean() / highs[0].mean())
-    before, after = (cut(above(a, rate, QRS), positions, rate, NEAR) for a in (y, x))
-    mean = after.mean(axis=0) if len(after) else np.zeros(1)
-    place = int(np.argmax(np.abs(before.mean(axis=0)))) if len(before) else 0
+    before = cut(above(y, rate, QRS), positions, rate, NEAR)
+    before_power, _ = _alike(y, rate, positions)
+    after_power, chance = _alike(x, rate, positions)
+    whole = max(before_power, 1e-30)
     return Loss(
         confined=1 - beyond / power if power else 1.0,
         small=small,
         before=float(np.abs(before.mean(axis=0)).max()) if len(before) else 0.0,
-        after=float(np.abs(mean).max()),
-        chance=float(after[:, place].std() / math.sqrt(len(after))) if len(after) else 0.0,
-        before_power=locked_power(above(y, rate, QRS), positions, rate),
-        removed_power=locked_power(above(r, rate, QRS), positions, rate),
+        left=math.sqrt(max(0.0, after_power) / whole),
+        chance=math.sqrt(2 * chance / whole),
+        before_power=before_power,
+        removed_power=_alike(r, rate, positions)[0],
         high=high,
     )
+
+
+def _alike(x: np.ndarray, rate: float, positions: np.ndarray) -> tuple[float, float]:
+    """Power of what is alike at every beat (`locked_power`), and its standard error."""
+    high = above(x, rate, QRS)
+    parts = cut(high, positions, rate, NEAR)
+    if len(parts) < 3:
+        return 0.0, 0.0
+    apart = parts - parts.mean(axis=0)
+    products = (apart @ apart.T)[~np.eye(len(parts), dtype=bool)]
+    error = 2 / len(parts) * math.sqrt(float(np.mean(np.square(products))))
+    return locked_power(high, positions, rate), error * len(positions) / len(x)
 
 
 def coherence(
@@ -113,8 +127,9 @@ def coherence(
     """Whether the strength of what was removed follows the signal's activity above 100 Hz.
 
     Returns frequencies in Hz, the squared coherence of both envelopes at them, 0 to 1, and the
-    coherence that 19 of 20 unrelated signals stay below. Beats are left out: there, both are strong
-    for another reason. None if the signal is too short or its rate is too low.
+    coherence that 19 of 20 unrelated signals stay below. Beats, and T waves below 20 Hz, are left
+    out: there, both are strong for another reason. None if the signal is too short or its rate is
+    too low.
     """
     from scipy.signal import coherence as squared
 
@@ -126,8 +141,8 @@ def coherence(
     if apart.sum() < count // 4:
         return None
     lines = []
-    for a in (np.abs(above(y, rate, HIGH)), np.abs(r)):
-        slow = a[: count * size].reshape(count, size).mean(axis=1)
+    for a in (above(y, rate, HIGH), above(r, rate, BETWEEN)):
+        slow = np.abs(a)[: count * size].reshape(count, size).mean(axis=1)
         lines.append(np.interp(np.arange(count), np.flatnonzero(apart), slow[apart]))
     if min(map(np.ptp, lines)) == 0:
         return None
@@ -231,8 +246,8 @@ def _of_ecg(
     lost = loss(y, y - r, rate, positions)
     pace = 60 * rate / float(np.median(np.diff(positions)))
     stats |= {"heart_rate": pace, "beats": len(positions), "confined": lost.confined}
-    stats |= {"between": lost.small, "high": lost.high, "left": lost.left}
-    stats |= {"beat": lost.before, "beat_left": lost.after}
+    stats |= {"between": lost.small, "high": lost.high, "left": max(lost.left, lost.chance)}
+    stats |= {"beat": lost.before, "gone": lost.gone}
     parts = [
         f"it repeats with the heartbeat ({pace:.0f} a minute)",
         f"{100 * lost.confined:.0f} % of it lies below {LOW:g} Hz",
@@ -269,11 +284,7 @@ def _warnings(lost: Loss, strength: float) -> list[str]:
             f"Between beats, what was removed is {100 * lost.small:.0f} % as strong as at beats, "
             f"so it contains signal. {remedy}"
         )
-    if (
-        not invented
-        and lost.after > (1 - strength + LEFT) * lost.before
-        and lost.after > 4 * lost.chance
-    ):
+    if not invented and lost.left > 1 - strength + LEFT and not lost.gone:
         notes.append(
             f"Beats are left, {100 * lost.left:.0f} % as high as before. If the recording has "
             "other ECG than the model knows, state your own: --noise ecg:FILE."

@@ -15,6 +15,7 @@ from hush.kinds.signal.figures import (
     beat_charts,
     change,
     found_table,
+    heights,
     lost_charts,
     lost_table,
     spectrum_chart,
@@ -174,8 +175,8 @@ def _ecg_cards(stats: Any, scale: float, units: str) -> list[Card]:
     cards = [
         Card(
             "Mean beat",
-            f"{number(scale * stats['beat'])} → {number(scale * stats['beat_left'])}{units}",
-            f"height, {change(stats['left'])}",
+            heights(stats, scale, units),
+            f"height; {change(stats)} weaker",
         )
     ]
     if stats["high"] is not None:

@@ -41,6 +41,7 @@ from hush.sampling import walk_down
 from hush.schedule import Schedule
 
 #: Ψ's share of the amplitude up to which nothing is removed, and from which on all of it is
+SLOWEST = 100.0  #: samples a second below which a signal has nothing of a beat's band
 NONE, ALL = 0.15, 0.3
 
 
@@ -334,6 +335,8 @@ class SignalMID(ValueMID):
         """An item ``(1, T)`` without its interference."""
         if self.networks_ is None:
             raise self.untrained()
+        if rate < SLOWEST:
+            return Restoration(x.copy(), ECG("", 0.0, rate), 0.0)
         y = resample.to_rate(x, rate, self.model_rate)
         share = self.shares(y)
         told = (lambda done: advance(done / self.steps)) if advance else None
