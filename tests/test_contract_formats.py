@@ -233,7 +233,7 @@ def test_other_axes_get_a_sentence(kind: Kind) -> None:
 
 @every_kind
 def test_white_noise_is_measured_and_its_removal_judged(kind: Kind) -> None:
-    x = item(kind, 128)
+    x = item(kind, round(16_384 ** (1 / len(kind.letters))))  # as many samples along any axes
     found = kind.measure([x])
     assert found.sigma == pytest.approx(0.1, rel=0.15)
     assert not found.correlated

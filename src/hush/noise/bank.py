@@ -11,9 +11,11 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -28,7 +30,7 @@ HEIGHTS = (1.2, -5.0, 30.0, -7.5, 0.75)
 WIDTHS = (0.25, 0.1, 0.1, 0.1, 0.4)
 #: how draws vary: logarithm of the pace, deviation of the logarithm of the gain, noise in dB
 PACE, GAIN, FLOOR = (-0.43, 0.4), 0.6, (-40.0, -12.0)
-SHORTEST = 2.0  #: seconds that a recording needs
+SHORTEST, SLOWEST = 2.0, 100.0  #: seconds, and samples a second, that a recording needs
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ def load(path: str) -> Bank:
     """The bank in a file, or the synthetic one for an empty path.
 
     A file is any recording that hush reads; an .npz file may also hold ``ecg`` ``(n, T)`` or
-    ``adu`` with the rate ``fs``. Raises `HushError` if it has no rate, or nothing of 2 s.
+    ``adu`` with the rate ``fs``. Raises `HushError` if it has no rate, or nothing of
+    2 s at 100 Hz.
     """
     if not path:
         return _synthetic()
@@ -99,10 +102,13 @@ def load(path: str) -> Bank:
     kept = [
         (_in_band(x, rate), rate)
         for x, rate in zip(rows, rates, strict=True)
-        if len(x) >= SHORTEST * rate and np.ptp(x) > 0
+        if rate >= SLOWEST and len(x) >= SHORTEST * rate and np.ptp(x) > 0
     ]
     if not kept:
-        raise HushError(f"{path}: holds no ECG of {SHORTEST:g} s or more; give longer recordings")
+        raise HushError(
+            f"{path}: holds no ECG; give recordings of {SHORTEST:g} s or more, with {SLOWEST:g} or "
+            "more samples a second"
+        )
     return Bank(*zip(*kept, strict=True))
 
 
@@ -153,10 +159,12 @@ def _synthetic() -> Bank:
             rows = archive["ecg"]
         if rows.shape != (COUNT, SECONDS * RATE):
             raise ValueError("another shape")
-    except (OSError, ValueError, KeyError, EOFError):  # missing or damaged: made again
-        rows = np.stack([_in_band(synthetic(seed), RATE) for seed in range(COUNT)])
-        with atomic(path) as part, part.open("wb") as stream:
-            np.savez(stream, ecg=rows.astype(np.float16))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # missing or damaged: made again
+        made = np.stack([_in_band(synthetic(seed, SECONDS), RATE) for seed in range(COUNT)])
+        rows = made.astype(np.float16)  # as they will be read the next time
+        # In a folder that is read-only they are made again each time.
+        with suppress(HushError), atomic(path) as part, part.open("wb") as stream:
+            np.savez(stream, ecg=rows)
     return Bank([row.astype(np.float32) for row in rows], [float(RATE)] * len(rows))
 
 

@@ -65,7 +65,7 @@ class ECG(Process):
         import torch
 
         bank, rng = self.recordings(), seeded(generator)
-        rows = like.reshape(-1, like.shape[-1])
+        rows = like.reshape(-1, like.shape[-1] if like.ndim else 1)
         drawn = [bank.draw(rng, rows.shape[-1], self.rate) for _ in rows]
         return torch.from_numpy(np.stack(drawn)).to(like).reshape(like.shape)
 

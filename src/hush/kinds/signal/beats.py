@@ -24,6 +24,7 @@ EVEN, NEIGHBOURS = 0.2, 5
 UNEVEN = 0.8  #: how much time with uneven intervals counts, as in atrial fibrillation
 #: heights of peaks, relative to the highest ones, above which they are tried as beats
 THRESHOLDS = np.geomspace(0.15, 0.85, 12)
+BETTER = 0.02  #: quality that fewer beats must add to be chosen: every second one may match as well
 LEAST = 3  #: beats that make a rhythm
 #: places at least so many seconds from a beat look like one from this height on, relative to it
 NEAR, ALIKE = 0.1, 0.6
@@ -138,7 +139,7 @@ def _best(y: np.ndarray, height: np.ndarray, rate: float) -> Beats:
     best = Beats(peaks[:0], 0.0)
     for threshold in np.quantile(found, 0.98) * THRESHOLDS if len(found) else ():
         chosen = peaks[found >= threshold]
-        if (quality := _quality(y, chosen, rate)) > best.quality:
+        if (quality := _quality(y, chosen, rate)) > best.quality + BETTER:
             best = Beats(chosen, quality)
     return best
 

@@ -80,7 +80,7 @@ def floor(x: np.ndarray) -> Floor:
     power = spectra(x, length) if length >= 4 * BANDS else np.empty((0, 0))
     if not len(power):
         sigma = second_differences([x])
-        return Floor(sigma, min(1.0, 1.2 / math.sqrt(max(len(x), 1))))
+        return Floor(sigma, min(1.0, 1.4 / math.sqrt(max(len(x), 1))))
     bins = power[:, 2:-1]  # the mean and what a window leaks from it, and the last one's half
     width = bins.shape[1] // BANDS
     bands = bins[:, -width * BANDS :].reshape(len(bins), BANDS, width).mean(axis=2)
