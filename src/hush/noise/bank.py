@@ -28,8 +28,9 @@ VERSION = 1  #: of the synthetic recordings, in the cache's name
 ANGLES = (-70.0, -15.0, 0.0, 15.0, 100.0)
 HEIGHTS = (1.2, -5.0, 30.0, -7.5, 0.75)
 WIDTHS = (0.25, 0.1, 0.1, 0.1, 0.4)
-#: how draws vary: logarithm of the pace, deviation of the logarithm of the gain, noise in dB
-PACE, GAIN, FLOOR = (-0.43, 0.4), 0.6, (-40.0, -12.0)
+#: how draws vary: logarithm of the pace, deviation of the logarithm of the gain, share of draws
+#: with noise, and its level in dB
+PACE, GAIN, NOISY, FLOOR = (-0.43, 0.4), 0.5, 0.7, (-34.0, -12.0)
 SHORTEST, SLOWEST = 2.0, 100.0  #: seconds, and samples a second, that a recording needs
 
 
@@ -59,7 +60,7 @@ class Bank:
             turns = rng.uniform(0.1, 0.5) / rate * np.arange(length) + rng.random()
             x = x * (1 + 0.25 * np.sin(2 * np.pi * turns))
         level = math.sqrt(float(np.mean(np.square(x)))) or 1.0
-        if rng.random() < 0.5:
+        if rng.random() < NOISY:
             x = x + level * 10 ** (rng.uniform(*FLOOR) / 20) * _coloured(length, rate, rng)
             level = math.sqrt(float(np.mean(np.square(x)))) or 1.0
         return (rng.choice((-1.0, 1.0)) / level * x).astype(np.float32)
@@ -78,12 +79,15 @@ def _other_lead(x: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndar
 
 
 def _coloured(length: int, rate: float, rng: np.random.Generator) -> np.ndarray:
-    """Noise of rms 1 from `BAND`'s lower end to a random upper one."""
+    """Noise of rms 1 from `BAND`'s lower end to a random upper one, sometimes in bursts."""
     spectrum = np.fft.rfft(rng.standard_normal(length))
     frequency = np.fft.rfftfreq(length, 1 / rate)
-    top = math.exp(rng.uniform(math.log(30), math.log(BAND[1])))
+    top = math.exp(rng.uniform(math.log(40), math.log(BAND[1])))
     spectrum *= (frequency > BAND[0]) / (1 + (frequency / top) ** 8)
     x = np.fft.irfft(spectrum, length)
+    if rng.random() < 0.5:
+        knots = np.linspace(0, length, max(2, round(2 * length / rate)))
+        x = x * np.exp(np.interp(np.arange(length), knots, rng.normal(0, 1, len(knots))))
     made: np.ndarray = x / (x.std() or 1.0)
     return made
 
@@ -97,7 +101,7 @@ def load(path: str) -> Bank:
     2 s at 100 Hz.
     """
     if not path:
-        return _synthetic()
+        return synthetic_bank()
     rows, rates = _read(Path(path))
     kept = [
         (_in_band(x, rate), rate)
@@ -149,7 +153,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("HUSH_CACHE") or Path.home() / ".cache" / "hush")
 
 
-def _synthetic() -> Bank:
+def synthetic_bank() -> Bank:
     """The synthetic recordings, from the cache if they are there."""
     from hush.io import atomic
 

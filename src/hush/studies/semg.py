@@ -16,13 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
+from scipy.signal import resample_poly
 
 from hush.errors import HushError
+from hush.noise.bank import synthetic_bank
 from hush.studies.core import Case, Find, Metric, Note, Study, ignore
 from hush.studies.emgdata import (
     RATE,
@@ -172,9 +175,14 @@ def scaled(noise: np.ndarray, x: np.ndarray, snr: float) -> np.ndarray:
 def write_bank(hearts: Sequence[Heart], path: Path) -> None:
     """Write hearts as an .npz file: ``ecg`` ``(N, T)``, float32, NaN after the shorter, and ``fs``.
 
-    These are the parts fit for use; a heart with several has several rows.
+    These are the parts fit for use; a heart with several has several rows. Few hearts do not stand
+    for others, so as many rows again are synthetic, of hush's own bank.
     """
     parts = [heart.ecg[a : b + SIZE] for heart in hearts for a, b in _runs(heart.starts)]
+    own = synthetic_bank()
+    ratio = Fraction(RATE / own.rates[0])
+    made = [resample_poly(x, ratio.numerator, ratio.denominator) for x in own.recordings]
+    parts = parts * max(1, round(len(made) / len(parts))) + made
     ecg = np.full((len(parts), max(map(len, parts))), np.nan, np.float32)
     for row, part in zip(ecg, parts, strict=True):
         row[: len(part)] = part

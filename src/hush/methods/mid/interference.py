@@ -36,7 +36,7 @@ COLOUR_OVER, REDDER = 1.0, 2.0  #: seconds; times the lowest tenth, up to which 
 FLOOR = 2e-3  #: errors below this share of the signal's power do not matter, −27 dB
 LEAST = 256  #: samples without beats that a window needs to count
 ALONE = 0.15  #: share of clean states to which nothing is added
-OWN = 3  #: every so many-th state is made lower, once this share of the training is done
+OWN = 6  #: every so many-th state is made lower, once this share of the training is done
 BEGIN = 0.3
 HALF = 0.3  #: share of these to which nothing is added
 
