@@ -68,7 +68,7 @@ def test_a_draw_is_the_generators(ecg_bank: Bank) -> None:
 
 
 def test_beats_come_in_both_polarities_and_at_many_paces() -> None:
-    """At 0.75 to 1.35 times the recording's pace, whatever the rate that is asked for."""
+    """At 0.65 to 1.5 times the recording's pace, whatever the rate that is asked for."""
     one = Bank([(pulses() - pulses().mean()).astype(np.float32)], [RATE])
     for rate in (500.0, 1000.0):
         signs, paces = [], []
@@ -79,8 +79,8 @@ def test_beats_come_in_both_polarities_and_at_many_paces() -> None:
         assert 10 <= signs.count(1) <= 30
         assert 10 <= signs.count(-1) <= 30
         assert np.isfinite(paces).all()
-        assert 44 < min(paces) < 52
-        assert 72 < max(paces) < 82
+        assert 38 < min(paces) < 46
+        assert 78 < max(paces) < 91
 
 
 def test_recordings_are_drawn_from_any_place() -> None:

@@ -28,6 +28,8 @@ VERSION = 1  #: of the synthetic recordings, in the cache's name
 ANGLES = (-70.0, -15.0, 0.0, 15.0, 100.0)
 HEIGHTS = (1.2, -5.0, 30.0, -7.5, 0.75)
 WIDTHS = (0.25, 0.1, 0.1, 0.1, 0.4)
+#: how draws vary: logarithm of the pace, deviation of the logarithm of the gain, noise in dB
+PACE, GAIN, FLOOR = (-0.43, 0.4), 0.6, (-40.0, -12.0)
 SHORTEST, SLOWEST = 2.0, 100.0  #: seconds, and samples a second, that a recording needs
 
 
@@ -41,11 +43,11 @@ class Bank:
     def draw(self, rng: np.random.Generator, length: int, rate: float) -> np.ndarray:
         """`length` samples at `rate` of a random recording, varied: float32 of rms 1.
 
-        Its start, heart rate (0.75 to 1.35 times), polarity, spectrum (as another lead has) and the
-        depth of its breathing are random.
+        Its start, pace (0.65 to 1.5 times), polarity, spectrum (as another lead has), the depth of
+        its breathing and the noise that came with it are random: few hearts have to stand for all.
         """
         pick = int(rng.integers(len(self.recordings)))
-        step = self.rates[pick] / rate * rng.uniform(0.75, 1.35)
+        step = self.rates[pick] / rate * math.exp(rng.uniform(*PACE))
         whole = self.recordings[pick]
         need = math.ceil(length * step) + 2
         if need > len(whole):  # forth and back: beats stay beats
@@ -57,6 +59,9 @@ class Bank:
             turns = rng.uniform(0.1, 0.5) / rate * np.arange(length) + rng.random()
             x = x * (1 + 0.25 * np.sin(2 * np.pi * turns))
         level = math.sqrt(float(np.mean(np.square(x)))) or 1.0
+        if rng.random() < 0.5:
+            x = x + level * 10 ** (rng.uniform(*FLOOR) / 20) * _coloured(length, rate, rng)
+            level = math.sqrt(float(np.mean(np.square(x)))) or 1.0
         return (rng.choice((-1.0, 1.0)) / level * x).astype(np.float32)
 
 
@@ -66,9 +71,20 @@ def _other_lead(x: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndar
     spectrum = np.fft.rfft(x, length)
     frequency = np.fft.rfftfreq(length, 1 / rate)
     knots = np.log([1, 10, 20, 40, 80, 160, 600])
-    gain = np.exp(np.interp(np.log(frequency + 1), knots, rng.normal(0, 0.35, len(knots))))
-    turn = np.exp(1j * rng.normal(0, 0.5)) if rng.random() < 0.5 else 1.0
+    gain = np.exp(np.interp(np.log(frequency + 1), knots, rng.normal(0, GAIN, len(knots))))
+    turn = np.exp(1j * rng.normal(0, 0.7)) if rng.random() < 0.7 else 1.0
     made: np.ndarray = np.fft.irfft(spectrum * gain * turn, length)[: len(x)]
+    return made
+
+
+def _coloured(length: int, rate: float, rng: np.random.Generator) -> np.ndarray:
+    """Noise of rms 1 from `BAND`'s lower end to a random upper one."""
+    spectrum = np.fft.rfft(rng.standard_normal(length))
+    frequency = np.fft.rfftfreq(length, 1 / rate)
+    top = math.exp(rng.uniform(math.log(30), math.log(BAND[1])))
+    spectrum *= (frequency > BAND[0]) / (1 + (frequency / top) ** 8)
+    x = np.fft.irfft(spectrum, length)
+    made: np.ndarray = x / (x.std() or 1.0)
     return made
 
 

@@ -60,7 +60,7 @@ class Signal(Kind):
     nouns: ClassVar[tuple[str, str]] = ("signal", "signals")
     letters: ClassVar[str] = "T"
     apart: ClassVar[bool] = True
-    piece: ClassVar[int | None] = 2**20
+    piece: ClassVar[int | None] = 2**18
     levels: ClassVar[frozenset[str]] = frozenset({"rmse"})
     options: ClassVar[Mapping[str, Option]] = {
         "rate": Option(rate, "Samples a second of signals, if the file does not say.", "HZ"),

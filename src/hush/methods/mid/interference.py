@@ -29,8 +29,10 @@ from hush.noise.bank import Bank
 from hush.noise.process import seeded
 
 BAND = (10.0, 45.0)  #: Hz, where an ECG stands out most
-OVER = 2.5  #: times the running floor of the band's envelope, from which on there is a beat
+OVER = 8.0  #: times the running floor of the band's envelope, from which on there is a beat
 WIDER = 0.08  #: seconds around a beat that also belong to it
+SHARED, OWN_BAND = (20.0, 60.0), (90.0, 300.0)  #: Hz, with and without ECG
+COLOUR_OVER, REDDER = 1.0, 2.0  #: seconds; times the lowest tenth, up to which a place is clean
 FLOOR = 2e-3  #: errors below this share of the signal's power do not matter, −27 dB
 LEAST = 256  #: samples without beats that a window needs to count
 ALONE = 0.15  #: share of clean states to which nothing is added
@@ -70,6 +72,35 @@ def beatless(x: np.ndarray, rate: float) -> np.ndarray:
     wide = int(2 * WIDER * rate) + 1
     beats = np.convolve(envelope > OVER * floor, np.ones(wide), "same") > 0.5
     return ~beats
+
+
+def colour(x: np.ndarray, free: np.ndarray, rate: float) -> np.ndarray:
+    """Power of a signal ``(T,)`` in `SHARED` over that in `OWN_BAND`, running over free places.
+
+    Hearts also come with noise of their own, between beats too, and it lies low.
+    """
+    size = int(COLOUR_OVER * rate)
+    powers = []
+    for band in (SHARED, OWN_BAND):
+        inside = (band[0], min(band[1], 0.45 * rate))
+        sos = signal.butter(2, inside, "bandpass", fs=rate, output="sos")
+        power = np.square(signal.sosfiltfilt(sos, x.astype(np.float64))) * free
+        powers.append(uniform_filter1d(power, size, mode="nearest"))
+    made: np.ndarray = powers[0] / np.maximum(powers[1], 1e-12 * (powers[1].max() or 1.0))
+    return made
+
+
+def cleanest(items: Sequence[np.ndarray], rate: float) -> list[np.ndarray]:
+    """Items ``(3, T)`` that are free only where their colour is near the lowest of all items."""
+    colours = [colour(x[0], x[1], rate) for x in items]
+    known = np.concatenate([c[x[1] > 0][::16] for c, x in zip(colours, items, strict=True)])
+    if not known.size:
+        return list(items)
+    limit = REDDER * float(np.quantile(known, 0.1))
+    return [
+        np.stack([x[0], x[1] * (c < limit), x[2]]).astype(np.float32)
+        for c, x in zip(colours, items, strict=True)
+    ]
 
 
 def below(x: np.ndarray, rate: float, lowest: float) -> np.ndarray:

@@ -29,6 +29,7 @@ from hush.methods.mid.interference import (
     Superposition,
     beatless,
     below,
+    cleanest,
     interference_loss,
     validated,
 )
@@ -208,7 +209,7 @@ class SignalMID(ValueMID):
         taught = [x for x in made if x is not None]
         if not taught:
             raise HushError("these signals are constant; give signals with content to train on")
-        return taught
+        return taught if corpus else cleanest(taught, self.model_rate)
 
     def _item(self, x: np.ndarray, rate: float, corpus: bool) -> np.ndarray | None:
         y = resample.to_rate(x, rate, self.model_rate)[0]
