@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from scipy import signal
 
 import hush
+from hush import io
+from hush.cli import main
 from hush.errors import HushError
 from hush.interference import Subtracting
 from hush.kinds.signal import SIGNAL, Signal
@@ -24,6 +28,7 @@ from hush.nets import Tiled
 from hush.nets.fcn import FCN as Autoencoder
 from hush.nets.sdemg import TwoStreams
 from hush.record import Record
+from hush.recording import Channel
 from hush.sampling import ancestral, cosine_signal
 from hush.schedule import Schedule
 
@@ -265,6 +270,43 @@ def test_pairs_are_brought_to_the_models_rate() -> None:
         np.testing.assert_allclose(second, made[:, ::-1], atol=1e-6)
     (slower,) = model.scenes([record(both, 500.0)])
     assert slower.shape == (1, 2, 8000)
+
+
+def test_empty_channels_are_left_out_and_gaps_are_gaps_in_both() -> None:
+    noisy, clean = np.random.default_rng(0).standard_normal((2, 3, 4000)).astype(np.float32)
+    noisy[1] = np.nan
+    clean[0, 100:200] = np.nan
+    found = make("fcn", "signal").scenes([np.stack([noisy, clean])])
+    assert [x.shape for x in found] == [(1, 2, 4000)] * 2
+    assert all(np.isfinite(x).all() for x in found)
+    assert np.abs(np.diff(found[0][0, :, 110:140])).max() < 0.01  # constant, but for the drift
+    with pytest.raises(HushError, match="no signals with known values"):
+        make("fcn", "signal").scenes([np.stack([noisy[1], clean[1]])])
+
+
+def test_recordings_in_two_folders_keep_their_rate(tmp_path: Path) -> None:
+    """A channel that was chosen, at 500 Hz: the network sees it at 1000."""
+    for i, folder in enumerate(("noisy", "clean")):
+        for name in ("a", "b"):
+            x = np.random.default_rng(i).standard_normal((2, 1500)).astype(np.float32)
+            layout = tuple(Channel(f"EMG {c}", "uV", 500.0, 1500 * c, 1500) for c in range(2))
+            made = Record(x, "CT", kind="signal", context={"layout": layout, "events": ()})
+            (tmp_path / folder).mkdir(exist_ok=True)
+            io.write(made, tmp_path / folder / f"{name}.csv")
+    seen: list[Any] = []
+
+    def fit(self: Any, data: Any, **options: Any) -> Any:
+        seen.extend(self.scenes(data))
+        raise HushError("seen")
+
+    options = ["--method", "fcn", "--max-steps", "1", "--channels", "2", "-o", "m.safetensors"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        patch.setattr("hush.methods.fcn.FCN.fit", fit)
+        done = CliRunner().invoke(main, ["train", "noisy", "--clean", "clean", *options])
+    assert "seen" in done.stderr
+    assert "on 2 pairs of noisy and clean signals (2 files)" in done.stderr
+    assert [x.shape for x in seen] == [(1, 2, 3000)] * 2
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 import hush
-from hush import api, kinds
+from hush import api, kinds, reading
 from hush.denoiser import Denoiser
 from hush.kinds.image import Image
 from hush.metrics import psnr
@@ -269,9 +269,9 @@ def test_what_a_file_is_decides_its_kind(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setitem(kinds.KINDS._own, "other", f"{__name__}:OTHER")  # type: ignore[index]
     monkeypatch.setattr(kinds.Table, "__getitem__", _looked_up(kinds.Table.__getitem__, Other()))
-    assert api._kind_by_options({"tempo": 3.0}) == "other"
-    assert api._kind_by_options({"speed": 3.0}) is None
-    assert api._kind_by_options({}) is None
+    assert reading._kind_by_options({"tempo": 3.0}) == "other"
+    assert reading._kind_by_options({"speed": 3.0}) is None
+    assert reading._kind_by_options({}) is None
     np.save(tmp_path / "c.npy", np.zeros((8, 8)))
     assert api.read(tmp_path / "c.npy", context={"tempo": 3.0}).kind == "other"
     hush.write(Record(np.zeros((8, 8), np.uint8), "YX"), tmp_path / "c.png")

@@ -68,21 +68,31 @@ class Subtracting(Learned):
     # -- training --------------------------------------------------------------------------------
 
     def scenes(self, data: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
-        """Pairs ``(1, 2, T)`` at `model_rate`, the clean channel last."""
+        """Pairs ``(1, 2, T)`` at `model_rate`, the clean channel last.
+
+        Pairs with an empty channel are left out; a gap in either is one in both.
+        """
         made = []
         for scene in data:
             found = self._channels(scene)
             half = len(found) // 2
-            listed = isinstance(scene, list | tuple) or (np.ndim(scene) == 3 and len(scene) == 2)
+            array = scene.data if isinstance(scene, Record) else scene
+            listed = isinstance(scene, list | tuple) or (np.ndim(array) == 3 and len(array) == 2)
             if len(found) != 2 * half or not (half == 1 or (half and listed)):
                 raise HushError(
                     f"{self.name} learns from pairs; give it arrays (2, T), a noisy channel and "
                     "then the clean one, or hush train a folder of each (--clean)"
                 )
-            for (noisy, rate), (clean, other) in zip(found[:half], found[half:], strict=True):
+            for (noisy, seen, rate), (clean, also, other) in zip(
+                found[:half], found[half:], strict=True
+            ):
                 if noisy.shape != clean.shape or rate != other:
                     raise HushError("the channels of a pair must have the same length and rate")
-                made.append(self._seen(np.concatenate([noisy, clean]), rate)[None])
+                if (known := seen & also).any():
+                    pair = np.concatenate([filled(x, known) for x in (noisy, clean)])
+                    made.append(self._seen(pair, rate)[None])
+        if not made:
+            raise HushError("there are no signals with known values to train on")
         return made
 
     def shown(self, scene: np.ndarray) -> np.ndarray:
@@ -93,8 +103,8 @@ class Subtracting(Learned):
         """See `Learned.previewed`."""
         return self.replace(rate=None).restore(x).data
 
-    def _channels(self, scene: Any) -> list[tuple[np.ndarray, float]]:
-        """Every channel ``(1, T)`` of a record, an array or a list of them, and its rate."""
+    def _channels(self, scene: Any) -> list[tuple[np.ndarray, np.ndarray, float]]:
+        """Every channel ``(1, T)`` of a record, an array or a list, where it is known, its rate."""
         if isinstance(scene, list | tuple):
             return [channel for one in scene for channel in self._channels(one)]
         if not isinstance(scene, Record):
@@ -102,8 +112,7 @@ class Subtracting(Learned):
             scene = Record(x, self.kind.axes(x.shape), kind=self.kind.name)
         batch = self.kind.batch(scene)
         return [
-            (filled(batch.floats(i), batch.known(i)), self._rate(batch.about(i)))
-            for i in range(len(batch))
+            (batch.floats(i), batch.known(i), self._rate(batch.about(i))) for i in range(len(batch))
         ]
 
     # -- denoising -------------------------------------------------------------------------------

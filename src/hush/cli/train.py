@@ -220,14 +220,15 @@ def _is_due(o: Options) -> bool:
 
 def _method(o: Options) -> type[Denoiser]:
     """The method's class; raises HushError if it cannot learn from such files."""
-    from hush.methods import get
+    from hush.methods import METHODS, get
     from hush.models import device_for
 
     cls = get(o.method)
     if cls.learns_from == "nothing":
         raise HushError(f"{o.method} needs no training; use hush denoise --method {o.method}")
     if o.clean and cls.learns_from != "pairs":
-        raise HushError(f"{o.method} does not learn from pairs; --clean is for --method nafnet")
+        others = ", ".join(name for name in METHODS if get(name).learns_from == "pairs")
+        raise HushError(f"{o.method} does not learn from pairs; --clean is for --method {others}")
     device_for(o.device)
     return cls
 

@@ -151,15 +151,7 @@ class Signal(Kind):
         data: list[Any] = []
         for records in found:
             own = [replace(r, context={**r.context, **picked}) for r in records]
-            if len(own) == 1 and not takes:
-                data += own
-                continue
-            batches = [self.batch(record) for record in own]
-            counts = {len(batch) for batch in batches}
-            if len(counts) > 1:
-                raise HushError("a noisy recording and its clean one need the same channels")
-            for i in range(counts.pop()):
-                data.append(np.concatenate([batch.floats(i) for batch in batches]))
+            data.append(own if len(own) > 1 else own[0])  # as records, which know their rates
         return Chosen(data, 1, range(len(found)), self.nouns[1])
 
     @property

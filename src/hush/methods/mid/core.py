@@ -303,8 +303,7 @@ class ValueMID(Denoiser):
         generator: torch.Generator,
     ) -> dict[str, Tensor]:
         """Eq. 9 on patches ``(B, C, *s)``; see `hush.methods.mid.loss`."""
-        corpus = parse(self.ladder).over(x.ndim - 2)
-        ladder = Ladder(corpus, self.added, self.stored, self.jitter)
+        ladder = Ladder(parse(self.ladder).over(x.ndim - 2), self.added, self.stored, self.jitter)
         return joint_loss(networks, x, given, ladder, self.cell, generator)
 
     # -- denoising: algorithm 2 ------------------------------------------------------------------
