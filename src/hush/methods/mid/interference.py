@@ -38,6 +38,7 @@ LEAST = 256  #: samples without beats that a window needs to count
 ALONE = 0.15  #: share of clean states to which nothing is added
 OWN = 6  #: every so many-th state is made lower, once this share of the training is done
 BEGIN = 0.3
+LOWER = 20.0  #: dB by which what is added to these may be weaker
 HALF = 0.3  #: share of these to which nothing is added
 
 
@@ -142,6 +143,7 @@ def interference_loss(
     drawn = [ladder.bank.draw(rng, x.shape[-1], ladder.rate) for _ in x]
     snr = rng.uniform(*ladder.snr, (len(x), 1, 1))
     level = torch.from_numpy(10 ** (-snr / 20)).to(x)
+    level *= 10 ** (-own * torch.from_numpy(rng.uniform(0, LOWER, (len(x), 1, 1))).to(x) / 20)
     alone = torch.from_numpy(rng.random((len(x), 1, 1))).to(x) < ALONE * corpus + HALF * own
     added = torch.from_numpy(np.stack(drawn)[:, None]).to(x.device) * level * power.sqrt() * ~alone
     s_t = s_0 + added  # Δ accumulated since s_0 (eq. 3)

@@ -42,6 +42,7 @@ from hush.sampling import walk_down
 from hush.schedule import Schedule
 
 #: Ψ's share of the amplitude up to which nothing is removed, and from which on all of it is
+RMS = 0.2  #: of signals for the networks that remove noise
 SLOWEST = 100.0  #: samples a second below which a signal has nothing of a beat's band
 NONE, ALL = 0.15, 0.3
 
@@ -50,7 +51,8 @@ NONE, ALL = 0.15, 0.3
 class SignalMID(ValueMID):
     """MID for signals ``(1, T)``.
 
-    ladder : what training adds: ``"ecg"``, or noise such as ``"gaussian:0-0.2"``.
+    ladder : what training adds: ``"ecg"``, or noise such as ``"gaussian:0-0.1"`` to signals of rms
+        0.2, the contrast that images have.
     bank : file with the ECG recordings that training adds; empty: synthetic ones.
     snr : range of the ratio of signal to added ECG in training, in dB.
     lowest : Hz below which a signal has nothing of its own, so that all is interference.
@@ -63,7 +65,7 @@ class SignalMID(ValueMID):
     """
 
     ladder: str = (
-        "gaussian:0-0.4|gaussian:0-0.4|gaussian:0-0.1|correlated:0-0.2,any|correlated:0-0.4,any"
+        "gaussian:0-0.1|gaussian:0-0.1|gaussian:0-0.02|correlated:0-0.05,any|correlated:0-0.1,any"
     )
     bank: str = ""
     snr: Sequence[float] = (-15.0, -5.0)
@@ -175,12 +177,12 @@ class SignalMID(ValueMID):
         return self
 
     def _levelled(self, data: Any, common: bool) -> tuple[list[np.ndarray], float]:
-        """Training items ``(T,)`` of rms 1, or all over their `common` rms; and that of the last.
+        """Training items ``(T,)`` of rms `RMS`, or by their `common` rms; and the last one's unit.
 
         The units of signals mean nothing, but ladders have levels.
         """
         items = self.kind.items(data)
-        levels = [_rms(x - x.mean()) or 1.0 for x in items]
+        levels = [_rms(x - x.mean()) / RMS or 1.0 for x in items]
         if common:
             levels = [float(np.mean(levels))] * len(items)
         return [x[0] / np.float32(s) for x, s in zip(items, levels, strict=True)], levels[-1]
@@ -322,7 +324,7 @@ class SignalMID(ValueMID):
         if self.removes:
             return self._without(x, self.rate_of({}), noise, advance)
         found = found or self.measured(x)
-        unit = found.amplitude or _rms(x - x.mean()) or 1.0
+        unit = (found.amplitude or _rms(x - x.mean())) / RMS or 1.0
         told = noise and noise.scaled(unit**-2)
         made = super().restore(x / np.float32(unit), told, advance, _in_units(found, unit))
         for entry in made.trace:
@@ -380,7 +382,7 @@ class SignalMID(ValueMID):
     def step_of(self, x: np.ndarray, found: Estimate) -> float:
         """See `Denoiser.step_of`: t/T."""
         if not self.removes:
-            unit = found.amplitude or _rms(x - x.mean()) or 1.0
+            unit = (found.amplitude or _rms(x - x.mean())) / RMS or 1.0
             return super().step_of(x / np.float32(unit), _in_units(found, unit))
         return float(np.mean(self.shares(x)))
 
