@@ -354,11 +354,7 @@ def test_a_page_says_what_was_lost(cleaned: Denoised) -> None:
     assert " → under " in cards["Mean beat"].value
     assert float(before) == pytest.approx(100 * high_passed(BEATS, 10).max(), rel=0.15)
     assert float(after) < 0.2 * float(before)  # of twelve beats
-    assert [c.heading for c in entry.charts] == [
-        "By frequency",
-        "At every beat",
-        "Did the signal go along?",
-    ]
+    assert [c.heading for c in entry.charts] == ["By frequency", "At every beat"]
     assert [s.label for s in entry.detail] == ["Before", "After", "Removed"]
     assert [s.label for s in entry.whole] == [
         "EMG1, uV",
@@ -372,6 +368,14 @@ def test_a_page_says_what_was_lost(cleaned: Denoised) -> None:
     assert [row[0] for row in entry.table.rows] == ["EMG1", "Diaphragm", "Ref", "Aux", "Resp"]
     assert entry.table.rows[1][1].endswith(" mV")
     assert any(w.startswith("channel Aux: All values are missing") for w in entry.warnings)
+
+
+def test_a_long_enough_recording_shows_what_went_along() -> None:
+    y = np.tile(MUSCLE + BEATS, 2)
+    result = api.run(recording([y]), noise=ECG(), model=Known(removed=[np.tile(BEATS, 2)]))
+    entry: Any = api.entry(result)
+    assert entry.charts[-1].heading == "Did the signal go along?"
+    assert "the signal did not go along" in entry.charts[-1].caption
 
 
 def test_pages_keep_no_arrays_and_stay_small(cleaned: Denoised) -> None:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hush.kinds.values import second_differences
 from hush.noise.processes import Gaussian
 from hush.results import Estimate
 
@@ -30,7 +29,8 @@ LOW, FLOOR, HIGH = 0.125, 0.25, 0.5  #: quantiles of the bands' levels
 LOWER = 0.55
 #: logarithm of their upper level over their lower one that chance makes, in such deviations
 EVEN = 2.5
-#: relative standard error of the floor from which on it could also be the signal
+ONE_DEVIATION = 0.683  #: share of normal values within one deviation
+#: doubt about the floor from which on it could also be the signal
 DOUBTFUL = 0.1
 #: what else the floor of a steady signal may be, in `Estimate.alternatives`
 ITSELF = "signal"
@@ -38,10 +38,15 @@ ITSELF = "signal"
 
 @dataclass(frozen=True)
 class Floor:
-    """The white noise of a signal: its deviation, and the relative standard error of that."""
+    """The white noise of a signal.
+
+    sigma : its deviation; error : relative standard error of that; doubt : the part of it that is
+    due to levels that differ from band to band.
+    """
 
     sigma: float
     error: float
+    doubt: float = 0.0
 
 
 def measured(items: Sequence[np.ndarray]) -> Estimate:
@@ -53,12 +58,13 @@ def measured(items: Sequence[np.ndarray]) -> Estimate:
     floors = [[floor(x) for x in rows] for rows in channels]
     levels = tuple(_rms([f.sigma for f in row]) for row in floors)
     sigma, error = _rms(levels), _rms([f.error for row in floors for f in row])
+    doubt = _rms([f.doubt for row in floors for f in row])
     return Estimate(
         Gaussian(sigma),
         sigma,
         channels=levels,
         uncertainty=error,
-        alternatives=(ITSELF,) if sigma and error > DOUBTFUL else (),
+        alternatives=(ITSELF,) if sigma and doubt > DOUBTFUL else (),
         amplitude=_rms([amplitude(x) for rows in channels for x in rows]),
     )
 
@@ -79,8 +85,7 @@ def floor(x: np.ndarray) -> Floor:
         length //= 2
     power = spectra(x, length) if length >= 4 * BANDS else np.empty((0, 0))
     if not len(power):
-        sigma = second_differences([x])
-        return Floor(sigma, min(1.0, 1.4 / math.sqrt(max(len(x), 1))))
+        return _short(x)
     bins = power[:, 2:-1]  # the mean and what a window leaks from it, and the last one's half
     width = bins.shape[1] // BANDS
     bands = bins[:, -width * BANDS :].reshape(len(bins), BANDS, width).mean(axis=2)
@@ -100,7 +105,21 @@ def floor(x: np.ndarray) -> Floor:
     chance = spread / 2 / math.sqrt(FLOOR * BANDS)
     slope = math.log(high / max(low, 1e-3 * high))
     sigma = math.sqrt(middle / (1 - LOWER * spread))
-    return Floor(sigma, math.hypot(chance, 0.25 * slope * (slope > EVEN * spread)))
+    doubt = 0.25 * slope * (slope > EVEN * spread)
+    return Floor(sigma, math.hypot(chance, doubt), doubt)
+
+
+def _short(x: np.ndarray) -> Floor:
+    """The noise of a few samples, from two thirds of the second differences, without the largest.
+
+    Their median, as for pictures, would be less exact.
+    """
+    second = np.abs(np.diff(x.astype(np.float64), 2))
+    second = second[np.isfinite(second)]
+    if not second.size:
+        return Floor(0.0, 0.0)
+    sigma = float(np.quantile(second, ONE_DEVIATION)) / math.sqrt(6)
+    return Floor(sigma, min(1.0, 1.3 / math.sqrt(second.size)) if sigma else 0.0)
 
 
 def spectra(x: np.ndarray, length: int) -> np.ndarray:

@@ -343,7 +343,7 @@ def _strip(track: Track, before: Envelope, after: Envelope | None, timed: bool) 
     length = len(before.low) * before.width
     factor = (track.rate or 1.0) * _step(track)[0]
     return Strip(
-        f"{track.title}, {track.unit}" if track.unit else track.title,
+        track.title if track.unit in track.title else f"{track.title}, {track.unit}",
         drawn,
         y_ticks(span) if np.isfinite(before.low).any() else (),
         x_ticks(0.0, length / factor, plots.number) if timed else (),
