@@ -35,11 +35,10 @@ SHARED, OWN_BAND = (20.0, 60.0), (90.0, 300.0)  #: Hz, with and without ECG
 COLOUR_OVER, REDDER = 1.0, 2.0  #: seconds; times the lowest tenth, up to which a place is clean
 FLOOR = 2e-3  #: errors below this share of the signal's power do not matter, −27 dB
 LEAST = 256  #: samples without beats that a window needs to count
-ALONE = 0.15  #: share of clean states to which nothing is added
 OWN = 6  #: every so many-th state is made lower, once this share of the training is done
 BEGIN = 0.3
 LOWER = 20.0  #: dB by which what is added to these may be weaker
-HALF = 0.3  #: share of these to which nothing is added
+ALONE = 0.3  #: share of these to which nothing is added
 
 
 @dataclass(frozen=True)
@@ -131,8 +130,9 @@ def interference_loss(
     rng = seeded(generator)
     s_0, free, low = x.split(1, dim=1)
     own = torch.zeros(len(x), 1, 1, device=x.device)
-    if not corpus and done > BEGIN:  # collected beats, less what Φ sees of them: lower states
+    if corpus or done > BEGIN:  # lower states
         own[::OWN] = 1
+    if not corpus and done > BEGIN:  # collected beats, less what Φ sees of them
         with torch.no_grad():
             seen = networks["noise"](s_0[::OWN]).float()
         s_0 = s_0.clone()
@@ -144,7 +144,7 @@ def interference_loss(
     snr = rng.uniform(*ladder.snr, (len(x), 1, 1))
     level = torch.from_numpy(10 ** (-snr / 20)).to(x)
     level *= 10 ** (-own * torch.from_numpy(rng.uniform(0, LOWER, (len(x), 1, 1))).to(x) / 20)
-    alone = torch.from_numpy(rng.random((len(x), 1, 1))).to(x) < ALONE * corpus + HALF * own
+    alone = torch.from_numpy(rng.random((len(x), 1, 1))).to(x) < ALONE * own
     added = torch.from_numpy(np.stack(drawn)[:, None]).to(x.device) * level * power.sqrt() * ~alone
     s_t = s_0 + added  # Δ accumulated since s_0 (eq. 3)
 
