@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from hush import Record, io
 from hush.cli import main
+from hush.recording import Channel
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -41,6 +42,11 @@ def commands() -> list[str]:
     return [line.split(" #")[0].strip() for line in lines if " DIR" not in line]
 
 
+def signals() -> np.ndarray:
+    """Four channels of 6 s at 1000 Hz, float32 ``(4, T)``."""
+    return np.random.default_rng(0).normal(0, 20, (4, 6000)).astype(np.float32)
+
+
 @pytest.fixture
 def folder(noisy: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that holds the files the README talks of."""
@@ -48,6 +54,11 @@ def folder(noisy: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         io.write(Record(noisy, "YX"), tmp_path / name)
     for name in ("cells/a.tif", "cells/b.tif", "noisy_folder/a.tif", "noisy_folder/b.tif"):
         io.write(Record(noisy, "YX"), tmp_path / name)
+    x = signals()
+    layout = tuple(Channel(f"EMG {i + 1}", "uV", 1000.0, i * 6000, 6000) for i in range(4))
+    recording = Record(x, "CT", kind="signal", context={"layout": layout, "events": ()})
+    for name in ("trunk.edf", "emg.csv"):
+        io.write(recording, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -65,15 +76,20 @@ def test_the_commands_run(folder: Path) -> None:
     assert (folder / "noisy.denoised.tif").exists()
     assert (folder / "out" / "report.html").exists()
     assert (folder / "mine.safetensors").exists()
+    assert (folder / "clean.edf").exists()
+    assert (folder / "emg.denoised.csv").exists()
 
 
 def test_the_python_runs(folder: Path, noisy: np.ndarray) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    names: dict[str, object] = {"noisy": noisy, "noisy_images": [noisy, noisy]}
-    exec(shorter(block, PYTHON_SHORTER), names)
-    clean = names["clean"]
-    assert isinstance(clean, np.ndarray)
-    assert (clean.shape, clean.dtype) == (noisy.shape, noisy.dtype)
+    """Every block, one after the other; each ends with a clean version of what it was given."""
+    names: dict[str, object] = {"noisy": noisy, "noisy_images": [noisy, noisy], "x": signals()}
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    for block, given in zip(blocks, ("noisy", "x"), strict=True):
+        exec(shorter(block, PYTHON_SHORTER), names)
+        clean, before = names["clean"], names[given]
+        assert isinstance(clean, np.ndarray)
+        assert isinstance(before, np.ndarray)
+        assert (clean.shape, clean.dtype) == (before.shape, before.dtype)
 
 
 def test_the_picture_is_what_the_code_draws(

@@ -18,8 +18,9 @@ from scipy.io import savemat
 from hush.denoiser import Denoiser
 from hush.errors import HushError
 from hush.methods import METHODS, VARIANTS
+from hush.noise.bank import Bank
 from hush.results import Restoration
-from hush.studies import STUDIES, run
+from hush.studies import STUDIES, run, semg
 from hush.studies.emgdata import Heart, Recording, find_ecg, find_emg, natural, read_emg, usable
 from hush.studies.semg import (
     CLEAN,
@@ -306,16 +307,30 @@ def test_flat_and_clipped_segments_are_left_out(tmp_path: Path) -> None:
     assert {subject_of(name) for name in names} == {"s1"}
 
 
-def test_the_bank_holds_the_training_hearts(data: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def synthetic(ecg_bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
+    """Eight recordings in place of the synthetic hearts, which take seconds to make."""
+    bank = Bank([ecg_bank.recordings[i % 3] for i in range(8)], [500.0] * 8)
+    monkeypatch.setattr(semg, "synthetic_bank", lambda: bank)
+    return bank
+
+
+def test_the_bank_holds_the_training_hearts_and_synthetic_ones(
+    data: Path, tmp_path: Path, synthetic: Bank
+) -> None:
+    """As many of each: four hearts twice, and eight at the study's rate; none of the test's."""
     train, _ = split_hearts(find_ecg(data))
     write_bank(train, tmp_path / "bank.npz")
     bank = np.load(tmp_path / "bank.npz")
     assert bank["fs"] == 1000
-    assert len(bank["ecg"]) == len(train)
-    for row, heart in zip(bank["ecg"], train, strict=True):
+    assert len(train) == 4
+    assert len(bank["ecg"]) == 16
+    for row, heart in zip(bank["ecg"], train * 2, strict=False):
         part = row[np.isfinite(row)]
         np.testing.assert_array_equal(part, heart.ecg[: len(part)])
         assert len(part) >= 14_000
+    for row, made in zip(bank["ecg"][8:], synthetic.recordings, strict=True):
+        np.testing.assert_allclose(row[np.isfinite(row)][::2], made, atol=0.02 * np.ptp(made))
 
 
 # -- the cases -------------------------------------------------------------------------------
@@ -423,7 +438,7 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(VARIANTS._own, "mid/signal", "semg_toys:Toy")  # type: ignore[index]
 
 
-@pytest.mark.usefixtures("toys")
+@pytest.mark.usefixtures("toys", "synthetic")
 def test_rows_are_taught_what_their_recipes_say(data: Path, tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     options: dict[str, Any] = {"quick": True, "json_path": path, "budget": 2.0}
@@ -444,7 +459,7 @@ def test_rows_are_taught_what_their_recipes_say(data: Path, tmp_path: Path) -> N
     assert of_clean["corpus"] is True
     assert of_pairs["bank"] == ""
     assert of_noisy["bank"] == of_clean["bank"]
-    assert np.load(of_noisy["bank"])["ecg"].shape[0] == 4
+    assert np.load(of_noisy["bank"])["ecg"].shape[0] == 16
     assert Path(of_noisy["bank"]).is_relative_to(tmp_path)
     assert of_noisy["schedule"].budget == of_clean["schedule"].budget == 2.0
     marked = {c.method: c.reference for c in results.cells}
