@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from hush import Record, io
 from hush.cli import main
+from hush.recording import Channel
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -48,6 +49,11 @@ def folder(noisy: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         io.write(Record(noisy, "YX"), tmp_path / name)
     for name in ("cells/a.tif", "cells/b.tif", "noisy_folder/a.tif", "noisy_folder/b.tif"):
         io.write(Record(noisy, "YX"), tmp_path / name)
+    x = np.random.default_rng(0).normal(0, 50, (4, 6000)).round(1)
+    names = ",".join(f"EMG{i + 1}" for i in range(4))
+    np.savetxt(tmp_path / "emg.csv", x.T, "%.1f", ",", header=names, comments="")
+    layout = tuple(Channel(f"EMG{i + 1}", "uV", 1000.0, 6000 * i, 6000) for i in range(4))
+    io.write(Record(x, "CT", kind="signal", context={"layout": layout}), tmp_path / "trunk.edf")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -68,12 +74,15 @@ def test_the_commands_run(folder: Path) -> None:
 
 
 def test_the_python_runs(folder: Path, noisy: np.ndarray) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    images, signals = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     names: dict[str, object] = {"noisy": noisy, "noisy_images": [noisy, noisy]}
-    exec(shorter(block, PYTHON_SHORTER), names)
+    exec(shorter(images, PYTHON_SHORTER), names)
     clean = names["clean"]
     assert isinstance(clean, np.ndarray)
     assert (clean.shape, clean.dtype) == (noisy.shape, noisy.dtype)
+    names["x"] = x = np.loadtxt("emg.csv", delimiter=",", skiprows=1)
+    exec(signals, names)
+    assert np.shape(names["clean"]) == x.shape
 
 
 def test_the_picture_is_what_the_code_draws(
