@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 #: called with (name of the current work, share of it that is done)
 Progress = Callable[[str, float], None]
 
+#: seconds of adapting to recordings that the noise names, if no other time is given
+TAUGHT = 30.0
 #: `inspect` gives Ψ only the middle of larger items, 1024 × 1024 pixels
 MOST_INSPECTED = 2**20
 #: the most items of a record that `inspect` measures, spread evenly over it
@@ -116,7 +118,8 @@ def run(
     method : a method's name, by default ``"mid"``.
     steps : number of steps to remove the noise in; by default as the model says.
     strength : share of the estimated noise to remove, 0 to 1.
-    adapt : seconds of self-supervised training on this data before denoising.
+    adapt : seconds of self-supervised training on this data before denoising; by default none, or
+        30 if the noise names recordings to learn from (``"ecg:FILE"``).
     progress : called with the current work. uncertainty : also return `Denoised.spread`.
     was_adapted : `model` was already adapted to the data, or adapting did not help.
     into : file to write the result to; item by item in formats that allow it, so that neither has
@@ -142,6 +145,8 @@ def run(
     if into is not None:
         io.check(record, into)
     timings: dict[str, float] = {}
+    if process is not None and process.teaches and denoiser.adapts and not was_adapted:
+        adapt = adapt or TAUGHT
     if adapt > 0:
         start = time.perf_counter()
         sample = Sampled()

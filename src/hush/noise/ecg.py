@@ -43,6 +43,10 @@ class ECG(Process):
     white: ClassVar[bool] = False
     stated: ClassVar[bool] = False
 
+    @property
+    def teaches(self) -> bool:
+        return bool(self.bank)
+
     def variance(self, x: T) -> T:
         return 0 * x + self.level**2
 

@@ -112,6 +112,11 @@ class Process:
     def _values(self) -> list[Any]:
         return [getattr(self, f.name) for f in dataclasses.fields(self) if f.compare]
 
+    @property
+    def teaches(self) -> bool:
+        """Whether it names recordings that a model should adapt to before it denoises."""
+        return False
+
     def variance(self, x: T) -> T:
         """Variance of the noise at clean signal `x`, elementwise."""
         raise NotImplementedError
