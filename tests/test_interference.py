@@ -13,7 +13,7 @@ import hush
 from hush.kinds.signal import SIGNAL, Signal
 from hush.methods.mid import interference
 from hush.methods.mid.signal import SignalMID
-from hush.nets.wave import InterferenceLevel, LocalAttention, WaveTransformer, WaveUNet
+from hush.nets.wave import InterferenceLevel, LocalAttention, WaveUNet
 from hush.noise.process import Process
 from hush.record import Record
 from hush.schedule import Schedule
@@ -22,7 +22,6 @@ RATE = 1000.0
 NETS = {
     "unet": lambda: WaveUNet((8, 12, 16), (1, 1, 1)),
     "attention": lambda: WaveUNet((8, 12, 16), (1, 1, 1), attention=1),
-    "transformer": lambda: WaveTransformer(16, 1),
     "level": lambda: InterferenceLevel(8),
 }
 every_net = pytest.mark.parametrize("name", NETS)

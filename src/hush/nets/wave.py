@@ -1,9 +1,9 @@
-"""Networks for interference in signals: a convolutional U-Net and a local-attention Transformer.
+"""Networks for interference in signals: a U-Net over frames, with or without local attention.
 
-Both begin with a strided convolution that turns samples into frames and end with its transpose, and
-both are local: frames further away than a fixed reach have no effect, so long recordings may be
-processed in windows. Samples are divided by their running level first, so that gain, which differs
-between channels and with contraction, does not matter; drift stays as it is.
+It begins with a strided convolution that turns samples into frames and ends with its transpose. It is
+local: frames further away than a fixed reach have no effect, so long recordings may be processed in
+windows. Samples are divided by their running level first, so that gain, which differs between
+channels and with contraction, does not matter; drift stays as it is.
 """
 
 from __future__ import annotations
@@ -107,41 +107,6 @@ class WaveUNet(nn.Module):
         h = self.middle(self.enter[-1](h))
         for up, leave in zip(reversed(self.up), reversed(self.leave), strict=True):
             h = leave(up(F.gelu(h)) + skips.pop())
-        found: Tensor = self.stem.leave(h).float() * level
-        return found[..., :length]
-
-
-class WaveTransformer(nn.Module):
-    """The same by an encoder and a decoder of local attention over frames.
-
-    width : features of a frame; depth : layers of the encoder, and of the decoder, whose layers
-    also get the encoder's features of the same depth.
-    """
-
-    def __init__(self, width: int = 128, depth: int = 3, stride: int = 16) -> None:
-        super().__init__()
-        self.level, self.stem = Levelled(), Stem(width, stride)
-        self.encoder = nn.ModuleList(LocalAttention(width) for _ in range(depth))
-        self.decoder = nn.ModuleList(LocalAttention(width) for _ in range(depth))
-        self.multiple = max(CELL, stride)
-
-    @property
-    def radius(self) -> int:
-        """Samples to either side that the output depends on, a multiple of `multiple`."""
-        frames = (len(self.encoder) + len(self.decoder)) * LocalAttention.reach + 4
-        samples = self.level.reach + self.stem.stride * frames
-        return -(-samples // self.multiple) * self.multiple
-
-    def forward(self, x: Tensor) -> Tensor:
-        length = x.shape[-1]
-        x = F.pad(x, (0, -length % self.multiple))
-        z, level = self.level(x)
-        h, seen = self.stem.enter(z), []
-        for layer in self.encoder:
-            h = layer(h)
-            seen.append(h)
-        for layer in self.decoder:
-            h = layer(h + seen.pop())
         found: Tensor = self.stem.leave(h).float() * level
         return found[..., :length]
 

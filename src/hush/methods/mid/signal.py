@@ -24,6 +24,7 @@ from hush.errors import HushError
 from hush.kinds.cut import hold_out, split, splits
 from hush.kinds.layout import filled
 from hush.kinds.signal import resample
+from hush.kinds.values import root_mean_square
 from hush.methods.mid.core import ValueMID
 from hush.methods.mid.interference import (
     Superposition,
@@ -33,7 +34,7 @@ from hush.methods.mid.interference import (
     interference_loss,
     validated,
 )
-from hush.nets.wave import InterferenceLevel, WaveTransformer, WaveUNet
+from hush.nets.wave import InterferenceLevel, WaveUNet
 from hush.noise.bank import load
 from hush.noise.processes import ECG, Process, parse
 from hush.record import Batch
@@ -182,7 +183,7 @@ class SignalMID(ValueMID):
         The units of signals mean nothing, but ladders have levels.
         """
         items = self.kind.items(data)
-        levels = [_rms(x - x.mean()) / RMS or 1.0 for x in items]
+        levels = [root_mean_square(x - x.mean()) / RMS or 1.0 for x in items]
         if common:
             levels = [float(np.mean(levels))] * len(items)
         return [x[0] / np.float32(s) for x, s in zip(items, levels, strict=True)], levels[-1]
@@ -216,7 +217,7 @@ class SignalMID(ValueMID):
     def _item(self, x: np.ndarray, rate: float, corpus: bool) -> np.ndarray | None:
         y = resample.to_rate(x, rate, self.model_rate)[0]
         y = y - y.mean()
-        level = float(np.sqrt(np.mean(np.square(y, dtype=np.float64))))
+        level = root_mean_square(y)
         if level == 0 or len(y) < 64:
             return None
         free = np.ones(len(y), bool) if corpus else beatless(y, self.model_rate)
@@ -324,7 +325,7 @@ class SignalMID(ValueMID):
         if self.removes:
             return self._without(x, self.rate_of({}), noise, advance)
         found = found or self.measured(x)
-        unit = (found.amplitude or _rms(x - x.mean())) / RMS or 1.0
+        unit = (found.amplitude or root_mean_square(x - x.mean())) / RMS or 1.0
         told = noise and noise.scaled(unit**-2)
         made = super().restore(x / np.float32(unit), told, advance, _in_units(found, unit))
         for entry in made.trace:
@@ -351,7 +352,7 @@ class SignalMID(ValueMID):
 
         state, trace = walk_down(whole, y, self.steps)
         gone = resample.back(y - state, rate, self.model_rate, x.shape[-1])
-        level = float(np.sqrt(np.mean(np.square(gone, dtype=np.float64))))
+        level = root_mean_square(gone)
         bank = noise.bank if isinstance(noise, ECG) else ""
         process = ECG(bank, level, rate)
         return Restoration(x - gone, process, float(np.mean(share)), trace)
@@ -382,17 +383,13 @@ class SignalMID(ValueMID):
     def step_of(self, x: np.ndarray, found: Estimate) -> float:
         """See `Denoiser.step_of`: t/T."""
         if not self.removes:
-            unit = (found.amplitude or _rms(x - x.mean())) / RMS or 1.0
+            unit = (found.amplitude or root_mean_square(x - x.mean())) / RMS or 1.0
             return super().step_of(x / np.float32(unit), _in_units(found, unit))
         return float(np.mean(self.shares(x)))
 
 
 PATCH = 4096  #: samples of a training window, several beats
 LEAST_PATCH = 1024
-
-
-def _rms(x: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
 
 
 def _in_units(found: Estimate, unit: float) -> Estimate:
@@ -413,4 +410,4 @@ def interference_net(name: str) -> nn.Module:
     return WaveUNet((48, 64, 96, 128, 160), (1, 1, 1, 1, 1), attention=3)
 
 
-__all__ = ["SignalMID", "WaveTransformer", "interference_net"]
+__all__ = ["SignalMID", "interference_net"]
