@@ -1,8 +1,8 @@
 """Networks for interference in signals: a U-Net over frames, with or without local attention.
 
-It begins with a strided convolution that turns samples into frames and ends with its transpose. It is
-local: frames further away than a fixed reach have no effect, so long recordings may be processed in
-windows. Samples are divided by their running level first, so that gain, which differs between
+It begins with a strided convolution that turns samples into frames and ends with its transpose. It
+is local: frames further away than a fixed reach have no effect, so long recordings may be processed
+in windows. Samples are divided by their running level first, so that gain, which differs between
 channels and with contraction, does not matter; drift stays as it is.
 """
 
