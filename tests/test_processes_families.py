@@ -380,7 +380,7 @@ class Outliers(Process):
     """
 
     count: float = field(metadata=number("the number of outliers"))
-    family: ClassVar[str] = "outliers"
+    family: ClassVar[str] = "strays"
 
     def scaled(self, ratio: float) -> Outliers:
         return Outliers(self.count * ratio)
