@@ -25,10 +25,12 @@ from hush.io.rows_stored import (
     plain_head,
     portable,
     typed,
+    uneven,
 )
 from hush.record import Record
 
 _HEAD = 2**16  #: bytes in which the header must end
+_SOURCE = "its header"  #: of the number of points
 _KINDS = {"F": "f", "I": "i", "U": "u"}
 _LETTERS = {kind: letter for letter, kind in _KINDS.items()}
 
@@ -136,7 +138,7 @@ def _lines(raw: bytes, header: _Header) -> Stored:
     head = plain_head(header.columns(every))
     values, sizes, rows, _ = lines_of(raw, start, head, len(header.raw.splitlines()) + 1)
     if len(values) != header.count:
-        raise _wrong(header.count, len(values))
+        raise uneven(_SOURCE, header.count, len(values))
     fields = np.repeat(every, header.widths)
     used = np.isin(fields, header.used)
     data = typed(values[:, used], [np.dtype(header.codes[i]) for i in fields[used]])
@@ -150,7 +152,7 @@ def _binary(raw: bytes, header: _Header) -> Stored:
     else:
         stop = start + header.count * dtype.itemsize
         if stop > len(raw):
-            raise _wrong(header.count, (len(raw) - start) // dtype.itemsize)
+            raise uneven(_SOURCE, header.count, (len(raw) - start) // dtype.itemsize)
         table, below = np.frombuffer(raw, dtype, header.count, start), raw[stop:]
     data = joined([table[f"{i}"] for i in header.used])
     sizes, rows = np.full(header.count, dtype.itemsize), np.ones(header.count, bool)
@@ -161,7 +163,7 @@ def _unpacked(raw: bytes, start: int, header: _Header) -> np.ndarray:
     """The rows of a compressed file, which holds field after field."""
     dtype, count = header.dtype, header.count
     if start + 8 > len(raw):
-        raise _wrong(count, 0)
+        raise uneven(_SOURCE, count, 0)
     packed, size = struct.unpack_from("<II", raw, start)
     if size != count * dtype.itemsize:
         raise HushError(
@@ -209,12 +211,6 @@ def unpacked(packed: bytes, size: int) -> bytes:
     except IndexError:
         raise HushError("has damaged compressed data; copy it again") from None
     return bytes(made)
-
-
-def _wrong(stated: int, found: int) -> HushError:
-    cut = "is cut short: " * (found < stated)
-    there = f"{found} {'is' if found == 1 else 'are'} there"
-    return HushError(f"{cut}its header states {stated} points, but {there}")
 
 
 # -- writing -----------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from hush.io.rows_stored import (
     plain_head,
     portable,
     typed,
+    uneven,
 )
 from hush.record import Record
 
@@ -40,6 +41,7 @@ _CODES = {
 }
 _TYPES = {name: code for names, code in _CODES.items() for name in names.split()}
 _NAMES = {code: names.split()[0] for names, code in _CODES.items()}
+_SOURCE = "its header"  #: of the number of points
 _ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 
 
@@ -152,7 +154,7 @@ def _binary(raw: bytes, start: int, order: str, before: list[_Element], vertex: 
     dtype = vertex.dtype(order)
     stop = start + vertex.count * dtype.itemsize
     if stop > len(raw):
-        raise _cut(vertex.count, max(0, len(raw) - start) // dtype.itemsize)
+        raise uneven(_SOURCE, vertex.count, max(0, len(raw) - start) // dtype.itemsize)
     table = np.frombuffer(raw, dtype, vertex.count, start)
     sizes = np.full(vertex.count, dtype.itemsize)
     data = joined([table[name] for name in table.dtype.names or ()])
@@ -168,16 +170,10 @@ def _lines(raw: bytes, start: int, order: str, before: list[_Element], vertex: _
     head = plain_head([name for name, _ in vertex.properties])
     values, sizes, rows, _ = lines_of(raw, start, head, number, vertex.count)
     if len(values) < vertex.count:
-        raise _cut(vertex.count, len(values))
+        raise uneven(_SOURCE, vertex.count, len(values))
     data = typed(values, [np.dtype(code) for _, code in vertex.properties])
     stop = start + int(sizes.sum())
     return Stored(raw[:start], raw[start:stop], sizes, rows, raw[stop:], data)
-
-
-def _cut(stated: int, found: int) -> HushError:
-    return HushError(
-        f"is cut short: its header states {stated} points, and {found} are there; copy it again"
-    )
 
 
 # -- writing -----------------------------------------------------------------------------------

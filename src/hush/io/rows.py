@@ -35,6 +35,7 @@ from hush.io.rows_stored import (
     lines_of,
     names_of,
     placed,
+    uneven,
 )
 from hush.record import Record
 
@@ -90,7 +91,7 @@ def read(path: Path, kind: str = "points") -> Record:
     start = max(sum(map(len, lines)), len(_BOM) * raw.startswith(_BOM))
     values, sizes, rows, whole = lines_of(raw, start, head, head.start + 1)
     if count is not None and int(raw[count]) != len(values):
-        raise _uneven(int(raw[count]), len(values))
+        raise uneven("its first line", int(raw[count]), len(values))
     names = [name for c, name in enumerate(head.names) if c not in head.texts]
     if not names[-1] and len(names) > 1 and np.isnan(values[:, -1]).all():
         values, names = values[:, :-1], names[:-1]  # a separator at the end of each line
@@ -134,7 +135,9 @@ def _head(start: bytes, complete: bool) -> tuple[Head, slice | None]:
         line = next(i for i, text in enumerate(lines) if text.strip() and not _aside(text))
         lines[line] = ""  # so that it is not taken for a row
         if not any(text.strip() for text in lines[line:]):
-            raise _uneven(int(start[count]), 0)
+            if int(start[count]) == 0:
+                raise HushError("holds no points: its first line states 0")
+            raise uneven("its first line", int(start[count]), 0)
     head = head_of(lines)
     begin = _begin(lines, head)
     names = head.names if begin == head.start else ("",) * len(head.names)
@@ -145,14 +148,6 @@ def _head(start: bytes, complete: bool) -> tuple[Head, slice | None]:
             f"line {begin} has '{cells[column].strip()[:40]}' in column {column + 1}, not a number"
         )
     return replace(head, start=begin, names=names), count
-
-
-def _uneven(stated: int, found: int) -> HushError:
-    if not stated and not found:
-        return HushError("holds no points: its first line states 0")
-    cut = "is cut short: " * (stated > found)
-    there = f"{found} {'is' if found == 1 else 'are'} there"
-    return HushError(f"{cut}its first line states {stated} rows, but {there}")
 
 
 def _aside(line: str) -> bool:

@@ -151,6 +151,15 @@ def _block(
         raise
 
 
+def uneven(source: str, stated: int, found: int) -> HushError:
+    """The error of a file with other rows than it states; source : what states their number."""
+    cut = "is cut short: " * (stated > found)
+    return HushError(
+        f"{cut}{source} states {stated} point{'s' * (stated != 1)}, but {found} "
+        f"{'is' if found == 1 else 'are'} there"
+    )
+
+
 def plain_head(names: Sequence[str]) -> Head:
     """How lines of numbers between spaces are laid out, for `lines_of`."""
     return Head(0, " ", ".", tuple(names), ("",) * len(names), None, frozenset(), ())
