@@ -9,8 +9,8 @@ all, and the loss sees the share of it that was added,
 
 of a added and n_0 collected outliers: positive-unlabelled learning. n_0 is not known, but p sums to
 the outliers of a state, so :math:`c = a / \sum p`. That leaves a common factor of all p open, which
-the surest outliers close: p reaches 1 (Elkan and Noto, KDD 2008), here for the upper quarter of the
-added. With clean sets (`corpus`) n_0 = 0, and c = 1.
+the surest outliers close: p reaches 1 (Elkan and Noto, KDD 2008), here 0.98 for the upper quarter of
+the added. With clean sets (`corpus`) n_0 = 0, and c = 1.
 
 Ψ learns the share of outliers (eq. 5), which is the step t/T. Denoising (algorithm 2) removes the
 surest outliers first: every removal cleans the neighbourhoods of what stays. It ends when Ψ sees
@@ -46,7 +46,8 @@ from hush.schedule import Schedule
 PACE: Mapping[str, Any] = {"batch": 2, "learning_rate": 2e-3}
 HELD_OUT = 8  #: one set of so many is held out, at most 16
 EPS = 1e-6
-SURE = 0.5  #: weight of the surest outliers' being sure
+SURE = 0.5  #: weight of what the surest outliers' probability is held to
+SUREST = 0.98
 
 
 @dataclass
@@ -340,7 +341,7 @@ def set_loss(
         noise.append(F.binary_cross_entropy((c * outlier).clamp(EPS, 1 - EPS), target))
         if not corpus:
             sure = outlier[target > 0].topk(max(1, int(count) // 4)).values.mean()
-            noise[-1] = noise[-1] + SURE * (1 - sure) ** 2
+            noise[-1] = noise[-1] + SURE * (SUREST - sure) ** 2
         step.append((share.float().sigmoid() - whole / len(new)) ** 2)
     return {"noise_loss": torch.stack(noise).mean(), "step_loss": torch.stack(step).mean()}
 
