@@ -192,6 +192,10 @@ class Points(Kind):
 
         return graph_of_points(elements.x, rng)
 
+    def cues(self, elements: Elements) -> list[np.ndarray]:
+        """What is known beside the geometry of elements, bool or values ``(n,)``; here nothing."""
+        return []
+
     def judgeable(self, elements: Elements) -> bool:
         """Whether an element can stand out from the others: they are not all on one line."""
         spread = elements.x - elements.x.mean(0)

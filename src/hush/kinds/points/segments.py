@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
 
 from hush.kinds import Option
 from hush.kinds.points import Points
+from hush.kinds.points.elements import Elements
+
+if TYPE_CHECKING:
+    from hush.kinds.points.graph import Graph
+
+TOGETHER = 12  #: segments that are turned as one, at most
 
 
 class Segments(Points):
@@ -23,6 +32,32 @@ class Segments(Points):
     told: ClassVar[frozenset[str]] = frozenset({"size", "K", "coordinates"})
     least: ClassVar[int] = 4
     most: ClassVar[int] = 4
+
+    def graph(self, elements: Elements, rng: np.random.Generator | None = None) -> Graph:
+        from hush.kinds.points.graph_segments import graph_of_segments
+
+        return graph_of_segments(elements.x, rng)
+
+    def further(
+        self, elements: Elements, share: float, rng: np.random.Generator
+    ) -> tuple[Elements, np.ndarray]:
+        """Segments near each other are turned together, until they are a share of all.
+
+        Things that stand askew have parallel edges too, so segments turned one by one teach a
+        network to look for a parallel one, not for a vanishing point.
+        """
+        ends = elements.x.reshape(-1, 2, 2).copy()
+        middles = ends.mean(1)
+        added = np.zeros(len(ends), bool)
+        while added.mean() < share:
+            middle = middles[rng.integers(len(ends))]
+            order = np.argsort(np.square(middles - middle).sum(1))[: rng.integers(1, TOGETHER + 1)]
+            some = order[~added[order]]
+            angle = rng.uniform(0, np.pi)
+            turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+            ends[some] = (ends[some] - middle) @ turn.T + middle
+            added[some] = True
+        return replace(elements, x=ends.reshape(-1, 4)), added
 
 
 SEGMENTS = Segments()

@@ -9,8 +9,8 @@ all, and the loss sees the share of it that was added,
 
 of a added and n_0 collected outliers: positive-unlabelled learning. n_0 is not known, but p sums to
 the outliers of a state, so :math:`c = a / \sum p`. That leaves a common factor of all p open, which
-the surest outliers close: p reaches 1 (Elkan and Noto, KDD 2008), here 0.98 for the upper quarter of
-the added. With clean sets (`corpus`) n_0 = 0, and c = 1.
+the surest outliers close: p reaches 1 (Elkan and Noto, KDD 2008), here 0.98 for the upper quarter
+of the added. With clean sets (`corpus`) n_0 = 0, and c = 1.
 
 Ψ learns the share of outliers (eq. 5), which is the step t/T. Denoising (algorithm 2) removes the
 surest outliers first: every removal cleans the neighbourhoods of what stays. It ends when Ψ sees
@@ -35,6 +35,7 @@ from hush.kinds.points import Points
 from hush.kinds.points.cut import FEWEST
 from hush.kinds.points.elements import Elements
 from hush.kinds.points.graph import Graph
+from hush.methods.mid.cues import with_cues
 from hush.nets.sets import SetNet
 from hush.noise.outliers import Outliers
 from hush.noise.process import Process
@@ -57,6 +58,7 @@ class SetMID(Denoiser):
     steps : in which outliers are removed. width, layers, latents : of the network.
     added : lowest and highest share of a set that training adds.
     threshold : probability of being an outlier above which an element is removed.
+    cues : also use what is known beside the geometry, such as mutual matches (`mid.cues`).
     """
 
     steps: int = 2
@@ -65,6 +67,7 @@ class SetMID(Denoiser):
     latents: int = 16
     added: Sequence[float] = (0.05, 0.45)
     threshold: float = 0.5
+    cues: bool = True
 
     name: ClassVar[str] = "mid"
     summary: ClassVar[str] = "iterative removal, trained by adding further noise to noisy data"
@@ -256,7 +259,10 @@ class SetMID(Denoiser):
         first = 0.0
         wanted = None if share is None else round(share * count)
         for step in range(self.steps):
-            p, seen = self.predict(elements.part(left))
+            some = elements.part(left)
+            p, seen = self.predict(some)
+            if self.cues and (known := self.set_kind.cues(some)):
+                p = with_cues(p, known)
             first = first if step else seen
             outlier[left] = p
             doubted = int((p > self.threshold).sum())
