@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from os import environ
 from pathlib import Path
@@ -64,7 +64,7 @@ def run(
     *,
     quick: bool = False,
     json_path: Path | str | None = None,
-    seeds: Sequence[int] = (0,),
+    seeds: Sequence[int] | None = None,
     methods: Sequence[str] | None = None,
     only: str | None = None,
     where: Mapping[str, str] | None = None,
@@ -84,10 +84,12 @@ def run(
     quick : use a few small crops, as separate cases.
     json_path : file to append a line to for each finished cell. ``NAME.samples.jsonl`` beside it
         gets the per-sample values, the folder ``NAME.models`` the trained models.
+    seeds : one for each run; by default as many as the study has runs, from 0.
     methods : command-line names; by default those of the study, without those that cannot run here
         (`Results.notes` has the reasons).
     only : pattern for folder names, such as ``"kodak*"``.
-    where : settings that a case must have, such as ``{"noise": "gaussian", "level": "5-*"}``.
+    where : settings that a case or a variant of a metric must have, such as ``{"noise": "gaussian",
+        "level": "5-*"}``.
     model : weights for trained methods, instead of the shipped ones.
     budget : seconds of training for each method, in studies that train methods.
     train_dir : folder with the training data; then all of `data_dir` is tested. By default the data
@@ -99,7 +101,8 @@ def run(
     """
     if name not in STUDIES:
         raise HushError(f"there is no study '{name}'; choose from {', '.join(STUDIES)}")
-    study = STUDIES[name]
+    study, where = _restricted(STUDIES[name], where or {})
+    seeds = range(study.runs) if seeds is None else seeds
     ledger = Ledger(Path(json_path) if json_path else None)
     notes: list[str] = []
     data, train = _data(data_dir), _folder(train_dir)
@@ -113,7 +116,7 @@ def run(
         raise HushError(f"{name} trains nothing; leave --train out")
     _check_rows(study, cases, methods or ())
     with _models(ledger.path) as folder:
-        cases = [case.trained(folder, budget) for case in cases if case.matches(where or {})]
+        cases = [case.trained(folder, budget) for case in cases if case.matches(where)]
         own = [case.using(Path(model)) for case in cases] if model else []
         results = Results(study, [*cases, *own], ledger, notes)
         left_out: list[str] = []
@@ -140,6 +143,21 @@ def run(
         if not results.cells and notes:
             raise HushError("; ".join(left_out or notes))
         return results
+
+
+def _restricted(study: Study, where: Mapping[str, str]) -> tuple[Study, Mapping[str, str]]:
+    """The study with those variants of its metrics, and what `where` says of the cases."""
+    variants = {v.partition("=")[0] for m in study.metrics for v in m.variant.split(";") if v}
+    own = {key: pattern for key, pattern in where.items() if key in variants}
+    if not own:
+        return study, where
+    metrics = tuple(m for m in study.metrics if m.matches(own))
+    if not metrics:
+        raise HushError(
+            f"{study.name} has nothing with {' and '.join('='.join(w) for w in own.items())}"
+        )
+    others = {key: pattern for key, pattern in where.items() if key not in own}
+    return replace(study, metrics=metrics), others
 
 
 def _choices(cases: Sequence[Case], rows: Sequence[str], seeds: Sequence[int]) -> list[str]:

@@ -6,19 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 
 @dataclass(frozen=True)
 class Sample:
-    """A noisy array and its reference, ``(C, *S)``, float32, full range 1.
+    """Noisy data and their reference.
 
+    noisy, reference : arrays ``(C, *S)``, float32, full range 1; for sets, a `Record` with the
+        context that methods need, and for each element whether it is an inlier, bool ``(N,)``.
     noise : its process, if methods may be given it; None if they must estimate it.
     about : further data that metrics need, such as where a muscle works.
+    seed : of the run, for scores that draw random numbers.
     """
 
     name: str
-    noisy: np.ndarray
-    reference: np.ndarray
+    noisy: Any
+    reference: Any
     noise: Any = None
     about: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0

@@ -23,8 +23,18 @@ from hush.studies.sample import Sample
 if TYPE_CHECKING:
     from hush.denoiser import Denoiser
 
+#: (noisy, noise it has or None) → result
+Method = Callable[[Any, Any], Any]
+#: how a method is applied: (method, noisy, noise it has or None) → result
+Apply = Callable[["Denoiser", Any, Any], Any]
+
 MODEL = "model.safetensors"  #: in a training's folder after it has finished
 CHOSEN_ON = 100  #: training samples on which a setting is chosen, about
+
+
+def restored(method: Denoiser, noisy: np.ndarray, noise: Any) -> np.ndarray:
+    """An item ``(C, *S)``, denoised."""
+    return method.restored(noisy, noise)
 
 
 @dataclass(frozen=True)
@@ -167,13 +177,13 @@ class Training:
         return f"{name}={load(finished).config()[name]}"
 
     def method(
-        self, recipe: Recipe, seed: int, device: str = "cpu"
-    ) -> Callable[[np.ndarray, Any], np.ndarray]:
-        """The recipe's row as a function from noisy to denoised images."""
+        self, recipe: Recipe, seed: int, device: str = "cpu", apply: Apply = restored
+    ) -> Method:
+        """The recipe's row as a function from noisy to denoised data."""
         model = self.model(recipe, seed, device)
 
-        def method(noisy: np.ndarray, noise: Any) -> np.ndarray:
-            return model.restored(noisy, noise if recipe.told else None)
+        def method(noisy: Any, noise: Any) -> Any:
+            return apply(model, noisy, noise if recipe.told else None)
 
         return method
 
