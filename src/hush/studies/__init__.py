@@ -7,14 +7,14 @@ line per cell, and an interrupted run can be continued.
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import product
 from os import environ
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hush.errors import HushError
 from hush.methods import METHODS, get
@@ -35,6 +35,9 @@ STUDIES: Mapping[str, Study] = ChainMap(
     {study.name: study for study in (IMAGES, ABLATION, SEMG, PAIRS, *DIFFDENOISE)},
     Table("hush.studies", {}),  # type: ignore[arg-type]  # never written to
 )
+
+
+QUICK_RUNS = 2  #: of studies with several
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ def run(
     model: Path | str | None = None,
     budget: float | None = None,
     train_dir: Path | str | None = None,
+    options: Mapping[str, str] | None = None,
     progress: Progress = lambda what, done, count: None,
     find: Find = find_method,
 ) -> Results:
@@ -94,6 +98,7 @@ def run(
     budget : seconds of training for each method, in studies that train methods.
     train_dir : folder with the training data; then all of `data_dir` is tested. By default the data
         in `data_dir` are split.
+    options : sizes of the study, as texts (`Study.options`), such as ``{"scenes": "2000"}``.
     progress : called with the current work, the number of finished samples and their total number.
     find : function that returns methods by name.
 
@@ -102,11 +107,17 @@ def run(
     if name not in STUDIES:
         raise HushError(f"there is no study '{name}'; choose from {', '.join(STUDIES)}")
     study, where = _restricted(STUDIES[name], where or {})
-    seeds = range(study.runs) if seeds is None else seeds
+    if seeds is None:
+        seeds = range(min(study.runs, QUICK_RUNS) if quick else study.runs)
     ledger = Ledger(Path(json_path) if json_path else None)
     notes: list[str] = []
-    data, train = _data(data_dir), _folder(train_dir)
-    cases = study.cases(data, quick=quick, only=only, train=train, note=notes.append)
+    if study.synthetic and (data_dir or train_dir):
+        notes.append(f"{name} makes its samples and reads no data")
+    data = Path() if study.synthetic else _data(data_dir)
+    train = None if study.synthetic else _folder(train_dir)
+    sizes = _sizes(study, options or {})
+    found: Callable[..., Sequence[Case]] = study.cases
+    cases = found(data, quick=quick, only=only, train=train, note=notes.append, **sizes)
     trains = any(case.training for case in cases)
     if model and all(_all_trained(study, case) for case in cases):
         raise HushError(f"{name} trains its own models; leave --model out")
@@ -143,6 +154,20 @@ def run(
         if not results.cells and notes:
             raise HushError("; ".join(left_out or notes))
         return results
+
+
+def _sizes(study: Study, options: Mapping[str, str]) -> dict[str, Any]:
+    """The study's options as values; `HushError` for others, and for texts that are none."""
+    sizes = {}
+    for key, text in options.items():
+        if key not in study.options:
+            known = f"choose from {', '.join(study.options)}" if study.options else "it has none"
+            raise HushError(f"{study.name} has no option '{key}'; {known}")
+        try:
+            sizes[key] = study.options[key](text)
+        except ValueError as e:
+            raise HushError(f"{key}={text} is not valid for {study.name}: {e}") from e
+    return sizes
 
 
 def _restricted(study: Study, where: Mapping[str, str]) -> tuple[Study, Mapping[str, str]]:

@@ -142,7 +142,8 @@ class FindCases(Protocol):
 
     only : pattern for folder names. data : the folder with test data. train : a folder with
     training data; then all of `data` is tested, otherwise it is split. Missing data sets are
-    skipped and reported to `note`; `HushError` if none is left.
+    skipped and reported to `note`; `HushError` if none is left. Options of the study are further
+    arguments, with a default.
     """
 
     def __call__(
@@ -175,10 +176,14 @@ class Study:
     picture : draws a figure into files beside the ledger's.
     group : the subject of a sample, from its name. Samples of one subject are not independent, so
         tables then show 95 % confidence intervals over subjects.
-    runs : how often samples are scored, with a seed each, where no seeds are given. With more than
-        one, samples and methods do not depend on the seed, and a sample is denoised once.
+    runs : how often samples are scored, with a seed each, where no seeds are given; twice in quick
+        runs. With more than one, samples and methods do not depend on the seed, and a sample is
+        denoised once.
     resampling : how samples are weighed, and resampled for intervals of differences.
     against : rows to which tables state the others' differences.
+    options : sizes that users may set, further arguments of `cases`, by name: a function that reads
+        the option's text.
+    synthetic : whether samples are made and no data are read.
     """
 
     name: str
@@ -194,6 +199,8 @@ class Study:
     runs: int = 1
     resampling: Resampling | None = None
     against: Sequence[str] = ()
+    options: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
+    synthetic: bool = False
 
     def is_reference(self, row: str, case: Case) -> bool:
         """Whether a row uses information users do not have, such as clean targets or the noise."""
