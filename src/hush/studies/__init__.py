@@ -22,6 +22,7 @@ from hush.studies.core import Case, Find, Progress, Study, fill, find_method
 from hush.studies.diffdenoise import DIFFDENOISE
 from hush.studies.images import ABLATION, IMAGES
 from hush.studies.ledger import Cell, Key, Ledger
+from hush.studies.lines import LINES
 from hush.studies.pairs import PAIRS
 from hush.studies.semg import SEMG
 from hush.studies.table import tables
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 #: studies by name: those of hush, and those of packages with entry points ``hush.studies``
 STUDIES: Mapping[str, Study] = ChainMap(
-    {study.name: study for study in (IMAGES, ABLATION, SEMG, PAIRS, *DIFFDENOISE)},
+    {study.name: study for study in (IMAGES, ABLATION, LINES, SEMG, PAIRS, *DIFFDENOISE)},
     Table("hush.studies", {}),  # type: ignore[arg-type]  # never written to
 )
 

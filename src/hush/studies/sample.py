@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
+
+from hush.record import Record
 
 
 @dataclass(frozen=True)
@@ -24,3 +28,12 @@ class Sample:
     noise: Any = None
     about: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+
+
+def part(record: Record, where: np.ndarray) -> Record:
+    """The rows of a set at `where`, bool ``(N,)``, with what the context says of each row."""
+    context = {
+        key: value[where] if np.shape(value)[:1] == where.shape else value
+        for key, value in record.context.items()
+    }
+    return replace(record, data=record.data[where], context=context)

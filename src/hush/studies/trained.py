@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hush.errors import HushError
-from hush.studies.sample import Sample
+from hush.record import Record
+from hush.studies.sample import Sample, part
 
 if TYPE_CHECKING:
     from hush.denoiser import Denoiser
@@ -198,9 +199,12 @@ def _made(recipe: Recipe, kind: str, settings: Mapping[str, Any]) -> Denoiser:
     return make(recipe.method, kind, **settings)
 
 
-def _taught(sample: Sample, recipe: Recipe) -> np.ndarray:
+def _taught(sample: Sample, recipe: Recipe) -> Any:
     """A sample as `fit` takes it: one channel as ``S``, several as ``(*S, C)``; a supervised one,
-    of one channel, as ``(2, *S)`` with the clean one last."""
+    of one channel, as ``(2, *S)`` with the clean one last. A set as a record, a clean one without
+    its outliers."""
+    if isinstance(sample.noisy, Record):
+        return part(sample.noisy, sample.reference) if recipe.corpus else sample.noisy
     if recipe.supervised:
         return np.concatenate([sample.noisy, sample.reference])
     x = sample.reference if recipe.corpus else sample.noisy
