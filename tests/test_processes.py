@@ -36,7 +36,8 @@ def levelled(process: Any) -> Process:
     return process if process.stated else dataclasses.replace(process, level=0.1)
 
 
-EXAMPLES = [levelled(parse(e)) for family in FAMILIES.values() for e in family.examples]
+VALUES = [family for family in FAMILIES.values() if not family.superposed]  # change values
+EXAMPLES = [levelled(parse(e)) for family in VALUES for e in family.examples]
 PROCESSES = [p for p in EXAMPLES if is_fixed(p)]
 
 

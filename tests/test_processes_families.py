@@ -380,7 +380,7 @@ class Outliers(Process):
     """
 
     count: float = field(metadata=number("the number of outliers"))
-    family: ClassVar[str] = "outliers"
+    family: ClassVar[str] = "strays"
 
     def scaled(self, ratio: float) -> Outliers:
         return Outliers(self.count * ratio)
@@ -443,7 +443,7 @@ def test_sets_and_recordings_climb_the_same_ladder(process: Process, x: torch.Te
         state, increment = process.accumulate(state, 1.5, generator)
         process = process.draw(generator).scaled(1.5)
         increments.append(increment)
-    if process.family == "outliers":
+    if process.family == "strays":
         assert len(state) == 30 + round(20 * 1.5**3)
         assert torch.equal(state[-len(increments[-1]) :], increments[-1])
     else:

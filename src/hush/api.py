@@ -23,7 +23,7 @@ from hush import io, kinds
 from hush.denoiser import Denoiser, process_of
 from hush.errors import HushError
 from hush.kinds.cut import Sampled, middle
-from hush.kinds.layout import check_dtype, filled
+from hush.kinds.layout import check_dtype
 from hush.kinds.values import check_level
 from hush.methods import get
 from hush.metrics import mean_score
@@ -210,7 +210,7 @@ def _restored(
         shape = (-1, *batch.data[0].shape)
         spread = _like(record, np.concatenate(out.spreads).reshape(shape))
     return Result(
-        record=out.record(),
+        record=chosen.finished(out.record(), items),
         noisy=record,
         items=items,
         method=denoiser.name,
@@ -309,10 +309,10 @@ def inspected(
     estimate, noisy = found[index], with_gaps(chosen.glimpse(batch, index), 0)
     step = None
     if denoiser is not None and np.isfinite(noisy).any():
-        part = middle(Batch([noisy]), MOST_INSPECTED)
-        inner = filled(part.floats(0), part.known(0))
-        estimate = denoiser.reviewed(inner, estimate)
-        step = denoiser.step_of(inner, estimate)
+        part = middle(Batch([noisy], real=batch.real), MOST_INSPECTED)
+        if chosen.selected:  # an element is judged among all others
+            part = batch.piece(index, slice(None))
+        estimate, step = denoiser.looked(part, 0, estimate)
     survey = chosen.survey(record)
     own = replace(record, context=batch.about(index))
     notes = survey.warnings if survey else chosen.advice(own, noisy, None, estimate)

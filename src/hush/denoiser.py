@@ -151,6 +151,12 @@ class Denoiser:
         """The measurement of an item ``(C, *S)``, corrected by what this method sees; here not."""
         return found
 
+    def looked(self, batch: Batch, index: int, found: Estimate) -> tuple[Estimate, float | None]:
+        """What this method sees in item `index`: its noise, and its step (`step_of`)."""
+        x = filled(batch.floats(index), batch.known(index))
+        found = self.reviewed(x, found)
+        return found, self.step_of(x, found)
+
     def fit(self: D, data: Sequence[np.ndarray] | np.ndarray, **options: Any) -> D:
         """Learn from items; a method that is not trained returns itself."""
         return self
@@ -283,6 +289,8 @@ class Denoiser:
         if result.spread is not None:
             spread = np.where(known, result.spread * np.float32(batch.scale), np.float32(np.nan))
             result = dataclasses.replace(result, spread=spread)
+        if self.kind.selected and result.kept is None:  # values are never changed
+            return stored.copy(), result
         if strength == 0:  # float32 may not represent the values exactly
             return stored.copy(), dataclasses.replace(result, kept=None)
         if result.kept is not None:

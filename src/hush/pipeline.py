@@ -50,7 +50,8 @@ class Work:
         glimpse = self.kind.glimpse(batch, index)
         noisy = with_gaps(glimpse, 0)
         found = self.kind.measure([noisy])
-        if (known := np.isfinite(noisy)).any(axis=tuple(range(1, noisy.ndim))).all():
+        known = np.isfinite(noisy)
+        if known.any(axis=tuple(range(1, noisy.ndim))).all() and not self.kind.selected:
             found = self.denoiser.reviewed(filled(noisy, known), found)
         about = batch.about(index)
         own = replace(self.record, context=about)
@@ -69,10 +70,11 @@ class Work:
             how = self._in_pieces(batch, index, pieces, out, advance, found)
             place, made = (index, None), out.glimpse(index)
         times.append(time.perf_counter())
+        found = how.found or found
         process = how.process or found.local
         before, scale = glimpse.data[0], batch.scale
         if how.kept is not None:
-            before = batch.data[index][..., how.kept]
+            before = before if self.kind.selected else before[..., how.kept]
         elif batch.mask is not None or how.replaced is not None:
             before = with_gaps(glimpse, 0) * np.float32(batch.scale)
         if how.replaced is not None:  # they say nothing about the noise
@@ -86,6 +88,7 @@ class Work:
             known=found.correlated,
             adaptable=self.denoiser.adapts and not self.was_adapted and not found.correlated,
             about=about,
+            how=how,
         )
         times.append(time.perf_counter())
         for mapped in (batch.data[index], out.into):
@@ -104,6 +107,7 @@ class Work:
             trace,
             tuple(advice),
             how.kept,
+            how.probability,
             str(about.get("name", "")),
             str(about.get("unit") or ""),
         )

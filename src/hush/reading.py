@@ -48,11 +48,11 @@ def read(
         open_kind = kind is not None and kinds.get(kind).name != record.kind
     name = kind or (_kind_by_options(context or {}) or "image" if open_kind else record.kind)
     chosen = kinds.get(name)
-    if strange := sorted((context or {}).keys() - chosen.options.keys()):
+    if strange := sorted((context or {}).keys() - _names(chosen)):
         raise HushError(f"{path}: {chosen.nouns[1]} have no --{strange[0]}; leave it out")
     letters = axes.upper() if axes else None
-    if letters is None and (open_kind and chosen.name != record.kind):
-        letters = chosen.axes(record.data.shape)
+    if letters is None and (open_kind or chosen.selected) and chosen.name != record.kind:
+        record = chosen.adopted(record)
     letters = letters or record.axes
     if not letters.isalpha() or len(set(letters)) < len(letters):
         raise HushError(f"axes need a different letter for each dimension, not {axes}")
@@ -61,7 +61,7 @@ def read(
         kind=chosen.name,
         axes=letters,
         context={**record.context, **(context or {})},
-        full=_range_used(record.data) if record.full is None else record.full,
+        full=chosen.full(record.data) if record.full is None else record.full,
     )
     try:
         chosen.check(record)
@@ -83,8 +83,13 @@ def _kind_by_options(context: Mapping[str, Any]) -> str | None:
     """The first kind of data that has options with these names; None if none has."""
     if not context:
         return None
-    having = [name for name in kinds.KINDS if context.keys() <= kinds.get(name).options.keys()]
+    having = [name for name in kinds.KINDS if context.keys() <= _names(kinds.get(name))]
     return having[0] if having else None
+
+
+def _names(kind: kinds.Kind) -> frozenset[str]:
+    """What `context` may hold for a kind of data."""
+    return kind.told | kind.options.keys()
 
 
 def record_of(
@@ -110,20 +115,12 @@ def record_of(
     check_dtype(data)
     chosen = kinds.get(kind or _kind_by_options(context or {}) or "image")
     letters, told = axes or chosen.axes(data.shape), _known_to(chosen, context)
-    full = _range_used(data)
+    full = chosen.full(data)
     return Record(data, letters, kind=chosen.name, full=full, mask=mask, context=told)
 
 
 def _known_to(kind: kinds.Kind, context: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """The options, if this kind has them all; `HushError` otherwise."""
-    if strange := sorted((context or {}).keys() - kind.options.keys()):
+    if strange := sorted((context or {}).keys() - _names(kind)):
         raise HushError(f"{kind.nouns[1]} have no {strange[0]}; leave it out")
     return context or {}
-
-
-def _range_used(data: np.ndarray) -> float | None:
-    """The full range of 64-bit integers, which nobody fills; None for other types."""
-    if data.dtype.kind not in "iu" or data.dtype.itemsize < 8 or not data.size:
-        return None
-    most = max(abs(int(data.max())), abs(int(data.min())))
-    return float(next((n for n in (255, 65535, 2**32 - 1) if most <= n), 2**63 - 1))

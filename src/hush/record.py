@@ -106,6 +106,7 @@ class Batch:
     mask : like `data`, bool, or None; False where values are missing.
     context : further data that the kind's methods may need; each : of every item, such as its rate,
         and its name in sentences, if it has one.
+    real : the floats that methods compute with; float64 for coordinates, which may be large.
     """
 
     data: np.ndarray | Sequence[np.ndarray]
@@ -113,14 +114,15 @@ class Batch:
     mask: np.ndarray | Sequence[np.ndarray] | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
     each: Sequence[Mapping[str, Any]] = ()
+    real: type[np.floating] = np.float32
 
     def __len__(self) -> int:
         return len(self.data)
 
     def floats(self, index: int) -> np.ndarray:
-        """Item `index` as float32 ``(C, *S)`` in units of full range."""
-        x = self.data[index].astype(np.float32)
-        x /= np.float32(self.scale)
+        """Item `index` as `real` floats ``(C, *S)`` in units of full range."""
+        x = self.data[index].astype(self.real)
+        x /= self.real(self.scale)
         return x
 
     def known(self, index: int) -> np.ndarray:

@@ -171,7 +171,9 @@ class Restoration:
     """The result of a method for one item ``(C, *S)``, in units of full range.
 
     data : the denoised item; the input itself if the method selects elements.
-    kept : if the method selects elements along the last axis, those it keeps, bool.
+    kept : if the method selects elements along the last axis, those it keeps, bool; probability :
+        of each element to belong to the set, float; NaN if it was not judged.
+    found : the noise as the method measured it, if that is better than the kind's measurement.
     replaced : where `data` has nothing of the input's value, bool like it; None if nowhere.
     process : the noise model used.
     step : MID's relative step in [0, 1], if the method has one; trace : one entry per step of an
@@ -186,6 +188,8 @@ class Restoration:
     trace: list[dict[str, Any]] = field(default_factory=list)
     spread: np.ndarray | None = None
     kept: np.ndarray | None = None
+    probability: np.ndarray | None = None
+    found: Estimate | None = None
     replaced: np.ndarray | None = None
 
 
@@ -214,7 +218,8 @@ class Item:
         the level in every place).
     step : MID's estimate t/T; trace : for each step, the level before it and the rms removed.
     advice : warnings about the noisy item.
-    kept : of a method that selects, which elements along the last axis are left, bool.
+    kept : of a method that selects, which elements along the last axis are left, bool;
+        probability : of each to belong to the set.
     title : its name in sentences, such as that of a channel; unit : of its values. Both may be
         empty.
     """
@@ -228,6 +233,7 @@ class Item:
     trace: tuple[Mapping[str, Any], ...] = ()
     advice: tuple[str, ...] = ()
     kept: np.ndarray | None = None
+    probability: np.ndarray | None = None
     title: str = ""
     unit: str = ""
 

@@ -463,13 +463,12 @@ def _print(o: Options, row: Mapping[str, Any], result: Result | None) -> None:
     elif result is None:
         click.echo(f"{row['input']}: skipped, {row['output']} already exists")
     elif o.many and not o.verbose:
+        from hush import kinds
         from hush.report import describe
 
-        found, scale = result.estimate, result.noisy.scale
-        removed, count = describe.number(row["removed_rms"]), len(row["warnings"])
+        count = len(row["warnings"])
         click.echo(
-            f"{row['input']} → {row['output']}: {describe.family(found.family)}, σ "
-            f"{describe.number(row['sigma'])}{describe.units(scale)}, removed {removed}, "
+            f"{row['input']} → {row['output']}: {kinds.get(row['kind']).brief(result)}, "
             f"{describe.duration(row['seconds'])}"
             + (f", {count} warning{'s' * (count != 1)}" if count else "")
         )

@@ -77,7 +77,7 @@ def inspect(
     """
     preload("hush.api")
     from hush import api, kinds
-    from hush.report import describe, rows
+    from hush.report import rows
     from hush.report.frame import Entry
 
     files = expanded(files)
@@ -106,7 +106,7 @@ def inspect(
                 click.echo()
             of = kinds.get(seen.record.kind)
             said = words.most_important(seen.warnings, verbose)
-            words.print_block(file, describe.inspection(of.name, of.element, seen), said)
+            words.print_block(file, of.looked(seen), said)
     if report and entries:
         api.write_report(entries, report)
         if not (quiet or as_json):

@@ -69,7 +69,7 @@ def _studies() -> Mapping[str, Any]:
 def _kinds() -> Mapping[str, Any]:
     from hush import kinds
 
-    return dict.fromkeys(kinds.names())
+    return dict.fromkeys(kinds.KINDS)
 
 
 KIND = Named("kind", _kinds)

@@ -14,8 +14,8 @@ def summary(o: Any, row: Mapping[str, Any], result: Result) -> list[tuple[str, s
     from hush import kinds
     from hush.report import describe
 
-    found, noisy = result.estimate, result.noisy
-    scale, kind, unit = noisy.scale, kinds.get(noisy.kind), result.noisiest.unit
+    noisy = result.noisy
+    scale, kind = noisy.scale, kinds.get(noisy.kind)
     method = [result.method]
     method += [f"model {result.model}"] if result.model else []
     method += [describe.steps(result.steps)]
@@ -28,10 +28,7 @@ def summary(o: Any, row: Mapping[str, Any], result: Result) -> list[tuple[str, s
         method.append(f"strength {o.strength:g}")
     lines = [
         (kind.name, describe.size(noisy)),
-        ("noise", describe.noise(found, scale, unit, kind.element)),
-        (f"{kind.element}s", describe.between(found, kind.element)),
-        ("noise model", row["process"] + (", as given" if o.noise else "")),
-        ("removed", f"σ {describe.number(row['removed_rms'])}{describe.units(scale, unit)}"),
+        *kind.facts(result, bool(o.noise)),
         ("method", ", ".join(method)),
     ]
     if result.spread is not None and row["uncertainty"]:

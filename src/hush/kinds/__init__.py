@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds.layout import channels_before, laid_out, stored_order
+from hush.kinds.layout import channels_before, laid_out, range_used, stored_order
 from hush.record import Batch, Record, channel_letter
 from hush.table import Table
 
@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from hush.kinds.cut import Patches
     from hush.noise.process import Process
     from hush.report.frame import Entry
-    from hush.results import Denoised, Estimate, Inspection, Judgement, Survey
+    from hush.results import (
+        Denoised,
+        Estimate,
+        Inspection,
+        Item,
+        Judgement,
+        Restoration,
+        Survey,
+    )
 
 
 #: the context of an item about which nothing is known
@@ -73,16 +81,18 @@ class Kind:
     element: ClassVar[str] = "sample"
     #: the axes that methods work along
     letters: ClassVar[str]
-    #: names of layouts of this kind, which ``--kind`` also takes
-    layouts: ClassVar[tuple[str, ...]] = ()
     #: array names by which an .npz file is recognised as this kind
     keys: ClassVar[frozenset[str]] = frozenset()
+    #: results have fewer elements along the last axis, instead of other values
+    selected: ClassVar[bool] = False
     #: every channel is an item ``(1, *S)`` of its own, with its own noise
     apart: ClassVar[bool] = False
     #: restore longer items in pieces of this many values along the last axis; None: as a whole
     piece: ClassVar[int | None] = None
     #: options that only this kind has; giving one selects this kind
     options: ClassVar[Mapping[str, Option]] = {}
+    #: further names in `Record.context`, which only Python callers and files give
+    told: ClassVar[frozenset[str]] = frozenset()
     #: those of its `scores` that are levels, which people read in the data's own units
     levels: ClassVar[frozenset[str]] = frozenset()
 
@@ -115,6 +125,14 @@ class Kind:
                 f"lacks {' and '.join(missing)}"
             )
 
+    def full(self, data: np.ndarray) -> float | None:
+        """The full range of stored values, if not `full_range` of their type."""
+        return range_used(data)
+
+    def adopted(self, record: Record) -> Record:
+        """A record of another kind as one of this kind; here the same array."""
+        return replace(record, axes=self.axes(record.data.shape))
+
     def from_arrays(self, arrays: Mapping[str, np.ndarray]) -> Record:
         """The record in an .npz file with this kind's `keys`."""
         raise HushError(f"{self.nouns[1]} are read from one array; name one of the file's arrays")
@@ -140,6 +158,10 @@ class Kind:
         data = np.ascontiguousarray(x.reshape(shape).transpose(np.argsort(order)))
         shrunk = data.shape != like.data.shape
         return replace(like, data=data, mask=None if shrunk else like.mask)
+
+    def finished(self, record: Record, items: Sequence[Item]) -> Record:
+        """The record of a result with what the results for its items add to it; here nothing."""
+        return record
 
     def joint(self, record: Record) -> int:
         """How many channels a model sees together; with 1, every channel is an item."""
@@ -233,12 +255,14 @@ class Kind:
         known: bool = False,
         adaptable: bool = False,
         about: Mapping[str, Any] = NOTHING,
+        how: Restoration | None = None,
     ) -> Judgement:
         """Judge whether the residual of an item ``(C, *S)``, as stored, looks like noise.
 
         known : a warning already mentions correlated noise; adaptable : ``--adapt`` may help;
-        about : the item's context, such as its rate.
+        about : the item's context, such as its rate; how : what the method returned.
         """
+
         from hush.kinds.values import judged
 
         return judged(
@@ -250,6 +274,24 @@ class Kind:
         from hush.kinds.show import section
 
         return section(self, result)
+
+    def facts(self, result: Denoised, given: bool) -> list[tuple[str, str]]:
+        """What the summary says about the noise of a result, as labels and values."""
+        from hush.kinds.values import facts
+
+        return facts(self, result, given)
+
+    def brief(self, result: Denoised) -> str:
+        """The same in a few words, for one line of many."""
+        from hush.kinds.values import brief
+
+        return brief(result)
+
+    def looked(self, seen: Inspection) -> list[tuple[str, str]]:
+        """Everything found in a file that was only inspected, as labels and values."""
+        from hush.report import describe
+
+        return describe.inspection(self.name, self.element, seen)
 
     def survey(self, record: Record) -> Survey | None:
         """What is to be said of all items of a record together; by default nothing.
@@ -277,23 +319,21 @@ class Kind:
 #: kinds by name
 KINDS: Table[Kind] = Table(
     "hush.kinds",
-    {"image": "hush.kinds.image:IMAGE", "signal": "hush.kinds.signal:SIGNAL"},
+    {
+        "image": "hush.kinds.image:IMAGE",
+        "signal": "hush.kinds.signal:SIGNAL",
+        "points": "hush.kinds.points:POINTS",
+        "correspondences": "hush.kinds.points.correspondences:CORRESPONDENCES",
+        "segments": "hush.kinds.points.segments:SEGMENTS",
+    },
 )
 
 
 def get(name: str) -> Kind:
-    """The kind with that name or with a layout of that name; `HushError` if there is none."""
+    """The kind with that name; `HushError` if there is none."""
     if name in KINDS:
         return KINDS[name]
-    for kind in map(get, KINDS):
-        if name in kind.layouts:
-            return kind
-    raise HushError(f"there is no kind of data '{name}'; choose from {', '.join(names())}")
-
-
-def names() -> list[str]:
-    """The names that ``--kind`` takes: kinds and their layouts."""
-    return [name for kind in map(get, KINDS) for name in (kind.name, *kind.layouts)]
+    raise HushError(f"there is no kind of data '{name}'; choose from {', '.join(KINDS)}")
 
 
 def to_batch(record: Record) -> Batch:
@@ -301,4 +341,4 @@ def to_batch(record: Record) -> Batch:
     return get(record.kind).batch(record)
 
 
-__all__ = ["KINDS", "Kind", "Option", "channel_letter", "get", "names", "to_batch"]
+__all__ = ["KINDS", "Kind", "Option", "channel_letter", "get", "to_batch"]

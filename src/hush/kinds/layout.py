@@ -70,6 +70,14 @@ def to_stored(x: np.ndarray, dtype: np.dtype[Any], scale: float) -> np.ndarray:
     return out
 
 
+def range_used(data: np.ndarray) -> float | None:
+    """The full range of 64-bit integers, which nobody fills; None for other types."""
+    if data.dtype.kind not in "iu" or data.dtype.itemsize < 8 or not data.size:
+        return None
+    most = max(abs(int(data.max())), abs(int(data.min())))
+    return float(next((n for n in (255, 65535, 2**32 - 1) if most <= n), 2**63 - 1))
+
+
 def filled(x: np.ndarray, known: np.ndarray) -> np.ndarray:
     """An item ``(C, *S)`` with unknown values replaced by the nearest known ones."""
     return x if known.all() else fill_nearest(x, known)

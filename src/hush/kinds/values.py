@@ -12,9 +12,10 @@ from hush.errors import HushError
 from hush.kinds.cut import sparse
 from hush.noise.processes import Gaussian, Poisson, PoissonGaussian, Process
 from hush.record import Record
+from hush.report import describe, rows
 from hush.report.describe import number
 from hush.report.frame import WHITE
-from hush.results import Estimate, Judgement
+from hush.results import Denoised, Estimate, Judgement
 
 if TYPE_CHECKING:
     from hush.kinds import Kind
@@ -89,6 +90,27 @@ def fit_transfer(mean: np.ndarray, variance: np.ndarray) -> Process:
     if intercept >= 0:
         return PoissonGaussian(gain, float(np.sqrt(intercept)))
     return PoissonGaussian(gain, 0.0, offset=-intercept / gain)
+
+
+def facts(kind: Kind, result: Denoised, given: bool) -> list[tuple[str, str]]:
+    """What the summary says about the noise of a result, as labels and values."""
+    found, scale, unit = result.estimate, result.noisy.scale, result.noisiest.unit
+    removed = f"σ {number(result.residual['rms'] * scale)}{describe.units(scale, unit)}"
+    told = ", as given" if given else ""
+    return [
+        ("noise", describe.noise(found, scale, unit, kind.element)),
+        (f"{kind.element}s", describe.between(found, kind.element)),
+        ("noise model", rows.process(result.noisiest, scale) + told),
+        ("removed", removed),
+    ]
+
+
+def brief(result: Denoised) -> str:
+    """The same in a few words, for one line of many."""
+    found, scale = result.estimate, result.noisy.scale
+    removed = number(result.residual["rms"] * scale)
+    sigma = f"{number(found.sigma * scale)}{describe.units(scale)}"
+    return f"{describe.family(found.family)}, σ {sigma}, removed {removed}"
 
 
 # -- advice ------------------------------------------------------------------------------------

@@ -85,6 +85,8 @@ class Process:
     terms: ClassVar[tuple[int, ...]] = ()
     #: Its level is stated with it. If not, the method finds the level, and it is 0 until then.
     stated: ClassVar[bool] = True
+    #: it adds elements to a set, so there is no noisy version of the same size to `sample`
+    superposed: ClassVar[bool] = False
     #: a warning about results of the shipped models on this noise; empty if there is none
     advice: ClassVar[str] = ""
 

@@ -13,6 +13,7 @@ from hush.noise.damage import JPEG, Impulse, Quantisation
 from hush.noise.camera import Camera
 from hush.noise.ecg import ECG
 from hush.noise.powerline import PowerLine
+from hush.noise.outliers import Outliers
 
 # isort: on
 from hush.noise.process import FAMILIES, OneOf, Process, parse
@@ -31,6 +32,7 @@ __all__ = [
     "LogSpeckle",
     "NonCentralChi",
     "OneOf",
+    "Outliers",
     "Poisson",
     "PoissonGaussian",
     "PowerLine",

@@ -76,6 +76,7 @@ def item(made: Item, scale: float) -> dict[str, Any]:
         "process": process(made, scale),
         "step": made.step,
         "removed_rms": made.judgement.stats["rms"] * scale,
+        "kept": None if made.kept is None else int(made.kept.sum()),
         "ratio": made.judgement.stats["ratio"],
         "warnings": made.warnings,
     }

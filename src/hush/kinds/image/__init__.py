@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hush.kinds.image.cut import Turned
     from hush.noise.process import Process
     from hush.report.frame import Entry
-    from hush.results import Denoised, Estimate, Inspection, Judgement
+    from hush.results import Denoised, Estimate, Inspection, Judgement, Restoration
 
 
 class Image(Kind):
@@ -98,6 +98,7 @@ class Image(Kind):
         known: bool = False,
         adaptable: bool = False,
         about: Mapping[str, Any] = NOTHING,
+        how: Restoration | None = None,
     ) -> Judgement:
         from hush.kinds.image.residual import judged
 

@@ -22,7 +22,7 @@ from hush.recording import Channel
 if TYPE_CHECKING:
     from hush.noise.process import Process
     from hush.report.frame import Entry
-    from hush.results import Denoised, Estimate, Inspection, Judgement, Survey
+    from hush.results import Denoised, Estimate, Inspection, Judgement, Restoration, Survey
 
 #: an item is measured and judged by this many stretches of so many samples, if it is longer
 GLIMPSES, GLIMPSE = 16, 2**16
@@ -200,6 +200,7 @@ class Signal(Kind):
         known: bool = False,
         adaptable: bool = False,
         about: Mapping[str, Any] = NOTHING,
+        how: Restoration | None = None,
     ) -> Judgement:
         """White noise like any kind's; interference by its beats and by what lies between."""
         from hush.kinds.signal.residual import judged

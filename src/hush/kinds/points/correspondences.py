@@ -1,0 +1,58 @@
+"""Correspondences: points of one picture matched with points of another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from hush.kinds import Option
+from hush.kinds.points import Points
+from hush.kinds.points.elements import Elements
+
+if TYPE_CHECKING:
+    from hush.kinds.points.graph import Graph
+
+
+class Correspondences(Points):
+    """Rows ``x1 y1 x2 y2`` in pixels of each picture.
+
+    Context: ``scores`` or ``ratio`` (of the distances to the nearest and the second neighbour) and
+    ``mutual`` of each row; the pictures' sizes ``size1``, ``size2`` (width, height), and their
+    camera matrices ``K1``, ``K2``.
+    """
+
+    name: ClassVar[str] = "correspondences"
+    nouns: ClassVar[tuple[str, str]] = ("set of correspondences", "sets of correspondences")
+    element: ClassVar[str] = "correspondence"
+    keys: ClassVar[frozenset[str]] = frozenset({"matches"})
+    options: ClassVar[Mapping[str, Option]] = {}
+    told: ClassVar[frozenset[str]] = frozenset(
+        {"scores", "ratio", "mutual", "size1", "size2", "K1", "K2", "coordinates"}
+    )
+    by_row: ClassVar[frozenset[str]] = frozenset({"scores", "ratio", "mutual"})
+    least: ClassVar[int] = 4
+    most: ClassVar[int] = 4
+
+    def graph(self, elements: Elements, rng: np.random.Generator | None = None) -> Graph:
+        from hush.kinds.points.graph_pairs import graph_of_correspondences
+
+        return graph_of_correspondences(elements.x, rng)
+
+    def further(
+        self, elements: Elements, share: float, rng: np.random.Generator
+    ) -> tuple[Elements, np.ndarray]:
+        """A share of the elements is matched with the second points of others.
+
+        Mismatches are between keypoints that are there, and often many of them share one: uniform
+        coordinates teach nothing. The set does not grow, so that first points stay unlike.
+        """
+        added = rng.random(len(elements)) < share
+        x = elements.x.copy()
+        x[added, 2:] = elements.x[rng.integers(len(elements), size=int(added.sum())), 2:]
+        return replace(elements, x=x), added
+
+
+CORRESPONDENCES = Correspondences()

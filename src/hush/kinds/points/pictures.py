@@ -1,0 +1,27 @@
+"""Pictures of sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from hush.kinds.points import Points
+
+
+def preview(
+    kind: Points, before: Sequence[np.ndarray], after: Sequence[np.ndarray], path: Path
+) -> None:
+    """Write a PNG of up to four sets ``(n, d)`` before and after."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3 * len(before[:4]), 6), layout="constrained")
+    panels = figure.subplots(2, len(before[:4]), squeeze=False)
+    for row, sets in zip(panels, (before, after), strict=True):
+        for panel, x in zip(row, sets, strict=False):
+            panel.scatter(x[:, 0], x[:, 1], s=2)
+            panel.set_aspect("equal")
+    figure.savefig(path, dpi=100)
