@@ -1,19 +1,30 @@
-"""Clean point sets to train the shipped model on: lines, curves, clusters, surfaces and solids.
+"""Write what the shipped models for sets are trained on.
 
-    python -m benchmarks.set_corpus FOLDER [--count 1500] [--seed 0]
+    python -m benchmarks.set_corpus corpus/
+    hush train corpus/points --kind points --corpus --set added=0.01,0.65 --max-steps 3000 \
+        -o mid-points.safetensors
+    hush train corpus/pairs -o mid-correspondences.safetensors --max-steps 1500
+    hush train corpus/segments -o mid-segments.safetensors --max-steps 600
 
-Two thirds are plane, one third lies in space. The noise of the points themselves, their number and
-their density vary; there are no outliers, which `hush train --corpus` adds.
+corpus/points: clean sets of lines, curves, clusters, surfaces and solids; two thirds are plane, one
+third lies in space. Noise, number and density vary; training adds outliers. corpus/pairs: the
+scene that `hush study mid/correspondences` trains on, and corpus/segments the photographs that
+`hush study mid/vanishing-points` trains on, both as they are, without labels.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import numpy as np
 
+from hush.studies.pairdata import find_scenes, pairs_of
+from hush.studies.vpdata import find_albums
 from hush.tasks.geometry.scenes import line_scene
+
+SCENE = "fox50"
 
 Random = np.random.Generator
 
@@ -118,12 +129,25 @@ def scene(rng: Random) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--count", type=int, default=1500)
+    data = Path(os.environ.get("HUSH_DATA", "../shared/data"))
+    parser.add_argument("--data", type=Path, default=data)
+    parser.add_argument("--count", type=int, default=1500, help="sets of points")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    given.folder.mkdir(parents=True, exist_ok=True)
+    for name in ("points", "pairs", "segments"):
+        (given.folder / name).mkdir(parents=True, exist_ok=True)
     for i in range(given.count):
-        np.save(given.folder / f"{i:05}.npy", scene(np.random.default_rng((given.seed, i))))
+        x = scene(np.random.default_rng((given.seed, i)))
+        np.save(given.folder / "points" / f"{i:05}.npy", x)
+    found = find_scenes(given.data)
+    for k, pair in enumerate(pairs_of([s for s in found if s.name == SCENE])):
+        told = {key: v for key, v in pair.record.context.items() if v is not None}
+        np.savez(given.folder / "pairs" / f"{k:05}.npz", matches=pair.matches, **told)
+    for album in find_albums(given.data):
+        for k, photo in enumerate(album.read(album.train)):
+            np.savez(
+                given.folder / "segments" / f"{k:05}.npz", segments=photo.record.data, K=photo.K
+            )
 
 
 if __name__ == "__main__":
