@@ -65,6 +65,13 @@ class Correspondences(Points):
         x[added, 2:] = elements.x[rng.integers(len(elements), size=int(added.sum())), 2:]
         return replace(elements, x=x), added
 
+    agreeing: ClassVar[int] = 2
+
+    def consensus(self, elements: Elements, graph: Graph, inlier: np.ndarray) -> np.ndarray:
+        from hush.kinds.points.consensus import of_correspondences
+
+        return of_correspondences(elements.x, inlier)
+
     def cues(self, elements: Elements) -> list[np.ndarray]:
         """Whether matches are mutual, and their ratios or scores."""
         names = ["mutual", "ratio" if "ratio" in elements.rows else "scores"]

@@ -22,17 +22,7 @@ FLOOR = 1e-3
 
 def graph_of_segments(x: np.ndarray, rng: np.random.Generator | None = None) -> Graph:
     """The graph of segments ``(n, 4)``; `rng` mirrors and tilts the picture at random."""
-    ends = x.reshape(-1, 2, 2)
-    middle = ends.mean((0, 1))
-    spread = np.sqrt(np.square(ends - middle).sum(-1).mean())
-    ends = (ends - middle) / (spread or 1.0)
-    if rng is not None:
-        angle = rng.uniform(-0.05, 0.05)
-        turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        ends = ends @ turned * [rng.choice([-1, 1]), 1]
-    centre, along = ends.mean(1), ends[:, 1] - ends[:, 0]
-    length = np.linalg.norm(along, axis=1)
-    along = along / np.maximum(length, 1e-9)[:, None]
+    centre, along, length = lines(x, rng)
     double = np.stack([along[:, 0] ** 2 - along[:, 1] ** 2, 2 * along[:, 0] * along[:, 1]], 1)
     log_length = np.log(length + FLOOR)
     sine, support = meetings(centre, along, length)
@@ -50,6 +40,30 @@ def graph_of_segments(x: np.ndarray, rng: np.random.Generator | None = None) -> 
         np.log(np.sort(sine, 1)[:, :2] + FLOOR),
     ]
     return packed(nodes, index, [np.log(same + FLOOR)[..., None]])
+
+
+def lines(
+    x: np.ndarray, rng: np.random.Generator | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Middles ``(n, 2)``, directions and lengths of segments in a unit of the picture."""
+    ends = x.reshape(-1, 2, 2)
+    middle = ends.mean((0, 1))
+    spread = np.sqrt(np.square(ends - middle).sum(-1).mean())
+    ends = (ends - middle) / (spread or 1.0)
+    if rng is not None:
+        angle = rng.uniform(-0.05, 0.05)
+        turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        ends = ends @ turned * [rng.choice([-1, 1]), 1]
+    along = ends[:, 1] - ends[:, 0]
+    length = np.linalg.norm(along, axis=1)
+    return ends.mean(1), along / np.maximum(length, 1e-9)[:, None], length
+
+
+def consensus_of_segments(x: np.ndarray, inlier: np.ndarray) -> np.ndarray:
+    """The meeting points of the segments that probably belong to one, for each ``(n, 14)``."""
+    centre, along, length = lines(x)
+    sine, support = meetings(centre, along, length * inlier)
+    return np.column_stack([np.log(sine + FLOOR), support, np.log(np.sort(sine, 1)[:, :2] + FLOOR)])
 
 
 def meetings(

@@ -38,6 +38,13 @@ class Segments(Points):
 
         return graph_of_segments(elements.x, rng)
 
+    agreeing: ClassVar[int] = 14
+
+    def consensus(self, elements: Elements, graph: Graph, inlier: np.ndarray) -> np.ndarray:
+        from hush.kinds.points.graph_segments import consensus_of_segments
+
+        return consensus_of_segments(elements.x, inlier)
+
     def further(
         self, elements: Elements, share: float, rng: np.random.Generator
     ) -> tuple[Elements, np.ndarray]:
