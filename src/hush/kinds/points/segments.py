@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hush.kinds.points.graph import Graph
 
 TOGETHER = 12  #: segments that are turned as one, at most
+SLIGHTEST = 0.02  #: smallest turn, as a share of a right angle
 
 
 class Segments(Points):
@@ -51,7 +52,8 @@ class Segments(Points):
         """Segments near each other are turned together, until they are a share of all.
 
         Things that stand askew have parallel edges too, so segments turned one by one teach a
-        network to look for a parallel one, not for a vanishing point.
+        network to look for a parallel one, not for a vanishing point; and few of them stand far
+        askew.
         """
         ends = elements.x.reshape(-1, 2, 2).copy()
         middles = ends.mean(1)
@@ -60,7 +62,7 @@ class Segments(Points):
             middle = middles[rng.integers(len(ends))]
             order = np.argsort(np.square(middles - middle).sum(1))[: rng.integers(1, TOGETHER + 1)]
             some = order[~added[order]]
-            angle = rng.uniform(0, np.pi)
+            angle = np.pi / 2 * SLIGHTEST ** rng.random() * rng.choice([-1, 1])
             turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
             ends[some] = (ends[some] - middle) @ turn.T + middle
             added[some] = True
