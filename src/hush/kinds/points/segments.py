@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+import numpy as np
+
 from hush.kinds import Option
 from hush.kinds.points import Points
 
@@ -23,6 +25,17 @@ class Segments(Points):
     told: ClassVar[frozenset[str]] = frozenset({"size", "K", "coordinates"})
     least: ClassVar[int] = 4
     most: ClassVar[int] = 4
+
+    def normalised(self, x: np.ndarray) -> np.ndarray:
+        from hush.kinds.points.places import normalised_ends
+
+        return normalised_ends(x)
+
+    def places(self, x: np.ndarray) -> np.ndarray:
+        """The same, whichever end of a segment comes first."""
+        from hush.kinds.points.places import middles
+
+        return middles(self.normalised(x))
 
 
 SEGMENTS = Segments()
