@@ -7,15 +7,13 @@ the elements in an order of their own (`hush.kinds.points.places.ordered`).
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar
 
 import numpy as np
 
-from hush.denoiser import Advance, Denoiser, Learns
+from hush.denoiser import Advance, Denoiser
 from hush.errors import HushError
 from hush.kinds.points import Points
 from hush.kinds.points.cut import FEWEST
@@ -25,6 +23,7 @@ from hush.noise.process import Process
 from hush.record import Batch
 from hush.results import Estimate, Restoration
 
+MOST = 20_000  #: elements that the others are compared with, of methods that slow down with them
 SETS = ("points", "correspondences", "segments")
 
 
@@ -39,6 +38,10 @@ class Verdict:
     kept: np.ndarray
     probability: np.ndarray
     said: tuple[str, ...] = ()
+
+    def saying(self, said: tuple[str, ...]) -> Verdict:
+        """The same with these sentences."""
+        return replace(self, said=said)
 
 
 @dataclass
@@ -84,8 +87,6 @@ class Selecting(Denoiser):
             return Restoration(x, noise or Outliers(0.0), kept=kept, probability=unknown)
         given = noise.share if isinstance(noise, Outliers) else None
         made = self.verdict(elements, given, advance)
-        if advance:
-            advance(1.0)
         removed = 1 - float(made.kept.mean())
         return Restoration(
             x,
@@ -107,6 +108,35 @@ def decided(elements: Elements, probability: np.ndarray, share: float | None) ->
     kept = np.ones(len(elements), bool)
     kept[order[: round(share * len(elements))]] = False
     return Verdict(kept, probability)
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """The different places of elements, in an order of their own.
+
+    places : ``(m, d)``; of : the place of each element ``(n,)``. drawn, rest : indices of those
+    that the others are compared with, and of all others. said : a sentence if there are others.
+    """
+
+    places: np.ndarray
+    of: np.ndarray
+    drawn: np.ndarray
+    rest: np.ndarray
+    said: tuple[str, ...]
+
+
+def distinct(places: np.ndarray, most: int, seed: int) -> Distinct:
+    """Every place ``(n, d)`` once; at most `most` of them, drawn at random, are compared with."""
+    every, of = np.unique(places, axis=0, return_inverse=True)
+    of = of.ravel()
+    if len(every) <= most:
+        return Distinct(every, of, np.arange(len(every)), np.arange(0), ())
+    order = np.random.default_rng(seed).permutation(len(every))
+    said = (
+        f"Every element was compared with {most:,} of the {len(every):,} only, drawn at random, "
+        "to limit the time."
+    )
+    return Distinct(every, of, np.sort(order[:most]), np.sort(order[most:]), (said,))
 
 
 def sklearn(part: str, method: str) -> ModuleType:
