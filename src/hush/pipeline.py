@@ -105,7 +105,7 @@ class Work:
             judgement,
             how.step,
             trace,
-            tuple(advice),
+            (*advice, *how.said),
             how.kept,
             how.probability,
             str(about.get("name", "")),

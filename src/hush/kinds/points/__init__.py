@@ -209,6 +209,16 @@ class Points(Kind):
         """What is known beside the geometry of elements, bool or values ``(n,)``; here nothing."""
         return []
 
+    def normalised(self, x: np.ndarray) -> np.ndarray:
+        """Coordinates ``(n, d)`` without their place and unit."""
+        from hush.kinds.points.places import normalised
+
+        return normalised(x)
+
+    def places(self, x: np.ndarray) -> np.ndarray:
+        """Elements ``(n, d)`` as points of a space in which similar ones are near each other."""
+        return self.normalised(x)
+
     def judgeable(self, elements: Elements) -> bool:
         """Whether an element can stand out from the others: they are not all on one line."""
         spread = elements.x - elements.x.mean(0)

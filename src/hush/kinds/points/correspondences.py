@@ -45,6 +45,11 @@ class Correspondences(Points):
 
         return graph_of_correspondences(elements.x, rng)
 
+    def normalised(self, x: np.ndarray) -> np.ndarray:
+        from hush.kinds.points.places import normalised
+
+        return normalised(x, pictures=2)
+
     def further(
         self, elements: Elements, share: float, rng: np.random.Generator
     ) -> tuple[Elements, np.ndarray]:

@@ -68,5 +68,16 @@ class Segments(Points):
             added[some] = True
         return replace(elements, x=ends.reshape(-1, 4)), added
 
+    def normalised(self, x: np.ndarray) -> np.ndarray:
+        from hush.kinds.points.places import normalised_ends
+
+        return normalised_ends(x)
+
+    def places(self, x: np.ndarray) -> np.ndarray:
+        """The same, whichever end of a segment comes first."""
+        from hush.kinds.points.places import middles
+
+        return middles(self.normalised(x))
+
 
 SEGMENTS = Segments()
