@@ -41,7 +41,7 @@ def read(
         record = replace(record, source=Path(path))
         kind, axes = found, axes or record.axes
     else:
-        record = io.read(path)
+        record = io.read(path, kind)
     fmt = io.format_of(record)
     open_kind = fmt is None or fmt.kind is None
     if open_kind and "layout" in record.context:  # an archive that states a rate
