@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds import NOTHING, Chosen, Kind, Option
+from hush.io import format_of
+from hush.kinds import NOTHING, Chosen, Kind, Option, get
 from hush.kinds.points.elements import Elements
 from hush.noise.outliers import Outliers
 from hush.record import Batch, Record
@@ -99,6 +100,20 @@ class Points(Kind):
     def full(self, data: np.ndarray) -> float | None:
         """Coordinates have no full range."""
         return 1.0
+
+    def open(self, record: Record) -> bool:
+        """Whether a record's format holds any kind of data, as arrays in memory do."""
+        fmt = format_of(record)
+        return fmt is None or fmt.kind is None
+
+    def adopted(self, record: Record) -> Record:
+        """The rows of an array; other formats than those of sets hold none."""
+        fmt = format_of(record)
+        if fmt is not None and not self.open(record):
+            other = get(fmt.kind or record.kind).nouns[1]
+            found = "; --kind segments finds line segments in pictures" * (fmt.kind == "image")
+            raise HushError(f"{fmt.name} files hold {other}, not {self.nouns[1]}{found}")
+        return super().adopted(record)
 
     def from_arrays(self, arrays: Mapping[str, np.ndarray]) -> Record:
         """The rows in an .npz file, and what else it says about them."""

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from hush.errors import HushError
 from hush.kinds import Option
 from hush.kinds.points import Points
 from hush.kinds.points.elements import Elements
+from hush.record import Record
 
 if TYPE_CHECKING:
     from hush.kinds.points.graph import Graph
+    from hush.results import Denoised
 
+#: an array with more columns, or with one or three interleaved samples, is a picture
+MOST_COLUMNS = 64
 TOGETHER = 12  #: segments that are turned as one, at most
 SLIGHTEST = 0.02  #: smallest turn, as a share of a right angle
 
@@ -33,6 +38,47 @@ class Segments(Points):
     told: ClassVar[frozenset[str]] = frozenset({"size", "K", "coordinates"})
     least: ClassVar[int] = 4
     most: ClassVar[int] = 4
+    pictured: ClassVar[bool] = True
+
+    def adopted(self, record: Record) -> Record:
+        """The segments that a detector finds in a picture; an array of few columns holds them."""
+        shape = record.data.shape
+        listed = len(shape) < 3 or shape[-1] not in (1, 3)
+        if self.open(record) and listed and shape[-1] <= MOST_COLUMNS:
+            return super().adopted(record)
+        if not {"Y", "X"} <= set(record.axes):
+            return super().adopted(record)
+        from hush.kinds.points import photo
+
+        picture = photo.gray(record)
+        found = photo.detected(picture)
+        if not len(found):
+            raise HushError("no line segments were found in the picture; is it blank or blurred?")
+        height, width = picture.shape
+        size = np.array([width, height])
+        kept = {k: v for k, v in record.meta.items() if k in ("exif", "notes")}
+        return Record(
+            found,
+            "NC",
+            kind=self.name,
+            meta={**kept, "npz": (self.key, True), "arrays": {"size": size}, "photo": picture},
+            source=record.source,
+            full=1.0,
+            context={"size": size},
+        )
+
+    def picture(self, result: Denoised) -> Record | None:
+        """The photo with its segments, RGB, if they were found in one."""
+        noisy, kept = result.noisy, result.items[0].kept
+        if "photo" not in noisy.meta:
+            return None
+        from hush.kinds.points import photo
+
+        segments = noisy.data[:, list(self.coordinates(noisy.context, noisy.channels))]
+        kept = np.ones(len(segments), bool) if kept is None else kept
+        drawn = photo.overlay(noisy.meta["photo"], segments, kept)
+        meta = {k: v for k, v in noisy.meta.items() if k == "exif"}
+        return Record(drawn, "YXS", meta=meta)
 
     def graph(self, elements: Elements, rng: np.random.Generator | None = None) -> Graph:
         from hush.kinds.points.graph_segments import graph_of_segments
