@@ -56,6 +56,7 @@ __all__ = [
     "check_target",
     "format_of",
     "formats",
+    "holds",
     "mne",
     "notes",
     "opened",
@@ -293,6 +294,7 @@ def output_path(
     out: str | os.PathLike[str] | None = None,
     many: bool = False,
     real: bool = False,
+    kind: str | None = None,
 ) -> Path:
     """The path to write the result for `source` to.
 
@@ -300,7 +302,8 @@ def output_path(
     inputs, or if `out` is a folder or ends in a slash, it is the input's name in that folder.
     Otherwise it is `out`. Input names get another ending if the format is only read (``.png`` for
     JPEG), or with `real` if it does not hold float32. Unknown endings become ``.tif``; DICOM files,
-    which often have no ending, get ``.dcm`` after their names.
+    which often have no ending, get ``.dcm`` after their names. If the format does not hold the
+    stated `kind` of data, such as segments found in a photo, the result is ``.npz``.
 
     Raises
     ------
@@ -316,7 +319,7 @@ def output_path(
         stem, suffix = name[: -len(known)], name[-len(known) :]
     else:
         stem, suffix = (name, ".dcm") if _is_dicom(source) else (source.stem, ".tif")
-    suffix = _written_as(suffix, real)
+    suffix = _written_as(suffix, real, kind)
     if out is None:
         fmt = next((f for f in formats() if suffix.lower() in f.suffixes), None)
         path = source.with_name(f"{stem}{fmt.joint if fmt else '.'}denoised{suffix}")
@@ -331,9 +334,17 @@ def output_path(
     return path
 
 
-def _written_as(suffix: str, real: bool) -> str:
+def holds(path: str | os.PathLike[str], kind: str) -> bool:
+    """Whether a file with this name may hold that kind of data itself."""
+    fmt = named(array.split_key(Path(path))[0], kind)
+    return fmt is not None and fmt.kind in (None, kind)
+
+
+def _written_as(suffix: str, real: bool, kind: str | None) -> str:
     """The ending of the result for a file with this ending, or with `real` of a float32 map."""
-    fmt = next((f for f in formats() if suffix.lower() in f.suffixes), None)
+    fmt = preferred((f for f in formats() if suffix.lower() in f.suffixes), kind)
+    if fmt and kind and fmt.kind not in (None, kind):
+        return ".npz"
     if fmt and real and not fmt.real:
         return ".tif"
     return fmt.instead or suffix if fmt else suffix
