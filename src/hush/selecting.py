@@ -18,6 +18,7 @@ from hush.errors import HushError
 from hush.kinds.points import Points
 from hush.kinds.points.cut import FEWEST
 from hush.kinds.points.elements import Elements
+from hush.kinds.points.places import different
 from hush.noise.outliers import Outliers
 from hush.noise.process import Process
 from hush.record import Batch
@@ -125,10 +126,14 @@ class Distinct:
     said: tuple[str, ...]
 
 
-def distinct(places: np.ndarray, most: int, seed: int) -> Distinct:
-    """Every place ``(n, d)`` once; at most `most` of them, drawn at random, are compared with."""
-    every, of = np.unique(places, axis=0, return_inverse=True)
-    of = of.ravel()
+def distinct(kind: Points, x: np.ndarray, most: int, seed: int) -> Distinct:
+    """Every place of elements ``(n, d)`` once; at most `most`, drawn at random, are compared with.
+
+    All that follows, rounding too, does not depend on the order of the elements.
+    """
+    first, of = different(x)
+    every, place = np.unique(kind.places(x[first]), axis=0, return_inverse=True)
+    of = place.ravel()[of]
     if len(every) <= most:
         return Distinct(every, of, np.arange(len(every)), np.arange(0), ())
     order = np.random.default_rng(seed).permutation(len(every))
