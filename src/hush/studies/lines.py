@@ -29,11 +29,11 @@ from hush.studies.resampling import Resampling
 from hush.studies.sample import Sample
 from hush.studies.setpictures import draw_curves, draw_sample
 from hush.studies.sets import RUNS, SELECTION, Fit, Selection, labels, metrics, select
-from hush.studies.setscores import matched, recall_auc
 from hush.studies.trained import Recipe, Training
 from hush.tasks.geometry.multi import multi
 from hush.tasks.geometry.problems import Line
 from hush.tasks.geometry.scenes import line_scene
+from hush.tasks.geometry.scores import line_errors, recall_auc
 
 COUNTS, QUICK_COUNTS = (1, 2, 4, 6, 8, 10), (1, 4, 10)  #: lines of a scene
 MOST = 10  #: lines of a training scene
@@ -112,7 +112,7 @@ def fit(points: np.ndarray, sample: Sample, method: str) -> np.ndarray:
 
 def auc(models: np.ndarray, sample: Sample) -> float:
     """The area under the recall of the scene's lines up to `CUTOFF`, in percent."""
-    errors = matched(sample.about["lines"][:, :2], models[:, :2])
+    errors = line_errors(models, sample.about["lines"], sample.about["ends"])
     return 100 * recall_auc(errors, CUTOFF)
 
 

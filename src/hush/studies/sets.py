@@ -118,7 +118,7 @@ SELECTION = (
 def metrics(
     estimators: Mapping[str, Fit], judges: Mapping[str, Judge], digits: int = 3
 ) -> Iterator[Metric]:
-    """The metrics of every estimator: its scores, its seconds, and those with the denoising's.
+    """The metrics of every estimator: its scores, and its seconds with and without denoising.
 
     estimators : by the variant, such as ``estimator=ransac``.
     """
@@ -126,7 +126,7 @@ def metrics(
         for name, judge in judges.items():
             score = _scored(variant, fit, judge)
             yield Metric(name, score, digits=digits, variant=variant, by_sample=True)
-        for name, whole in (("seconds", True), ("alone", False)):
+        for name, whole in (("seconds", True), ("estimation", False)):
             score = _timed(variant, fit, whole)
             yield Metric(name, score, False, 4, variant, judge=False, by_sample=True)
 
