@@ -65,7 +65,9 @@ def multi(
     Rows that are not finite are outliers. One seed gives one answer.
     """
     if method not in METHODS:
-        raise HushError(f"no method {method!r} for several models; choose from {', '.join(METHODS)}")
+        raise HushError(
+            f"no method {method!r} for several models; choose from {', '.join(METHODS)}"
+        )
     if not threshold > 0:
         raise HushError(f"the threshold must be positive, not {threshold:g}")
     points = np.asarray(points)
@@ -242,8 +244,8 @@ def local(points: np.ndarray, count: int, problem: Problem, rng: np.random.Gener
     for start in range(0, count, 256):
         part = slice(start, start + 256)
         first = place[samples[part, 0]]
-        distance = squares[samples[part, 0], None] + squares - 2 * np.einsum(
-            "sd,nd->sn", first, place
+        distance = (
+            squares[samples[part, 0], None] + squares - 2 * np.einsum("sd,nd->sn", first, place)
         )
         likely = np.exp(-distance.clip(0) / scale)
         rows = np.arange(len(first))
