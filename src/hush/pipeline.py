@@ -105,7 +105,7 @@ class Work:
             judgement,
             how.step,
             trace,
-            tuple(advice),
+            (*advice, *how.said),
             how.kept,
             how.probability,
             str(about.get("name", "")),
@@ -275,7 +275,8 @@ class Out:
 def with_gaps(batch: Batch, index: int) -> np.ndarray:
     """Item `index` as floats in units of full range, NaN for unknown values."""
     known = batch.known(index)
-    check_span(batch.data[index], known, batch.scale)
+    if batch.real is np.float32:
+        check_span(batch.data[index], known, batch.scale)
     x = batch.floats(index)
     if not known.all():
         x[~known] = np.nan

@@ -41,7 +41,7 @@ def read(
         record = replace(record, source=Path(path))
         kind, axes = found, axes or record.axes
     else:
-        record = io.read(path)
+        record = io.read(path, kind)
     fmt = io.format_of(record)
     open_kind = fmt is None or fmt.kind is None
     if open_kind and "layout" in record.context:  # an archive that states a rate
@@ -52,7 +52,10 @@ def read(
         raise HushError(f"{path}: {chosen.nouns[1]} have no --{strange[0]}; leave it out")
     letters = axes.upper() if axes else None
     if letters is None and (open_kind or chosen.selected) and chosen.name != record.kind:
-        record = chosen.adopted(record)
+        try:
+            record = chosen.adopted(record)
+        except HushError as error:
+            raise HushError(f"{path}: {error}") from error
     letters = letters or record.axes
     if not letters.isalpha() or len(set(letters)) < len(letters):
         raise HushError(f"axes need a different letter for each dimension, not {axes}")
@@ -103,6 +106,8 @@ def record_of(
         return io.mne.from_raw(x)
     if isinstance(x, Record):
         chosen = kinds.get(kind or x.kind)
+        if chosen.selected and chosen.name != x.kind:
+            x = chosen.adopted(x)
         both = {**x.context, **_known_to(chosen, context)}
         return replace(x, axes=axes or x.axes, kind=chosen.name, context=both)
     if isinstance(x, str | PathLike):
@@ -114,7 +119,16 @@ def record_of(
         raise HushError(f"this is not an array of numbers ({error})") from error
     check_dtype(data)
     chosen = kinds.get(kind or _kind_by_options(context or {}) or "image")
-    letters, told = axes or chosen.axes(data.shape), _known_to(chosen, context)
+    told = _known_to(chosen, context)
+    if chosen.selected and axes is None:
+        record = chosen.adopted(Record(data, io.array.array_axes(data.shape), mask=mask))
+        return replace(
+            record,
+            kind=chosen.name,
+            full=chosen.full(record.data),
+            context={**record.context, **told},
+        )
+    letters = axes or chosen.axes(data.shape)
     full = chosen.full(data)
     return Record(data, letters, kind=chosen.name, full=full, mask=mask, context=told)
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 #: file's share of the time for ``--adapt``. `error` is null on success; on failure or skip every
 #: other key may be null.
 KEYS = (
-    *("input", "output", "uncertainty", "skipped", "error", "kind", "method", "model"),
+    *("input", "output", "picture", "uncertainty", "skipped", "error", "kind", "method", "model"),
     *("family", "sigma", "sigma_range", "gain"),
     *("correlated", "process", "step", "steps", "strength", "seed", "adapted", "removed_rms"),
     *("seconds", "timings", "warnings", "items"),
@@ -79,11 +79,15 @@ Key = tuple[str, str, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """An input, the paths of its result and spread, and the reason not to denoise it, if any."""
+    """An input, the paths of its result, and the reason not to denoise it, if any.
+
+    uncertainty, picture : further files that are written, if any.
+    """
 
     source: str
     target: Path | None = None
     uncertainty: Path | None = None
+    picture: Path | None = None
     error: HushError | None = None
     skipped: bool = False
 
@@ -173,7 +177,7 @@ def denoise(**options: Any) -> None:
 
     With --json, prints one line with an object for each file; its "error" is null on success.
     """
-    o = Options(**{**options, "files": expanded(options["files"])})
+    o = Options(**{**options, "files": expanded(options["files"], options["kind"])})
     use_threads(o.threads)
     _check(o)
     jobs = _plan(o)
@@ -196,7 +200,7 @@ def denoise(**options: Any) -> None:
                 with bar.paused():
                     row["error"] = fail(job.source, error)
                 if result is None:
-                    row["output"] = row["uncertainty"] = None
+                    row["output"] = row["picture"] = row["uncertainty"] = None
             warned |= bool(row["warnings"])
             with bar.paused():
                 _print(o, row, result)
@@ -267,8 +271,8 @@ def _plan(o: Options) -> list[Job]:
     taken: dict[Path, str] = {}
     for source in o.files:
         try:
-            target, spread = _outputs(o, source)
-            outputs = [target, *([spread] if spread else [])]
+            target, spread, picture = _outputs(o, source)
+            outputs = [path for path in (target, spread, picture) if path]
             for path in outputs:
                 place = path.resolve()
                 if place in taken:
@@ -289,27 +293,30 @@ def _plan(o: Options) -> list[Job]:
                     )
             taken |= {path.resolve(): source for path in outputs}
             skipped = all(_is_kept(o, path) for path in outputs)
-            jobs.append(Job(source, target, spread, skipped=skipped))
+            jobs.append(Job(source, target, spread, picture, skipped=skipped))
         except HushError as error:
             jobs.append(Job(source, error=error))
     return jobs
 
 
-def _outputs(o: Options, source: str) -> tuple[Path, Path | None]:
-    """The paths of the result for `source` and of its spread."""
+def _outputs(o: Options, source: str) -> tuple[Path, Path | None, Path | None]:
+    """The paths of the result for `source`, of its spread and of its picture."""
     import numpy as np
 
-    from hush import io
+    from hush import io, kinds
     from hush.record import Record
 
-    target = io.output_path(source, o.out, o.many)
+    target = io.output_path(source, o.out, o.many, kind=o.kind)
+    picture = None
+    if o.kind and kinds.get(o.kind).pictured and not io.holds(source, o.kind):
+        picture = target.with_suffix(".png")
     if o.uncertainty is None:
-        return target, None
+        return target, None, picture
     spread = io.output_path(source, o.uncertainty, o.many, real=True)
     if spread.resolve() == target.resolve():
         raise HushError(f"{target} is the result; choose another path for the uncertainty")
     io.check(Record(np.zeros((8, 8), np.float32), "YX"), spread)
-    return target, spread
+    return target, spread, picture
 
 
 def _is_kept(o: Options, path: Path) -> bool:
@@ -374,6 +381,7 @@ def _row(job: Job) -> dict[str, Any]:
     return dict.fromkeys(KEYS) | {
         "input": job.source,
         "output": str(job.target) if job.target else None,
+        "picture": str(job.picture) if job.picture else None,
         "uncertainty": str(job.uncertainty) if job.uncertainty else None,
         "skipped": job.skipped,
     }
@@ -381,7 +389,7 @@ def _row(job: Job) -> dict[str, Any]:
 
 def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, Any]) -> Result:
     """Read, denoise and write one file, and fill in its row."""
-    from hush import api, io
+    from hush import api, io, kinds
     from hush.report import rows
 
     assert job.target is not None
@@ -407,6 +415,10 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
     )
     if result.spread is not None and job.uncertainty and not _is_kept(o, job.uncertainty):
         io.write(result.spread, job.uncertainty)
+    if job.picture and not _is_kept(o, job.picture):
+        drawn = kinds.get(record.kind).picture(result)
+        if drawn is not None:
+            io.write(drawn, job.picture)
     seconds = time.perf_counter() - start
     if key in adapted.denoisers:
         result.model = key[1]

@@ -37,11 +37,11 @@ def summary(o: Any, row: Mapping[str, Any], result: Result) -> list[tuple[str, s
         mean = describe.number(float(np.nanmean(result.spread.data)))
         of_range = describe.units(scale)
         lines.append(("uncertainty", f"{mean}{of_range} on average → {row['uncertainty']}"))
+    if row["picture"]:
+        lines.append(("picture", f"kept ones dark, removed ones light → {row['picture']}"))
     lines.append(("time", describe.duration(row["seconds"])))
     if o.verbose:
         spent = ", ".join(f"{k} {describe.duration(v)}" for k, v in row["timings"].items())
         lines[-1] = ("time", f"{describe.duration(row['seconds'])} ({spent})")
-        for entry in result.trace:
-            before, removed = (describe.number(entry[k] * scale) for k in ("level", "removed_rms"))
-            lines.append((f"step {entry['step']}", f"σ {before} before, {removed} removed"))
+        lines += [(f"step {t['step']}", kind.stepped(t, scale)) for t in result.trace]
     return lines

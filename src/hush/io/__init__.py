@@ -21,7 +21,9 @@ Metadata shared by the formats, under these keys of ``Record.meta`` (all optiona
     Sentences about what is odd in the file, for the user.
 ``files``
     Names of the other files of a format that has several.
-``png``, ``tiff``, ``npz``, ``dicom``, ``edf``, ``wfdb``, ``columns``
+``fields``, ``kept``
+    Of sets: names of columns, and which rows of the file are in the data (`hush.io.rows_stored`).
+``png``, ``tiff``, ``npz``, ``dicom``, ``edf``, ``wfdb``, ``columns``, ``ply``, ``pcd``, ``rows``
     Format-specific metadata, for writing the same format again.
 """
 
@@ -42,7 +44,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.io import array, dicom, mne
-from hush.io.format import FORMATS, Format, format_of, formats, supported
+from hush.io.format import FORMATS, Format, format_of, formats, named, preferred, supported
 from hush.record import Record
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "check_target",
     "format_of",
     "formats",
+    "holds",
     "mne",
     "notes",
     "opened",
@@ -66,13 +69,19 @@ __all__ = [
 ]
 
 
-def recognised(path: Path) -> bool:
-    """Whether hush probably reads the file at `path`: its name fits, or it is a DICOM file."""
-    return any(f.named(path) and f.probable(path) for f in formats()) or _is_dicom(path)
+def recognised(path: Path, kind: str | None = None) -> bool:
+    """Whether hush probably reads the file at `path`: its name fits, or it is a DICOM file.
+
+    kind : of data, if the user stated it; text may hold several kinds.
+    """
+    fmt = named(path, kind)
+    return (fmt is not None and fmt.probable(path)) or _is_dicom(path)
 
 
-def read(path: str | os.PathLike[str]) -> Record:
-    """Read the file at `path`, in any format; the name's ending does not matter.
+def read(path: str | os.PathLike[str], kind: str | None = None) -> Record:
+    """Read the file at `path`, in any format; the name's ending matters only for text.
+
+    If text may hold several kinds of data, it is read as `kind`.
 
     To read one array of a .npz or HDF5 file, write ``file.npz:key``. Uncompressed TIFF and .npy
     files are memory-mapped read-only, so ``record.data`` may not be writable and may have the
@@ -97,7 +106,7 @@ def read(path: str | os.PathLike[str]) -> Record:
         raise HushError(f"{path}: cannot be read: {_reason(error)}") from error
     if not head:
         raise HushError(f"{path}: is empty (0 bytes)")
-    fmt = next((f for f in formats() if f.recognises(head, file)), None)
+    fmt = preferred((f for f in formats() if f.recognises(head, file)), kind)
     if fmt is None and (header := path.with_suffix(".hea")).is_file():
         raise HushError(f"{path}: belongs to a WFDB record; give its header, {header}")
     if fmt is None:
@@ -174,7 +183,7 @@ def opened(record: Record, path: str | os.PathLike[str] | None) -> Iterator[np.n
     Only some formats can be written item by item; memory does not grow with the file then. The
     file appears under its name at the end, as with `write`.
     """
-    fmt = next((f for f in formats() if path is not None and f.named(Path(path))), None)
+    fmt = None if path is None else named(Path(path), record.kind)
     if path is None or fmt is None or fmt.open is None or record.meta.get("alpha") is not None:
         yield None
         return
@@ -285,6 +294,7 @@ def output_path(
     out: str | os.PathLike[str] | None = None,
     many: bool = False,
     real: bool = False,
+    kind: str | None = None,
 ) -> Path:
     """The path to write the result for `source` to.
 
@@ -292,7 +302,8 @@ def output_path(
     inputs, or if `out` is a folder or ends in a slash, it is the input's name in that folder.
     Otherwise it is `out`. Input names get another ending if the format is only read (``.png`` for
     JPEG), or with `real` if it does not hold float32. Unknown endings become ``.tif``; DICOM files,
-    which often have no ending, get ``.dcm`` after their names.
+    which often have no ending, get ``.dcm`` after their names. If the format does not hold the
+    stated `kind` of data, such as segments found in a photo, the result is ``.npz``.
 
     Raises
     ------
@@ -308,7 +319,7 @@ def output_path(
         stem, suffix = name[: -len(known)], name[-len(known) :]
     else:
         stem, suffix = (name, ".dcm") if _is_dicom(source) else (source.stem, ".tif")
-    suffix = _written_as(suffix, real)
+    suffix = _written_as(suffix, real, kind)
     if out is None:
         fmt = next((f for f in formats() if suffix.lower() in f.suffixes), None)
         path = source.with_name(f"{stem}{fmt.joint if fmt else '.'}denoised{suffix}")
@@ -323,17 +334,25 @@ def output_path(
     return path
 
 
-def _written_as(suffix: str, real: bool) -> str:
+def holds(path: str | os.PathLike[str], kind: str) -> bool:
+    """Whether a file with this name may hold that kind of data itself."""
+    fmt = named(array.split_key(Path(path))[0], kind)
+    return fmt is not None and fmt.kind in (None, kind)
+
+
+def _written_as(suffix: str, real: bool, kind: str | None) -> str:
     """The ending of the result for a file with this ending, or with `real` of a float32 map."""
-    fmt = next((f for f in formats() if suffix.lower() in f.suffixes), None)
+    fmt = preferred((f for f in formats() if suffix.lower() in f.suffixes), kind)
+    if fmt and kind and fmt.kind not in (None, kind):
+        return ".npz"
     if fmt and real and not fmt.real:
         return ".tif"
     return fmt.instead or suffix if fmt else suffix
 
 
-def _format_for(path: Path) -> Format:
-    """The format to write, by the ending of `path`."""
-    fmt = next((f for f in formats() if f.named(path)), None)
+def _format_for(path: Path, kind: str | None = None) -> Format:
+    """The format to write, by the ending of `path` and the kind of data."""
+    fmt = named(path, kind)
     if fmt is None or fmt.write is None:
         why = fmt.why if fmt else "hush does not know this kind of file"
         raise HushError(
@@ -353,13 +372,18 @@ def _is_dicom(path: Path) -> bool:
 
 def _prepare(record: Record, path: Path) -> tuple[Format, Record]:
     """The format for `path`, and the record to pass to its writer."""
-    fmt = _format_for(path)
+    fmt = _format_for(path, record.kind)
     if record.source is not None and _same_file(path, record.source):
         raise HushError(f"{path}: is the input itself; choose another output")
     check_target(path)
     try:
         if fmt.kind == "image" and "layout" in record.context:
             raise HushError(f"{fmt.name} files hold images, not recordings; use another ending")
+        if fmt.kind in ("image", "signal") and "N" in record.axes:
+            raise HushError(
+                f"{fmt.name} files hold {fmt.kind}s, not sets; write .npz, .npy or the format of "
+                "the input"
+            )
         record = _join_alpha(record)
         fmt.check(record)
         if fmt.files is not None:

@@ -21,6 +21,8 @@ from hush.recording import Channel
 RATES = ("fs", "rate", "sfreq", "sampling_rate", "sample_rate", "srate")
 NAMES = ("columns", "channels", "names", "labels", "channel_names", "ch_names")
 UNITS = ("units", "unit")
+#: the key of the elements of a set, by its kind of data
+SETS = {"points": "points", "correspondences": "matches", "segments": "segments"}
 
 
 def array_axes(shape: tuple[int, ...]) -> str:
@@ -224,9 +226,14 @@ def check_npz(record: Record) -> None:
 
 
 def write_npz(record: Record, path: Path) -> None:
-    """Write the samples with the key and compression of the file read, and its other arrays."""
+    """Write the samples with the key and compression of the file read, and its other arrays.
+
+    ``meta["arrays"]`` holds the others by name. Of a set that comes from another format, the key is
+    that of its kind (`SETS`).
+    """
     arrays, data = dict(record.meta.get("arrays", {})), record.data
-    key, compressed = record.meta.get("npz", ("arr_0", True))
+    usual = SETS.get(record.kind, "arr_0") if "N" in record.axes else "arr_0"
+    key, compressed = record.meta.get("npz", (usual, True))
     if "order" in record.meta:
         data = {"T": data[0], "CT": data, "TC": data.T}[record.meta["order"]]
     elif layout := record.context.get("layout"):

@@ -39,8 +39,8 @@ def filled(
         text = part.replace(b"\r\n", b"\n") if table.newline == b"\r\n" else part
         text = text.replace(b"\r", b"\n") if table.newline == b"\r" else text
         if head.texts:
-            text = _without_words(text, head, columns, line)
-        block = _parsed(text, head, len(kept), line)
+            text = without_words(text, head, line, [column.words for column in columns])
+        block = parsed(text, head, len(kept), line)
         values[:, row : row + len(block)] = block.T
         for c, style in enumerate(styles):
             column = block[:, c]
@@ -74,14 +74,16 @@ def _line(text: bytes, index: int) -> str:
     return decoded(text.split(b"\n", index + 1)[index])
 
 
-def _without_words(text: bytes, head: Head, columns: Sequence[Column], line: int) -> bytes:
-    """The lines without the columns of words, which go into the files of those columns."""
+def without_words(
+    text: bytes, head: Head, line: int, files: Sequence[BinaryIO | None] = ()
+) -> bytes:
+    """The lines without the columns of words, which go into the files of those columns, if any."""
     made = []
     for number, raw in enumerate(text.split(b"\n")):
         cells = cells_of(raw.decode("latin-1"), head.separator)
-        _check_width(cells, len(columns), line + number)
-        for c in head.texts:
-            file = columns[c].words
+        _check_width(cells, len(head.names), line + number)
+        for c in head.texts if files else ():
+            file = files[c]
             assert file is not None
             file.write(cells[c].encode("latin-1") + b"\n")
         made.append(head.separator.join(x for c, x in enumerate(cells) if c not in head.texts))
@@ -95,7 +97,7 @@ def _check_width(cells: Sequence[str], width: int, line: int) -> None:
         raise HushError(f"line {line} {what}; the lines above have {width}")
 
 
-def _parsed(text: bytes, head: Head, width: int, line: int) -> np.ndarray:
+def parsed(text: bytes, head: Head, width: int, line: int) -> np.ndarray:
     """Lines of numbers as an array ``(lines, width)``; line : the number of the first."""
     separator = head.separator.encode()
     if b'"' in text:
@@ -107,7 +109,7 @@ def _parsed(text: bytes, head: Head, width: int, line: int) -> np.ndarray:
     if mark == ",":
         text = text.translate(bytes.maketrans(separator + b"\n", b",,"))
     values = _numbers(text, mark)
-    if values is None:
+    if values is None or len(values) % width:  # a separator at the end is not seen as a cell
         values = _numbers(_MISSING[mark].sub(b"nan", b"," + text + b",")[1:-1], mark)
     if values is not None and len(values) % width == 0:
         return values.reshape(-1, width)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from hush.io import array, columns, dicom, edf, edf_layout, hdf5, image, tiff, wfdb
+from hush.io import (
+    array,
+    columns,
+    dicom,
+    edf,
+    edf_layout,
+    hdf5,
+    image,
+    pcd,
+    ply,
+    rows,
+    tiff,
+    wfdb,
+)
 from hush.record import Record
 from hush.table import Table
 
@@ -81,7 +94,8 @@ class Format:
         return path.name.lower().endswith(self.suffixes)
 
 
-#: hush's own formats; the first that recognises a file is used
+#: hush's own formats; the first that recognises a file is used, or by its name alone, the first of
+#: the kind of data that the user stated
 FORMATS: tuple[Format, ...] = (
     Format(
         "PNG",
@@ -188,6 +202,52 @@ FORMATS: tuple[Format, ...] = (
         check=edf.check_bdf,
         note=edf.notes_bdf,
     ),
+    Format(
+        "PLY",
+        (".ply",),
+        ply.read,
+        ply.write,
+        ply.MAGIC,
+        kind="points",
+        check=ply.check,
+        note=ply.notes,
+    ),
+    Format(
+        "PCD",
+        (".pcd",),
+        pcd.read,
+        pcd.write,
+        kind="points",
+        check=pcd.check,
+        note=pcd.notes,
+    ),
+    Format(
+        "points in text",
+        rows.ENDINGS,
+        rows.read,
+        rows.write,
+        kind="points",
+        check=rows.check,
+        probable=rows.probable,
+    ),
+    Format(
+        "matches in text",
+        rows.ENDINGS,
+        rows.read_matches,
+        rows.write,
+        kind="correspondences",
+        check=rows.check,
+        probable=rows.probable,
+    ),
+    Format(
+        "segments in text",
+        rows.ENDINGS,
+        rows.read_segments,
+        rows.write,
+        kind="segments",
+        check=rows.check,
+        probable=rows.probable,
+    ),
 )
 
 #: formats of other packages, tried after hush's own
@@ -199,6 +259,22 @@ def formats() -> Iterator[Format]:
     yield from FORMATS
     for name in ADDED:
         yield ADDED[name]
+
+
+def named(path: Path, kind: str | None = None) -> Format | None:
+    """The first format with the ending of `path`, rather one for this kind of data; or None."""
+    return preferred((f for f in formats() if f.named(path)), kind)
+
+
+def preferred(found: Iterable[Format], kind: str | None) -> Format | None:
+    """The first of some formats, or if its files are known by name only, the first of `kind`.
+
+    Several kinds of data may share an ending, such as ``.txt``.
+    """
+    every = list(found)
+    if not every or every[0].magic:
+        return every[0] if every else None
+    return next((f for f in every if f.kind == kind), every[0])
 
 
 def supported(writable: bool = False) -> tuple[str, ...]:

@@ -85,6 +85,8 @@ class Kind:
     keys: ClassVar[frozenset[str]] = frozenset()
     #: results have fewer elements along the last axis, instead of other values
     selected: ClassVar[bool] = False
+    #: a result for a file of another kind comes with a `picture` beside it
+    pictured: ClassVar[bool] = False
     #: every channel is an item ``(1, *S)`` of its own, with its own noise
     apart: ClassVar[bool] = False
     #: restore longer items in pieces of this many values along the last axis; None: as a whole
@@ -275,11 +277,22 @@ class Kind:
 
         return section(self, result)
 
+    def picture(self, result: Denoised) -> Record | None:
+        """An image of a result, to be written beside it; here none. See `pictured`."""
+        return None
+
     def facts(self, result: Denoised, given: bool) -> list[tuple[str, str]]:
         """What the summary says about the noise of a result, as labels and values."""
         from hush.kinds.values import facts
 
         return facts(self, result, given)
+
+    def stepped(self, entry: Mapping[str, Any], scale: float) -> str:
+        """What one step of an iteration did (an entry of `Restoration.trace`), in words."""
+        from hush.report.describe import number
+
+        before, removed = (number(entry[k] * scale) for k in ("level", "removed_rms"))
+        return f"σ {before} before, {removed} removed"
 
     def brief(self, result: Denoised) -> str:
         """The same in a few words, for one line of many."""

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds import NOTHING, Chosen, Kind, Option
+from hush.io import format_of
+from hush.kinds import NOTHING, Chosen, Kind, Option, get
 from hush.kinds.points.elements import Elements
 from hush.noise.outliers import Outliers
 from hush.record import Batch, Record
@@ -100,6 +101,20 @@ class Points(Kind):
         """Coordinates have no full range."""
         return 1.0
 
+    def open(self, record: Record) -> bool:
+        """Whether a record's format holds any kind of data, as arrays in memory do."""
+        fmt = format_of(record)
+        return fmt is None or fmt.kind is None
+
+    def adopted(self, record: Record) -> Record:
+        """The rows of an array; other formats than those of sets hold none."""
+        fmt = format_of(record)
+        if fmt is not None and not self.open(record):
+            other = get(fmt.kind or record.kind).nouns[1]
+            found = "; --kind segments finds line segments in pictures" * (fmt.kind == "image")
+            raise HushError(f"{fmt.name} files hold {other}, not {self.nouns[1]}{found}")
+        return super().adopted(record)
+
     def from_arrays(self, arrays: Mapping[str, np.ndarray]) -> Record:
         """The rows in an .npz file, and what else it says about them."""
         data = arrays[self.key]
@@ -150,7 +165,11 @@ class Points(Kind):
             k: np.ravel(v)[item.kept] if k in self.by_row else v for k, v in record.context.items()
         }
         key, packed = record.meta.get("npz", (self.key, True))
-        meta = {**record.meta, "npz": (key, packed), "arrays": arrays, "kept": item.kept}
+        kept = record.meta.get("kept", item.kept)  # of the rows of the file
+        if "kept" in record.meta:
+            kept = kept.copy()
+            kept[kept] = item.kept
+        meta = {**record.meta, "npz": (key, packed), "arrays": arrays, "kept": kept}
         return replace(record, meta=meta, context=context)
 
     def joint(self, record: Record) -> int:
@@ -191,6 +210,29 @@ class Points(Kind):
         from hush.kinds.points.graph import graph_of_points
 
         return graph_of_points(elements.x, rng)
+
+    #: columns of `consensus`
+    agreeing: ClassVar[int] = 6
+
+    def consensus(self, elements: Elements, graph: Graph, inlier: np.ndarray) -> np.ndarray:
+        """How each element agrees with those that are probably inliers ``(n, agreeing)``."""
+        from hush.kinds.points.consensus import of_points
+
+        return of_points(elements.x, graph, inlier)
+
+    def cues(self, elements: Elements) -> list[np.ndarray]:
+        """What is known beside the geometry of elements, bool or values ``(n,)``; here nothing."""
+        return []
+
+    def normalised(self, x: np.ndarray) -> np.ndarray:
+        """Coordinates ``(n, d)`` without their place and unit."""
+        from hush.kinds.points.places import normalised
+
+        return normalised(x)
+
+    def places(self, x: np.ndarray) -> np.ndarray:
+        """Elements ``(n, d)`` as points of a space in which similar ones are near each other."""
+        return self.normalised(x)
 
     def judgeable(self, elements: Elements) -> bool:
         """Whether an element can stand out from the others: they are not all on one line."""

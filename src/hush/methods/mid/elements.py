@@ -9,16 +9,18 @@ all, and the loss sees the share of it that was added,
 
 of a added and n_0 collected outliers: positive-unlabelled learning. n_0 is not known, but p sums to
 the outliers of a state, so :math:`c = a / \sum p`. That leaves a common factor of all p open, which
-the surest outliers close: p reaches 1 (Elkan and Noto, KDD 2008), here for the upper quarter of the
-added. With clean sets (`corpus`) n_0 = 0, and c = 1.
+the surest outliers close: p reaches 1 (Elkan and Noto, KDD 2008), here 0.98 for the upper quarter
+of the added. With clean sets (`corpus`) n_0 = 0, and c = 1.
 
 Ψ learns the share of outliers (eq. 5), which is the step t/T. Denoising (algorithm 2) removes the
-surest outliers first: every removal cleans the neighbourhoods of what stays. It ends when Ψ sees
-none, or Φ doubts none.
+surest outliers first: every removal cleans the neighbourhoods of what stays, and Φ knows what the
+step before has found (`Points.consensus`; half the states of a training are seen twice). It ends
+when Φ doubts none.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +37,7 @@ from hush.kinds.points import Points
 from hush.kinds.points.cut import FEWEST
 from hush.kinds.points.elements import Elements
 from hush.kinds.points.graph import Graph
+from hush.methods.mid.cues import with_cues
 from hush.nets.sets import SetNet
 from hush.noise.outliers import Outliers
 from hush.noise.process import Process
@@ -46,7 +49,9 @@ from hush.schedule import Schedule
 PACE: Mapping[str, Any] = {"batch": 2, "learning_rate": 2e-3}
 HELD_OUT = 8  #: one set of so many is held out, at most 16
 EPS = 1e-6
-SURE = 0.5  #: weight of the surest outliers' being sure
+AGAIN = 0.5  #: share of the states that are seen a second time
+SURE = 0.5  #: weight of what the surest outliers' probability is held to
+SUREST = 0.98
 
 
 @dataclass
@@ -56,6 +61,7 @@ class SetMID(Denoiser):
     steps : in which outliers are removed. width, layers, latents : of the network.
     added : lowest and highest share of a set that training adds.
     threshold : probability of being an outlier above which an element is removed.
+    cues : also use what is known beside the geometry, such as mutual matches (`mid.cues`).
     """
 
     steps: int = 2
@@ -64,6 +70,7 @@ class SetMID(Denoiser):
     latents: int = 16
     added: Sequence[float] = (0.05, 0.45)
     threshold: float = 0.5
+    cues: bool = True
 
     name: ClassVar[str] = "mid"
     summary: ClassVar[str] = "iterative removal, trained by adding further noise to noisy data"
@@ -105,8 +112,8 @@ class SetMID(Denoiser):
         """Φ and Ψ, untrained, for the kind's graphs."""
         grid = np.random.default_rng(0).random((FEWEST, self.set_kind.least))
         graph = self.set_kind.graph(Elements(grid, np.ones(len(grid), bool)))
-        sizes = graph.nodes.shape[-1], graph.edges.shape[-1]
-        return SetNet(*sizes, self.width, self.layers, self.latents)
+        nodes = graph.nodes.shape[-1] + self.set_kind.agreeing + 1
+        return SetNet(nodes, graph.edges.shape[-1], self.width, self.layers, self.latents)
 
     # -- training: algorithm 1 -------------------------------------------------------------------
 
@@ -151,7 +158,7 @@ class SetMID(Denoiser):
                 for i, rng in zip(indices, drawn, strict=True)
             ]
             graphs = [
-                self.set_kind.graph(state, rng)
+                self._seen(state, self.set_kind.graph(state, rng), rng.random() < AGAIN)
                 for (state, _), rng in zip(states, drawn, strict=True)
             ]
             return set_loss(network, graphs, [added for _, added in states], corpus)
@@ -186,6 +193,25 @@ class SetMID(Denoiser):
             state, added = state.part(some), added[some]
         return state, added
 
+    def _seen(self, state: Elements, graph: Graph, again: bool) -> Graph:
+        """The graph as Φ sees it: at first sight, or `again`, knowing what the first look found."""
+        first = self.looking(state, graph, None)
+        if not again:
+            return first
+        with torch.inference_mode():
+            place = next(self.network.parameters()).device
+            logits, _ = self.network(*tensors([first], place))
+        return self.looking(state, graph, 1 - logits.float().sigmoid().double().cpu().numpy())
+
+    def looking(self, state: Elements, graph: Graph, inlier: np.ndarray | None) -> Graph:
+        """The graph with what is known from before: the probabilities of being inliers, if any."""
+        count = len(state)
+        told = np.zeros((count, self.set_kind.agreeing + 1), np.float32)
+        if inlier is not None:
+            told[:, 0] = 1
+            told[:, 1:] = self.set_kind.consensus(state, graph, inlier)
+        return dataclasses.replace(graph, nodes=np.concatenate([graph.nodes, told], 1))
+
     def _validate(
         self, network: SetNet, held_out: Sequence[Elements], most: int, corpus: bool
     ) -> float:
@@ -193,7 +219,8 @@ class SetMID(Denoiser):
         with torch.inference_mode():
             for i, elements in enumerate(held_out):
                 state, added = self._state(elements, most, np.random.default_rng(i))
-                parts = set_loss(network, [self.set_kind.graph(state)], [added], corpus)
+                graph = self._seen(state, self.set_kind.graph(state), bool(i % 2))
+                parts = set_loss(network, [graph], [added], corpus)
                 losses.append(float(parts["noise_loss"]))
         return float(np.mean(losses))
 
@@ -255,7 +282,10 @@ class SetMID(Denoiser):
         first = 0.0
         wanted = None if share is None else round(share * count)
         for step in range(self.steps):
-            p, seen = self.predict(elements.part(left))
+            some = elements.part(left)
+            p, seen = self.predict(some, None if step == 0 else 1 - outlier[left])
+            if self.cues and (known := self.set_kind.cues(some)):
+                p = with_cues(p, known)
             first = first if step else seen
             outlier[left] = p
             doubted = int((p > self.threshold).sum())
@@ -276,10 +306,15 @@ class SetMID(Denoiser):
         kept[left] = True
         return kept, outlier, first, trace
 
-    def predict(self, elements: Elements) -> tuple[np.ndarray, float]:
-        """Φ's probabilities of being an outlier ``(n,)``, and Ψ's share of them."""
+    def predict(
+        self, elements: Elements, inlier: np.ndarray | None = None
+    ) -> tuple[np.ndarray, float]:
+        """Φ's probabilities of being an outlier ``(n,)``, and Ψ's share of them.
+
+        inlier : probabilities from the step before.
+        """
         network = self.network
-        graph = self.set_kind.graph(elements)
+        graph = self.looking(elements, self.set_kind.graph(elements), inlier)
         with torch.inference_mode():
             logits, share = network(*tensors([graph], self.device_))
         return logits.sigmoid().double().cpu().numpy(), float(share.sigmoid())
@@ -340,7 +375,7 @@ def set_loss(
         noise.append(F.binary_cross_entropy((c * outlier).clamp(EPS, 1 - EPS), target))
         if not corpus:
             sure = outlier[target > 0].topk(max(1, int(count) // 4)).values.mean()
-            noise[-1] = noise[-1] + SURE * (1 - sure) ** 2
+            noise[-1] = noise[-1] + SURE * (SUREST - sure) ** 2
         step.append((share.float().sigmoid() - whole / len(new)) ** 2)
     return {"noise_loss": torch.stack(noise).mean(), "step_loss": torch.stack(step).mean()}
 

@@ -1,0 +1,78 @@
+"""What else is known of correspondences, beside where they are.
+
+Mutual matches and small ratios of distances are more often right. How much more differs from pair
+to pair of pictures, so it is learned from the set itself: Φ's probabilities tell right from wrong
+well enough to count how often each group has a cue, and Bayes' rule adds it (naively, as if cues
+were independent of the geometry and of each other), again and again (EM).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+ROUNDS = 10  #: of counting and adding
+BINS = 12  #: into which values are sorted by rank
+DOUBT = 4.0  #: elements that are added to every count, as the whole set is
+EPS = 1e-4
+
+
+def with_cues(outlier: np.ndarray, cues: list[np.ndarray]) -> np.ndarray:
+    """Probabilities of being an outlier ``(n,)``, given cues ``(n,)``: bool, or values.
+
+    Values that are not finite tell nothing.
+    """
+    p = np.clip(outlier, EPS, 1 - EPS)
+    start = np.log(p / (1 - p))
+    groups = [_groups(np.asarray(cue)) for cue in cues]
+    groups = [g for g in groups if g.max(initial=0) > 0]
+    odds = start
+    for _ in range(ROUNDS if groups else 0):
+        wrong = 1 / (1 + np.exp(-odds))
+        odds = start + sum(_evidence(g, wrong) for g in groups)
+    made: np.ndarray = 1 / (1 + np.exp(-odds))
+    return made
+
+
+def _groups(cue: np.ndarray) -> np.ndarray:
+    """The bin of each value from 1, by rank; 0 for those that tell nothing."""
+    if cue.dtype.kind == "b":
+        return cue.astype(int) + 1 if cue.any() and not cue.all() else np.zeros(len(cue), int)
+    cue = cue.astype(np.float64)
+    told = np.isfinite(cue)
+    out = np.zeros(len(cue), int)
+    if told.any():
+        edges = np.unique(np.quantile(cue[told], np.linspace(0, 1, BINS + 1)[1:-1]))
+        out[told] = 1 + np.searchsorted(edges, cue[told], side="right")
+    return out if len(np.unique(out[told])) > 1 else np.zeros(len(cue), int)
+
+
+def _evidence(groups: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    """Logarithm of how much more often each element's bin is seen among the wrong ones."""
+    told = groups > 0
+    count = int(groups.max()) + 1
+    whole = np.bincount(groups[told], minlength=count)[1:] / max(told.sum(), 1)
+    bad, good = (
+        np.bincount(groups[told], w[told], count)[1:] + DOUBT * whole for w in (wrong, 1 - wrong)
+    )
+    ratio = np.log(bad / bad.sum()) - np.log(good / good.sum())
+    return np.concatenate([[0.0], ratio])[groups]
+
+
+def exclusive(outlier: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The same, where of all rows ``(n, 4)`` with one point in a picture at most one is right.
+
+    Repeats of one and the same row do not compete.
+    """
+    rows, same = np.unique(x, axis=0, return_inverse=True)
+    same = same.reshape(-1)
+    p = np.clip(outlier, EPS, 1 - EPS)
+    odds = np.zeros(len(rows))
+    np.maximum.at(odds, same, (1 - p) / p)  # of being right
+    rivals = np.zeros(len(rows))
+    for part in (rows[:, :2], rows[:, 2:]):
+        _, place = np.unique(part, axis=0, return_inverse=True)
+        place = place.reshape(-1)
+        rivals += np.bincount(place, odds)[place] - odds
+    own = (1 - p) / p
+    made: np.ndarray = 1 - own / (1 + own + rivals[same])
+    return made
