@@ -119,10 +119,6 @@ RECIPES = {
     "mid:ratio": replace(_OURS, after=partial(checked, checks=("ratio",))),
     "mid:alone": _OURS,
     "diffusion": Recipe("diffusion"),
-    "random": Recipe("random"),
-    "ratio": Recipe("ratio"),
-    "lof": Recipe("lof"),
-    "isolation": Recipe("isolation"),
 }
 
 

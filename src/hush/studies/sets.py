@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from time import perf_counter
 from typing import Any
 
@@ -16,8 +17,9 @@ import numpy as np
 
 from hush import kinds
 from hush.denoiser import Denoiser
+from hush.errors import HushError
 from hush.record import Record
-from hush.studies.core import Metric
+from hush.studies.core import Metric, Row
 from hush.studies.sample import Sample
 
 RUNS = 5  #: of every estimator
@@ -70,6 +72,21 @@ def select(method: Denoiser, noisy: Record, noise: Any) -> Selection:
 def labels(sample: Sample) -> Selection:
     """The row ``labels``: exactly the true inliers."""
     return Selection(sample.reference, sample.reference.astype(float))
+
+
+def shipped_model(kind: str) -> Row:
+    """The row ``mid:shipped``: what users get who train nothing."""
+
+    @cache
+    def model() -> Denoiser:
+        from hush.models import load, shipped
+
+        path = shipped("mid", 1, kind)
+        if path is None:
+            raise HushError(f"no model of mid for {kind} is shipped")
+        return load(path)
+
+    return lambda sample: select(model(), sample.noisy, None)
 
 
 # -- scores ----------------------------------------------------------------------------------

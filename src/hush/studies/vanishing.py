@@ -63,9 +63,6 @@ _OURS = Recipe("mid")
 RECIPES = {
     "mid": _OURS,
     "diffusion": Recipe("diffusion"),
-    "random": Recipe("random"),
-    "lof": Recipe("lof"),
-    "isolation": Recipe("isolation"),
 }
 
 
