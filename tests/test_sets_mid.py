@@ -173,7 +173,11 @@ def test_the_true_probabilities_have_the_least_loss() -> None:
     def loss(guess: np.ndarray) -> float:
         with torch.no_grad():
             parts = set_loss(
-                Told(guess), [replace(nothing, edges=np.zeros((p.size, 1, 1)))], [added], False
+                Told(guess),
+                [replace(nothing, edges=np.zeros((p.size, 1, 1)))],
+                [np.zeros((p.size, 0))],
+                [added],
+                False,
             )  # type: ignore[arg-type]
         return float(parts["noise_loss"])
 
@@ -188,7 +192,7 @@ def test_the_true_probabilities_have_the_least_loss() -> None:
 def test_with_clean_sets_the_loss_is_cross_entropy() -> None:
     p, added = np.array([0.2, 0.7, 0.9]), np.array([False, True, True])
     graph = Graph(np.zeros((3, 1), np.float32), np.zeros((3, 1), int), np.zeros((3, 1, 1)))
-    parts = set_loss(Told(p), [graph], [added], True)  # type: ignore[arg-type]
+    parts = set_loss(Told(p), [graph], [np.zeros((3, 0))], [added], True)  # type: ignore[arg-type]
     expected = -np.mean(np.log([0.8, 0.7, 0.9]))
     assert float(parts["noise_loss"].detach()) == pytest.approx(expected, rel=1e-5)
 
