@@ -34,6 +34,7 @@ from hush.errors import HushError
 from hush.kinds.points.cut import FEWEST
 from hush.kinds.points.elements import Elements
 from hush.kinds.points.graph import Graph
+from hush.kinds.points.places import ordered
 from hush.learned_sets import Drawn, LearnedSets, tensors
 from hush.methods.mid.cues import with_cues
 from hush.nets.sets import SetNet
@@ -183,11 +184,15 @@ class SetMID(LearnedSets):
 
         inlier : probabilities from the step before.
         """
+        order = ordered(elements.x)  # of neighbours at one distance, the same ones every time
+        elements = elements.part(order)
         graph = self.set_kind.graph(elements)
-        seen = self._looking(elements, graph, inlier)
+        seen = self._looking(elements, graph, None if inlier is None else inlier[order])
         with torch.inference_mode():
             logits, share = self.network(*tensors([graph], [seen], self.device_))
-        return logits.sigmoid().double().cpu().numpy(), float(share.sigmoid())
+        p = np.empty(len(order))
+        p[order] = logits.sigmoid().double().cpu().numpy()
+        return p, float(share.sigmoid())
 
 
 def set_loss(
