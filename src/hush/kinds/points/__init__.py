@@ -235,7 +235,7 @@ class Points(Kind):
         return self.normalised(x)
 
     def settled(self, elements: Elements, outlier: np.ndarray) -> np.ndarray:
-        """Probabilities ``(n,)`` of being outliers where elements exclude each other; here none do."""
+        """Probabilities ``(n,)`` of being outliers, if elements exclude each other; here none do."""
         return outlier
 
     def judgeable(self, elements: Elements) -> bool:
