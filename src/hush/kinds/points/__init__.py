@@ -235,7 +235,7 @@ class Points(Kind):
         return self.normalised(x)
 
     def settled(self, elements: Elements, outlier: np.ndarray) -> np.ndarray:
-        """Probabilities ``(n,)`` of being outliers, if elements exclude each other; here none do."""
+        """Probabilities of being outliers, as elements that exclude each other have them."""
         return outlier
 
     def judgeable(self, elements: Elements) -> bool:
