@@ -122,8 +122,14 @@ def scene(rng: Random) -> np.ndarray:
             parts = clusters(rng, int(rng.integers(1, 7)), 3)
         x = np.concatenate(parts)
         x = x + rng.normal(0, 10 ** rng.uniform(-3.3, -1.9), x.shape)
+    if rng.random() < 0.5:  # thinner on one side, as scans are far from the scanner
+        aside = x @ rng.normal(size=x.shape[1])
+        aside = (aside - aside.min()) / max(np.ptp(aside), 1e-9)
+        thin = rng.random(len(x)) < rng.uniform(1, 10) ** -aside
+        x = x[thin] if thin.sum() >= 30 else x
     keep = int(len(x) * rng.uniform(0.4, 1)) if rng.random() < 0.5 else len(x)
-    x = x[rng.permutation(len(x))[: max(keep, 30)]]
+    keep = int(rng.integers(26, 120)) if rng.random() < 0.1 else keep  # few points
+    x = x[rng.permutation(len(x))[: max(keep, 26)]]
     return x * 10 ** rng.uniform(-1, 3)
 
 

@@ -43,6 +43,7 @@ from hush.selecting import Verdict
 
 EPS = 1e-6
 AGAIN = 0.5  #: share of the states that are seen a second time
+CLEAN = 0.25  #: share of a corpus's states that nothing is added to
 SURE = 0.5  #: weight of what the surest outliers' probability is held to
 SUREST = 0.98
 
@@ -116,7 +117,9 @@ class SetMID(LearnedSets):
         """Eq. 9 on further states of sets, of which some are seen a second time."""
         (low, high), graphs, looks, every = self.added, [], [], []
         for elements, rng in drawn:
-            state, added = self.set_kind.further(elements, rng.uniform(low, high), rng)
+            clean = self.corpus_ and rng.random() < CLEAN
+            share = 0.0 if clean else rng.uniform(low, high)
+            state, added = self.set_kind.further(elements, share, rng)
             graph = self.set_kind.graph(state, rng)
             seen = self._looking(state, graph, None)
             if rng.random() < AGAIN:
@@ -215,7 +218,7 @@ def set_loss(
         count = target.sum()
         outlier = z.float().sigmoid()
         whole = count if corpus else outlier.detach().sum().maximum(count)
-        c = count / whole.clamp_min(EPS)  # P(added | outlier)
+        c = 1.0 if corpus else count / whole  # P(added | outlier)
         noise.append(F.binary_cross_entropy((c * outlier).clamp(EPS, 1 - EPS), target))
         if not corpus:
             sure = outlier[target > 0].topk(max(1, int(count) // 4)).values.mean()
