@@ -23,7 +23,7 @@ from hush.kinds.points.places import different, middles
 from hush.learned_sets import Drawn, LearnedSets, tensors
 from hush.nets.sets import ElementNet
 from hush.selecting import MOST, Verdict, decided
-from hush.tasks.geometry.multi import multi
+from hush.tasks.geometry.consensus import multi
 from hush.tasks.geometry.problems import Line, Problem, VanishingPoint
 
 #: largest residual of an inlier: of points with spread 1, of segments as `VanishingPoint` states

@@ -40,7 +40,7 @@ from hush.studies.sets import (
     shipped_model,
 )
 from hush.studies.trained import Recipe, Training
-from hush.tasks.geometry.multi import multi
+from hush.tasks.geometry.consensus import multi
 from hush.tasks.geometry.problems import Line
 from hush.tasks.geometry.scenes import line_scene
 from hush.tasks.geometry.scores import line_errors, recall_auc

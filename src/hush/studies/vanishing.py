@@ -33,7 +33,7 @@ from hush.studies.setpictures import draw_bars, draw_sample
 from hush.studies.sets import RUNS, SELECTION, Fit, Selection, labels, metrics, select, thinned
 from hush.studies.trained import Recipe, Training
 from hush.studies.vpdata import Album, find_albums
-from hush.tasks.geometry.multi import multi
+from hush.tasks.geometry.consensus import multi
 from hush.tasks.geometry.problems import VanishingPoint
 from hush.tasks.geometry.scores import recall_auc, vanishing_errors
 

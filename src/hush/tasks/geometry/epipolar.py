@@ -21,6 +21,7 @@ NORMALISED = 3.0
 SAMPLE = {"F": 7, "E": 5}  #: different matches that a matrix needs
 DEGENSAC = 8  #: what pydegensac needs
 FEWEST = 5  #: inliers that a pose needs
+LARGEST = 16_384  #: coordinates given to an estimator, of which float32 keeps 0.001
 
 Estimate = tuple[np.ndarray | None, np.ndarray]
 
@@ -130,7 +131,7 @@ def plane_share(
         return float("nan")
     cv2 = _opencv()
     params = _usac(cv2, "lo-ransac", threshold, CONFIDENCE, 2000, 0)
-    _, inliers = cv2.findHomography(x1 - x1.mean(axis=0), x2 - x2.mean(axis=0), params)
+    _, inliers = cv2.findHomography(x1 - x1.min(axis=0), x2 - x2.min(axis=0), params)
     return 0.0 if inliers is None else float(np.mean(inliers))
 
 
@@ -170,8 +171,9 @@ def pose(
 def normalised(x: np.ndarray, K: np.ndarray) -> np.ndarray:
     """Pixels ``(N, 2)`` less the principal point, over the focal length."""
     inverse = np.linalg.inv(np.asarray(K, np.float64))
-    rays = x @ inverse[:, :2].T + inverse[:, 2]
-    result: np.ndarray = rays[:, :2] / rays[:, 2:]
+    with np.errstate(invalid="ignore"):  # rows that are not finite stay so
+        rays = x[:, :1] * inverse[:, 0] + x[:, 1:] * inverse[:, 1] + inverse[:, 2]
+        result: np.ndarray = rays[:, :2] / rays[:, 2:]
     return result
 
 
@@ -267,12 +269,13 @@ def _robust(
             raise HushError(reason)
         return None, nothing
     matches, place = _distinct(x1, x2)
-    # Estimators compute in float32 and in pixels: centre what is far away, and enlarge what is
-    # small, by a power of two, which changes no digit.
-    middle = (np.zeros(4) if matrix == "E" else np.round(matches.mean(axis=0))).reshape(2, 2)
-    size = np.abs(matches - middle.ravel()).max()
-    scale = 2.0 ** np.round(np.log2(500 / size))
-    first, second = (matches.reshape(-1, 2, 2) - middle).transpose(1, 0, 2) * scale
+    # Estimators compute in float32, and OpenCV's MAGSAC++ for pixels: its answers get worse where
+    # the threshold is far from 1, or the origin inside the image. So the origin becomes the corner
+    # and the threshold about 1, by a power of two, which changes no digit.
+    corner = (np.zeros(4) if matrix == "E" else matches.min(axis=0)).reshape(2, 2)
+    size = float(np.abs(matches - corner.ravel()).max())
+    scale = 2.0 ** min(np.round(-np.log2(limit)), np.floor(np.log2(LARGEST / size)))
+    first, second = (matches.reshape(-1, 2, 2) - corner).transpose(1, 0, 2) * scale
     first, second = np.ascontiguousarray(first), np.ascontiguousarray(second)
     estimator = {"poselib": _poselib, "degensac": _degensac}.get(method, _opencv_usac)
     found, inliers = estimator(
@@ -281,7 +284,7 @@ def _robust(
     if found is None or found.shape != (3, 3) or not np.isfinite(found).all():
         return None, nothing
     mask = (place >= 0) & inliers[place]
-    undo1, undo2 = (_similarity(offset, scale) for offset in middle)
+    undo1, undo2 = (_similarity(offset, scale) for offset in corner)
     if matrix == "F":
         found = undo2.T @ found @ undo1
     norm = np.linalg.norm(found)
@@ -332,6 +335,7 @@ def _usac(
     if method == "magsac++":
         params.score, params.loMethod = cv2.SCORE_METHOD_MAGSAC, cv2.LOCAL_OPTIM_SIGMA
         params.final_polisher = cv2.COV_POLISHER
+        params.loSampleSize, params.loIterations = 50, 10  # as cv2.USAC_MAGSAC
     elif method == "lo-ransac":
         params.score, params.loMethod = cv2.SCORE_METHOD_MSAC, cv2.LOCAL_OPTIM_INNER_AND_ITER_LO
         params.final_polisher = cv2.LSQ_POLISHER

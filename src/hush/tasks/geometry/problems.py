@@ -55,7 +55,7 @@ class Line:
         return points.mean(axis=0)
 
     def moved(self, models: np.ndarray, origin: np.ndarray) -> np.ndarray:
-        offset = models[:, 2] - models[:, :2] @ origin
+        offset = models[:, 2] - models[:, 0] * origin[0] - models[:, 1] * origin[1]
         return np.concatenate([models[:, :2], offset[:, None]], axis=1)
 
     def models(self, points: np.ndarray, samples: np.ndarray) -> np.ndarray:
@@ -165,16 +165,20 @@ class VanishingPoint:
 
     def _lines(self, points: np.ndarray) -> np.ndarray:
         """Unit normals ``(N, 3)`` of the planes through the camera and each segment."""
-        ends = points[:, :4].reshape(-1, 2, 2)
-        rays = np.concatenate([ends, np.ones((len(ends), 2, 1))], axis=2) @ self.inverse.T
-        return _unit(np.cross(rays[:, 0], rays[:, 1]))
+        first, second = self._rays(points)
+        return _unit(np.cross(first, second))
 
     def _normalised(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Middles ``(N, 2)`` and unit directions ``(N, 2)`` of segments, by the calibration."""
-        ends = points[:, :4].reshape(-1, 2, 2)
-        rays = np.concatenate([ends, np.ones((len(ends), 2, 1))], axis=2) @ self.inverse.T
-        ends = rays[..., :2] / rays[..., 2:]
-        return ends.mean(axis=1), _unit(ends[:, 1] - ends[:, 0])
+        first, second = (rays[:, :2] / rays[:, 2:] for rays in self._rays(points))
+        return (first + second) / 2, _unit(second - first)
+
+    def _rays(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """K⁻¹ times the segments' first and second ends, ``(N, 3)`` each."""
+        a, b, c = self.inverse.T
+        first = points[:, 0:1] * a + points[:, 1:2] * b + c
+        second = points[:, 2:3] * a + points[:, 3:4] * b + c
+        return first, second
 
 
 def _unit(x: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ LARGEST = 4000
 #: local sampling: the Gaussian's width, as a share of the elements' spread
 LOCAL = 0.3
 ROUNDS = 3  #: of least squares on the inliers
+BLOCK = 2**21  #: residuals computed at once
 
 #: draws minimal samples of indices ``(count, minimal)`` from elements ``(N, D)``
 Sampler = Callable[[np.ndarray, int, Problem, np.random.Generator], np.ndarray]
@@ -52,11 +53,11 @@ def multi(
 
     points : ``(N, D)`` elements. threshold : largest residual of an inlier. hypotheses : minimal
     samples; of Sequential RANSAC, for each model. most : models at most. smallest : inliers that a
-    model needs, by default 1 % of the elements, and at least 3 more than a minimal sample. sampler
-    : how samples are drawn; by default uniformly, and for a linkage locally where elements of a
-    model are near each other. strict : if False, elements that no model can be fitted to give no
-    models instead of an error. Models are ranked greedily: each next one is that with the most
-    inliers which no better one has.
+    model needs, by default 1 % of the elements, and at least 3 more than a minimal sample.
+    sampler : how samples are drawn; by default uniformly, and for a linkage locally where elements
+    of one model are near each other. strict : if False, too few different elements give no models
+    instead of an error. Models are ranked greedily: each next one has the most inliers among the
+    elements that better ones leave.
 
     - ``sequential-ransac``: RANSAC again and again, on the elements that no model explains yet;
     - ``j-linkage``, ``t-linkage``: see `hush.tasks.geometry.linkage`;
@@ -172,8 +173,12 @@ class _Search:
         return models[np.isfinite(models).all(axis=1)]
 
     def within(self, models: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """Inliers, bool ``(M, N)``."""
-        inliers: np.ndarray = self.problem.residuals(models, points) <= self.threshold
+        """Inliers, bool ``(M, N)``; in blocks, for residuals take eight times the memory."""
+        inliers = np.empty((len(models), len(points)), bool)
+        rows = max(1, BLOCK // max(1, len(points)))
+        for start in range(0, len(models), rows):
+            part = slice(start, start + rows)
+            inliers[part] = self.problem.residuals(models[part], points) <= self.threshold
         return inliers
 
     def polish(self, model: np.ndarray, points: np.ndarray) -> np.ndarray:
