@@ -43,7 +43,7 @@ TRAINING = "fox50"
 #: the most pairs of a scene to test on, and of all scenes together to train on
 TESTED, QUICK_TESTED = 1000, 10
 TRAINED, QUICK_TRAINED = 400, 200
-BUDGET, QUICK_BUDGET = 900.0, 180.0  #: seconds of training for each method
+BUDGET, QUICK_BUDGET = 900.0, 150.0  #: seconds of training for each method
 THRESHOLD = 1.0  #: pixels, the largest epipolar error of an estimator's inlier
 RATIO = 0.8  #: largest ratio of distances in the ratio test
 FAILED = 180.0  #: degrees

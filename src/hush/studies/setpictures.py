@@ -40,7 +40,8 @@ def draw_curves(study: Study, cases: Sequence[Case], path: Path, setting: str, m
             x, y, error = np.transpose(sorted(points))
             axes.errorbar(x, y, np.nan_to_num(error), label=label, marker=".", capsize=2)
         axes.set(title=name, xlabel=setting, ylabel=metric)
-    all_axes[-1].legend(frameon=False, fontsize="small")
+    handles, names = all_axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside right upper", frameon=False, fontsize="small")
     _write(figure, path)
 
 
@@ -68,7 +69,8 @@ def draw_bars(study: Study, cases: Sequence[Case], path: Path, metric: str) -> N
             axes.bar(at, values, 0.8 / len(estimators), yerr=np.nan_to_num(errors), label=name)
         axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
         axes.set(title=title.replace(";", "  "), ylabel=metric)
-    all_axes[-1].legend(frameon=False, fontsize="small")
+    handles, names = all_axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside right upper", frameon=False, fontsize="small")
     _write(figure, path)
 
 
