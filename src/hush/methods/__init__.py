@@ -33,6 +33,8 @@ METHODS: Table[type[Denoiser]] = Table(
         "lof": "hush.methods.lof:LOF",
         "isolation": "hush.methods.isolation:Isolation",
         "diffusion": "hush.methods.diffusion:Diffusion",
+        "consac": "hush.methods.consac:CONSAC",
+        "parsac": "hush.methods.parsac:PARSAC",
         "none": "hush.methods.identity:Identity",
     },
 )

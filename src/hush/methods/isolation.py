@@ -46,7 +46,7 @@ class Isolation(Selecting):
         not calibrated.
         """
         ensemble = sklearn("ensemble", self.name)
-        seen = distinct(self.set_kind.places(elements.x), self.most, self.seed)
+        seen = distinct(self.set_kind, elements.x, self.most, self.seed)
         model = ensemble.IsolationForest(n_estimators=self.trees, random_state=self.seed, n_jobs=1)
         model.fit(seen.places[seen.drawn])
         score = -model.score_samples(seen.places)

@@ -56,7 +56,7 @@ class LOF(Selecting):
         1, as even places have. It is not calibrated.
         """
         neighbors = sklearn("neighbors", self.name)
-        seen = distinct(self.set_kind.places(elements.x), self.most, self.seed)
+        seen = distinct(self.set_kind, elements.x, self.most, self.seed)
         model = neighbors.LocalOutlierFactor(
             n_neighbors=min(self.neighbours, len(seen.drawn) - 1),
             algorithm="kd_tree",  # whose distances are the same on any number of threads

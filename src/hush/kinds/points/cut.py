@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from hush.kinds.points import Points
 
-FEWEST = 16  #: elements below which nothing is learned from a set, and none of it is judged
+FEWEST = 25  #: elements below which nothing is learned from a set, and none of it is judged
 
 
 @dataclass

@@ -40,3 +40,12 @@ def middles(ends: np.ndarray) -> np.ndarray:
 def ordered(x: np.ndarray) -> np.ndarray:
     """Indices of elements ``(n, d)`` in an order that their order in the file does not change."""
     return np.lexsort(x.T[::-1])
+
+
+def different(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the different elements of ``(n, d)`` are, ``(m,)``, and which one each is ``(n,)``.
+
+    They are in an order that their order in the file does not change.
+    """
+    _, first, of = np.unique(x, axis=0, return_index=True, return_inverse=True)
+    return first, of.ravel()

@@ -49,30 +49,9 @@ def _groups(cue: np.ndarray) -> np.ndarray:
 def _evidence(groups: np.ndarray, wrong: np.ndarray) -> np.ndarray:
     """Logarithm of how much more often each element's bin is seen among the wrong ones."""
     told = groups > 0
-    count = int(groups.max()) + 1
-    whole = np.bincount(groups[told], minlength=count)[1:] / max(told.sum(), 1)
-    bad, good = (
-        np.bincount(groups[told], w[told], count)[1:] + DOUBT * whole for w in (wrong, 1 - wrong)
-    )
-    ratio = np.log(bad / bad.sum()) - np.log(good / good.sum())
-    return np.concatenate([[0.0], ratio])[groups]
-
-
-def exclusive(outlier: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The same, where of all rows ``(n, 4)`` with one point in a picture at most one is right.
-
-    Repeats of one and the same row do not compete.
-    """
-    rows, same = np.unique(x, axis=0, return_inverse=True)
-    same = same.reshape(-1)
-    p = np.clip(outlier, EPS, 1 - EPS)
-    odds = np.zeros(len(rows))
-    np.maximum.at(odds, same, (1 - p) / p)  # of being right
-    rivals = np.zeros(len(rows))
-    for part in (rows[:, :2], rows[:, 2:]):
-        _, place = np.unique(part, axis=0, return_inverse=True)
-        place = place.reshape(-1)
-        rivals += np.bincount(place, odds)[place] - odds
-    own = (1 - p) / p
-    made: np.ndarray = 1 - own / (1 + own + rivals[same])
-    return made
+    _, bins = np.unique(groups[told], return_inverse=True)
+    whole = np.bincount(bins) / len(bins)
+    bad, good = (np.bincount(bins, w[told]) + DOUBT * whole for w in (wrong, 1 - wrong))
+    out = np.zeros(len(groups))
+    out[told] = (np.log(bad / bad.sum()) - np.log(good / good.sum()))[bins]
+    return out
