@@ -19,7 +19,6 @@ import hush.training
 from hush.cli import main
 from hush.denoiser import Denoiser
 from hush.errors import HushError
-from hush.kinds import get as kind_of
 from hush.methods import METHODS, VARIANTS, get
 from hush.record import Record
 from hush.results import Restoration

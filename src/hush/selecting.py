@@ -7,9 +7,9 @@ the elements in an order of their own (`hush.kinds.points.places.ordered`).
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import ModuleType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -33,12 +33,14 @@ class Verdict:
     """What a method makes of elements.
 
     kept : bool ``(n,)``; probability : of belonging to the set, float ``(n,)``, NaN if unknown.
-    said : sentences for the user.
+    said : sentences for the user. step, trace : as in `Restoration`.
     """
 
     kept: np.ndarray
     probability: np.ndarray
     said: tuple[str, ...] = ()
+    step: float | None = None
+    trace: list[dict[str, Any]] = field(default_factory=list)
 
     def saying(self, said: tuple[str, ...]) -> Verdict:
         """The same with these sentences."""
@@ -95,7 +97,25 @@ class Selecting(Denoiser):
             kept=elements.spread(made.kept, False),
             probability=elements.spread(made.probability, np.nan),
             said=made.said,
+            step=made.step,
+            trace=made.trace,
+            found=estimate(made.probability),
         )
+
+    def looked(self, batch: Batch, index: int, found: Estimate) -> tuple[Estimate, float | None]:
+        """See `Denoiser.looked`: by denoising."""
+        how = self.restore_item(batch, index)
+        return how.found or found, how.step
+
+
+def estimate(probability: np.ndarray) -> Estimate | None:
+    """The share of outliers by the probabilities of belonging to the set; None without any."""
+    p = probability[np.isfinite(probability)]
+    if not p.size:
+        return None
+    share, variance = float(np.mean(1 - p)), float(np.sum(p * (1 - p)))
+    doubt = float(np.sqrt(variance)) / max(share * p.size, 1e-6)
+    return Estimate(Outliers(share), share, uncertainty=doubt)
 
 
 def decided(elements: Elements, probability: np.ndarray, share: float | None) -> Verdict:

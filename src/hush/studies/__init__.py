@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from hush.errors import HushError
 from hush.methods import METHODS, get
 from hush.studies.core import Case, Find, Progress, Study, fill, find_method
+from hush.studies.correspondences import CORRESPONDENCES, LEAVE_ONE_OUT
 from hush.studies.diffdenoise import DIFFDENOISE
 from hush.studies.images import ABLATION, IMAGES
 from hush.studies.ledger import Cell, Key, Ledger
@@ -26,14 +27,16 @@ from hush.studies.lines import LINES
 from hush.studies.pairs import PAIRS
 from hush.studies.semg import SEMG
 from hush.studies.table import tables
+from hush.studies.vanishing import VANISHING
 from hush.table import Table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+SETS = (LINES, CORRESPONDENCES, LEAVE_ONE_OUT, VANISHING)
 #: studies by name: those of hush, and those of packages with entry points ``hush.studies``
 STUDIES: Mapping[str, Study] = ChainMap(
-    {study.name: study for study in (IMAGES, ABLATION, LINES, SEMG, PAIRS, *DIFFDENOISE)},
+    {study.name: study for study in (IMAGES, ABLATION, *SETS, SEMG, PAIRS, *DIFFDENOISE)},
     Table("hush.studies", {}),  # type: ignore[arg-type]  # never written to
 )
 

@@ -216,6 +216,7 @@ def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method
     none.
     """
     from hush.denoiser import Denoiser
+    from hush.kinds import get as kind_of
     from hush.methods import get, make
     from hush.models import load, shipped
 
@@ -246,7 +247,7 @@ def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method
         return denoiser.replace(**fields).to(device)
 
     def method(noisy: Any, noise: Any) -> Any:
-        channels = noisy.channels if isinstance(noisy, Record) else len(noisy)
+        channels = kind_of(case.kind).joint(noisy) if isinstance(noisy, Record) else len(noisy)
         if channels not in ready:
             ready[channels] = prepare(channels)
         return case.apply(ready[channels], noisy, noise if case.told else None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from time import perf_counter
 from typing import Any
 
@@ -16,8 +17,9 @@ import numpy as np
 
 from hush import kinds
 from hush.denoiser import Denoiser
+from hush.errors import HushError
 from hush.record import Record
-from hush.studies.core import Metric
+from hush.studies.core import Metric, Row
 from hush.studies.sample import Sample
 
 RUNS = 5  #: of every estimator
@@ -72,6 +74,21 @@ def labels(sample: Sample) -> Selection:
     return Selection(sample.reference, sample.reference.astype(float))
 
 
+def shipped_model(kind: str) -> Row:
+    """The row ``mid:shipped``: what users get who train nothing."""
+
+    @cache
+    def model() -> Denoiser:
+        from hush.models import load, shipped
+
+        path = shipped("mid", 1, kind)
+        if path is None:
+            raise HushError(f"no model of mid for {kind} is shipped")
+        return load(path)
+
+    return lambda sample: select(model(), sample.noisy, None)
+
+
 # -- scores ----------------------------------------------------------------------------------
 
 
@@ -118,7 +135,7 @@ SELECTION = (
 def metrics(
     estimators: Mapping[str, Fit], judges: Mapping[str, Judge], digits: int = 3
 ) -> Iterator[Metric]:
-    """The metrics of every estimator: its scores, its seconds, and those with the denoising's.
+    """The metrics of every estimator: its scores, and its seconds with and without denoising.
 
     estimators : by the variant, such as ``estimator=ransac``.
     """
@@ -126,7 +143,7 @@ def metrics(
         for name, judge in judges.items():
             score = _scored(variant, fit, judge)
             yield Metric(name, score, digits=digits, variant=variant, by_sample=True)
-        for name, whole in (("seconds", True), ("alone", False)):
+        for name, whole in (("seconds", True), ("estimation", False)):
             score = _timed(variant, fit, whole)
             yield Metric(name, score, False, 4, variant, judge=False, by_sample=True)
 

@@ -52,6 +52,7 @@ class Recipe:
     ceiling : uses other information that users do not have, such as all of the data.
     choices : a field and its possible values; that which is best on the training samples is used.
     files : fields that are paths of the training's files, with the names of these.
+    after : what becomes of the method's result: (result, noisy) → the row's result.
     """
 
     method: str
@@ -65,6 +66,7 @@ class Recipe:
     ceiling: bool = False
     choices: tuple[str, Sequence[Any]] | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+    after: Callable[[Any, Any], Any] | None = None
 
     @property
     def is_reference(self) -> bool:
@@ -128,9 +130,12 @@ class Training:
                 options["corpus"] = True
             fields = {**recipe.fields, **self._written(recipe, folder.parent)}
             method = _made(recipe, self.kind, fields)
+            schedule = Schedule(budget=self.budget * recipe.budgets, seed=seed)
+            if method.kind.selected:
+                schedule = replace(schedule, patch=method.kind.patch)
             method.fit(
                 [_taught(sample, recipe) for sample in samples],
-                schedule=Schedule(budget=self.budget * recipe.budgets, seed=seed),
+                schedule=schedule,
                 folder=folder,
                 resume=any(folder.rglob("*.safetensors")),
                 device=device,
@@ -184,7 +189,8 @@ class Training:
         model = self.model(recipe, seed, device)
 
         def method(noisy: Any, noise: Any) -> Any:
-            return apply(model, noisy, noise if recipe.told else None)
+            result = apply(model, noisy, noise if recipe.told else None)
+            return recipe.after(result, noisy) if recipe.after else result
 
         return method
 

@@ -31,11 +31,11 @@ from hush.studies.resampling import Resampling
 from hush.studies.sample import Sample
 from hush.studies.setpictures import draw_bars, draw_sample
 from hush.studies.sets import RUNS, SELECTION, Fit, Selection, labels, metrics, select, thinned
-from hush.studies.setscores import matched, recall_auc
 from hush.studies.trained import Recipe, Training
 from hush.studies.vpdata import Album, find_albums
 from hush.tasks.geometry.multi import multi
 from hush.tasks.geometry.problems import VanishingPoint
+from hush.tasks.geometry.scores import recall_auc, vanishing_errors
 
 QUICK_TESTED = 24  #: photographs
 BUDGET, QUICK_BUDGET = 600.0, 120.0  #: seconds of training for each method
@@ -63,9 +63,6 @@ _OURS = Recipe("mid")
 RECIPES = {
     "mid": _OURS,
     "diffusion": Recipe("diffusion"),
-    "random": Recipe("random"),
-    "lof": Recipe("lof"),
-    "isolation": Recipe("isolation"),
 }
 
 
@@ -113,7 +110,7 @@ def fit(segments: np.ndarray, sample: Sample, method: str) -> np.ndarray:
 
 def recall(models: np.ndarray, sample: Sample, cutoff: float) -> Mapping[str, float]:
     """For every true vanishing point its part of the AUC up to an angle, in percent."""
-    errors = matched(sample.about["directions"], models)
+    errors = vanishing_errors(models, sample.about["directions"])
     return {str(k): 100 * recall_auc(error, cutoff) for k, error in enumerate(errors)}
 
 

@@ -49,13 +49,12 @@ def _groups(cue: np.ndarray) -> np.ndarray:
 def _evidence(groups: np.ndarray, wrong: np.ndarray) -> np.ndarray:
     """Logarithm of how much more often each element's bin is seen among the wrong ones."""
     told = groups > 0
-    count = int(groups.max()) + 1
-    whole = np.bincount(groups[told], minlength=count)[1:] / max(told.sum(), 1)
-    bad, good = (
-        np.bincount(groups[told], w[told], count)[1:] + DOUBT * whole for w in (wrong, 1 - wrong)
-    )
-    ratio = np.log(bad / bad.sum()) - np.log(good / good.sum())
-    return np.concatenate([[0.0], ratio])[groups]
+    _, bins = np.unique(groups[told], return_inverse=True)
+    whole = np.bincount(bins) / len(bins)
+    bad, good = (np.bincount(bins, w[told]) + DOUBT * whole for w in (wrong, 1 - wrong))
+    out = np.zeros(len(groups))
+    out[told] = (np.log(bad / bad.sum()) - np.log(good / good.sum()))[bins]
+    return out
 
 
 def exclusive(outlier: np.ndarray, x: np.ndarray) -> np.ndarray:
