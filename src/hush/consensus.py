@@ -51,6 +51,7 @@ class Consensus(LearnedSets):
     draws: int = 64
 
     kinds: ClassVar[tuple[str, ...]] = ("points", "segments")
+    measures: ClassVar[bool] = False
     #: whether it sees what earlier models explain
     stateful: ClassVar[bool] = False
 
