@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hush.consensus import Consensus, drawn, flipped, numbers
+from hush.consensus import Consensus, best, drawn, flipped, numbers
 from hush.learned_sets import Drawn
 from hush.tasks.geometry.problems import Problem
 
@@ -82,8 +82,3 @@ class CONSAC(Consensus):
             if len(part):
                 state = np.maximum(state, explained[best(explained, state)])
         return np.concatenate(found)
-
-
-def best(explained: np.ndarray, state: np.ndarray) -> int:
-    """The model that explains most beyond the state."""
-    return int(np.maximum(explained - state, 0).sum(1).argmax())
