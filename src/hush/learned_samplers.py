@@ -31,7 +31,7 @@ THRESHOLDS: Mapping[str, float] = {"points": 0.05, "segments": 1e-3}
 
 
 @dataclass
-class Consensus(LearnedSets):
+class LearnedSampler(LearnedSets):
     """Base of CONSAC and PARSAC; a method adds `loss` and `samples`.
 
     models : at most, that are looked for. threshold : largest residual of an inlier: of lines, in
