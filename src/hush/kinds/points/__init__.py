@@ -234,6 +234,10 @@ class Points(Kind):
         """Elements ``(n, d)`` as points of a space in which similar ones are near each other."""
         return self.normalised(x)
 
+    def settled(self, elements: Elements, outlier: np.ndarray) -> np.ndarray:
+        """Probabilities of being outliers, as elements that exclude each other have them."""
+        return outlier
+
     def judgeable(self, elements: Elements) -> bool:
         """Whether an element can stand out from the others: they are not all on one line."""
         spread = elements.x - elements.x.mean(0)

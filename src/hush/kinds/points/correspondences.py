@@ -77,6 +77,12 @@ class Correspondences(Points):
 
         return of_correspondences(elements.x, inlier)
 
+    def settled(self, elements: Elements, outlier: np.ndarray) -> np.ndarray:
+        """Of matches of one point with several others at most one is among the surest."""
+        from hush.kinds.points.rivals import exclusive
+
+        return exclusive(outlier, elements.x)
+
     def cues(self, elements: Elements) -> list[np.ndarray]:
         """Whether matches are mutual, and their ratios or scores."""
         names = ["mutual", "ratio" if "ratio" in elements.rows else "scores"]

@@ -55,23 +55,3 @@ def _evidence(groups: np.ndarray, wrong: np.ndarray) -> np.ndarray:
     out = np.zeros(len(groups))
     out[told] = (np.log(bad / bad.sum()) - np.log(good / good.sum()))[bins]
     return out
-
-
-def exclusive(outlier: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The same, where of all rows ``(n, 4)`` with one point in a picture at most one is right.
-
-    Repeats of one and the same row do not compete.
-    """
-    rows, same = np.unique(x, axis=0, return_inverse=True)
-    same = same.reshape(-1)
-    p = np.clip(outlier, EPS, 1 - EPS)
-    odds = np.zeros(len(rows))
-    np.maximum.at(odds, same, (1 - p) / p)  # of being right
-    rivals = np.zeros(len(rows))
-    for part in (rows[:, :2], rows[:, 2:]):
-        _, place = np.unique(part, axis=0, return_inverse=True)
-        place = place.reshape(-1)
-        rivals += np.bincount(place, odds)[place] - odds
-    own = (1 - p) / p
-    made: np.ndarray = 1 - own / (1 + own + rivals[same])
-    return made

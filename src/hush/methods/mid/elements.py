@@ -153,6 +153,7 @@ class SetMID(LearnedSets):
             p, seen = self.predict(some, None if step == 0 else 1 - outlier[left])
             if self.cues and (known := self.set_kind.cues(some)):
                 p = with_cues(p, known)
+            p = self.set_kind.settled(some, p)
             first = seen if first is None else first
             outlier[left] = p
             doubted = int((p > self.threshold).sum())
