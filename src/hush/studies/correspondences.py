@@ -251,8 +251,9 @@ def _panel(axes: Any, sample: Sample, kept: np.ndarray) -> None:
     for of, colour in ((~inlier, "tab:red"), (inlier, "tab:green")):
         x1, y1, x2, y2 = matches[of].T
         axes.plot([x1, x2], [y1, y2], color=colour, linewidth=0.4, alpha=0.6)
-    axes.set(aspect="equal")
-    axes.invert_yaxis()
+    ends = sample.noisy.data[:, :4].reshape(-1, 2)
+    (left, top), (right, bottom) = ends.min(0), ends.max(0)
+    axes.set(aspect="equal", xlim=(left, right), ylim=(bottom, top))
 
 
 MAA = "maa@10"
