@@ -144,7 +144,6 @@ def test_the_file_has_mask_and_probability(method: Denoiser, tmp_path: Path) -> 
         np.testing.assert_array_equal(x[file["mask"]], result.data)
         assert file["probability"].shape == (len(x),)
     json.dumps(dict(result.residual))
-    assert len(result._repr_html_()) > 0
 
 
 def test_the_input_is_read_only(method: Denoiser) -> None:
@@ -184,6 +183,7 @@ def test_of_nothing_but_outliers_nothing_is_left(method: Denoiser) -> None:
         x, kind=method.kind.name, model=method, noise="outliers:1", context=told(method, x)
     )
     assert result.data.shape == (0, x.shape[1])
+    assert "srcdoc" in result._repr_html_()
 
 
 # -- what does not matter ------------------------------------------------------------------------
@@ -268,12 +268,9 @@ def test_too_few_elements_come_back_whole(method: Denoiser, count: int) -> None:
 
 
 def test_a_small_set_comes_back_whole(method: Denoiser) -> None:
-    """Fifteen of which all but a match's own quality is unknown."""
+    """Fifteen picked by hand; matches with a good ratio and a bad one too."""
     x = sample(method)[:15]
     how = judged(method, x)
-    if method.name == "ratio":  # judges every match by itself
-        assert mask(how, 15).any()
-        return
     assert mask(how, 15).all()
     assert how.probability is not None
     assert np.isnan(how.probability).all()

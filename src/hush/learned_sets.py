@@ -45,6 +45,10 @@ class LearnedSets(Selecting):
         """The loss on sets."""
         raise NotImplementedError
 
+    def error(self, network: Any, drawn: Drawn) -> float:
+        """How badly the network does on a held-out set; the loss, if nothing tells more."""
+        return sum(float(value) for value in self.loss(network, [drawn]).values())
+
     @property
     def sizes(self) -> tuple[int, int]:
         """The numbers of features of an element and of an edge in the kind's graphs."""
@@ -107,8 +111,7 @@ class LearnedSets(Selecting):
             with torch.inference_mode():
                 for i, elements in enumerate(held_out):
                     rng = np.random.default_rng(i)
-                    parts = self.loss(network, [(part(elements, schedule.patch, rng), rng)])
-                    losses.append(sum(float(value) for value in parts.values()))
+                    losses.append(self.error(network, (part(elements, schedule.patch, rng), rng)))
             return {"val_loss": float(np.mean(losses))}
 
         from hush.training import train

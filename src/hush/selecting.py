@@ -53,8 +53,8 @@ class Selecting(Denoiser):
 
     kinds: ClassVar[tuple[str, ...]] = SETS
     selects: ClassVar[bool] = True
-    #: elements below which none is judged
-    fewest: ClassVar[int] = FEWEST
+    #: whether its probabilities are good enough to say how many outliers there are
+    measures: ClassVar[bool] = True
 
     @property
     def set_kind(self) -> Points:
@@ -71,7 +71,7 @@ class Selecting(Denoiser):
 
     def judges(self, elements: Elements) -> bool:
         """Whether there are enough elements, unlike enough, to judge any."""
-        return len(elements) >= self.fewest and self.set_kind.judgeable(elements)
+        return len(elements) >= FEWEST and self.set_kind.judgeable(elements)
 
     def restore_item(
         self,
@@ -99,7 +99,7 @@ class Selecting(Denoiser):
             said=made.said,
             step=made.step,
             trace=made.trace,
-            found=estimate(made.probability),
+            found=estimate(made.probability) if self.measures else None,
         )
 
     def looked(self, batch: Batch, index: int, found: Estimate) -> tuple[Estimate, float | None]:

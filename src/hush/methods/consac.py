@@ -19,14 +19,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hush.consensus import Consensus, drawn, flipped, numbers
+from hush.learned_samplers import LearnedSampler, best, drawn, flipped, numbers
 from hush.learned_sets import Drawn
 from hush.tasks.geometry.problems import Problem
 
 
 @dataclass
-class CONSAC(Consensus):
-    """Samples of one model after the other: the network runs for each. Settings: `Consensus`."""
+class CONSAC(LearnedSampler):
+    """Samples of one model after the other: see `LearnedSampler` for settings."""
 
     name: ClassVar[str] = "consac"
     summary: ClassVar[str] = "keeps what models explain that a network finds by turns (sets)"
@@ -71,7 +71,7 @@ class CONSAC(Consensus):
     def samples(
         self, points: np.ndarray, count: int, problem: Problem, rng: np.random.Generator
     ) -> np.ndarray:
-        """See `Consensus.samples`."""
+        """See `LearnedSampler.samples`."""
         state = np.zeros(len(points))
         found = []
         for part in np.array_split(np.arange(count), self.models):
@@ -82,8 +82,3 @@ class CONSAC(Consensus):
             if len(part):
                 state = np.maximum(state, explained[best(explained, state)])
         return np.concatenate(found)
-
-
-def best(explained: np.ndarray, state: np.ndarray) -> int:
-    """The model that explains most beyond the state."""
-    return int(np.maximum(explained - state, 0).sum(1).argmax())

@@ -57,6 +57,7 @@ class Diffusion(LearnedSets):
     citation: ClassVar[str] = (
         "Ho, Jain and Abbeel, Denoising Diffusion Probabilistic Models, NeurIPS 2020"
     )
+    measures: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.levels or not all(LEVELS[0] <= s <= LEVELS[1] for s in self.levels):

@@ -31,6 +31,7 @@ class Isolation(Selecting):
     name: ClassVar[str] = "isolation"
     summary: ClassVar[str] = "isolation forest: set apart by few random cuts (sets)"
     citation: ClassVar[str] = "Liu, Ting and Zhou, Isolation Forest, ICDM 2008"
+    measures: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.trees < 1 or self.most < 2:

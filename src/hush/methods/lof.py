@@ -40,6 +40,7 @@ class LOF(Selecting):
     citation: ClassVar[str] = (
         "Breunig et al., LOF: Identifying Density-Based Local Outliers, SIGMOD 2000"
     )
+    measures: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.neighbours < 2 or self.most <= self.neighbours:

@@ -18,14 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hush.consensus import Consensus, drawn, flipped, numbers
+from hush.learned_samplers import LearnedSampler, drawn, flipped, numbers
 from hush.learned_sets import Drawn
 from hush.tasks.geometry.problems import Problem
 
 
 @dataclass
-class PARSAC(Consensus):
-    """Samples of all models in parallel: the network runs once. Settings: see `Consensus`."""
+class PARSAC(LearnedSampler):
+    """Samples of all models in parallel: see `LearnedSampler` for settings."""
 
     name: ClassVar[str] = "parsac"
     summary: ClassVar[str] = "keeps what models explain that a network finds at once (sets)"
@@ -56,7 +56,7 @@ class PARSAC(Consensus):
     def samples(
         self, points: np.ndarray, count: int, problem: Problem, rng: np.random.Generator
     ) -> np.ndarray:
-        """See `Consensus.samples`."""
+        """See `LearnedSampler.samples`."""
         with torch.inference_mode():
             weights = numbers(self.weights_of(self.network, points, problem))
         counts = [len(part) for part in np.array_split(np.arange(count), self.models)]

@@ -27,6 +27,7 @@ class RandomSelection(Selecting):
     name: ClassVar[str] = "random"
     summary: ClassVar[str] = "keeps a random part of a set (sets)"
     citation: ClassVar[str] = ""
+    measures: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.keep <= 1:

@@ -39,7 +39,7 @@ class Ratio(Selecting):
         "Lowe, Distinctive Image Features from Scale-Invariant Keypoints, IJCV 2004"
     )
     kinds: ClassVar[tuple[str, ...]] = ("correspondences",)
-    fewest: ClassVar[int] = 1  # every match is judged by what is known of it
+    measures: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:

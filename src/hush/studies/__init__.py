@@ -149,7 +149,11 @@ def run(
             for error, of in errors.items():
                 some = "" if len(of) == len(theirs) else f" of {', '.join(of)}"
                 left_out.append(f"{method} is left out{some}: {error}")
-        notes += [*left_out, *_choices(cases, methods or study.methods, seeds)]
+        notes += [
+            *left_out,
+            *_unfound(study, cases),
+            *_choices(cases, methods or study.methods, seeds),
+        ]
         if study.picture and ledger.path and not methods:
             try:
                 study.picture(cases, find, ledger.path, quick=quick)
@@ -187,6 +191,18 @@ def _restricted(study: Study, where: Mapping[str, str]) -> tuple[Study, Mapping[
         )
     others = {key: pattern for key, pattern in where.items() if key not in own}
     return replace(study, metrics=metrics), others
+
+
+def _unfound(study: Study, cases: Sequence[Case]) -> list[str]:
+    """What was left out because a helper of it is not trained."""
+    notes: dict[str, None] = {}
+    for case, metric in product(cases, study.metrics):
+        if metric.helper and case.helper(metric.helper, 0) is None:
+            how = (
+                "a run without --quick trains it" if case.training else "there is no training data"
+            )
+            notes[f"{metric.variant} is left out: {metric.helper} is not trained; {how}"] = None
+    return list(notes)
 
 
 def _choices(cases: Sequence[Case], rows: Sequence[str], seeds: Sequence[int]) -> list[str]:

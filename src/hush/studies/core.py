@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hush.errors import HushError
 from hush.methods import METHODS
@@ -21,6 +21,9 @@ from hush.studies.ledger import Cell, Key, Ledger
 from hush.studies.resampling import Resampling
 from hush.studies.sample import Sample
 from hush.studies.trained import Apply, Method, Training, restored
+
+if TYPE_CHECKING:
+    from hush.denoiser import Denoiser
 
 #: a row of one study alone: sample → result
 Row = Callable[[Sample], Any]
@@ -47,6 +50,8 @@ class Metric:
         evaluation of the same results (such as PSNR after a fit of gain and offset).
     judge : whether it is a goal of denoising; False for diagnostics such as time, and for metrics
         that reward smoothing.
+    helper : of the case's training, that the score needs; where there is none, the metric is left
+        out.
     """
 
     name: str
@@ -56,6 +61,7 @@ class Metric:
     variant: str = ""
     judge: bool = True
     by_sample: bool = False
+    helper: str = ""
 
     def of(self, result: Any, sample: Sample) -> dict[str, float]:
         """The scores of a sample's result, by name: the sample's, or those of its parts."""
@@ -120,6 +126,12 @@ class Case:
     def matches(self, where: Mapping[str, str]) -> bool:
         """Whether every setting in `where` matches its pattern; missing ones count as empty."""
         return matching(self.settings, where)
+
+    def helper(self, name: str, seed: int) -> Denoiser | None:
+        """A helper of its training, or None."""
+        if not (name and self.training and name in self.training.helpers):
+            return None
+        return self.training.helper(name, seed)
 
     def using(self, model: Path) -> Case:
         """This case with the weights in the file `model`."""
@@ -215,7 +227,6 @@ def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method
     methods use the weights in ``options["model"]`` or shipped ones. Raises `HushError` if there are
     none.
     """
-    from hush.denoiser import Denoiser
     from hush.kinds import get as kind_of
     from hush.methods import get, make
     from hush.models import load, shipped
@@ -301,6 +312,8 @@ def _fill(
         for run in runs
     ]
     missing = [(metric, key) for metric, key in keys if key not in ledger]
+    helpers = {name: case.helper(name, seed) for name in {m.helper for m, _ in missing}}
+    missing = [(m, key) for m, key in missing if not m.helper or helpers[m.helper]]
     if not missing:
         return
     scores: dict[Key, dict[str, float]] = {key: {} for _, key in missing}
@@ -312,7 +325,7 @@ def _fill(
     for done, sample in enumerate(case.samples(seed), 1):
         result = row(sample)
         for metric, key in missing:
-            run = dataclasses.replace(sample, seed=key.seed)
+            run = dataclasses.replace(sample, seed=key.seed, helper=helpers[metric.helper])
             scores[key].update(metric.of(result, run))
         progress(label, done, case.count)
     mean = study.resampling.mean if study.resampling else None

@@ -19,7 +19,8 @@ class Sample:
         context that methods need, and for each element whether it is an inlier, bool ``(N,)``.
     noise : its process, if methods may be given it; None if they must estimate it.
     about : further data that metrics need, such as where a muscle works.
-    seed : of the run, for scores that draw random numbers.
+    seed : of the run, for scores that draw random numbers; helper : a trained method that they
+        need (`Training.helpers`).
     """
 
     name: str
@@ -28,6 +29,7 @@ class Sample:
     noise: Any = None
     about: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    helper: Any = None
 
 
 def part(record: Record, where: np.ndarray) -> Record:

@@ -40,7 +40,8 @@ def draw_curves(study: Study, cases: Sequence[Case], path: Path, setting: str, m
             x, y, error = np.transpose(sorted(points))
             axes.errorbar(x, y, np.nan_to_num(error), label=label, marker=".", capsize=2)
         axes.set(title=name, xlabel=setting, ylabel=metric)
-    all_axes[-1].legend(frameon=False, fontsize="small")
+    handles, names = all_axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside right upper", frameon=False, fontsize="small")
     _write(figure, path)
 
 
@@ -54,7 +55,7 @@ def draw_bars(study: Study, cases: Sequence[Case], path: Path, metric: str) -> N
     for name, case, row in _rows(study, ledger, cases):
         value = row.mean(metric)
         if np.isfinite(value):
-            of = panels.setdefault(case.key(), {}).setdefault(name, {})
+            of = panels.setdefault(case.settings["data"], {}).setdefault(name, {})
             of[row.label] = (value, row.error(metric))
     if not panels:
         raise HushError(f"there is no {metric} to draw")
@@ -67,8 +68,10 @@ def draw_bars(study: Study, cases: Sequence[Case], path: Path, metric: str) -> N
             values, errors = np.transpose([of[label] for label in labels if label in of])
             axes.bar(at, values, 0.8 / len(estimators), yerr=np.nan_to_num(errors), label=name)
         axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
-        axes.set(title=title.replace(";", "  "), ylabel=metric)
-    all_axes[-1].legend(frameon=False, fontsize="small")
+        axes.set_title(title, fontsize="small")
+        axes.set_ylabel(metric)
+    handles, names = all_axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside right upper", frameon=False, fontsize="small")
     _write(figure, path)
 
 
@@ -79,7 +82,7 @@ def draw_sample(case: Case, find: Find, path: Path, panel: Panel) -> None:
     if method is None:
         raise HushError(f"the case {case.key()} has no row '{SHOWN}'")
     kept = method(sample.noisy, None).kept
-    figure, (before, after) = _panels(2, width=5.0, height=5.0)
+    figure, (before, after) = _panels(2, width=5.0, height=5.0, share=True)
     panel(before, sample, np.ones_like(kept))
     panel(after, sample, kept)
     before.set_title(f"before: {len(kept)} elements")
@@ -93,15 +96,18 @@ def _rows(study: Study, ledger: Ledger, cases: Sequence[Case]) -> Sequence[tuple
     for case in cases:
         for common, rows in groups(study, ledger, [case]).items():
             variant = common.removeprefix(case.key()).strip(";")
-            found += [(variant.replace("estimator=", ""), case, r) for r in rows if variant]
+            words = " ".join(part.partition("=")[2] for part in variant.split(";"))
+            found += [(words, case, row) for row in rows if variant]
     return found
 
 
-def _panels(count: int, width: float = 4.6, height: float = 4.2) -> tuple[Any, Any]:
+def _panels(
+    count: int, width: float = 4.6, height: float = 4.2, share: bool = False
+) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width * count, height), layout="constrained")
-    panels = figure.subplots(1, count, squeeze=False)[0]
+    panels = figure.subplots(1, count, squeeze=False, sharex=share, sharey=share)[0]
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
     return figure, panels

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from hush.studies.core import Metric, Row
 from hush.studies.sample import Sample
 
 RUNS = 5  #: of every estimator
+SAMPLER_BUDGET = 600.0  #: seconds of training of a learned sampler, whatever the methods' budget
+NONE: Mapping[str, str] = MappingProxyType({})
 
 #: (elements that were kept ``(n, D)``, sample) → models
 Fit = Callable[[np.ndarray, Sample], Any]
@@ -133,19 +136,23 @@ SELECTION = (
 
 
 def metrics(
-    estimators: Mapping[str, Fit], judges: Mapping[str, Judge], digits: int = 3
+    estimators: Mapping[str, Fit],
+    judges: Mapping[str, Judge],
+    digits: int = 3,
+    helpers: Mapping[str, str] = NONE,
 ) -> Iterator[Metric]:
     """The metrics of every estimator: its scores, and its seconds with and without denoising.
 
-    estimators : by the variant, such as ``estimator=ransac``.
+    estimators : by the variant, such as ``estimator=ransac``; helpers : what some of them need.
     """
     for variant, fit in estimators.items():
+        needed = helpers.get(variant, "")
         for name, judge in judges.items():
             score = _scored(variant, fit, judge)
-            yield Metric(name, score, digits=digits, variant=variant, by_sample=True)
+            yield Metric(name, score, digits=digits, variant=variant, by_sample=True, helper=needed)
         for name, whole in (("seconds", True), ("estimation", False)):
             score = _timed(variant, fit, whole)
-            yield Metric(name, score, False, 4, variant, judge=False, by_sample=True)
+            yield Metric(name, score, False, 4, variant, False, by_sample=True, helper=needed)
 
 
 def _scored(name: str, fit: Fit, judge: Judge) -> Callable[[Selection, Sample], Any]:

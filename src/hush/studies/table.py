@@ -141,7 +141,7 @@ def tables(study: Study, ledger: Ledger, cases: Sequence[Case]) -> Iterator[Rend
             if name in published:
                 table.add_column("published", justify="right", style="dim")
             for base in _compared(bases, metrics[name]):
-                table.add_column(f"− {base.label}", justify="right")
+                table.add_column(f"− {base.label}", justify="right", overflow="fold")
         winners = {name: best(rows, m, study.resampling) for name, m in metrics.items()}
         for row in rows:
             line = [row.label]

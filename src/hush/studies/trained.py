@@ -53,6 +53,7 @@ class Recipe:
     choices : a field and its possible values; that which is best on the training samples is used.
     files : fields that are paths of the training's files, with the names of these.
     after : what becomes of the method's result: (result, noisy) → the row's result.
+    seconds : of training, instead of the case's budget.
     """
 
     method: str
@@ -67,6 +68,7 @@ class Recipe:
     choices: tuple[str, Sequence[Any]] | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     after: Callable[[Any, Any], Any] | None = None
+    seconds: float | None = None
 
     @property
     def is_reference(self) -> bool:
@@ -87,6 +89,8 @@ class Training:
     budget : seconds for each method, all its stages together.
     folder : for the models.
     files : name → function that writes a file that some recipes need.
+    helpers : what estimators need that are trained on these samples too, by name.
+    only_found : whether helpers are used only if they were trained before.
     """
 
     name: str
@@ -96,6 +100,15 @@ class Training:
     folder: Path | None = None
     kind: str = "image"
     files: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
+    helpers: Mapping[str, Recipe] = field(default_factory=dict)
+    only_found: bool = False
+
+    def helper(self, name: str, seed: int, device: str = "cpu") -> Denoiser | None:
+        """A helper, trained if needed; None if it has to be found and is not."""
+        recipe = self.helpers[name]
+        if self.only_found and not (self.place(recipe, seed) / MODEL).exists():
+            return None
+        return self.model(recipe, seed, device)
 
     def place(self, recipe: Recipe, seed: int) -> Path:
         """The folder of a recipe's training, shared by recipes that differ only in `reading`."""
@@ -104,7 +117,7 @@ class Training:
         lessons = "pairs" if recipe.supervised else "clean" if recipe.corpus else "noisy"
         fields.append(recipe.choices[0] if recipe.choices else lessons)
         fields += ["told"] * recipe.told
-        data = f"{self.name};budget={self.budget:g};seed={seed}"
+        data = f"{self.name};budget={recipe.seconds or self.budget:g};seed={seed}"
         return self.folder / _file_name(data) / _file_name(";".join([recipe.method, *fields]))
 
     def model(self, recipe: Recipe, seed: int, device: str = "cpu") -> Denoiser:
@@ -130,7 +143,7 @@ class Training:
                 options["corpus"] = True
             fields = {**recipe.fields, **self._written(recipe, folder.parent)}
             method = _made(recipe, self.kind, fields)
-            schedule = Schedule(budget=self.budget * recipe.budgets, seed=seed)
+            schedule = Schedule(budget=(recipe.seconds or self.budget) * recipe.budgets, seed=seed)
             if method.kind.selected:
                 schedule = replace(schedule, patch=method.kind.patch)
             method.fit(

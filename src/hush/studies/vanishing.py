@@ -11,6 +11,9 @@ Intervals are over photographs. The row ``labels`` estimates from the segments t
 vanishing point (1 − |cos| below 0.001), ``least-squares`` fits every one to the segments that
 people have labelled.
 
+CONSAC and PARSAC draw their samples with networks that are trained on the same photographs, once,
+and kept beside the results; quick runs use what they find there.
+
 ``roc`` compares with the first of these, which is no exact label: a segment may point to a
 vanishing point by chance.
 """
@@ -30,7 +33,17 @@ from hush.studies.core import Case, Find, Note, Study, ignore
 from hush.studies.resampling import Resampling
 from hush.studies.sample import Sample
 from hush.studies.setpictures import draw_bars, draw_sample
-from hush.studies.sets import RUNS, SELECTION, Fit, Selection, labels, metrics, select, thinned
+from hush.studies.sets import (
+    RUNS,
+    SAMPLER_BUDGET,
+    SELECTION,
+    Fit,
+    Selection,
+    labels,
+    metrics,
+    select,
+    thinned,
+)
 from hush.studies.trained import Recipe, Training
 from hush.studies.vpdata import Album, find_albums
 from hush.tasks.geometry.consensus import multi
@@ -42,6 +55,8 @@ BUDGET, QUICK_BUDGET = 600.0, 120.0  #: seconds of training for each method
 CUTOFFS = (5.0, 10.0)  #: degrees, of the AUC
 THRESHOLD = 0.001  #: largest residual of an inlier
 METHODS = ("sequential-ransac", "j-linkage", "t-linkage")
+SAMPLERS = ("consac", "parsac")  #: learned, on the same photographs
+MODELS = 8  #: that samplers look for, the most that NYU-VP has
 
 #: file → estimator → AUC in percent at 5° and 10°, without denoising
 PUBLISHED: Mapping[str, Mapping[str, tuple[float, float]]] = {
@@ -64,6 +79,7 @@ RECIPES = {
     "mid": _OURS,
     "diffusion": Recipe("diffusion"),
 }
+HELPERS = {m: Recipe(m, {"models": MODELS}, seconds=SAMPLER_BUDGET) for m in SAMPLERS}
 
 
 # -- the samples -----------------------------------------------------------------------------
@@ -97,6 +113,9 @@ def least_squares(sample: Sample) -> Selection:
 
 def fit(segments: np.ndarray, sample: Sample, method: str) -> np.ndarray:
     """As many directions K⁻¹v ``(M, 3)`` as the photograph has, or fewer."""
+    sampler = None
+    if method in SAMPLERS:
+        method, sampler = "greedy", sample.helper.replace(threshold=THRESHOLD).samples
     return multi(
         segments,
         VanishingPoint(sample.about["K"]),
@@ -104,6 +123,7 @@ def fit(segments: np.ndarray, sample: Sample, method: str) -> np.ndarray:
         threshold=THRESHOLD,
         most=len(sample.about["directions"]),
         seed=sample.seed,
+        sampler=sampler,
         strict=False,
     ).models
 
@@ -114,7 +134,10 @@ def recall(models: np.ndarray, sample: Sample, cutoff: float) -> Mapping[str, fl
     return {str(k): 100 * recall_auc(error, cutoff) for k, error in enumerate(errors)}
 
 
-ESTIMATORS: dict[str, Fit] = {f"estimator={m}": partial(fit, method=m) for m in METHODS}
+ESTIMATORS: dict[str, Fit] = {
+    f"estimator={m}": partial(fit, method=m) for m in (*METHODS, *SAMPLERS)
+}
+NEEDED = {f"estimator={m}": m for m in SAMPLERS}
 JUDGES = {f"auc@{cutoff:g}": partial(recall, cutoff=cutoff) for cutoff in CUTOFFS}
 
 
@@ -161,6 +184,8 @@ def _training(found: Sequence[Album], train: Path | None, quick: bool) -> Traini
         recipes=RECIPES,
         budget=QUICK_BUDGET if quick else BUDGET,
         kind="segments",
+        helpers=HELPERS,
+        only_found=quick,
     )
 
 
@@ -218,8 +243,9 @@ def _panel(axes: Any, sample: Sample, kept: np.ndarray) -> None:
         x1, y1, x2, y2 = segments[found.labels == k].T
         colour = "0.75" if k < 0 else f"C{k}"
         axes.plot([x1, x2], [y1, y2], color=colour, linewidth=1)
-    axes.set(aspect="equal")
-    axes.invert_yaxis()
+    ends = sample.noisy.data[:, :4].reshape(-1, 2)
+    (left, top), (right, bottom) = ends.min(0), ends.max(0)
+    axes.set(aspect="equal", xlim=(left, right), ylim=(bottom, top))
 
 
 VANISHING = Study(
@@ -230,7 +256,7 @@ VANISHING = Study(
         *("none", "random", "lof", "isolation", "diffusion", "mid"),
         *("labels", "least-squares"),
     ),
-    metrics=(*SELECTION, *metrics(ESTIMATORS, JUDGES, digits=1)),
+    metrics=(*SELECTION, *metrics(ESTIMATORS, JUDGES, 1, NEEDED)),
     rows={"labels": labels, "least-squares": least_squares},
     references=("labels", "least-squares"),
     picture=draw,

@@ -31,7 +31,7 @@ THRESHOLDS: Mapping[str, float] = {"points": 0.05, "segments": 1e-3}
 
 
 @dataclass
-class Consensus(LearnedSets):
+class LearnedSampler(LearnedSets):
     """Base of CONSAC and PARSAC; a method adds `loss` and `samples`.
 
     models : at most, that are looked for. threshold : largest residual of an inlier: of lines, in
@@ -51,6 +51,7 @@ class Consensus(LearnedSets):
     draws: int = 64
 
     kinds: ClassVar[tuple[str, ...]] = ("points", "segments")
+    measures: ClassVar[bool] = False
     #: whether it sees what earlier models explain
     stateful: ClassVar[bool] = False
 
@@ -130,6 +131,16 @@ class Consensus(LearnedSets):
         better = torch.from_numpy(gain - gain.mean()).to(log)
         return -(better * log[torch.from_numpy(samples).to(log.device)].sum(1)).mean()
 
+    def error(self, network: Any, drawn: Drawn) -> float:
+        """The share of a set that the models found do not explain: the loss says nothing."""
+        x, problem = self.posed(drawn[0])
+        samples = self.samples(x, self.hypotheses, problem, drawn[1])
+        explained = self.explained(problem.models(x, samples), x, problem)
+        state = np.zeros(len(x))
+        for _ in range(self.models):
+            state = np.maximum(state, explained[best(explained, state)])
+        return 1 - float(state.mean())
+
     def samples(
         self, points: np.ndarray, count: int, problem: Problem, rng: np.random.Generator
     ) -> np.ndarray:
@@ -183,6 +194,11 @@ def drawn(weights: np.ndarray, count: int, size: int, rng: np.random.Generator) 
     sums = np.cumsum(weights, dtype=np.float64)
     found = np.searchsorted(sums, rng.random((count, size)) * sums[-1], "right")
     return np.minimum(found, len(weights) - 1)
+
+
+def best(explained: np.ndarray, state: np.ndarray) -> int:
+    """Of models that explain elements ``(S, n)``, that which adds most to a state ``(n,)``."""
+    return int(np.maximum(explained - state, 0).sum(1).argmax())
 
 
 def flipped(one: Drawn) -> Elements:
