@@ -1,0 +1,1 @@
+"""Robust geometry: lines, vanishing points, and the epipolar geometry of two views."""
