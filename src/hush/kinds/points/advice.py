@@ -10,13 +10,12 @@ import numpy as np
 from hush.kinds.points.cut import FEWEST
 from hush.kinds.points.elements import Elements
 from hush.record import Record
+from hush.tasks.geometry.epipolar import NORMALISED, looks_normalised
 
 if TYPE_CHECKING:
     from hush.kinds.points import Points
 
 FLAT = 1e-9  #: singular value, relative to the largest, below which a direction is empty
-#: coordinates below this are divided by the focal length; pixels of real pictures exceed it
-NORMALISED = 3.0
 CROWD = 3  #: so many keypoints that match one point are mentioned
 #: elements by which ranges are compared, how alike they are then, and how unlike their sides
 RANGED, ALIKE, OBLONG = 50, 0.1, 1.2
@@ -38,7 +37,7 @@ def advice(kind: Points, record: Record, item: np.ndarray) -> list[str]:
         *notes,
         *_degenerate(kind, elements, views),
         *_homogeneous(kind, used, item, known),
-        *(said for said in [focal(kind, x, record.data.dtype)] if said),
+        *_focal(kind, x),
         *_swapped(kind, record, views),
         *_repeated(kind, x),
         *_crowded(kind, views),
@@ -50,23 +49,16 @@ def counted(count: int, kind: Points) -> str:
     return f"{count} {kind.element}{'s' * (count != 1)}"
 
 
-def focal(kind: Points, x: np.ndarray, dtype: np.dtype) -> str:
-    """A sentence on coordinates ``(n, d)`` in units of the focal length; empty for pixels."""
-    if not kind.pixels or not is_normalised(x, dtype):
-        return ""
+def _focal(kind: Points, x: np.ndarray) -> list[str]:
+    """Coordinates ``(n, d)`` in units of the focal length."""
+    if not kind.pixels or not looks_normalised(x):
+        return []
     cameras = "K1 and K2" if len(kind.views(x)) > 1 else "K"
-    return (
-        f"All coordinates are below {NORMALISED:g}, so they seem normalised by the focal length: "
-        "no threshold in pixels fits them. State thresholds in the same unit, or give pixels and "
+    return [
+        f"All coordinates are below {NORMALISED:g}, so they seem divided by the focal length: no "
+        "threshold in pixels fits them. State thresholds in the same unit, or give pixels and "
         f"{cameras}."
-    )
-
-
-def is_normalised(x: np.ndarray, dtype: np.dtype | None = None) -> bool:
-    """Whether coordinates are in units of the focal length, and not in pixels."""
-    if (x.dtype if dtype is None else dtype).kind != "f" or not x.size:
-        return False
-    return bool(np.abs(x).max() < NORMALISED and (x != np.rint(x)).any())
+    ]
 
 
 def rank(x: np.ndarray) -> int:
@@ -137,7 +129,7 @@ def _swapped(kind: Points, record: Record, views: Sequence[np.ndarray]) -> list[
     """Coordinates of one picture that seem to be row, column."""
     names = ("size",) if len(views) == 1 else ("size1", "size2")
     sizes = [picture_size(record.context, name) for name in names]
-    if not kind.pixels or is_normalised(np.concatenate(views, 1), record.data.dtype):
+    if not kind.pixels or looks_normalised(np.concatenate(views, 1)):
         return []
     notes, seen = [], []
     for place, (view, size) in enumerate(zip(views, sizes, strict=True), 1):
