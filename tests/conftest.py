@@ -153,7 +153,7 @@ def random_mid(randomise: Callable[..., nn.Module]) -> Callable[..., MID]:
 
 
 @pytest.fixture(scope="session")
-def tiny() -> Callable[[str], dict[str, Any]]:
+def tiny() -> Callable[..., dict[str, Any]]:
     """The settings of a method's smallest network worth testing, whatever its fields are.
 
     Of sizes that are listed the coarsest scale goes, unless the method refuses that; of the others
@@ -162,13 +162,14 @@ def tiny() -> Callable[[str], dict[str, Any]]:
     from hush.errors import HushError
     from hush.methods import get
 
-    small = {"width": 8, "middle": 1, "heads": 2, "cell": 4, "steps": 2}
+    small = {"width": 8, "middle": 1, "heads": 2, "cell": 4, "steps": 2, "latents": 4}
 
     @cache
-    def settings(name: str) -> dict[str, Any]:
-        method = get(name)
+    def settings(name: str, kind: str) -> dict[str, Any]:
+        method = get(name, kind)
         defaults = {f.name: f.default for f in dataclasses.fields(method) if f.init}
-        listed = {k: v for k, v in defaults.items() if isinstance(v, tuple)}
+        tuples = {k: v for k, v in defaults.items() if isinstance(v, tuple)}
+        listed = {k: v for k, v in tuples.items() if all(isinstance(n, int) for n in v)}
         single = {k: min(defaults[k], n) for k, n in small.items() if defaults.get(k)}
         for length in (-1, None):
             sizes = {k: tuple(8 if n >= 8 else 1 for n in v[:length]) for k, v in listed.items()}
@@ -179,7 +180,7 @@ def tiny() -> Callable[[str], dict[str, Any]]:
             return sizes | single
         return {}
 
-    return lambda name: dict(settings(name))
+    return lambda name, kind="image": dict(settings(name, kind))
 
 
 @pytest.fixture(scope="session")
@@ -207,7 +208,7 @@ def examples() -> Callable[..., list[np.ndarray]]:
 @pytest.fixture(scope="session")
 def random_learned(
     randomise: Callable[..., nn.Module],
-    tiny: Callable[[str], dict[str, Any]],
+    tiny: Callable[..., dict[str, Any]],
     examples: Callable[..., list[np.ndarray]],
 ) -> Callable[..., Any]:
     """Any method that learns, its networks tiny and of random weights, which is the harder case.
@@ -217,18 +218,26 @@ def random_learned(
     from torch import nn
 
     from hush.denoiser import ANY
+    from hush.kinds import get as kind_of
     from hush.methods import get
     from hush.schedule import Schedule
 
     schedule = Schedule(max_steps=1, batch=1, patch=16, validate_every=9999)
 
+    def made(name: str, kind: str, channels: int, settings: Mapping[str, Any]) -> Any:
+        known = {} if kind_of(kind).selected else {"channels": channels}
+        return get(name, kind).for_kind(kind, **known, **settings)
+
     @cache
     def learned(name: str, kind: str, channels: int, told: tuple[Any, ...]) -> Mapping[str, Any]:
-        model: Any = get(name, kind).for_kind(kind, channels=channels, **dict(told))
-        shape = (16, 16) if kind == "image" else (256,)
-        shape = (*shape, channels) if channels > 1 else shape
-        clean = np.linspace(0, 1, math.prod(shape), dtype=np.float32).reshape(shape)
-        data = examples(name, [clean] * 4)
+        model: Any = made(name, kind, channels, dict(told))
+        if kind_of(kind).selected:
+            data = list(np.random.default_rng(0).random((4, 32, kind_of(kind).least)))
+        else:
+            shape = (16, 16) if kind == "image" else (256,)
+            shape = (*shape, channels) if channels > 1 else shape
+            clean = np.linspace(0, 1, math.prod(shape), dtype=np.float32).reshape(shape)
+            data = examples(name, [clean] * 4)
         model.fit(data, schedule=schedule, device="cpu")
         return dict(model.weights())
 
@@ -236,8 +245,8 @@ def random_learned(
         name: str, channels: int = 1, seed: int = 0, kind: str | None = None, **settings: Any
     ) -> Any:
         kind = kind or ("image" if get(name).kinds == ANY else get(name).kinds[0])
-        settings = tiny(name) | settings
-        model: Any = get(name, kind).for_kind(kind, channels=channels, **settings)
+        settings = tiny(name, kind) | settings
+        model: Any = made(name, kind, channels, settings)
         model.load_weights(learned(name, kind, channels, tuple(settings.items())))
         for part in vars(model).values():
             if isinstance(part, nn.Module):

@@ -395,11 +395,14 @@ def test_nobody_is_sent_to_adapt_again(
 # -- every method, folders and patterns --------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [n for n in METHODS if not get(n).selects])
 def test_every_method_makes_a_result(
     name: str, file: Path, tmp_path: Path, random_learned: Callable[..., Any], shipped: None
 ) -> None:
-    """Through the command line, on a real file; trained ones through a tiny model."""
+    """Through the command line, on a real file; trained ones through a tiny model.
+
+    Those for sets are in test_contract_sets.py.
+    """
     if name == "bm3d":
         pytest.importorskip("bm3d")
     options = ["--method", name]

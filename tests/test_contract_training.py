@@ -31,7 +31,8 @@ Make = Callable[..., Any]
 Tiny = Callable[[str], dict[str, Any]]
 Examples = Callable[..., list[np.ndarray]]
 
-TRAINED = [name for name in METHODS if get(name).learns_from != "nothing"]
+#: those for sets are in test_contract_sets.py
+TRAINED = [n for n in METHODS if get(n).learns_from != "nothing" and not get(n).selects]
 #: a training of theirs takes seconds: five stages, of networks that have no sizes to set
 SLOW = ("diffdenoise", "lgbpn", "nafnet", "puca", "sdemg")
 #: the kind of data with which a method is tested

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from hush import Record, io
 from hush.cli import main
 from hush.recording import Channel
+from hush.tasks.geometry.scenes import line_scene, two_views
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -54,6 +55,15 @@ def folder(noisy: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     np.savetxt(tmp_path / "emg.csv", x.T, "%.1f", ",", header=names, comments="")
     layout = tuple(Channel(f"EMG{i + 1}", "uV", 1000.0, 6000 * i, 6000) for i in range(4))
     io.write(Record(x, "CT", kind="signal", context={"layout": layout}), tmp_path / "trunk.edf")
+    points = line_scene(np.random.default_rng(0), 2).points
+    np.save(tmp_path / "points.npy", points)
+    scan = np.column_stack([points, np.zeros(len(points))])
+    io.write(Record(scan, "NC", kind="points", full=1.0), tmp_path / "scan.ply")
+    np.savez(tmp_path / "matches.npz", matches=np.column_stack([points, points + 3]) * 500)
+    photo = np.full((200, 300), 40, np.uint8)
+    for k in range(5):
+        photo[20 + 30 * k : 40 + 30 * k, 30:270] = 200
+    iio.imwrite(tmp_path / "photo.png", photo)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -74,7 +84,7 @@ def test_the_commands_run(folder: Path) -> None:
 
 
 def test_the_python_runs(folder: Path, noisy: np.ndarray) -> None:
-    images, signals = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    images, signals, sets = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     names: dict[str, object] = {"noisy": noisy, "noisy_images": [noisy, noisy]}
     exec(shorter(images, PYTHON_SHORTER), names)
     clean = names["clean"]
@@ -83,6 +93,11 @@ def test_the_python_runs(folder: Path, noisy: np.ndarray) -> None:
     names["x"] = x = np.loadtxt("emg.csv", delimiter=",", skiprows=1)
     exec(signals, names)
     assert np.shape(names["clean"]) == x.shape
+    one, other, *_, right = two_views(np.random.default_rng(0), 300, 0.4, 0.3)
+    names |= {"x1": one, "x2": other}
+    exec(sets, names)
+    assert np.shape(names["p"]) == right.shape
+    assert np.shape(names["F"]) == (3, 3)
 
 
 def test_the_picture_is_what_the_code_draws(

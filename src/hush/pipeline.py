@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from hush.denoiser import Denoiser
-from hush.errors import HushError
 from hush.kinds import Kind
 from hush.kinds.layout import check_span, filled, laid_out
 from hush.noise.processes import Process
@@ -105,7 +104,7 @@ class Work:
             judgement,
             how.step,
             trace,
-            tuple(advice),
+            (*advice, *how.said),
             how.kept,
             how.probability,
             str(about.get("name", "")),
@@ -230,12 +229,12 @@ class Out:
         elif isinstance(self.batch.data, np.ndarray) and whole:
             if not begun:
                 if any(item is not None for item in self.items):
-                    raise self._uneven()
+                    raise self.kind.uneven()
                 self._whole = self.items = self._blank(self.batch.data)
             part = slice(None) if channel is None else slice(channel, channel + 1)
             self._whole[plane, part] = made
         elif begun:
-            raise self._uneven()
+            raise self.kind.uneven()
         elif self.items[plane] is None:
             self.items[plane] = made
         else:
@@ -254,14 +253,8 @@ class Out:
             return self.noisy.with_data(self.into)
         as_array = isinstance(self.batch.data, np.ndarray) and self._whole is None
         if as_array and len({item.shape[-1] for item in self.items}) > 1:
-            raise self._uneven()
+            raise self.kind.uneven()
         return self.kind.record(self.noisy, self.items)
-
-    def _uneven(self) -> HushError:
-        return HushError(
-            f"the method keeps a different number of {self.kind.element}s of each of the "
-            f"{self.kind.nouns[1]}, which do not fit in one array; give them one by one"
-        )
 
     def _blank(self, like: np.ndarray) -> np.ndarray:
         if self.into is not None:
@@ -275,7 +268,8 @@ class Out:
 def with_gaps(batch: Batch, index: int) -> np.ndarray:
     """Item `index` as floats in units of full range, NaN for unknown values."""
     known = batch.known(index)
-    check_span(batch.data[index], known, batch.scale)
+    if batch.real is np.float32:
+        check_span(batch.data[index], known, batch.scale)
     x = batch.floats(index)
     if not known.all():
         x[~known] = np.nan

@@ -175,6 +175,7 @@ class Restoration:
         of each element to belong to the set, float; NaN if it was not judged.
     found : the noise as the method measured it, if that is better than the kind's measurement.
     replaced : where `data` has nothing of the input's value, bool like it; None if nowhere.
+    said : warnings of the method, one or two sentences each.
     process : the noise model used.
     step : MID's relative step in [0, 1], if the method has one; trace : one entry per step of an
         iteration.
@@ -191,6 +192,7 @@ class Restoration:
     probability: np.ndarray | None = None
     found: Estimate | None = None
     replaced: np.ndarray | None = None
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

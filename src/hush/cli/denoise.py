@@ -177,7 +177,7 @@ def denoise(**options: Any) -> None:
 
     With --json, prints one line with an object for each file; its "error" is null on success.
     """
-    o = Options(**{**options, "files": expanded(options["files"])})
+    o = Options(**{**options, "files": expanded(options["files"], options["kind"])})
     use_threads(o.threads)
     _check(o)
     jobs = _plan(o)

@@ -221,11 +221,11 @@ def check_report(report: Path | None, inputs: Sequence[str], existing: str | Non
         raise HushError(f"{report} already exists; --overwrite replaces it")
 
 
-def expanded(sources: Sequence[str]) -> tuple[str, ...]:
+def expanded(sources: Sequence[str], kind: str | None = None) -> tuple[str, ...]:
     """The files given, those in folders, and those that match a pattern such as ``'*.tif'``.
 
-    A folder without readable files and a pattern without matches are kept, so that reading them
-    raises the error.
+    kind : of data, as the user stated it. A folder without readable files and a pattern without
+    matches are kept, so that reading them raises the error.
     """
     from glob import glob, has_magic
 
@@ -238,7 +238,7 @@ def expanded(sources: Sequence[str]) -> tuple[str, ...]:
             found = sorted(glob(source, recursive=True)) or [source]
         elif Path(source).is_dir():
             inside = (p for p in Path(source).iterdir() if not p.name.startswith("."))
-            held = sorted(str(p) for p in inside if p.is_file() and recognised(p))
+            held = sorted(str(p) for p in inside if p.is_file() and recognised(p, kind))
             found = held or [source]
         names = {Path(f).name for f in found}
         files += [f for f in found if len(found) == 1 or not _is_result(Path(f).name, names)]

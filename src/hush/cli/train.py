@@ -287,11 +287,11 @@ def _files(o: Options, learns_from: str) -> Files:
     unreadable = 0
     files = []
     for source in o.sources:
-        files += (held := image_files(source) if source.is_dir() else [source])
+        files += (held := image_files(source, o.kind) if source.is_dir() else [source])
         if not held:
             say(f"{source}: holds no files that hush can read; skipped")
     if o.clean:
-        _check_names(files, o.clean, image_files(o.clean))
+        _check_names(files, o.clean, image_files(o.clean, o.kind))
     for file in files:
         pair = [file, o.clean / file.name] if o.clean else [file]
         try:

@@ -109,7 +109,7 @@ def parsed(text: bytes, head: Head, width: int, line: int) -> np.ndarray:
     if mark == ",":
         text = text.translate(bytes.maketrans(separator + b"\n", b",,"))
     values = _numbers(text, mark)
-    if values is None:
+    if values is None or len(values) % width:  # a separator at the end is not seen as a cell
         values = _numbers(_MISSING[mark].sub(b"nan", b"," + text + b",")[1:-1], mark)
     if values is not None and len(values) % width == 0:
         return values.reshape(-1, width)

@@ -100,6 +100,8 @@ def read(path: Path, kind: str = "points") -> Record:
     if whole and np.abs(values).max(initial=0) < 2**53:
         values = values.astype(np.int64)
     order, where, notes = _order(values, names, kind)
+    if lines and _all_numbers(decoded(lines[-1]), head):
+        notes.append(f"Line {len(lines)} is taken for the names of the columns, not for a row.")
     data = values if order == list(range(len(names))) else values[:, order]
     stored = Stored(raw[:start], raw[start:], sizes, rows, b"", data)
     return Record(
@@ -172,11 +174,15 @@ def _count(lines: Sequence[bytes], offset: int) -> slice | None:
 def _begin(lines: Sequence[str], head: Head) -> int:
     """The first row; a line 0 1 2 … between spaces is one here, and names columns elsewhere."""
     begin = head.start
-    if begin and head.separator in " \t":
-        cells = cells_of(lines[begin - 1], head.separator)
-        if len(cells) == len(head.names) and all(number_in(c, head.decimal) for c in cells):
-            begin -= 1
+    if begin and head.separator in " \t" and _all_numbers(lines[begin - 1], head):
+        begin -= 1
     return begin
+
+
+def _all_numbers(line: str, head: Head) -> bool:
+    """Whether a line has a number for each column."""
+    cells = cells_of(line.strip("\r\n\ufeff"), head.separator)
+    return len(cells) == len(head.names) and all(number_in(c, head.decimal) for c in cells)
 
 
 def _partly(line: str, head: Head) -> bool:

@@ -151,8 +151,11 @@ class Kind:
     def record(self, like: Record, items: np.ndarray | Sequence[np.ndarray]) -> Record:
         """Items ``(C, *S)`` of any dtype as a record with the layout and metadata of `like`.
 
-        Items may have fewer elements along the kind's axes than `like`, but all the same number.
+        Items may have fewer elements along the kind's axes than `like`, but all the same number;
+        else `HushError`.
         """
+        if len({np.shape(item)[-1] for item in items}) > 1:
+            raise self.uneven()
         order = stored_order(like.axes, self.letters)
         x = np.asarray(items)
         shape = [like.data.shape[i] for i in order]
@@ -160,6 +163,13 @@ class Kind:
         data = np.ascontiguousarray(x.reshape(shape).transpose(np.argsort(order)))
         shrunk = data.shape != like.data.shape
         return replace(like, data=data, mask=None if shrunk else like.mask)
+
+    def uneven(self) -> HushError:
+        """The error to raise if results of several items do not fit in one array."""
+        return HushError(
+            f"the method keeps a different number of {self.element}s of each of the "
+            f"{self.nouns[1]}, which do not fit in one array; give them one by one"
+        )
 
     def finished(self, record: Record, items: Sequence[Item]) -> Record:
         """The record of a result with what the results for its items add to it; here nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ def laid_out(data: np.ndarray, axes: str, letters: str) -> np.ndarray:
     x = data.transpose(stored_order(axes, letters))
     if not channel_letter(axes):
         x = np.expand_dims(x, -len(letters) - 1)
-    return x.reshape(-1, *x.shape[-len(letters) - 1 :])
+    size = len(letters) + 1
+    return x.reshape(prod(x.shape[:-size]), *x.shape[-size:])
 
 
 def channels_before(shape: tuple[int, ...], letters: str) -> str:

@@ -28,6 +28,13 @@ METHODS: Table[type[Denoiser]] = Table(
         "highpass": "hush.methods.highpass:HighPass",
         "template": "hush.methods.template:Template",
         "wavelet": "hush.methods.wavelet:Wavelet",
+        "random": "hush.methods.random_selection:RandomSelection",
+        "ratio": "hush.methods.ratio:Ratio",
+        "lof": "hush.methods.lof:LOF",
+        "isolation": "hush.methods.isolation:Isolation",
+        "diffusion": "hush.methods.diffusion:Diffusion",
+        "consac": "hush.methods.consac:CONSAC",
+        "parsac": "hush.methods.parsac:PARSAC",
         "none": "hush.methods.identity:Identity",
     },
 )

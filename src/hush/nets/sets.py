@@ -85,8 +85,8 @@ class Latents(nn.Module):
         return torch.cat(out), torch.stack(summaries)
 
 
-class SetNet(nn.Module):
-    """Φ and Ψ of sets: is an element an outlier, and which share of the set is.
+class Trunk(nn.Module):
+    """Features of the elements of sets, which networks add their outputs to.
 
     node, edge : features of an element and of an edge; width : of the network; layers :
         neighbourhoods, half of them before the latents; latents : their number.
@@ -101,15 +101,11 @@ class SetNet(nn.Module):
         )
         self.layers = nn.ModuleList(Neighbourhood(width, inner) for _ in range(layers))
         self.latents = Latents(width, latents)
-        self.outlier = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1)
-        )
-        self.share = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, 1))
 
-    def forward(
+    def features(
         self, nodes: Tensor, index: Tensor, edges: Tensor, sizes: Sequence[int]
     ) -> tuple[Tensor, Tensor]:
-        """Logits of being an outlier ``(n,)``, and of the share of outliers ``(B,)``.
+        """Features of the elements ``(n, H)``, and a summary of each set ``(B, H)``.
 
         nodes ``(n, F)``, index ``(n, K)`` and edges ``(n, K, E)`` of sets of these sizes, one after
         the other.
@@ -123,6 +119,52 @@ class SetNet(nn.Module):
                 h, summary = self.latents(h, sizes)
             h = layer(h, index, e)
         assert summary is not None
+        return h, summary
+
+
+class SetNet(Trunk):
+    """Φ and Ψ of sets: is an element an outlier, and which share of the set is."""
+
+    def __init__(self, node: int, edge: int, width: int = 48, layers: int = 4, latents: int = 16):
+        super().__init__(node, edge, width, layers, latents)
+        self.outlier = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1)
+        )
+        self.share = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, 1))
+
+    def forward(
+        self, nodes: Tensor, index: Tensor, edges: Tensor, sizes: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of being an outlier ``(n,)``, and of the share of outliers ``(B,)``."""
+        h, summary = self.features(nodes, index, edges, sizes)
         mean = torch.stack([x.mean(0) for x in h.split(list(sizes))])
         share = self.share(torch.cat([summary, mean], -1))
         return self.outlier(h)[:, 0], share[:, 0]
+
+
+class ElementNet(Trunk):
+    """Numbers for each element, such as the noise of its coordinates.
+
+    values : how many; they begin at 0.
+    """
+
+    def __init__(
+        self,
+        node: int,
+        edge: int,
+        values: int,
+        width: int = 48,
+        layers: int = 4,
+        latents: int = 16,
+    ):
+        super().__init__(node, edge, width, layers, latents)
+        self.values = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, values)
+        )
+        for weight in self.values[-1].parameters():
+            nn.init.zeros_(weight)
+
+    def forward(self, nodes: Tensor, index: Tensor, edges: Tensor, sizes: Sequence[int]) -> Tensor:
+        """Values ``(n, V)``; the arguments are those of `features`."""
+        out: Tensor = self.values(self.features(nodes, index, edges, sizes)[0])
+        return out

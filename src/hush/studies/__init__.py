@@ -7,34 +7,41 @@ line per cell, and an interrupted run can be continued.
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from os import environ
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hush.errors import HushError
 from hush.methods import METHODS, get
 from hush.studies.core import Case, Find, Progress, Study, fill, find_method
+from hush.studies.correspondences import CORRESPONDENCES, LEAVE_ONE_OUT
 from hush.studies.diffdenoise import DIFFDENOISE
 from hush.studies.images import ABLATION, IMAGES
 from hush.studies.ledger import Cell, Key, Ledger
+from hush.studies.lines import LINES
 from hush.studies.pairs import PAIRS
 from hush.studies.semg import SEMG
 from hush.studies.table import tables
+from hush.studies.vanishing import VANISHING
 from hush.table import Table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+SETS = (LINES, CORRESPONDENCES, LEAVE_ONE_OUT, VANISHING)
 #: studies by name: those of hush, and those of packages with entry points ``hush.studies``
 STUDIES: Mapping[str, Study] = ChainMap(
-    {study.name: study for study in (IMAGES, ABLATION, SEMG, PAIRS, *DIFFDENOISE)},
+    {study.name: study for study in (IMAGES, ABLATION, *SETS, SEMG, PAIRS, *DIFFDENOISE)},
     Table("hush.studies", {}),  # type: ignore[arg-type]  # never written to
 )
+
+
+QUICK_RUNS = 2  #: of studies with several
 
 
 @dataclass(frozen=True)
@@ -64,13 +71,14 @@ def run(
     *,
     quick: bool = False,
     json_path: Path | str | None = None,
-    seeds: Sequence[int] = (0,),
+    seeds: Sequence[int] | None = None,
     methods: Sequence[str] | None = None,
     only: str | None = None,
     where: Mapping[str, str] | None = None,
     model: Path | str | None = None,
     budget: float | None = None,
     train_dir: Path | str | None = None,
+    options: Mapping[str, str] | None = None,
     progress: Progress = lambda what, done, count: None,
     find: Find = find_method,
 ) -> Results:
@@ -84,14 +92,17 @@ def run(
     quick : use a few small crops, as separate cases.
     json_path : file to append a line to for each finished cell. ``NAME.samples.jsonl`` beside it
         gets the per-sample values, the folder ``NAME.models`` the trained models.
+    seeds : one for each run; by default as many as the study has runs, from 0.
     methods : command-line names; by default those of the study, without those that cannot run here
         (`Results.notes` has the reasons).
     only : pattern for folder names, such as ``"kodak*"``.
-    where : settings that a case must have, such as ``{"noise": "gaussian", "level": "5-*"}``.
+    where : settings that a case or a variant of a metric must have, such as ``{"noise": "gaussian",
+        "level": "5-*"}``.
     model : weights for trained methods, instead of the shipped ones.
     budget : seconds of training for each method, in studies that train methods.
     train_dir : folder with the training data; then all of `data_dir` is tested. By default the data
         in `data_dir` are split.
+    options : sizes of the study, as texts (`Study.options`), such as ``{"scenes": "2000"}``.
     progress : called with the current work, the number of finished samples and their total number.
     find : function that returns methods by name.
 
@@ -99,11 +110,18 @@ def run(
     """
     if name not in STUDIES:
         raise HushError(f"there is no study '{name}'; choose from {', '.join(STUDIES)}")
-    study = STUDIES[name]
+    study, where = _restricted(STUDIES[name], where or {})
+    if seeds is None:
+        seeds = range(min(study.runs, QUICK_RUNS) if quick else study.runs)
     ledger = Ledger(Path(json_path) if json_path else None)
     notes: list[str] = []
-    data, train = _data(data_dir), _folder(train_dir)
-    cases = study.cases(data, quick=quick, only=only, train=train, note=notes.append)
+    if study.synthetic and (data_dir or train_dir):
+        notes.append(f"{name} makes its samples and reads no data")
+    data = Path() if study.synthetic else _data(data_dir)
+    train = None if study.synthetic else _folder(train_dir)
+    sizes = _sizes(study, options or {})
+    found: Callable[..., Sequence[Case]] = study.cases
+    cases = found(data, quick=quick, only=only, train=train, note=notes.append, **sizes)
     trains = any(case.training for case in cases)
     if model and all(_all_trained(study, case) for case in cases):
         raise HushError(f"{name} trains its own models; leave --model out")
@@ -113,7 +131,7 @@ def run(
         raise HushError(f"{name} trains nothing; leave --train out")
     _check_rows(study, cases, methods or ())
     with _models(ledger.path) as folder:
-        cases = [case.trained(folder, budget) for case in cases if case.matches(where or {})]
+        cases = [case.trained(folder, budget) for case in cases if case.matches(where)]
         own = [case.using(Path(model)) for case in cases] if model else []
         results = Results(study, [*cases, *own], ledger, notes)
         left_out: list[str] = []
@@ -140,6 +158,35 @@ def run(
         if not results.cells and notes:
             raise HushError("; ".join(left_out or notes))
         return results
+
+
+def _sizes(study: Study, options: Mapping[str, str]) -> dict[str, Any]:
+    """The study's options as values; `HushError` for others, and for texts that are none."""
+    sizes = {}
+    for key, text in options.items():
+        if key not in study.options:
+            known = f"choose from {', '.join(study.options)}" if study.options else "it has none"
+            raise HushError(f"{study.name} has no option '{key}'; {known}")
+        try:
+            sizes[key] = study.options[key](text)
+        except ValueError as e:
+            raise HushError(f"{key}={text} is not valid for {study.name}: {e}") from e
+    return sizes
+
+
+def _restricted(study: Study, where: Mapping[str, str]) -> tuple[Study, Mapping[str, str]]:
+    """The study with those variants of its metrics, and what `where` says of the cases."""
+    variants = {v.partition("=")[0] for m in study.metrics for v in m.variant.split(";") if v}
+    own = {key: pattern for key, pattern in where.items() if key in variants}
+    if not own:
+        return study, where
+    metrics = tuple(m for m in study.metrics if m.matches(own))
+    if not metrics:
+        raise HushError(
+            f"{study.name} has nothing with {' and '.join('='.join(w) for w in own.items())}"
+        )
+    others = {key: pattern for key, pattern in where.items() if key not in own}
+    return replace(study, metrics=metrics), others
 
 
 def _choices(cases: Sequence[Case], rows: Sequence[str], seeds: Sequence[int]) -> list[str]:

@@ -13,19 +13,17 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from hush.errors import HushError
 from hush.methods import METHODS
 from hush.metrics import psnr, ssim
+from hush.record import Record
 from hush.studies.ledger import Cell, Key, Ledger
+from hush.studies.resampling import Resampling
 from hush.studies.sample import Sample
-from hush.studies.trained import Training
+from hush.studies.trained import Apply, Method, Training, restored
 
-#: (noisy, noise it has or None) → result
-Method = Callable[[np.ndarray, Any], np.ndarray]
 #: a row of one study alone: sample → result
-Row = Callable[[Sample], np.ndarray]
+Row = Callable[[Sample], Any]
 #: (row name, case, seed) → method, or None if the case does not apply to it
 Find = Callable[[str, "Case", int], Method | None]
 #: called with (current work, number of finished samples, total number)
@@ -43,24 +41,42 @@ class Metric:
     """A score of a result against its reference.
 
     score : of the two; with `by_sample`, of the result and its `Sample`, for scores that depend on
-        more than the reference.
-    variant : ``key=value``, added to the case's settings, for another evaluation of the same
-        results (such as PSNR after a fit of gain and offset).
+        more than the reference. It may return a score for each part of a sample, by name; a sample
+        without any is left out.
+    variant : ``key=value``, or several joined by ``;``, added to the case's settings, for another
+        evaluation of the same results (such as PSNR after a fit of gain and offset).
     judge : whether it is a goal of denoising; False for diagnostics such as time, and for metrics
         that reward smoothing.
     """
 
     name: str
-    score: Callable[[np.ndarray, Any], float]
+    score: Callable[[Any, Any], float | Mapping[str, float]]
     higher_is_better: bool = True
     digits: int = 2
     variant: str = ""
     judge: bool = True
     by_sample: bool = False
 
-    def of(self, result: np.ndarray, sample: Sample) -> float:
-        """The score of a sample's result."""
-        return self.score(result, sample if self.by_sample else sample.reference)
+    def of(self, result: Any, sample: Sample) -> dict[str, float]:
+        """The scores of a sample's result, by name: the sample's, or those of its parts."""
+        score = self.score(result, sample if self.by_sample else sample.reference)
+        if isinstance(score, Mapping):
+            return {f"{sample.name}/{part}": value for part, value in score.items()}
+        return {sample.name: score}
+
+    @property
+    def full(self) -> str:
+        """Its name, and its variant if there is one, as in `Case.paper`."""
+        return ";".join(filter(None, (self.name, self.variant)))
+
+    def matches(self, where: Mapping[str, str]) -> bool:
+        """Whether every setting of its variant matches its pattern; missing ones count as empty."""
+        return matching(dict(v.partition("=")[::2] for v in self.variant.split(";")), where)
+
+
+def matching(settings: Mapping[str, str], where: Mapping[str, str]) -> bool:
+    """Whether every setting in `where` matches its pattern; missing ones count as empty."""
+    return all(fnmatch(settings.get(k, ""), pattern) for k, pattern in where.items())
 
 
 PSNR = Metric("psnr", psnr)
@@ -75,13 +91,14 @@ class Case:
     samples : the samples for a seed, always the same ones.
     options : fields of the method that this case sets (methods without them are left out), and
         its ``model``.
-    paper : (method, metric) → published figure.
+    paper : (method, metric) → published figure; of a metric with a variant, its `Metric.full`.
     training : the data that methods are trained on for this case, and the recipes of its rows; None
         without training.
     kind : of data.
     told : whether methods are given the noise of the samples. For methods trained in the case,
         their recipe decides.
     metrics : names of those that make sense here; None for all of the study.
+    apply : how a method is applied to a sample's noisy data, if the result is not an array.
     """
 
     settings: Mapping[str, str]
@@ -93,6 +110,7 @@ class Case:
     kind: str = "image"
     told: bool = True
     metrics: Collection[str] | None = None
+    apply: Apply = restored
 
     def key(self, variant: str = "") -> str:
         """The cell's ``case``, ``key=value;…``."""
@@ -101,7 +119,7 @@ class Case:
 
     def matches(self, where: Mapping[str, str]) -> bool:
         """Whether every setting in `where` matches its pattern; missing ones count as empty."""
-        return all(fnmatch(self.settings.get(k, ""), pattern) for k, pattern in where.items())
+        return matching(self.settings, where)
 
     def using(self, model: Path) -> Case:
         """This case with the weights in the file `model`."""
@@ -124,7 +142,8 @@ class FindCases(Protocol):
 
     only : pattern for folder names. data : the folder with test data. train : a folder with
     training data; then all of `data` is tested, otherwise it is split. Missing data sets are
-    skipped and reported to `note`; `HushError` if none is left.
+    skipped and reported to `note`; `HushError` if none is left. Options of the study are further
+    arguments, with a default.
     """
 
     def __call__(
@@ -157,6 +176,14 @@ class Study:
     picture : draws a figure into files beside the ledger's.
     group : the subject of a sample, from its name. Samples of one subject are not independent, so
         tables then show 95 % confidence intervals over subjects.
+    runs : how often samples are scored, with a seed each, where no seeds are given; twice in quick
+        runs. With more than one, samples and methods do not depend on the seed, and a sample is
+        denoised once.
+    resampling : how samples are weighed, and resampled for intervals of differences.
+    against : rows to which tables state the others' differences.
+    options : sizes that users may set, further arguments of `cases`, by name: a function that reads
+        the option's text.
+    synthetic : whether samples are made and no data are read.
     """
 
     name: str
@@ -169,6 +196,11 @@ class Study:
     references: Collection[str] = ()
     rows: Mapping[str, Row] = field(default_factory=dict)
     group: Callable[[str], str] | None = None
+    runs: int = 1
+    resampling: Resampling | None = None
+    against: Sequence[str] = ()
+    options: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
+    synthetic: bool = False
 
     def is_reference(self, row: str, case: Case) -> bool:
         """Whether a row uses information users do not have, such as clean targets or the noise."""
@@ -184,6 +216,7 @@ def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method
     none.
     """
     from hush.denoiser import Denoiser
+    from hush.kinds import get as kind_of
     from hush.methods import get, make
     from hush.models import load, shipped
 
@@ -191,7 +224,7 @@ def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method
 
     if case.training:
         if recipe := case.training.recipes.get(name):
-            return case.training.method(recipe, seed, device)
+            return case.training.method(recipe, seed, device, case.apply)
         if name not in METHODS:
             return None
     elif ":" in name and name not in METHODS:  # a variant without weights
@@ -213,11 +246,11 @@ def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method
             raise HushError(f"{model} is a {denoiser.name} model, not a {name} model")
         return denoiser.replace(**fields).to(device)
 
-    def method(noisy: np.ndarray, noise: Any) -> np.ndarray:
-        channels = noisy.shape[0]
+    def method(noisy: Any, noise: Any) -> Any:
+        channels = kind_of(case.kind).joint(noisy) if isinstance(noisy, Record) else len(noisy)
         if channels not in ready:
             ready[channels] = prepare(channels)
-        return ready[channels].restored(noisy, noise if case.told else None)
+        return case.apply(ready[channels], noisy, noise if case.told else None)
 
     return method
 
@@ -243,34 +276,55 @@ def fill(
 ) -> None:
     """Compute the cells of one method that are not in `ledger` yet."""
     for case in cases:
+        if study.runs > 1:
+            _fill(ledger, study, case, method_name, 0, seeds, find, progress)
+            continue
         for seed in seeds:
-            keys = {
-                m: Key(study.name, case.key(m.variant), method_name, m.name, seed)
-                for m in study.metrics
-                if case.metrics is None or m.name in case.metrics
-            }
-            missing = {m: key for m, key in keys.items() if key not in ledger}
-            if not missing:
-                continue
-            scores: dict[Metric, dict[str, float]] = {m: {} for m in missing}
-            label = f"{method_name} · {case.key()} · seed {seed}"
-            progress(label, 0, case.count)
-            row = _row(study, method_name, case, seed, find)
-            if row is None:
-                continue
-            for done, sample in enumerate(case.samples(seed), 1):
-                result = row(sample)
-                for metric in missing:
-                    scores[metric][sample.name] = metric.of(result, sample)
-                progress(label, done, case.count)
-            for metric, key in missing.items():
-                paper = case.paper.get((method_name, metric.name))
-                cell = Cell.of(
-                    key,
-                    metric.higher_is_better,
-                    scores[metric],
-                    paper,
-                    reference=study.is_reference(method_name, case),
-                    judge=metric.judge,
-                )
-                ledger.add(cell, scores[metric])
+            _fill(ledger, study, case, method_name, seed, [seed], find, progress)
+
+
+def _fill(
+    ledger: Ledger,
+    study: Study,
+    case: Case,
+    method_name: str,
+    seed: int,
+    runs: Sequence[int],
+    find: Find,
+    progress: Progress,
+) -> None:
+    """The missing cells of a case: samples and method have a seed, and the scores one each run."""
+    keys = [
+        (metric, Key(study.name, case.key(metric.variant), method_name, metric.name, run))
+        for metric in study.metrics
+        if case.metrics is None or metric.name in case.metrics
+        for run in runs
+    ]
+    missing = [(metric, key) for metric, key in keys if key not in ledger]
+    if not missing:
+        return
+    scores: dict[Key, dict[str, float]] = {key: {} for _, key in missing}
+    label = f"{method_name} · {case.key()} · seed {', '.join(map(str, runs))}"
+    progress(label, 0, case.count)
+    row = _row(study, method_name, case, seed, find)
+    if row is None:
+        return
+    for done, sample in enumerate(case.samples(seed), 1):
+        result = row(sample)
+        for metric, key in missing:
+            run = dataclasses.replace(sample, seed=key.seed)
+            scores[key].update(metric.of(result, run))
+        progress(label, done, case.count)
+    mean = study.resampling.mean if study.resampling else None
+    for metric, key in missing:
+        paper = case.paper.get((method_name, metric.full))
+        cell = Cell.of(
+            key,
+            metric.higher_is_better,
+            scores[key],
+            paper,
+            reference=study.is_reference(method_name, case),
+            judge=metric.judge,
+            mean=mean,
+        )
+        ledger.add(cell, scores[key])

@@ -40,12 +40,12 @@ class Pair:
         return "_".join(self.key) or self.noisy.stem
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Image files directly in a folder, sorted by name."""
+def image_files(folder: Path, kind: str | None = None) -> list[Path]:
+    """Files of images, or of another kind of data, directly in a folder, sorted by name."""
     from hush.io import recognised
 
     files = (p for p in folder.iterdir() if not p.name.startswith("."))
-    return sorted(p for p in files if p.is_file() and recognised(p))
+    return sorted(p for p in files if p.is_file() and recognised(p, kind))
 
 
 def find_sets(data: Path, only: str | None = None) -> list[Path]:

@@ -60,17 +60,19 @@ class Cell:
         *,
         reference: bool = False,
         judge: bool = True,
+        mean: Callable[[Mapping[str, float]], float] | None = None,
     ) -> Cell:
-        """The cell for these per-sample values."""
+        """The cell for these per-sample values; `mean` weighs them, if they do not count alike."""
         x = np.asarray(list(values.values()), dtype=np.float64)
         finite = len(x) > 0 and bool(np.isfinite(x).all())
+        middle = mean or (lambda of: float(np.mean(list(of.values()))))
         return cls(
             study=key.study,
             case=key.case,
             method=key.method,
             metric=key.metric,
             higher_is_better=higher_is_better,
-            value=float(x.mean()) if finite else None,
+            value=middle(values) if finite else None,
             std=float(x.std(ddof=min(1, len(x) - 1))) if finite else None,
             n=len(x),
             seed=key.seed,

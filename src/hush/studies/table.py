@@ -12,6 +12,7 @@ import numpy as np
 from hush.metrics import paired_p_value
 from hush.studies.core import Case, Metric, Study
 from hush.studies.ledger import Cell, Ledger
+from hush.studies.resampling import Resampling
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,11 +25,12 @@ MISSING = "–"
 class Row:
     """One line of a table, a method with its variant: by metric, its cells and per-sample values
     for each seed, and the published figure. reference : it uses information users do not have;
-    group : the subject of a sample, from its name."""
+    group : the subject of a sample, from its name; runs : whether errors are those over runs."""
 
     label: str
     reference: bool = False
     group: Callable[[str], str] | None = None
+    runs: bool = False
     cells: dict[str, list[Cell]] = field(default_factory=dict)
     samples: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     paper: dict[str, float] = field(default_factory=dict)
@@ -39,8 +41,11 @@ class Row:
         return float(np.mean(values)) if values else float("nan")
 
     def error(self, metric: str) -> float:
-        """Standard error of the mean over samples, or half the 95 % interval over subjects; NaN for
-        fewer than two."""
+        """Standard error of the mean over samples, half the 95 % interval over subjects, or the
+        standard deviation over runs; NaN for fewer than two."""
+        if self.runs:
+            means = [c.value for c in self.cells.get(metric, []) if c.value is not None]
+            return float(np.std(means, ddof=1)) if len(means) > 1 else np.nan
         samples = self.per_sample(metric)
         values = list(samples.values())
         if self.group is not None:
@@ -74,18 +79,22 @@ def groups(study: Study, ledger: Ledger, cases: Sequence[Case]) -> dict[str, lis
             if (key.study, key.case) == (study.name, case.key(fit)):
                 label = " ".join([key.method, *varied])
                 reference = cell.reference or study.is_reference(key.method, case)
-                row = rows.setdefault(label, Row(label, reference, study.group))
+                made = Row(label, reference, study.group, study.runs > 1)
+                row = rows.setdefault(label, made)
                 row.cells.setdefault(key.metric, []).append(cell)
                 row.samples.setdefault(key.metric, []).append(ledger.values.get(key, {}))
         published = [s for s in varied if not s.startswith("model=")]
-        for (method, metric), figure in case.paper.items():
+        for (method, full), figure in case.paper.items():
+            metric, _, variant = full.partition(";")
+            if variant not in ("", fit):
+                continue
             label = " ".join([method, *published])
             reference = study.is_reference(method, case)
             rows.setdefault(label, Row(label, reference)).paper[metric] = figure
     return {common: list(rows.values()) for common, rows in tables.items()}
 
 
-def best(rows: Sequence[Row], metric: Metric) -> Row | None:
+def best(rows: Sequence[Row], metric: Metric, resampling: Resampling | None = None) -> Row | None:
     """The best row, if its paired difference to the next is significant; otherwise None.
 
     References are excluded, and metrics that are not a goal of denoising have no best row.
@@ -97,6 +106,8 @@ def best(rows: Sequence[Row], metric: Metric) -> Row | None:
     if len(ranked) < 2:
         return None
     first, second = (r.per_sample(metric.name) for r in ranked[:2])
+    if resampling is not None:
+        return ranked[0] if resampling.difference(first, second).p < SIGNIFICANT else None
     shared = sorted(first.keys() & second.keys())
     p = paired_p_value([first[n] for n in shared], [second[n] for n in shared])
     return ranked[0] if p < SIGNIFICANT else None
@@ -109,11 +120,11 @@ def tables(study: Study, ledger: Ledger, cases: Sequence[Case]) -> Iterator[Rend
     from rich.text import Text
 
     every = {m.name: m for m in study.metrics}
-    spread = (
-        "standard error over samples"
-        if study.group is None
-        else ("95 % confidence interval over subjects")
-    )
+    spread = "standard error over samples"
+    if study.group is not None:
+        spread = "95 % confidence interval over subjects"
+    if study.runs > 1:
+        spread = "standard deviation over runs"
     for common, rows in groups(study, ledger, cases).items():
         shown = {name for row in rows for name in (*row.cells, *row.paper)}
         metrics = {name: metric for name, metric in every.items() if name in shown}
@@ -122,13 +133,16 @@ def tables(study: Study, ledger: Ledger, cases: Sequence[Case]) -> Iterator[Rend
             continue
         published = {name for row in rows for name in row.paper}
         table = Table("method")
+        bases = [row for label in study.against for row in rows if row.label == label]
         for name in metrics:
             table.add_column(
                 name.upper(), justify="right", style="" if metrics[name].judge else "dim"
             )
             if name in published:
                 table.add_column("published", justify="right", style="dim")
-        winners = {name: best(rows, metric) for name, metric in metrics.items()}
+            for base in _compared(bases, metrics[name]):
+                table.add_column(f"− {base.label}", justify="right")
+        winners = {name: best(rows, m, study.resampling) for name, m in metrics.items()}
         for row in rows:
             line = [row.label]
             for name, metric in metrics.items():
@@ -138,15 +152,31 @@ def tables(study: Study, ledger: Ledger, cases: Sequence[Case]) -> Iterator[Rend
                 line.append(mark.format(figure if error == MISSING else f"{figure} ± {error}"))
                 if name in published:
                     line.append(_figure(row.paper.get(name, np.nan), metric))
+                for base in _compared(bases, metric):
+                    line.append(MISSING if row is base else _difference(study, row, base, metric))
             table.add_row(*line, style="dim" if row.reference else "")
         yield Group(Text(f"{common.replace(';', '  ')}  n={max(counts)}", style="bold"), table)
     yield Text(
         f"★ best, if its paired difference to the next is significant (p < {SIGNIFICANT}); "
         f"± {spread}; "
         "dim, never marked: rows that use information users do not have, and metrics that are not "
-        "a goal of denoising; published figures are for whole sets",
+        "a goal of denoising; published figures are for whole sets"
+        + ("; −: difference to that row, 95 % interval by bootstrap" if study.against else ""),
         style="dim",
     )
+
+
+def _compared(bases: Sequence[Row], metric: Metric) -> Sequence[Row]:
+    """The rows to which a metric's differences are stated."""
+    return [base for base in bases if metric.judge and base.per_sample(metric.name)]
+
+
+def _difference(study: Study, row: Row, base: Row, metric: Metric) -> str:
+    ours, theirs = row.per_sample(metric.name), base.per_sample(metric.name)
+    value, low, high, _ = (study.resampling or Resampling()).difference(ours, theirs)
+    if not np.isfinite(value):
+        return MISSING
+    return f"{value:+.{metric.digits}f} [{low:+.{metric.digits}f}, {high:+.{metric.digits}f}]"
 
 
 def _quantile(freedom: int) -> float:

@@ -18,13 +18,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hush.errors import HushError
-from hush.studies.sample import Sample
+from hush.record import Record
+from hush.studies.sample import Sample, part
 
 if TYPE_CHECKING:
     from hush.denoiser import Denoiser
 
+#: (noisy, noise it has or None) → result
+Method = Callable[[Any, Any], Any]
+#: how a method is applied: (method, noisy, noise it has or None) → result
+Apply = Callable[["Denoiser", Any, Any], Any]
+
 MODEL = "model.safetensors"  #: in a training's folder after it has finished
 CHOSEN_ON = 100  #: training samples on which a setting is chosen, about
+
+
+def restored(method: Denoiser, noisy: np.ndarray, noise: Any) -> np.ndarray:
+    """An item ``(C, *S)``, denoised."""
+    return method.restored(noisy, noise)
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,7 @@ class Recipe:
     ceiling : uses other information that users do not have, such as all of the data.
     choices : a field and its possible values; that which is best on the training samples is used.
     files : fields that are paths of the training's files, with the names of these.
+    after : what becomes of the method's result: (result, noisy) → the row's result.
     """
 
     method: str
@@ -54,6 +66,7 @@ class Recipe:
     ceiling: bool = False
     choices: tuple[str, Sequence[Any]] | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+    after: Callable[[Any, Any], Any] | None = None
 
     @property
     def is_reference(self) -> bool:
@@ -117,9 +130,12 @@ class Training:
                 options["corpus"] = True
             fields = {**recipe.fields, **self._written(recipe, folder.parent)}
             method = _made(recipe, self.kind, fields)
+            schedule = Schedule(budget=self.budget * recipe.budgets, seed=seed)
+            if method.kind.selected:
+                schedule = replace(schedule, patch=method.kind.patch)
             method.fit(
                 [_taught(sample, recipe) for sample in samples],
-                schedule=Schedule(budget=self.budget * recipe.budgets, seed=seed),
+                schedule=schedule,
                 folder=folder,
                 resume=any(folder.rglob("*.safetensors")),
                 device=device,
@@ -167,13 +183,14 @@ class Training:
         return f"{name}={load(finished).config()[name]}"
 
     def method(
-        self, recipe: Recipe, seed: int, device: str = "cpu"
-    ) -> Callable[[np.ndarray, Any], np.ndarray]:
-        """The recipe's row as a function from noisy to denoised images."""
+        self, recipe: Recipe, seed: int, device: str = "cpu", apply: Apply = restored
+    ) -> Method:
+        """The recipe's row as a function from noisy to denoised data."""
         model = self.model(recipe, seed, device)
 
-        def method(noisy: np.ndarray, noise: Any) -> np.ndarray:
-            return model.restored(noisy, noise if recipe.told else None)
+        def method(noisy: Any, noise: Any) -> Any:
+            result = apply(model, noisy, noise if recipe.told else None)
+            return recipe.after(result, noisy) if recipe.after else result
 
         return method
 
@@ -188,9 +205,12 @@ def _made(recipe: Recipe, kind: str, settings: Mapping[str, Any]) -> Denoiser:
     return make(recipe.method, kind, **settings)
 
 
-def _taught(sample: Sample, recipe: Recipe) -> np.ndarray:
+def _taught(sample: Sample, recipe: Recipe) -> Any:
     """A sample as `fit` takes it: one channel as ``S``, several as ``(*S, C)``; a supervised one,
-    of one channel, as ``(2, *S)`` with the clean one last."""
+    of one channel, as ``(2, *S)`` with the clean one last. A set as a record, a clean one without
+    its outliers."""
+    if isinstance(sample.noisy, Record):
+        return part(sample.noisy, sample.reference) if recipe.corpus else sample.noisy
     if recipe.supervised:
         return np.concatenate([sample.noisy, sample.reference])
     x = sample.reference if recipe.corpus else sample.noisy

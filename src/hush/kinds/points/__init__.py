@@ -171,7 +171,11 @@ class Points(Kind):
             k: np.ravel(v)[item.kept] if k in self.by_row else v for k, v in record.context.items()
         }
         key, packed = record.meta.get("npz", (self.key, True))
-        meta = {**record.meta, "npz": (key, packed), "arrays": arrays, "kept": item.kept}
+        kept = record.meta.get("kept", item.kept)  # of the rows of the file
+        if "kept" in record.meta:
+            kept = kept.copy()
+            kept[kept] = item.kept
+        meta = {**record.meta, "npz": (key, packed), "arrays": arrays, "kept": kept}
         return replace(record, meta=meta, context=context)
 
     def joint(self, record: Record) -> int:
@@ -212,6 +216,33 @@ class Points(Kind):
         from hush.kinds.points.graph import graph_of_points
 
         return graph_of_points(elements.x, rng)
+
+    #: columns of `consensus`
+    agreeing: ClassVar[int] = 6
+
+    def consensus(self, elements: Elements, graph: Graph, inlier: np.ndarray) -> np.ndarray:
+        """How each element agrees with those that are probably inliers ``(n, agreeing)``."""
+        from hush.kinds.points.consensus import of_points
+
+        return of_points(elements.x, graph, inlier)
+
+    def cues(self, elements: Elements) -> list[np.ndarray]:
+        """What is known beside the geometry of elements, bool or values ``(n,)``; here nothing."""
+        return []
+
+    def normalised(self, x: np.ndarray) -> np.ndarray:
+        """Coordinates ``(n, d)`` without their place and unit."""
+        from hush.kinds.points.places import normalised
+
+        return normalised(x)
+
+    def places(self, x: np.ndarray) -> np.ndarray:
+        """Elements ``(n, d)`` as points of a space in which similar ones are near each other."""
+        return self.normalised(x)
+
+    def settled(self, elements: Elements, outlier: np.ndarray) -> np.ndarray:
+        """Probabilities ``(n,)`` of being outliers where elements exclude each other; here none do."""
+        return outlier
 
     def judgeable(self, elements: Elements) -> bool:
         """Whether an element can stand out from the others: they are not all on one line."""

@@ -17,6 +17,10 @@ from hush.record import Batch, Record
 if TYPE_CHECKING:
     from hush.kinds.points.graph import Graph
 
+AMBIGUOUS = 0.9  #: ratio of distances above which the second neighbour is about as near
+OWN = 0.6  #: share of the states that gain mismatches of the set itself
+FEWEST_REJECTED = 0.1  #: share of a set that is known to be wrong
+
 
 class Correspondences(Points):
     """Rows ``x1 y1 x2 y2`` in pixels of each picture.
@@ -68,18 +72,56 @@ class Correspondences(Points):
 
         return graph_of_correspondences(elements.x, rng)
 
+    def normalised(self, x: np.ndarray) -> np.ndarray:
+        from hush.kinds.points.places import normalised
+
+        return normalised(x, pictures=2)
+
     def further(
         self, elements: Elements, share: float, rng: np.random.Generator
     ) -> tuple[Elements, np.ndarray]:
-        """A share of the elements is matched with the second points of others.
+        """Mismatches: the set's own, as far as it knows them, or others made of its keypoints.
 
-        Mismatches are between keypoints that are there, and often many of them share one: uniform
-        coordinates teach nothing. The set does not grow, so that first points stay unlike.
+        Matches that are not mutual and whose second neighbour is about as near are wrong, nearly
+        all, whatever their geometry. Some of them are taken out, and others added again: no other
+        outliers have so exactly the law of the rest. Where this is not known, or now and then, a
+        share of the elements gets second points of others: uniform coordinates teach nothing.
         """
+        rejected = self.rejected(elements)
+        if rejected is not None and rng.random() < OWN:
+            added = rejected & (rng.random(len(elements)) < rng.uniform(0.2, 0.9))
+            there = ~rejected | (rng.random(len(elements)) < rng.choice([0, 0.5, 1])) | added
+            return elements.part(there), added[there]
         added = rng.random(len(elements)) < share
         x = elements.x.copy()
         x[added, 2:] = elements.x[rng.integers(len(elements), size=int(added.sum())), 2:]
         return replace(elements, x=x), added
+
+    agreeing: ClassVar[int] = 2
+
+    def consensus(self, elements: Elements, graph: Graph, inlier: np.ndarray) -> np.ndarray:
+        from hush.kinds.points.consensus import of_correspondences
+
+        return of_correspondences(elements.x, inlier)
+
+    def settled(self, elements: Elements, outlier: np.ndarray) -> np.ndarray:
+        """Of matches of one point with several others at most one is among the surest."""
+        from hush.kinds.points.rivals import exclusive
+
+        return exclusive(outlier, elements.x)
+
+    def cues(self, elements: Elements) -> list[np.ndarray]:
+        """Whether matches are mutual, and their ratios or scores."""
+        names = ["mutual", "ratio" if "ratio" in elements.rows else "scores"]
+        return [elements.rows[name] for name in names if name in elements.rows]
+
+    def rejected(self, elements: Elements) -> np.ndarray | None:
+        """Which elements are mismatches by all that is known beside their geometry, if enough."""
+        ratio, mutual = elements.rows.get("ratio"), elements.rows.get("mutual")
+        if ratio is None or mutual is None:
+            return None
+        rejected: np.ndarray = (ratio > AMBIGUOUS) & ~mutual.astype(bool)
+        return rejected if rejected.mean() > FEWEST_REJECTED else None
 
 
 CORRESPONDENCES = Correspondences()

@@ -58,14 +58,14 @@ def graph_of_points(x: np.ndarray, rng: np.random.Generator | None = None) -> Gr
     distance, index = neighbours(x, NEIGHBOURS)
     scale = unit(distance)
     offset = (x[index] - x[:, None]) / scale
-    offset = _in_space(offset)
+    offset = _in_space(offset).astype(np.float32)  # relative, so that is enough
     if rng is not None:
-        offset = offset @ turn(rng, planar=x.shape[1] == 2)
-    far = distance / scale
+        offset = offset @ turn(rng, planar=x.shape[1] == 2).astype(np.float32)
+    far = (distance / scale).astype(np.float32)
     nodes = [_log(far[:, [3, 7, 15, NEIGHBOURS - 1]])]
     edges = [far[..., None] / 4, _log(far)[..., None], offset / 4]
     for size in SIZES:
-        cloud = np.concatenate([offset[:, :size], np.zeros((n, 1, 3))], 1)
+        cloud = np.concatenate([offset[:, :size], np.zeros((n, 1, 3), np.float32)], 1)
         middle = cloud.mean(1, keepdims=True)
         spread = cloud - middle
         covariance = np.einsum("nki,nkj->nij", spread, spread) / (size + 1)

@@ -219,8 +219,8 @@ def _limit(x1: np.ndarray, x2: np.ndarray, threshold: float | None, focal: float
         )
     if all(small) and focal > 10:
         raise HushError(
-            "the coordinates seem divided by the focal length already; give pixels, or the identity "
-            f"for K1 and K2 and a threshold of about 1/{focal:.0f}"
+            "the coordinates seem divided by the focal length already; give pixels, or the "
+            f"identity for K1 and K2 and a threshold of about 1/{focal:.0f}"
         )
     if all(small) and (threshold is None or threshold > 0.1):
         raise HushError(

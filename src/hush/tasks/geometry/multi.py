@@ -52,11 +52,11 @@ def multi(
 
     points : ``(N, D)`` elements. threshold : largest residual of an inlier. hypotheses : minimal
     samples; of Sequential RANSAC, for each model. most : models at most. smallest : inliers that a
-    model needs, by default 1 % of the elements, and at least 3 more than a minimal sample. sampler :
-    how samples are drawn; by default uniformly, and for a linkage locally where elements of a model
-    are near each other. strict : if False, elements that no model can be fitted to give no models
-    instead of an error. Models are ranked greedily: each next one is that with the most inliers
-    which no better one has.
+    model needs, by default 1 % of the elements, and at least 3 more than a minimal sample. sampler
+    : how samples are drawn; by default uniformly, and for a linkage locally where elements of a
+    model are near each other. strict : if False, elements that no model can be fitted to give no
+    models instead of an error. Models are ranked greedily: each next one is that with the most
+    inliers which no better one has.
 
     - ``sequential-ransac``: RANSAC again and again, on the elements that no model explains yet;
     - ``j-linkage``, ``t-linkage``: see `hush.tasks.geometry.linkage`;

@@ -102,7 +102,7 @@ def pose_error(
     """The larger of the angles between rotations and between translations, in degrees.
 
     Translations are directions: their lengths mean nothing. By default −t is as good as t, as in
-    the RANSAC tutorial's benchmark: the error is at most 90° there. With `signed`, −t is off by 180°.
+    the RANSAC tutorial's benchmark: the error is at most 90°. With `signed`, −t is off by 180°.
     Where the cameras share a centre, `t_true` = 0 and only the rotation counts.
     """
     # the chord between rotations, because an arccos of a trace is blind to small angles

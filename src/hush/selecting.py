@@ -1,0 +1,174 @@
+"""Everything shared by methods that tell outliers from the rest of a set.
+
+A method adds `verdict`. The order of the rows does not matter to it: random numbers are drawn for
+the elements in an order of their own (`hush.kinds.points.places.ordered`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field, replace
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hush.denoiser import Advance, Denoiser
+from hush.errors import HushError
+from hush.kinds.points import Points
+from hush.kinds.points.cut import FEWEST
+from hush.kinds.points.elements import Elements
+from hush.kinds.points.places import different
+from hush.noise.outliers import Outliers
+from hush.noise.process import Process
+from hush.record import Batch
+from hush.results import Estimate, Restoration
+
+MOST = 20_000  #: elements that the others are compared with, of methods that slow down with them
+SETS = ("points", "correspondences", "segments")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a method makes of elements.
+
+    kept : bool ``(n,)``; probability : of belonging to the set, float ``(n,)``, NaN if unknown.
+    said : sentences for the user. step, trace : as in `Restoration`.
+    """
+
+    kept: np.ndarray
+    probability: np.ndarray
+    said: tuple[str, ...] = ()
+    step: float | None = None
+    trace: list[dict[str, Any]] = field(default_factory=list)
+
+    def saying(self, said: tuple[str, ...]) -> Verdict:
+        """The same with these sentences."""
+        return replace(self, said=said)
+
+
+@dataclass
+class Selecting(Denoiser):
+    """Base of methods for sets."""
+
+    kinds: ClassVar[tuple[str, ...]] = SETS
+    selects: ClassVar[bool] = True
+    #: elements below which none is judged
+    fewest: ClassVar[int] = FEWEST
+
+    @property
+    def set_kind(self) -> Points:
+        """The kind of sets that this object denoises."""
+        kind = self.kind
+        assert isinstance(kind, Points)
+        return kind
+
+    def verdict(
+        self, elements: Elements, share: float | None, advance: Advance | None = None
+    ) -> Verdict:
+        """Which elements belong to the set; of a given `share` of outliers, that many do not."""
+        raise NotImplementedError
+
+    def judges(self, elements: Elements) -> bool:
+        """Whether there are enough elements, unlike enough, to judge any."""
+        return len(elements) >= self.fewest and self.set_kind.judgeable(elements)
+
+    def restore_item(
+        self,
+        batch: Batch,
+        index: int,
+        noise: Process | None = None,
+        advance: Advance | None = None,
+        found: Estimate | None = None,
+    ) -> Restoration:
+        """Remove outliers; sets that cannot be judged stay whole, with probabilities of NaN."""
+        elements = self.set_kind.elements(batch, index)
+        x = batch.data[index]
+        if not self.judges(elements):
+            kept = np.array(elements.known)
+            unknown = np.full(len(kept), np.nan)
+            return Restoration(x, noise or Outliers(0.0), kept=kept, probability=unknown)
+        given = noise.share if isinstance(noise, Outliers) else None
+        made = self.verdict(elements, given, advance)
+        removed = 1 - float(made.kept.mean())
+        return Restoration(
+            x,
+            Outliers(removed if given is None else given),
+            kept=elements.spread(made.kept, False),
+            probability=elements.spread(made.probability, np.nan),
+            said=made.said,
+            step=made.step,
+            trace=made.trace,
+            found=estimate(made.probability),
+        )
+
+    def looked(self, batch: Batch, index: int, found: Estimate) -> tuple[Estimate, float | None]:
+        """See `Denoiser.looked`: by denoising."""
+        how = self.restore_item(batch, index)
+        return how.found or found, how.step
+
+
+def estimate(probability: np.ndarray) -> Estimate | None:
+    """The share of outliers by the probabilities of belonging to the set; None without any."""
+    p = probability[np.isfinite(probability)]
+    if not p.size:
+        return None
+    share, variance = float(np.mean(1 - p)), float(np.sum(p * (1 - p)))
+    doubt = float(np.sqrt(variance)) / max(share * p.size, 1e-6)
+    return Estimate(Outliers(share), share, uncertainty=doubt)
+
+
+def decided(elements: Elements, probability: np.ndarray, share: float | None) -> Verdict:
+    """Elements above one half are kept; with a given share of outliers, all but the least likely.
+
+    Of equal ones the order of their coordinates decides, not that of the rows.
+    """
+    if share is None:
+        return Verdict(probability >= 0.5, probability)
+    order = np.lexsort((*elements.x.T[::-1], probability))
+    kept = np.ones(len(elements), bool)
+    kept[order[: round(share * len(elements))]] = False
+    return Verdict(kept, probability)
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """The different places of elements, in an order of their own.
+
+    places : ``(m, d)``; of : the place of each element ``(n,)``. drawn, rest : indices of those
+    that the others are compared with, and of all others. said : a sentence if there are others.
+    """
+
+    places: np.ndarray
+    of: np.ndarray
+    drawn: np.ndarray
+    rest: np.ndarray
+    said: tuple[str, ...]
+
+
+def distinct(kind: Points, x: np.ndarray, most: int, seed: int) -> Distinct:
+    """Every place of elements ``(n, d)`` once; at most `most`, drawn at random, are compared with.
+
+    All that follows, rounding too, does not depend on the order of the elements.
+    """
+    first, of = different(x)
+    every, place = np.unique(kind.places(x[first]), axis=0, return_inverse=True)
+    of = place.ravel()[of]
+    if len(every) <= most:
+        return Distinct(every, of, np.arange(len(every)), np.arange(0), ())
+    order = np.random.default_rng(seed).permutation(len(every))
+    said = (
+        f"Every element was compared with {most:,} of the {len(every):,} only, drawn at random, "
+        "to limit the time."
+    )
+    return Distinct(every, of, np.sort(order[:most]), np.sort(order[most:]), (said,))
+
+
+def sklearn(part: str, method: str) -> ModuleType:
+    """A module of scikit-learn; `HushError` with the remedy if it is not installed."""
+    try:
+        return importlib.import_module(f"sklearn.{part}")
+    except ImportError:
+        raise HushError(
+            f"{method} needs scikit-learn; install it with pip install 'hush-denoise[sets]'"
+        ) from None
