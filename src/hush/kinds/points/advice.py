@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hush.kinds.points.cut import FEWEST
-from hush.kinds.points.elements import Elements
 from hush.record import Record
 from hush.tasks.geometry.epipolar import NORMALISED, looks_normalised
 
@@ -28,14 +27,13 @@ def advice(kind: Points, record: Record, item: np.ndarray) -> list[str]:
     used = list(kind.coordinates(record.context, len(item)))
     known = np.isfinite(item[used]).all(axis=0)
     x = np.ascontiguousarray(item[used][:, known].T, np.float64)
-    elements = Elements(x, known, {}, record.context)
-    notes = _few(kind, elements)
+    notes = _few(kind, len(x), int((~known).sum()))
     if not len(x):
         return notes
     views = kind.views(x)
     return [
         *notes,
-        *_degenerate(kind, elements, views),
+        *_degenerate(kind, views),
         *_homogeneous(kind, used, item, known),
         *_focal(kind, x),
         *_swapped(kind, record, views),
@@ -67,9 +65,8 @@ def rank(x: np.ndarray) -> int:
     return int((values > FLAT * values[0]).sum()) if values[0] > 0 else 0
 
 
-def _few(kind: Points, elements: Elements) -> list[str]:
+def _few(kind: Points, count: int, missing: int) -> list[str]:
     """Elements that are left out, and too few of the others."""
-    missing, count = int((~elements.known).sum()), len(elements)
     notes = []
     if not count and missing:
         return [f"No {kind.element} has finite coordinates, so the result is empty."]
@@ -81,15 +78,15 @@ def _few(kind: Points, elements: Elements) -> list[str]:
     if count < FEWEST:
         only = "Only one" if count == 1 else f"Only {count}"
         notes.append(
-            f"{only} {kind.element}{'s' * (count != 1)}: too few to judge, as that takes at least "
-            f"{FEWEST}; {'it comes' if count == 1 else 'all come'} back."
+            f"{only} {kind.element}{'s' * (count != 1)}: too few to judge for most methods, which "
+            f"need {FEWEST}."
         )
     return notes
 
 
-def _degenerate(kind: Points, elements: Elements, views: Sequence[np.ndarray]) -> list[str]:
+def _degenerate(kind: Points, views: Sequence[np.ndarray]) -> list[str]:
     """Elements that are all in one place, on one line, or on one plane."""
-    if len(elements) < 2:
+    if len(views[0]) < 2:
         return []
     where = {0: "in one place", 1: "on one line (collinear)", 2: "on one plane (coplanar)"}
     notes = []
@@ -99,11 +96,7 @@ def _degenerate(kind: Points, elements: Elements, views: Sequence[np.ndarray]) -
             continue
         of = f" of picture {place}" if len(views) > 1 else ""
         what = "points" if len(views) > 1 else f"{kind.element}s"
-        end = ""
-        if not kind.judgeable(elements):
-            end = ", so none stands out; all come back"
-        elif len(views) > 1:
-            end = ": they do not determine a fundamental matrix"
+        end = ": they do not determine a fundamental matrix" if len(views) > 1 else ""
         notes.append(f"All {what}{of} are {where[found]}{end}.")
     return list(dict.fromkeys(notes))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hush.kinds.points.advice import counted
+from hush.kinds.points.places import normalised
 from hush.noise.outliers import Outliers
 from hush.report.describe import share
 from hush.results import Judgement
@@ -53,6 +54,7 @@ def judged(
     told = None if how is None else how.probability
     told = np.full(count, np.nan) if told is None else np.asarray(told, np.float64)
     judged = np.isfinite(told)
+    tried = how is not None and how.probability is not None
     sure = sureness(told, kept)
     low, high = EVEN
     even = float(np.mean((told[judged] > low) & (told[judged] < high))) if judged.any() else None
@@ -70,6 +72,9 @@ def judged(
         "even": even,
     }
     warnings: list[str] = []
+    if tried and left and not judged.any():
+        come = f"the {kind.element} comes" if left == 1 else f"all {counted(left, kind)} come"
+        warnings.append(f"Nothing was judged, so {come} back.")
     if not left and judged.any():
         warnings.append(f"All {counted(count, kind)} look like outliers, so the result is empty.")
     if 0 < strength < 1:
@@ -98,7 +103,7 @@ def judged(
 def verdict(kind: Points, count: int, left: int, sure: float | None) -> str:
     """What happened, in one or two sentences."""
     if sure is None:
-        return f"No {kind.element} was judged."
+        return "Nothing was judged."
     right = f"{share(sure)} of the decisions are expected to be right."
     if left == count:
         return f"Nothing was removed: all {counted(count, kind)} seem to belong to the set. {right}"
@@ -116,7 +121,7 @@ def planar(pairs: np.ndarray) -> float:
     pairs = pairs[np.lexsort(pairs.T)]  # the same for any order
     if len(pairs) > TRIED:
         pairs = pairs[np.sort(rng.permutation(len(pairs))[:TRIED])]
-    one, other = (_standard(p) for p in (pairs[:, :2], pairs[:, 2:]))
+    one, other = np.split(normalised(pairs, pictures=2), 2, axis=1)
     samples = np.argsort(rng.random((SAMPLES, len(pairs))), axis=1)[:, :4]
     (x, y), (u, v) = (np.moveaxis(p[samples], -1, 0) for p in (one, other))
     zero, unit = np.zeros_like(x), np.ones_like(x)
@@ -130,13 +135,6 @@ def planar(pairs: np.ndarray) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         off = np.linalg.norm(moved[..., :2] / moved[..., 2:] - other, axis=-1)
     return float((off < CLOSE).mean(1).max())
-
-
-def _standard(points: np.ndarray) -> np.ndarray:
-    """Points ``(n, 2)`` with mean 0 and spread 1."""
-    points = points - points.mean(0)
-    spread = float(np.sqrt(np.square(points).sum(1).mean()))
-    return points / (spread or 1.0)
 
 
 def agreement(a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
