@@ -33,6 +33,7 @@ _LAZY = {
     "compare": "hush.api",
     "denoise": "hush.api",
     "export": "hush.api",
+    "inlier_probability": "hush.api",
     "inspect": "hush.api",
     "load": "hush.models",
     "psnr": "hush.metrics",
@@ -45,7 +46,10 @@ _LAZY = {
     "write_report": "hush.api",
 }
 
-__all__ = ["HushError", "__version__", *_LAZY]
+#: modules that users call
+_MODULES = ("geometry",)
+
+__all__ = ["HushError", "__version__", *_LAZY, *_MODULES]
 
 
 def _version() -> str:
@@ -60,6 +64,8 @@ def _version() -> str:
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return _version()
+    if name in _MODULES:
+        return import_module(f"hush.{name}")
     if name not in _LAZY:
         raise AttributeError(f"module 'hush' has no attribute '{name}'")
     module, _, attribute = _LAZY[name].partition(":")

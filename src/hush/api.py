@@ -30,7 +30,7 @@ from hush.metrics import mean_score
 from hush.models import choose, device_for, load, name_for
 from hush.noise.processes import Process
 from hush.pipeline import Out, Work, with_gaps
-from hush.reading import Source, read, record_of
+from hush.reading import Source, matched, read, record_of
 from hush.record import Batch, Record
 from hush.recording import let_go
 from hush.report import frame, rows
@@ -236,6 +236,44 @@ def _named(
     return name_for(model, record, denoiser.name, noise)
 
 
+def inlier_probability(
+    x: Source, x2: np.ndarray | None = None, *, kind: str | None = None, **options: Any
+) -> np.ndarray:
+    """The probability of each element of a set to belong to it, float64 ``(N,)``.
+
+    x : points ``(N, 2)`` or ``(N, 3)``; with `x2`, the points of two pictures, both ``(N, 2)``, as
+        estimators of fundamental matrices take them; or all that `run` takes, with its `kind`.
+    options : those of `run`.
+
+    Elements that cannot be judged have NaN: those with NaN, and all of a set that is too small or
+    on one line, which also gives a `UserWarning`.
+
+    >>> p = hush.inlier_probability(x1, x2)
+    >>> F, mask = cv2.findFundamentalMat(x1[p > 0.5], x2[p > 0.5])
+    """
+    if x2 is not None:
+        x, kind = matched(x, x2), kind or "correspondences"
+    elif kind is None and not isinstance(x, str | PathLike | Record):
+        shape = np.shape(x)
+        if len(shape) != 2 or shape[1] not in (2, 3):
+            raise HushError(
+                f"an array {shape} may hold several kinds of elements; state kind='points', "
+                "'correspondences' or 'segments'"
+            )
+        kind = "points"
+    result = run(x, kind=kind, **options)
+    if len(result.items) != 1:
+        raise HushError(f"there are {len(result.items)} sets; give them one by one")
+    if result.items[0].probability is None:
+        nouns = kinds.get(result.noisy.kind).nouns[1]
+        raise HushError(f"{result.method} gives no probabilities for {nouns}")
+    probability = np.asarray(result.items[0].probability, np.float64)
+    if np.isnan(probability).all():
+        why = " ".join(result.warnings) or "The method judged no element."
+        warnings.warn(f"all probabilities are NaN. {why}", stacklevel=2)
+    return probability
+
+
 def denoise_record(record: Record, **options: Any) -> Result:
     """The former name of `run`; it will be removed in version 0.3."""
     warnings.warn("denoise_record is now hush.run", DeprecationWarning, stacklevel=2)
@@ -428,6 +466,7 @@ __all__ = [
     "Result",
     "compare",
     "denoise",
+    "inlier_probability",
     "inspect",
     "load",
     "read",

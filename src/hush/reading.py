@@ -138,3 +138,14 @@ def _known_to(kind: kinds.Kind, context: Mapping[str, Any] | None) -> Mapping[st
     if strange := sorted((context or {}).keys() - _names(kind)):
         raise HushError(f"{kind.nouns[1]} have no {strange[0]}; leave it out")
     return context or {}
+
+
+def matched(x1: Any, x2: Any) -> np.ndarray:
+    """Points of two pictures ``(N, 2)``, or ``(N, 1, 2)`` as OpenCV has them, as ``(N, 4)``."""
+    both = [np.asarray(x) for x in (x1, x2)]
+    one, two = (x[:, 0] if x.ndim == 3 and x.shape[1] == 1 else x for x in both)
+    if one.ndim != 2 or one.shape != two.shape or one.shape[1] != 2:
+        raise HushError(
+            f"matches are two arrays (N, 2), a row a match, not {both[0].shape} and {both[1].shape}"
+        )
+    return np.concatenate([one, two], axis=1)

@@ -38,7 +38,7 @@ def summary(o: Any, row: Mapping[str, Any], result: Result) -> list[tuple[str, s
         of_range = describe.units(scale)
         lines.append(("uncertainty", f"{mean}{of_range} on average → {row['uncertainty']}"))
     if row["picture"]:
-        lines.append(("picture", f"kept ones dark, removed ones light → {row['picture']}"))
+        lines.append(("picture", row["picture"]))
     lines.append(("time", describe.duration(row["seconds"])))
     if o.verbose:
         spent = ", ".join(f"{k} {describe.duration(v)}" for k, v in row["timings"].items())

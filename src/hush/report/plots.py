@@ -173,7 +173,7 @@ def levels(rows: Sequence[dict[str, float]], scale: float, units: str, title: st
     )
 
 
-def steps(trace: Sequence[tuple[int, float, float]], title: str) -> str:
+def steps(trace: Sequence[tuple[int, float, float]], title: str, y_name: str = "noise, std") -> str:
     """Level before each step as a line, what each step removed as bars; all in one unit."""
     n = len(trace)
     top = 1.12 * max(max(level, removed) for _, level, removed in trace) or 1.0
@@ -185,7 +185,41 @@ def steps(trace: Sequence[tuple[int, float, float]], title: str) -> str:
     for k, (step, level, _) in enumerate(trace, 1):
         plot.dot(k, level, "one", f"before step {step}: level {number(level)}")
     every = max(1, math.ceil(n / 10))
-    return plot.svg(title, "step", "noise, std", range(1, n + 1, every))
+    return plot.svg(title, "step", y_name, range(1, n + 1, every))
+
+
+def stacked(
+    edges: np.ndarray,
+    series: Mapping[str, tuple[str, np.ndarray]],
+    title: str,
+    x_name: str,
+    y_name: str,
+    *,
+    mark: float | None = None,
+) -> str:
+    """Bars between `edges` on top of each other; series : label → (class, heights).
+
+    mark : where to draw a line across the bars.
+    """
+    total = np.sum([heights for _, heights in series.values()], axis=0)
+    plot = _Plot((float(edges[0]), float(edges[-1])), (0.0, 1.08 * float(total.max()) or 1.0))
+    below = np.zeros(len(edges) - 1)
+    for label, (cls, heights) in series.items():
+        for k in np.flatnonzero(heights):
+            left, right = plot.x(edges[k]), plot.x(edges[k + 1])
+            top, bottom = plot.y(below[k] + heights[k]), plot.y(below[k])
+            tip = f"{number(edges[k])} to {number(edges[k + 1])}: {number(heights[k])} {label}"
+            plot.marks.append(
+                f'<rect class="{cls}" x="{left + 0.5:.1f}" width="{right - left - 1:.1f}" '
+                f'y="{top}" height="{bottom - top:.1f}"><title>{escape(tip)}</title></rect>'
+            )
+        below = below + heights
+    if mark is not None:
+        x = plot.x(mark)
+        plot.marks.append(
+            f'<line class="threshold" x1="{x}" x2="{x}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
+        )
+    return plot.svg(title, x_name, y_name, ticks(*plot.x_range))
 
 
 def lines(

@@ -63,6 +63,8 @@ class Points(Kind):
     #: the fewest columns of a set, and the most coordinates that are taken by themselves
     least: ClassVar[int] = 2
     most: ClassVar[int] = 3
+    #: coordinates are pixels of pictures
+    pixels: ClassVar[bool] = False
 
     @property
     def key(self) -> str:
@@ -145,6 +147,10 @@ class Points(Kind):
         x = item[used][:, known].T.astype(np.float64)
         rows = {name: np.ravel(about[name])[known] for name in sorted(self.by_row) if name in about}
         return Elements(np.ascontiguousarray(x), known, rows, about)
+
+    def views(self, x: np.ndarray) -> list[np.ndarray]:
+        """The points of elements ``(n, d)`` in each picture, or in space."""
+        return [x]
 
     def finished(self, record: Record, items: Sequence[Item]) -> Record:
         """With the mask and the probabilities of all rows of the input, for its file."""
@@ -292,12 +298,21 @@ class Points(Kind):
         """How many were removed, and how sure that is."""
         from hush.kinds.points.judgement import judged
 
-        return judged(self, noisy, how)
+        return judged(self, noisy, process, strength, about, how)
+
+    def doubts(self, x: np.ndarray) -> list[str]:
+        """Warnings about the kept elements ``(n, d)`` that an estimator has to know; here none."""
+        return []
 
     def facts(self, result: Denoised, given: bool) -> list[tuple[str, str]]:
         from hush.kinds.points.show import facts
 
         return facts(self, result, given)
+
+    def stepped(self, entry: Mapping[str, Any], scale: float) -> str:
+        from hush.kinds.points.show import stepped
+
+        return stepped(self, entry)
 
     def brief(self, result: Denoised) -> str:
         from hush.kinds.points.show import brief

@@ -10,7 +10,9 @@ import numpy as np
 
 from hush.kinds import Option
 from hush.kinds.points import Points
+from hush.kinds.points.cut import FEWEST
 from hush.kinds.points.elements import Elements
+from hush.record import Batch, Record
 
 if TYPE_CHECKING:
     from hush.kinds.points.graph import Graph
@@ -39,6 +41,31 @@ class Correspondences(Points):
     by_row: ClassVar[frozenset[str]] = frozenset({"scores", "ratio", "mutual"})
     least: ClassVar[int] = 4
     most: ClassVar[int] = 4
+    pixels: ClassVar[bool] = True
+
+    def batch(self, record: Record) -> Batch:
+        """See `Kind.batch`: of rows ``x1 y1 1 x2 y2 1``, the columns of ones are passed over."""
+        made = super().batch(record)
+        if "coordinates" in record.context or record.channels < 6:
+            return made
+        if not all((item[[2, 5]] == 1).all() for item in made.data):
+            return made
+        return replace(made, context={**made.context, "coordinates": (0, 1, 3, 4)})
+
+    def views(self, x: np.ndarray) -> list[np.ndarray]:
+        return [x[:, :2], x[:, 2:]]
+
+    def doubts(self, x: np.ndarray) -> list[str]:
+        """Whether one homography moves nearly all points, so that others are not determined."""
+        from hush.kinds.points.judgement import PLANAR, planar
+
+        if len(x) < FEWEST or (share := planar(x)) < PLANAR:
+            return []
+        return [
+            f"{100 * share:.0f} % of the kept correspondences fit one homography: the scene is a "
+            "plane, or the camera only turned. They do not determine a fundamental matrix; "
+            "estimate a homography."
+        ]
 
     def graph(self, elements: Elements, rng: np.random.Generator | None = None) -> Graph:
         from hush.kinds.points.graph_pairs import graph_of_correspondences

@@ -39,6 +39,11 @@ class Segments(Points):
     least: ClassVar[int] = 4
     most: ClassVar[int] = 4
     pictured: ClassVar[bool] = True
+    pixels: ClassVar[bool] = True
+
+    def views(self, x: np.ndarray) -> list[np.ndarray]:
+        """Both ends, in one picture."""
+        return [x.reshape(-1, 2)]
 
     def adopted(self, record: Record) -> Record:
         """The segments that a detector finds in a picture; an array of few columns holds them."""
