@@ -18,7 +18,7 @@ from hush.methods import make
 from hush.methods.parsac import shares
 from hush.schedule import Schedule
 from hush.selecting import decided
-from hush.tasks.geometry.multi import multi, uniform
+from hush.tasks.geometry.consensus import multi, uniform
 from hush.tasks.geometry.problems import Line
 from hush.tasks.geometry.scenes import Scene, line_scene
 

@@ -20,7 +20,7 @@ from hush.api import run
 from hush.errors import HushError
 from hush.reading import matched
 from hush.tasks.geometry import epipolar, multi
-from hush.tasks.geometry.multi import Models
+from hush.tasks.geometry.consensus import Models
 from hush.tasks.geometry.problems import Line, VanishingPoint
 
 if TYPE_CHECKING:
