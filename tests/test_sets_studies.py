@@ -456,10 +456,13 @@ seen: list[bytes] = []
 class Half(Denoiser):
     """Keeps the first half; learns nothing, but keeps what it is taught."""
 
+    steps: int = 2
+
     name: ClassVar[str] = "mid"
     summary: ClassVar[str] = ""
     citation: ClassVar[str] = ""
     kinds: ClassVar[tuple[str, ...]] = ("points", "correspondences", "segments")
+    iterates: ClassVar[bool] = True
     learns_from: ClassVar[Any] = "noisy"
     selects: ClassVar[bool] = True
     count_: int = field(default=0, init=False, repr=False)
@@ -684,6 +687,24 @@ def test_samplers_are_trained_once_and_quick_runs_use_what_they_find(
     again = run("mid/lines", quick=True, **options)
     assert not [n for n in again.notes if "left out" in n]
     assert [m.stat().st_mtime_ns for m in models] == before
+
+
+@pytest.mark.usefixtures("half")
+def test_the_ablation_compares_numbers_of_steps_of_one_model(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cv2")
+    rows = ["none", "mid", "labels"]
+    results = run("mid/ablation", data, methods=rows, quick=True, budget=1.0)
+    assert len(taught) == 1
+    found = {(c.method, c.case.partition("steps=")[2].partition(";")[0]) for c in results.cells}
+    assert found == {("none", ""), ("labels", ""), *(("mid", n) for n in ("", "1", "2", "4", "8"))}
+    assert {c.metric for c in results.cells} >= {"roc", "maa@10"}
+    assert not {c.metric for c in results.cells} & {"psnr", "ssim"}
+    text = shown(results)
+    assert "mid steps=1" in text
+    with pytest.raises(HushError, match=r"contains no test images.*; .* contains no image pairs"):
+        run("mid/ablation", tmp_path)
 
 
 def test_a_score_may_have_parts() -> None:

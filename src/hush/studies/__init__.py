@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from hush.errors import HushError
 from hush.methods import METHODS, get
+from hush.studies.ablation import ABLATION
 from hush.studies.core import Case, Find, Progress, Study, fill, find_method
 from hush.studies.correspondences import CORRESPONDENCES, LEAVE_ONE_OUT
 from hush.studies.diffdenoise import DIFFDENOISE
-from hush.studies.images import ABLATION, IMAGES
+from hush.studies.images import IMAGES
 from hush.studies.ledger import Cell, Key, Ledger
 from hush.studies.lines import LINES
 from hush.studies.pairs import PAIRS
@@ -110,7 +111,7 @@ def run(
     """
     if name not in STUDIES:
         raise HushError(f"there is no study '{name}'; choose from {', '.join(STUDIES)}")
-    study, where = _restricted(STUDIES[name], where or {})
+    study = STUDIES[name]
     if seeds is None:
         seeds = range(min(study.runs, QUICK_RUNS) if quick else study.runs)
     ledger = Ledger(Path(json_path) if json_path else None)
@@ -122,6 +123,7 @@ def run(
     sizes = _sizes(study, options or {})
     found: Callable[..., Sequence[Case]] = study.cases
     cases = found(data, quick=quick, only=only, train=train, note=notes.append, **sizes)
+    study, where = _restricted(study, cases, where or {})
     trains = any(case.training for case in cases)
     if model and all(_all_trained(study, case) for case in cases):
         raise HushError(f"{name} trains its own models; leave --model out")
@@ -178,9 +180,12 @@ def _sizes(study: Study, options: Mapping[str, str]) -> dict[str, Any]:
     return sizes
 
 
-def _restricted(study: Study, where: Mapping[str, str]) -> tuple[Study, Mapping[str, str]]:
+def _restricted(
+    study: Study, cases: Sequence[Case], where: Mapping[str, str]
+) -> tuple[Study, Mapping[str, str]]:
     """The study with those variants of its metrics, and what `where` says of the cases."""
     variants = {v.partition("=")[0] for m in study.metrics for v in m.variant.split(";") if v}
+    variants -= {key for case in cases for key in case.settings}
     own = {key: pattern for key, pattern in where.items() if key in variants}
     if not own:
         return study, where

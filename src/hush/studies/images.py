@@ -1,4 +1,4 @@
-"""MID on images: its tables (Kodak, BSD300, BSD68) and its one-shot ablation.
+"""MID on images: its tables (Kodak, BSD300, BSD68).
 
 Noise is frozen: drawn once for a seed, a file name and a level, as floats without rounding or
 clipping, so that all methods and runs get the same noisy images.
@@ -30,8 +30,6 @@ QUICK_NOISE = ("gaussian:25/255", "poisson:30")
 QUICK_COUNT, QUICK_SIDE = 3, 128
 #: Whether methods are given the level or must estimate it.
 LEVELS = ("given", "estimated")
-#: Steps of the ablation; 1 is the one shot of §IV-F.
-STEPS = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,7 @@ def noisy_samples(
             yield Sample(name, noisy, x, process if told else None)
 
 
-def _sets(data: Path, only: str | None) -> list[tuple[Path, str]]:
+def find_tests(data: Path, only: str | None) -> list[tuple[Path, str]]:
     """Folders with the names of known sets. Training sets are left out unless `only` is given."""
     found = [(folder, recognise(folder)) for folder in find_sets(data, only)]
     tests = [(f, role) for f, role in found if only or not (role and KNOWN[role].training)]
@@ -140,7 +138,7 @@ def _sets(data: Path, only: str | None) -> list[tuple[Path, str]]:
     return sorted(tests, key=lambda t: (not t[1], t[0].name))  # sets with published figures first
 
 
-def _case(
+def image_case(
     folder: Path,
     role: str,
     spec: str,
@@ -180,7 +178,7 @@ def image_cases(
     note: Note = ignore,
 ) -> list[Case]:
     """All sets with all kinds of noise, with given and with estimated level; no training."""
-    cases, sets = [], _sets(data, only)
+    cases, sets = [], find_tests(data, only)
     if not (quick or only):
         for name in dict.fromkeys(name for name, _ in PUBLISHED):
             if name not in (role for _, role in sets):
@@ -189,25 +187,9 @@ def image_cases(
         channels = len(next(read_images(image_files(folder)[0])))
         specs = QUICK_NOISE if quick else NOISE.get(channels, NOISE[3])
         cases += [
-            _case(folder, role, spec, told, quick) for spec in specs for told in (True, False)
+            image_case(folder, role, spec, told, quick) for spec in specs for told in (True, False)
         ]
     return cases
-
-
-def ablation_cases(
-    data: Path,
-    *,
-    quick: bool,
-    only: str | None,
-    train: Path | None = None,
-    note: Note = ignore,
-) -> list[Case]:
-    """Poisson images, level given: a case per number of steps, and one for other methods."""
-    return [
-        _case(folder, role, "poisson:30", True, quick, options)
-        for folder, role in _sets(data, only)
-        for options in ({}, *({"steps": steps} for steps in STEPS))
-    ]
 
 
 IMAGES = Study(
@@ -215,12 +197,4 @@ IMAGES = Study(
     title="MID on images: Gaussian and Poisson noise",
     cases=image_cases,
     methods=("none", "mid", "bm3d"),
-)
-
-ABLATION = Study(
-    name="mid/ablation",
-    title="MID's one-shot ablation (§IV-F): Poisson images, one step against several",
-    cases=ablation_cases,
-    methods=("none", "mid"),
-    variants=("steps",),
 )

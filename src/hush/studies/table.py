@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 SIGNIFICANT = 0.05
+ENOUGH = 20  #: samples for a bootstrap, which takes too few of them for all there are
 MISSING = "–"
 
 
@@ -91,7 +92,7 @@ def groups(study: Study, ledger: Ledger, cases: Sequence[Case]) -> dict[str, lis
             label = " ".join([method, *published])
             reference = study.is_reference(method, case)
             rows.setdefault(label, Row(label, reference)).paper[metric] = figure
-    return {common: list(rows.values()) for common, rows in tables.items()}
+    return {common: list(rows.values()) for common, rows in tables.items() if rows}
 
 
 def best(rows: Sequence[Row], metric: Metric, resampling: Resampling | None = None) -> Row | None:
@@ -106,9 +107,9 @@ def best(rows: Sequence[Row], metric: Metric, resampling: Resampling | None = No
     if len(ranked) < 2:
         return None
     first, second = (r.per_sample(metric.name) for r in ranked[:2])
-    if resampling is not None:
-        return ranked[0] if resampling.difference(first, second).p < SIGNIFICANT else None
     shared = sorted(first.keys() & second.keys())
+    if resampling is not None and len(shared) >= ENOUGH:
+        return ranked[0] if resampling.difference(first, second).p < SIGNIFICANT else None
     p = paired_p_value([first[n] for n in shared], [second[n] for n in shared])
     return ranked[0] if p < SIGNIFICANT else None
 
