@@ -331,7 +331,7 @@ def test_a_swap_in_one_picture_is_suspected(picture: int) -> None:
         assert f"of picture {3 - picture} are" not in words
     ranges = looked(x)
     assert "unless one picture was taken upright, x and y are swapped in one of them" in ranges
-    square = {name: (640, 640) for name in SIZES}
+    square = dict.fromkeys(SIZES, (640, 640))
     assert looked(x, **square) == ""  # nothing can be known
 
 

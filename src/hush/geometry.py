@@ -95,7 +95,7 @@ def lines(
 
     threshold : largest distance of an inlier, in units of the coordinates. method :
     sequential-ransac, j-linkage, t-linkage or greedy. options : those of
-    `hush.tasks.geometry.multi.multi`. Removed points have the label −1.
+    `hush.tasks.geometry.multi`. Removed points have the label −1.
     """
     return _several(points, "points", Line(), threshold, method, denoise, None, options)
 
@@ -135,7 +135,7 @@ def _several(
     x = np.asarray(x)
     kept = _kept(x, kind, denoise, context)
     with _explained(kept, problem.element):
-        found = multi.multi(x[kept], problem, method=method, threshold=threshold, **options)
+        found = multi(x[kept], problem, method=method, threshold=threshold, **options)
     return Models(found.models, _spread(found.labels, kept, -1))
 
 

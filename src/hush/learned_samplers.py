@@ -144,7 +144,7 @@ class LearnedSampler(LearnedSets):
     def samples(
         self, points: np.ndarray, count: int, problem: Problem, rng: np.random.Generator
     ) -> np.ndarray:
-        """Minimal samples ``(count, minimal)``: a `hush.tasks.geometry.multi.Sampler`."""
+        """Minimal samples ``(count, minimal)``: a `hush.tasks.geometry.consensus.Sampler`."""
         raise NotImplementedError
 
     # -- denoising -------------------------------------------------------------------------------
