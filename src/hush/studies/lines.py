@@ -8,7 +8,8 @@ is the model that users get.
 An estimator returns as many lines as there are. A true line's error is the angle to the estimated
 line that it is matched with; the AUC is the area under the recall up to 0.5°, in percent. The row
 ``labels`` estimates from the true inliers, ``least-squares`` fits every line to its own points:
-no estimator is better on average. ``oracle`` ranks the points by the true lines: no ``roc`` is better.
+no estimator is better on average. ``oracle`` ranks the points by the true lines, and no ``roc`` is
+better.
 
 CONSAC and PARSAC draw their samples with networks that are trained on the same scenes, once, and
 kept beside the results; quick runs use what they find there.
