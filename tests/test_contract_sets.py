@@ -472,7 +472,7 @@ def test_the_command_line_trains(
 def test_what_cannot_be_trained_gets_a_sentence(name: str, kind: str) -> None:
     method: Any = get(name, kind).for_kind(kind)
     schedule = Schedule(max_steps=1)
-    with pytest.raises(HushError, match="with at least 16"):
+    with pytest.raises(HushError, match="with at least 25"):
         method.fit([lessons(name, kind)[0][:9]], schedule=schedule, device="cpu")
     if "corpus" not in inspect.signature(method.fit).parameters:
         with pytest.raises(HushError, match="leave corpus out"):
