@@ -12,11 +12,12 @@ the outliers of a state, so :math:`c = a / \sum p`. That leaves a common factor 
 the surest outliers close: p reaches 1 (Elkan and Noto, KDD 2008), here 0.98 for the upper quarter
 of the added. With clean sets (`corpus`) n_0 = 0, and c = 1.
 
-Ψ learns the share of outliers (eq. 5), which is the step t/T. Denoising (algorithm 2) looks at a set
-several times: what a step judges to be noise counts no longer in what the next one is told of the
-others (`Points.consensus`), and what the last step judges to be noise leaves. In training, half the
-states are looked at twice. To take elements out of the neighbourhoods between the steps, too, was
-tried and lost: the area under the ROC curve fell by .01 on lines and by .003 on correspondences.
+Ψ learns the share of outliers (eq. 5), which is the step t/T. Denoising (algorithm 2) looks at a
+set several times: what a step judges to be noise counts no longer in what the next one is told of
+the others (`Points.consensus`), and what the last step judges to be noise leaves. In training, half
+the states are looked at twice. To take elements out of the neighbourhoods between the steps, too,
+was tried and lost: the area under the ROC curve fell by .01 on lines and by .003 on
+correspondences.
 """
 
 from __future__ import annotations
