@@ -19,6 +19,7 @@ import hush.training
 from hush.cli import main
 from hush.denoiser import Denoiser
 from hush.errors import HushError
+from hush.kinds.points.cut import FEWEST
 from hush.methods import METHODS, VARIANTS, get
 from hush.record import Record
 from hush.results import Restoration
@@ -183,6 +184,7 @@ def test_of_nothing_but_outliers_nothing_is_left(method: Denoiser) -> None:
         x, kind=method.kind.name, model=method, noise="outliers:1", context=told(method, x)
     )
     assert result.data.shape == (0, x.shape[1])
+    assert any("empty" in said for said in result.warnings)
     assert "srcdoc" in result._repr_html_()
 
 
@@ -265,13 +267,14 @@ def test_too_few_elements_come_back_whole(method: Denoiser, count: int) -> None:
     assert np.isnan(how.probability).all()
     result = hush.run(x, kind=method.kind.name, model=method, context=told(method, x))
     np.testing.assert_array_equal(result.data, x)
+    assert any("too few to judge" in said for said in result.warnings)
 
 
 def test_a_small_set_comes_back_whole(method: Denoiser) -> None:
-    """Fifteen picked by hand; matches with a good ratio and a bad one too."""
-    x = sample(method)[:15]
+    """One picked by hand; matches with a good ratio and a bad one too."""
+    x = sample(method)[: FEWEST - 1]
     how = judged(method, x)
-    assert mask(how, 15).all()
+    assert mask(how, FEWEST - 1).all()
     assert how.probability is not None
     assert np.isnan(how.probability).all()
 
@@ -283,6 +286,8 @@ def test_elements_on_one_line_come_back_whole(method: Denoiser) -> None:
         assert mask(how, 40).all()
         assert how.probability is not None
         assert np.isnan(how.probability).all()
+        result = hush.run(x, kind=method.kind.name, model=method, context=told(method, x))
+        assert any("on one line" in said for said in result.warnings)
 
 
 def test_copies_of_one_element_come_back_whole(method: Denoiser) -> None:
@@ -472,7 +477,7 @@ def test_the_command_line_trains(
 def test_what_cannot_be_trained_gets_a_sentence(name: str, kind: str) -> None:
     method: Any = get(name, kind).for_kind(kind)
     schedule = Schedule(max_steps=1)
-    with pytest.raises(HushError, match="with at least 16"):
+    with pytest.raises(HushError, match=f"with at least {FEWEST}"):
         method.fit([lessons(name, kind)[0][:9]], schedule=schedule, device="cpu")
     if "corpus" not in inspect.signature(method.fit).parameters:
         with pytest.raises(HushError, match="leave corpus out"):
