@@ -22,7 +22,6 @@ correspondences.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
@@ -147,18 +146,7 @@ class SetMID(LearnedSets):
     def verdict(
         self, elements: Elements, share: float | None, advance: Advance | None = None
     ) -> Verdict:
-        """Remove outliers, step by step; of a given share, that many.
-
-        Repeats of an element are judged as one: they are no evidence for each other.
-        """
-        _, first, of = np.unique(elements.x, axis=0, return_index=True, return_inverse=True)
-        if len(first) == len(elements):
-            return self._verdict(elements, share, advance)
-        made = self._verdict(elements.part(first), share, advance)
-        of = of.reshape(-1)
-        return dataclasses.replace(made, kept=made.kept[of], probability=made.probability[of])
-
-    def _verdict(self, elements: Elements, share: float | None, advance: Advance | None) -> Verdict:
+        """Remove outliers, step by step; of a given share, that many."""
         outlier: np.ndarray | None = None
         trace: list[dict[str, Any]] = []
         first, doubted = 0.0, np.zeros(len(elements), bool)
