@@ -55,7 +55,8 @@ class SetMID(LearnedSets):
 
     steps : in which outliers are removed. width, layers, latents : of the network.
     added : lowest and highest share of a set that training adds.
-    threshold : probability of being an outlier above which an element is removed.
+    threshold : probability of being an outlier above which an element is removed; by default as the
+        kind of data says.
     cues : also use what is known beside the geometry, such as mutual matches (`mid.cues`).
     """
 
@@ -64,7 +65,7 @@ class SetMID(LearnedSets):
     layers: int = 4
     latents: int = 16
     added: Sequence[float] = (0.05, 0.45)
-    threshold: float = 0.5
+    threshold: float | None = None
     cues: bool = True
 
     name: ClassVar[str] = "mid"
@@ -79,7 +80,7 @@ class SetMID(LearnedSets):
             raise HushError("steps must be at least 1")
         if len(self.added) != 2 or not 0 < self.added[0] <= self.added[1] < 1:
             raise HushError("added must be two shares, the lower one first, such as 0.05,0.45")
-        if not 0 < self.threshold < 1:
+        if self.threshold is not None and not 0 < self.threshold < 1:
             raise HushError(f"threshold must be a probability, not {self.threshold:g}")
 
     @property
@@ -147,6 +148,7 @@ class SetMID(LearnedSets):
         self, elements: Elements, share: float | None, advance: Advance | None = None
     ) -> Verdict:
         """Remove outliers, step by step; of a given share, that many."""
+        limit = self.set_kind.doubt if self.threshold is None else self.threshold
         outlier: np.ndarray | None = None
         trace: list[dict[str, Any]] = []
         first, doubted = 0.0, np.zeros(len(elements), bool)
@@ -156,7 +158,7 @@ class SetMID(LearnedSets):
                 p = with_cues(p, known)
             outlier = self.set_kind.settled(elements, p)
             first = first if step else seen
-            before, doubted = doubted, outlier > self.threshold
+            before, doubted = doubted, outlier > limit
             removed = float(np.mean(doubted & ~before))
             trace.append({"step": step + 1, "level": float(p.mean()), "removed_rms": removed})
             if advance:
