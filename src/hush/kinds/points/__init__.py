@@ -301,7 +301,7 @@ class Points(Kind):
         """How many were removed, and how sure that is."""
         from hush.kinds.points.judgement import judged
 
-        return judged(self, noisy, process, strength, about, how)
+        return judged(self, noisy, strength, about, how)
 
     def doubts(self, x: np.ndarray) -> list[str]:
         """Warnings about the kept elements ``(n, d)`` that an estimator has to know; here none."""
