@@ -19,7 +19,7 @@ KINDS = ("points", "correspondences", "segments")
 
 
 def example(kind: str, count: int) -> np.ndarray:
-    """Lines with outliers; matches under one epipolar geometry; segments that meet in two points."""
+    """Lines with outliers; matches of one epipolar geometry; segments that meet in two points."""
     rng = np.random.default_rng(0)
     half = count // 2
     if kind == "points":
