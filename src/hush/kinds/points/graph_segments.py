@@ -18,6 +18,8 @@ LONGEST = 40  #: segments whose intersections are candidates
 MEETINGS = 6  #: points where lines meet that describe a segment
 WIDTH = 0.03  #: sine of the angle to a meeting point at which a segment counts a third
 FLOOR = 1e-3
+SHARP = 0.02  #: standard deviation of the sine of segments that point at one
+FARTHEST = 0.35  #: sine, of most segments at random from the nearest of as many meeting points
 BLOCK = 32  #: candidates that are looked at together, to limit memory
 
 
@@ -65,6 +67,21 @@ def consensus_of_segments(x: np.ndarray, inlier: np.ndarray) -> np.ndarray:
     centre, along, length = lines(x)
     sine, support = meetings(centre, along, length * inlier)
     return np.column_stack([np.log(sine + FLOOR), support, np.log(np.sort(sine, 1)[:, :2] + FLOOR)])
+
+
+def pointing(x: np.ndarray, outlier: np.ndarray) -> np.ndarray:
+    """Probabilities ``(n,)`` of being outliers, given where the segments meet.
+
+    Bayes' rule with the sine of the angle to the nearest meeting point: half normal for segments
+    that belong to it, uniform up to `FARTHEST` for others.
+    """
+    centre, along, length = lines(x)
+    sine, _ = meetings(centre, along, length)
+    least = np.minimum(sine.min(1), FARTHEST)
+    belongs = np.sqrt(2 / np.pi) / SHARP * np.exp(-((least / SHARP) ** 2) / 2)
+    p = np.clip(outlier, 1e-4, 1 - 1e-4) / FARTHEST
+    made: np.ndarray = p / (p + (1 - np.clip(outlier, 1e-4, 1 - 1e-4)) * belongs)
+    return made
 
 
 def meetings(

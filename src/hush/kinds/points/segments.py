@@ -98,6 +98,12 @@ class Segments(Points):
 
         return consensus_of_segments(elements.x, inlier)
 
+    def settled(self, elements: Elements, outlier: np.ndarray) -> np.ndarray:
+        """A segment that points at none of the meeting points is an outlier."""
+        from hush.kinds.points.graph_segments import pointing
+
+        return pointing(elements.x, outlier)
+
     def further(
         self, elements: Elements, share: float, rng: np.random.Generator
     ) -> tuple[Elements, np.ndarray]:

@@ -317,8 +317,8 @@ def _opencv_usac(
         else:
             K, none = np.diag([focal, focal, 1.0]), np.zeros(4)
             found, inliers = cv2.findEssentialMat(x1, x2, K, K, none, none, params)
-    except cv2.error as error:
-        raise HushError(f"OpenCV cannot estimate this: {str(error).splitlines()[0]}") from error
+    except cv2.error:  # its local optimisation lost the model: there is none
+        return None, np.zeros(len(x1), bool)
     if found is None or inliers is None:
         return None, np.zeros(len(x1), bool)
     return found[:3], inliers.ravel().astype(bool)
