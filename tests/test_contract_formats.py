@@ -13,9 +13,11 @@ import pytest
 from hush import io, kinds
 from hush.errors import HushError
 from hush.kinds import KINDS, Kind
+from hush.noise.outliers import Outliers
 from hush.noise.processes import Gaussian
 from hush.record import Batch, Record
 from hush.recording import Channel
+from hush.results import Restoration
 
 FORMATS = list(io.FORMATS)
 WRITTEN = [f for f in FORMATS if f.write]
@@ -200,6 +202,13 @@ def test_a_set_is_written_and_read_again(fmt: io.Format, tmp_path: Path) -> None
 every_kind = pytest.mark.parametrize(
     "kind", [kinds.get(name) for name in KINDS], ids=lambda k: k.name
 )
+#: kinds whose noise is in their values, and those whose noise is a decision for each element
+values = pytest.mark.parametrize(
+    "kind", [k for k in map(kinds.get, KINDS) if not k.selected], ids=lambda k: k.name
+)
+sets = pytest.mark.parametrize(
+    "kind", [k for k in map(kinds.get, KINDS) if k.selected], ids=lambda k: k.name
+)
 
 
 def item(kind: Kind, side: int = 64, channels: int = 1) -> np.ndarray:
@@ -221,11 +230,11 @@ def test_a_kind_says_what_it_is(kind: Kind) -> None:
 def test_a_layout_is_a_round_trip(kind: Kind) -> None:
     """Of any order of the axes; views of the data, and nothing is copied for the usual order."""
     axes = "Q" + "C" + kind.letters
-    x = np.random.default_rng(0).random((2, 3, *range(4, 4 + len(kind.letters)))).astype("f4")
+    x = np.random.default_rng(0).random((2, 4, *range(5, 5 + len(kind.letters)))).astype("f4")
     for order in (list(range(x.ndim)), list(reversed(range(x.ndim)))):
         moved = Record(x.transpose(order), "".join(axes[i] for i in order), kind=kind.name)
         batch = kind.batch(moved)
-        items = x.reshape(6, 1, *x.shape[2:]) if kind.apart else x
+        items = x.reshape(8, 1, *x.shape[2:]) if kind.apart else x
         assert len(batch) == len(items)
         np.testing.assert_array_equal(batch.data, items)
         np.testing.assert_array_equal(kind.record(moved, np.asarray(batch.data)).data, moved.data)
@@ -235,13 +244,13 @@ def test_a_layout_is_a_round_trip(kind: Kind) -> None:
 
 @every_kind
 def test_a_mask_is_laid_out_as_the_data_are(kind: Kind) -> None:
-    x = item(kind, channels=2)
+    x = item(kind, channels=4)
     record = Record(x, f"C{kind.letters}", kind=kind.name, mask=x > 0.5)
     batch = kind.batch(record)
     apart = batch.channelwise()
     if not kind.apart:
         np.testing.assert_array_equal(batch.known(0), x > 0.5)
-    assert len(apart) == 2
+    assert len(apart) == 4
     np.testing.assert_array_equal(apart.known(1)[0], x[1] > 0.5)
 
 
@@ -252,7 +261,7 @@ def test_other_axes_get_a_sentence(kind: Kind) -> None:
         kind.batch(Record(np.zeros([4] * len(axes)), axes, kind=kind.name))
 
 
-@every_kind
+@values
 def test_white_noise_is_measured_and_its_removal_judged(kind: Kind) -> None:
     x = item(kind, round(16_384 ** (1 / len(kind.letters))))  # as many samples along any axes
     found = kind.measure([x])
@@ -268,7 +277,7 @@ def test_white_noise_is_measured_and_its_removal_judged(kind: Kind) -> None:
         assert kind.judge(x, clean, Gaussian(wrong), strength=1.0, scale=1.0).warnings
 
 
-@every_kind
+@values
 def test_windows_are_drawn_and_a_part_is_held_out(kind: Kind) -> None:
     from hush.kinds.cut import hold_out
 
@@ -283,7 +292,48 @@ def test_windows_are_drawn_and_a_part_is_held_out(kind: Kind) -> None:
     assert held_out
 
 
-@every_kind
+@sets
+def test_a_share_of_outliers_is_not_measured_without_a_method(kind: Kind) -> None:
+    found = kind.measure([np.random.default_rng(0).random((4, 50))])
+    assert np.isinf(found.uncertainty)
+    assert found.family == "outliers"
+
+
+@sets
+def test_what_was_removed_from_a_set_is_judged(kind: Kind) -> None:
+    x = np.random.default_rng(0).random((4, 50))
+    p = np.where(np.arange(50) < 40, 0.9, 0.2)
+    how = Restoration(x, Outliers(0.2), kept=p > 0.5, probability=p)
+    made = kind.judge(x, x[:, :40], Outliers(0.2), strength=1.0, scale=1.0, how=how)
+    assert made.warnings == ()
+    assert made.stats["rms"] == pytest.approx(0.2)
+    assert made.stats["sure"] == pytest.approx(0.88)
+    assert "10 of 50" in made.verdict
+    assert "88 %" in made.verdict
+    whole = kind.judge(x, x, Outliers(0.0), strength=1.0, scale=1.0)
+    assert (whole.stats["kept"], whole.stats["sure"]) == (50, None)
+
+
+@sets
+def test_sets_are_drawn_by_their_indices(kind: Kind) -> None:
+    rng = np.random.default_rng(0)
+    items = kind.sets([rng.random((n, 4)) for n in (40, 50, 30)])  # type: ignore[attr-defined]
+    source = kind.patches(items, 16)
+    seeds, indices = source.draw(50, np.random.default_rng(0))
+    assert seeds.shape == (50,)
+    assert len(set(seeds.tolist())) == 50
+    assert set(indices) == {0, 1, 2}
+    assert source.draw(50, np.random.default_rng(0))[1] == indices
+
+
+@sets
+def test_scores_of_equal_sets_are_the_best(kind: Kind) -> None:
+    x = np.random.default_rng(0).random((4, 50))
+    assert set(kind.scores(x, x).values()) == {1.0}
+    assert set(kind.scores(x, x + 1).values()) == {0.0}
+
+
+@values
 def test_scores_of_equal_items_are_the_best(kind: Kind) -> None:
     x = item(kind)
     equal, other = kind.scores(x, x), kind.scores(x, x + 0.1)

@@ -14,7 +14,8 @@ import pytest
 
 SLOW = {
     *("bm3d", "h5py", "jinja2", "lightning", "matplotlib", "pydicom", "pytorch_lightning"),
-    *("onnx", "onnxruntime", "onnxscript", "skimage", "torch"),
+    *("cv2", "onnx", "onnxruntime", "onnxscript", "poselib", "pydegensac", "skimage"),
+    *("sklearn", "torch"),
 }
 
 REPORT = """
@@ -33,7 +34,7 @@ def loaded(code: str) -> set[str]:
 
 
 def test_import_hush_loads_nothing_slow() -> None:
-    assert not loaded("import hush") & SLOW
+    assert not loaded("import hush") & (SLOW | {"scipy"})
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,13 @@ def test_denoising_loads_what_it_needs(tmp_path: Path) -> None:
         "jinja2",
     }
     assert not modules & (heavy | {"jinja2"})
+
+
+def test_geometry_loads_no_estimator_before_it_is_called() -> None:
+    estimators = {"cv2", "poselib", "pydegensac", "sklearn"}
+    assert (
+        not loaded("import hush; hush.geometry.fundamental, hush.inlier_probability") & estimators
+    )
 
 
 def test_the_test_sees_what_is_loaded() -> None:

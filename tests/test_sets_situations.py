@@ -21,6 +21,7 @@ import hush
 from hush import api, models
 from hush.denoiser import Advance, Denoiser
 from hush.errors import HushError
+from hush.kinds import get
 from hush.kinds.points.advice import picture_size, rank
 from hush.kinds.points.cut import FEWEST
 from hush.kinds.points.judgement import planar
@@ -276,11 +277,13 @@ def test_many_even_probabilities_are_said() -> None:
     assert "hard to decide" not in said(hush.run(x, kind="points", model=told("points", p)))
 
 
-def test_a_given_share_far_from_the_seen_one_is_said() -> None:
+def test_a_given_share_and_the_measured_one_are_both_shown() -> None:
     x, p = elements("points"), np.full(40, 0.9)
-    options = {"kind": "points", "model": told("points", p)}
-    assert "given share of outliers is 60 %" in said(hush.run(x, noise="outliers:0.6", **options))
-    assert "given share" not in said(hush.run(x, noise="outliers:0.15", **options))
+    result = hush.run(x, kind="points", model=told("points", p), noise="outliers:0.6")
+    labels = dict(get("points").facts(result, True))
+    assert labels["outliers"] == "60 % as given; measured: 10 % ± 1 %"
+    plain = hush.run(x, kind="points", model=told("points", p))
+    assert dict(get("points").facts(plain, False))["outliers"] == "10 % ± 1 %"
 
 
 def test_a_share_of_the_decision_is_refused_in_words() -> None:

@@ -63,6 +63,9 @@ class Points(Kind):
     #: the fewest columns of a set, and the most coordinates that are taken by themselves
     least: ClassVar[int] = 2
     most: ClassVar[int] = 3
+    #: probability of being an outlier above which an element is removed by default: estimators of
+    #: several lines lose more by a missing inlier than by an outlier that stays
+    doubt: ClassVar[float] = 0.65
     #: coordinates are pixels of pictures
     pixels: ClassVar[bool] = False
 
@@ -298,7 +301,7 @@ class Points(Kind):
         """How many were removed, and how sure that is."""
         from hush.kinds.points.judgement import judged
 
-        return judged(self, noisy, process, strength, about, how)
+        return judged(self, noisy, strength, about, how)
 
     def doubts(self, x: np.ndarray) -> list[str]:
         """Warnings about the kept elements ``(n, d)`` that an estimator has to know; here none."""

@@ -9,21 +9,18 @@ import numpy as np
 
 from hush.kinds.points.advice import counted
 from hush.kinds.points.places import normalised
-from hush.noise.outliers import Outliers
 from hush.report.describe import share
 from hush.results import Judgement
 
 if TYPE_CHECKING:
     from hush.kinds.points import Points
-    from hush.noise.process import Process
     from hush.results import Restoration
 
 EVEN = (0.3, 0.7)  #: probabilities between these decide little
 MANY = 0.25  #: share of such elements that is mentioned
-FAR = 0.15  #: difference between a given and a measured share that is mentioned
 #: share of the kept correspondences that fit one homography, the most of which are tried, and how
 #: closely, relative to the points' spread
-PLANAR, TRIED, CLOSE = 0.9, 400, 0.01
+PLANAR, TRIED, CLOSE = 0.9, 400, 0.02
 SAMPLES = 200  #: of four correspondences
 
 
@@ -38,7 +35,6 @@ def sureness(probability: np.ndarray, kept: np.ndarray) -> float | None:
 def judged(
     kind: Points,
     noisy: np.ndarray,
-    process: Process,
     strength: float,
     about: Mapping[str, Any],
     how: Restoration | None,
@@ -81,12 +77,6 @@ def judged(
         warnings.append(
             f"A {kind.element} is removed or not, so --strength {strength:g} changes nothing; "
             "state the share of outliers instead, such as --noise outliers:0.2."
-        )
-    found = None if how is None or how.found is None else how.found.sigma
-    if isinstance(process, Outliers) and found is not None and abs(process.share - found) > FAR:
-        warnings.append(
-            f"The given share of outliers is {share(process.share)}, but {share(found)} were seen; "
-            f"the given one was removed."
         )
     if even is not None and even >= MANY:
         warnings.append(

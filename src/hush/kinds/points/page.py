@@ -291,19 +291,18 @@ def _histogram(kind: Points, item: Item) -> list[Chart]:
     p, left = item.probability[judged], item.kept[judged]
     edges = np.linspace(0, 1, BINS + 1)
     counts = [np.histogram(p[some], edges)[0] for some in (left, ~left)]
-    threshold = float(p[left].min()) if left.any() else 1.0
-    said = (
-        f"All with a probability of at least {plots.number(round(threshold, 3))} were kept."
-        if left.any()
-        else "None was kept."
-    )
+    lowest = float(p[left].min()) if left.any() else None
+    cut = lowest is not None and (left.all() or p[~left].max() < lowest)
+    said = "None was kept." if lowest is None else "Probability alone did not decide."
+    if cut and lowest is not None:
+        said = f"All with a probability of at least {plots.number(round(lowest, 3))} were kept."
     svg = plots.stacked(
         edges,
         {"kept": ("kept", counts[0]), "removed": ("gone", counts[1])},
         f"How many {kind.element}s have which probability",
         "probability of belonging to the set",
         f"{kind.element}s",
-        mark=threshold,
+        mark=lowest if cut else None,
     )
     key = (("one", "kept"), ("two", "removed"))
     return [Chart("How sure is each decision?", svg, said, key)]
@@ -314,9 +313,9 @@ def _steps(kind: Points, item: Item) -> list[Chart]:
     if len(item.trace) < 2:
         return []
     rows = [(t["step"], 100 * t["level"], 100 * t["removed_rms"]) for t in item.trace]
-    svg = plots.steps(rows, "Share of outliers before each step, and share removed", "%")
-    key = (("one", "outliers before the step"), ("bars", "removed by it"))
-    caption = f"In percent of the {kind.element}s that were left before the step."
+    svg = plots.steps(rows, "Share of outliers seen in each step, and share first judged so", "%")
+    key = (("one", "outliers seen"), ("bars", "first judged so"))
+    caption = f"In percent of all {kind.element}s."
     return [Chart("Step by step", svg, caption, key)]
 
 
