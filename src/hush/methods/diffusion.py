@@ -48,7 +48,7 @@ class Diffusion(LearnedSets):
     width: int = 48
     layers: int = 4
     latents: int = 16
-    levels: Sequence[float] = (0.05, 0.1, 0.2)
+    levels: Sequence[float] = (0.1, 0.2, 0.4)
     seed: int = 0
 
     name: ClassVar[str] = "diffusion"
