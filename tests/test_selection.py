@@ -280,6 +280,17 @@ def test_samplers_serve_the_estimators(name: str, random_learned: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["consac", "parsac"])
+def test_samplers_do_not_depend_on_the_unit(name: str, random_learned: Any) -> None:
+    x = scenes(0, 1)[0].points
+    model = random_learned(name, kind="points")
+    drawn = [
+        model.samples(gain * x + shift, 40, Line(), np.random.default_rng(0))
+        for gain, shift in ((1, 0), (1024, 512))
+    ]
+    np.testing.assert_array_equal(*drawn)
+
+
+@pytest.mark.parametrize("name", ["consac", "parsac"])
 def test_what_no_model_explains_is_an_outlier(name: str, random_learned: Any) -> None:
     """Without any training: the samples do not matter where there are many."""
     scene = scenes(0, 1, lines=1)[0]

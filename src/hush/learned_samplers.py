@@ -87,7 +87,7 @@ class LearnedSampler(LearnedSets):
                     f"{self.name} fits lines to points with 2 coordinates, not {x.shape[1]}; "
                     "choose two columns with --coordinates"
                 )
-            return self.set_kind.normalised(x), Line()
+            return self.scaled(x), Line()
         about = elements.about
         if "K" in about:
             return x, VanishingPoint(np.asarray(about["K"]))
@@ -96,6 +96,10 @@ class LearnedSampler(LearnedSets):
         ends = x[:, :4].reshape(-1, 2)
         low, high = ends.min(0), ends.max(0)
         return x - np.tile(low, 2), VanishingPoint(size=high - low)
+
+    def scaled(self, x: np.ndarray) -> np.ndarray:
+        """Elements in the units of `threshold`: points with spread 1, segments as they are."""
+        return self.set_kind.normalised(x) if self.set_kind.name == "points" else x
 
     def weights_of(
         self, network: Any, x: np.ndarray, problem: Problem, state: np.ndarray | None = None
@@ -106,7 +110,7 @@ class LearnedSampler(LearnedSets):
             rays = rays @ problem.inverse.T
             further = middles((rays[:, :2] / rays[:, 2:]).reshape(-1, 4))
         else:
-            further = self.set_kind.normalised(x)
+            further = self.scaled(x)
         if self.stateful:
             explained = np.zeros(len(x)) if state is None else state
             further = np.concatenate([further, explained[:, None]], 1)

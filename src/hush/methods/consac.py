@@ -72,12 +72,13 @@ class CONSAC(LearnedSampler):
         self, points: np.ndarray, count: int, problem: Problem, rng: np.random.Generator
     ) -> np.ndarray:
         """See `LearnedSampler.samples`."""
-        state = np.zeros(len(points))
+        x = self.scaled(points)
+        state = np.zeros(len(x))
         found = []
         for part in np.array_split(np.arange(count), self.models):
             with torch.inference_mode():
-                log = self.weights_of(self.network, points, problem, state)[:, 0]
-            samples, explained = self._tried(numbers(log), len(part), points, problem, rng)
+                log = self.weights_of(self.network, x, problem, state)[:, 0]
+            samples, explained = self._tried(numbers(log), len(part), x, problem, rng)
             found.append(samples)
             if len(part):
                 state = np.maximum(state, explained[best(explained, state)])

@@ -48,7 +48,7 @@ class Diffusion(LearnedSets):
     width: int = 48
     layers: int = 4
     latents: int = 16
-    levels: Sequence[float] = (0.05, 0.1, 0.2)
+    levels: Sequence[float] = (0.1, 0.2, 0.4)
     seed: int = 0
 
     name: ClassVar[str] = "diffusion"
@@ -85,9 +85,8 @@ class Diffusion(LearnedSets):
         for elements, rng in drawn:
             x = self.coordinates(elements)
             level = float(np.exp(rng.uniform(*np.log(LEVELS))))
-            x = x * np.resize(
-                rng.choice([-1.0, 1.0], 2 if x.shape[1] == 4 else x.shape[1]), x.shape[1]
-            )
+            axes = x.shape[1] if self.set_kind.most < 4 else 2  # mirrors both ends alike
+            x = x * np.tile(rng.choice([-1.0, 1.0], axes), x.shape[1] // axes)
             noise = rng.standard_normal(x.shape)
             states.append(x + level * noise)
             noises.append(noise)
