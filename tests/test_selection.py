@@ -132,7 +132,7 @@ def test_of_matches_that_share_a_keypoint_the_best_is_kept() -> None:
 
 def test_without_anything_known_of_matches_there_is_a_sentence() -> None:
     with pytest.raises(HushError, match="needs the `ratio`, the `scores` or `mutual`"):
-        hush.denoise(uniform_set(20, 4), kind="correspondences", method="ratio")
+        hush.denoise(uniform_set(40, 4), kind="correspondences", method="ratio")
     with pytest.raises(HushError, match="ratio denoises sets of correspondences, not point sets"):
         make("ratio", "points")
 

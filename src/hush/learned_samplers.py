@@ -19,7 +19,7 @@ from torch import Tensor
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.kinds.points.elements import Elements
-from hush.kinds.points.places import different, middles
+from hush.kinds.points.places import middles
 from hush.learned_sets import Drawn, LearnedSets, tensors
 from hush.nets.sets import ElementNet
 from hush.selecting import MOST, Verdict, decided
@@ -158,8 +158,6 @@ class LearnedSampler(LearnedSets):
         model; it is not calibrated.
         """
         x, problem = self.posed(elements)
-        first, of = different(x)
-        x = x[first]
         part = x
         said: tuple[str, ...] = ()
         if len(x) > MOST:
@@ -186,7 +184,7 @@ class LearnedSampler(LearnedSets):
         if advance:
             advance(1.0)
         probability = 1 / (1 + (residual / self.limit) ** 2)
-        return decided(elements, probability[of], share).saying(said)
+        return decided(elements, probability, share).saying(said)
 
 
 def drawn(weights: np.ndarray, count: int, size: int, rng: np.random.Generator) -> np.ndarray:

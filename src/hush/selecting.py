@@ -1,7 +1,8 @@
 """Everything shared by methods that tell outliers from the rest of a set.
 
-A method adds `verdict`. The order of the rows does not matter to it: random numbers are drawn for
-the elements in an order of their own (`hush.kinds.points.places.ordered`).
+A method adds `verdict`. It sees every element once, in an order of their own
+(`hush.kinds.points.places.different`): so neither the order of the rows nor repeats matter, not
+even to random numbers and rounding, and all copies of an element have one fate.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Selecting(Denoiser):
     def verdict(
         self, elements: Elements, share: float | None, advance: Advance | None = None
     ) -> Verdict:
-        """Which elements belong to the set; of a given `share` of outliers, that many do not."""
+        """Which of different elements belong to the set; of a `share` of outliers, so many not."""
         raise NotImplementedError
 
     def judges(self, elements: Elements) -> bool:
@@ -82,24 +83,37 @@ class Selecting(Denoiser):
         found: Estimate | None = None,
     ) -> Restoration:
         """Remove outliers; sets that cannot be judged stay whole, with probabilities of NaN."""
-        elements = self.set_kind.elements(batch, index)
+        every = self.set_kind.elements(batch, index)
         x = batch.data[index]
+        first, of = different(every.x)
+        elements = every.part(first)
         if not self.judges(elements):
-            kept = np.array(elements.known)
+            kept = np.array(every.known)
             unknown = np.full(len(kept), np.nan)
-            return Restoration(x, noise or Outliers(0.0), kept=kept, probability=unknown)
+            said = self._few(len(every), len(first))
+            return Restoration(x, noise or Outliers(0.0), kept=kept, probability=unknown, said=said)
         given = noise.share if isinstance(noise, Outliers) else None
         made = self.verdict(elements, given, advance)
-        removed = 1 - float(made.kept.mean())
+        kept, probability = made.kept[of], made.probability[of]
+        removed = 1 - float(kept.mean())
         return Restoration(
             x,
             Outliers(removed if given is None else given),
-            kept=elements.spread(made.kept, False),
-            probability=elements.spread(made.probability, np.nan),
+            kept=every.spread(kept, False),
+            probability=every.spread(probability, np.nan),
             said=made.said,
             step=made.step,
             trace=made.trace,
-            found=estimate(made.probability) if self.measures else None,
+            found=estimate(probability) if self.measures else None,
+        )
+
+    def _few(self, every: int, others: int) -> tuple[str, ...]:
+        """A sentence on sets with enough elements (`Kind.advice`), but too few different ones."""
+        if every < FEWEST or not 1 < others < FEWEST:
+            return ()
+        return (
+            f"Only {others} different {self.set_kind.element}s: too few to judge, which takes "
+            f"{FEWEST}; all come back.",
         )
 
     def looked(self, batch: Batch, index: int, found: Estimate) -> tuple[Estimate, float | None]:
@@ -149,11 +163,10 @@ class Distinct:
 def distinct(kind: Points, x: np.ndarray, most: int, seed: int) -> Distinct:
     """Every place of elements ``(n, d)`` once; at most `most`, drawn at random, are compared with.
 
-    All that follows, rounding too, does not depend on the order of the elements.
+    Segments with their ends swapped have one place.
     """
-    first, of = different(x)
-    every, place = np.unique(kind.places(x[first]), axis=0, return_inverse=True)
-    of = place.ravel()[of]
+    every, of = np.unique(kind.places(x), axis=0, return_inverse=True)
+    of = of.ravel()
     if len(every) <= most:
         return Distinct(every, of, np.arange(len(every)), np.arange(0), ())
     order = np.random.default_rng(seed).permutation(len(every))

@@ -27,7 +27,6 @@ from torch import Tensor
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.kinds.points.elements import Elements
-from hush.kinds.points.places import different
 from hush.learned_sets import Drawn, LearnedSets, tensors
 from hush.nets.sets import ElementNet
 from hush.selecting import Verdict, decided
@@ -139,22 +138,21 @@ class Diffusion(LearnedSets):
     def verdict(
         self, elements: Elements, share: float | None, advance: Advance | None = None
     ) -> Verdict:
-        """See `Selecting.verdict`. Repeats are judged as one element.
+        """See `Selecting.verdict`.
 
         Without a given share, scores more than `WIDTH` robust standard deviations (1.48 times the
         median distance) above the median are outliers': few of them where outliers are many, as
         they set the median. There the probability is ½; it falls with the score as a logistic
         function of it, and is not calibrated.
         """
-        first, of = different(elements.x)
-        score = self.scores(elements.part(first), advance)
+        score = self.scores(elements, advance)
         middle = np.median(score)
         deviation = 1.4826 * np.median(np.abs(score - middle)) or 1.0
         z = np.clip((score - middle) / deviation - WIDTH, -50, 50)
         said: tuple[str, ...] = ()
-        if len(first) > LARGEST:
+        if len(elements) > LARGEST:
             said = (
                 f"{self.name} judged the elements in random parts of at most {LARGEST:,}, to limit "
                 "the memory.",
             )
-        return decided(elements, (1 / (1 + np.exp(z)))[of], share).saying(said)
+        return decided(elements, 1 / (1 + np.exp(z)), share).saying(said)

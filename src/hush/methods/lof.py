@@ -26,8 +26,8 @@ class LOF(Selecting):
     is an outlier, if their share is not given. most, seed : more elements are compared with a
     random part of so many.
 
-    Repeats count once, as in the paper's distances to distinct neighbours: otherwise they seem
-    infinitely dense, and all around them outliers.
+    Repeats count once, as in the paper's distances to distinct neighbours: otherwise they would
+    seem infinitely dense, and all around them outliers.
     """
 
     neighbours: int = 20

@@ -10,7 +10,6 @@ import numpy as np
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.kinds.points.elements import Elements
-from hush.kinds.points.places import ordered
 from hush.selecting import Selecting, Verdict
 
 
@@ -41,7 +40,7 @@ class RandomSelection(Selecting):
         keep = self.keep if share is None else 1 - share
         drawn = np.random.default_rng(self.seed).permutation(count)[: round(keep * count)]
         kept = np.zeros(count, bool)
-        kept[ordered(elements.x)[drawn]] = True
+        kept[drawn] = True
         if advance:
             advance(1.0)
         return Verdict(kept, np.full(count, keep))

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -194,7 +195,8 @@ def pair_cases(
     if leave_one_out:
         if train or len(found) < 2:
             raise HushError("leaving one scene out needs two or more, and no --train")
-        parts = [([s for s in found if s is not scene], [scene]) for scene in found]
+        tested = [s for s in found if only is None or fnmatch(s.name, only)]
+        parts = [([s for s in found if s is not scene], [scene]) for scene in tested]
     else:
         parts = [(lessons, found) if train else split(found)]
     most = pairs or (QUICK_TESTED if quick else TESTED)

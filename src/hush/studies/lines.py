@@ -8,7 +8,8 @@ is the model that users get.
 An estimator returns as many lines as there are. A true line's error is the angle to the estimated
 line that it is matched with; the AUC is the area under the recall up to 0.5°, in percent. The row
 ``labels`` estimates from the true inliers, ``least-squares`` fits every line to its own points:
-nothing can be better.
+no estimator is better on average. ``oracle`` ranks the points by the true lines, and no ``roc`` is
+better.
 
 CONSAC and PARSAC draw their samples with networks that are trained on the same scenes, once, and
 kept beside the results; quick runs use what they find there.
@@ -46,7 +47,7 @@ from hush.studies.sets import (
 from hush.studies.trained import Recipe, Training
 from hush.tasks.geometry.consensus import multi
 from hush.tasks.geometry.problems import Line
-from hush.tasks.geometry.scenes import line_scene
+from hush.tasks.geometry.scenes import SIGMA, line_scene
 from hush.tasks.geometry.scores import line_errors, recall_auc
 
 COUNTS, QUICK_COUNTS = (1, 2, 4, 6, 8, 10), (1, 4, 10)  #: lines of a scene
@@ -104,6 +105,28 @@ def least_squares(sample: Sample) -> Selection:
         for k in range(len(sample.about["lines"]))
     ]
     return replace(labels(sample), models=np.stack(fitted))
+
+
+def oracle(sample: Sample) -> Selection:
+    """The row ``oracle``: the chance of being an inlier, given the true lines and their noise.
+
+    No method can rank the points better: outliers that fall on a line look like its points.
+    """
+    from scipy.special import ndtr
+
+    points, of, sigma = sample.noisy.data, sample.about["labels"], float(np.mean(SIGMA))
+    inside = np.zeros(len(points))
+    for k, ends in enumerate(sample.about["ends"]):
+        start, along = ends[:2], ends[2:] - ends[:2]
+        length = float(np.hypot(*along))
+        x, y = (
+            np.array([[along[0], along[1]], [-along[1], along[0]]]) @ (points - start).T
+        ) / length
+        across = np.exp(-((y / sigma) ** 2) / 2) / (sigma * np.sqrt(2 * np.pi))
+        inside += np.sum(of == k) / length * across * (ndtr(x / sigma) - ndtr((x - length) / sigma))
+    outside = np.sum(of < 0) * ((points >= 0) & (points <= 1)).all(axis=1)
+    probability = inside / (inside + outside)
+    return Selection(probability > 0.5, probability)
 
 
 # -- the estimators and their scores -----------------------------------------------------------
@@ -224,15 +247,16 @@ LINES = Study(
     cases=line_cases,
     methods=(
         *("none", "random", "lof", "isolation", "diffusion", "mid", "mid:shipped", "mid:clean"),
-        *("labels", "least-squares"),
+        *("oracle", "labels", "least-squares"),
     ),
     metrics=(*SELECTION, *metrics(ESTIMATORS, {AUC: auc}, 1, NEEDED)),
     rows={
         "mid:shipped": shipped_model("points"),
+        "oracle": oracle,
         "labels": labels,
         "least-squares": least_squares,
     },
-    references=("labels", "least-squares"),
+    references=("oracle", "labels", "least-squares"),
     picture=draw,
     runs=RUNS,
     resampling=Resampling(),

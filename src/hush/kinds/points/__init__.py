@@ -63,6 +63,9 @@ class Points(Kind):
     #: the fewest columns of a set, and the most coordinates that are taken by themselves
     least: ClassVar[int] = 2
     most: ClassVar[int] = 3
+    #: probability of being an outlier above which an element is removed by default: estimators of
+    #: several lines lose more by a missing inlier than by an outlier that stays
+    doubt: ClassVar[float] = 0.65
     #: coordinates are pixels of pictures
     pixels: ClassVar[bool] = False
 

@@ -13,6 +13,7 @@ from hush.kinds.points.graph_pairs import standardised
 
 SAMPLES = 256  #: minimal samples of correspondences
 EIGHT = 8  #: correspondences in one
+VOTERS = 4096  #: correspondences that rank the samples, to limit memory
 TOLERANCE = 0.01  #: distance to an epipolar line at which a correspondence counts half
 ROUNDS = 3  #: of least squares on those that agree
 FLOOR = 1e-4
@@ -62,8 +63,9 @@ def of_correspondences(x: np.ndarray, inlier: np.ndarray) -> np.ndarray:
     chosen = rows[picks]
     _, vectors = np.linalg.eigh(np.swapaxes(chosen, 1, 2) @ chosen)
     models = vectors[:, :, 0].reshape(-1, 3, 3)
-    distance = _sampson(models, one, other)
-    vote = (weight / (1 + (distance / TOLERANCE) ** 2)).sum(1)
+    some = np.sort(rng.permutation(len(x))[:VOTERS])
+    distance = _sampson(models, one[some], other[some])
+    vote = (weight[some] / (1 + (distance / TOLERANCE) ** 2)).sum(1)
     best = models[int(np.argmax(vote))]
     for _ in range(ROUNDS):
         fit = weight / (1 + (_sampson(best[None], one, other)[0] / TOLERANCE) ** 2) ** 2

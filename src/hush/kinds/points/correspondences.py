@@ -41,6 +41,7 @@ class Correspondences(Points):
     by_row: ClassVar[frozenset[str]] = frozenset({"scores", "ratio", "mutual"})
     least: ClassVar[int] = 4
     most: ClassVar[int] = 4
+    doubt: ClassVar[float] = 0.5
     pixels: ClassVar[bool] = True
 
     def batch(self, record: Record) -> Batch:

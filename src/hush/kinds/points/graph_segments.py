@@ -18,6 +18,7 @@ LONGEST = 40  #: segments whose intersections are candidates
 MEETINGS = 6  #: points where lines meet that describe a segment
 WIDTH = 0.03  #: sine of the angle to a meeting point at which a segment counts a third
 FLOOR = 1e-3
+BLOCK = 32  #: candidates that are looked at together, to limit memory
 
 
 def graph_of_segments(x: np.ndarray, rng: np.random.Generator | None = None) -> Graph:
@@ -81,7 +82,10 @@ def meetings(
     n = len(centre)
     if not len(points):
         return np.ones((n, MEETINGS)), np.zeros((n, MEETINGS))
-    every = _sines(points, centre, along).astype(np.float32)
+    every = np.empty((len(points), n), np.float32)
+    for start in range(0, len(points), BLOCK):
+        part = slice(start, start + BLOCK)
+        every[part] = _sines(points[part], centre, along)
     vote = np.exp(-((every / WIDTH) ** 2))
     weight = (length / max(length.sum(), 1e-9)).astype(np.float32)
     left = weight.copy()

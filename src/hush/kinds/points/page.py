@@ -313,9 +313,9 @@ def _steps(kind: Points, item: Item) -> list[Chart]:
     if len(item.trace) < 2:
         return []
     rows = [(t["step"], 100 * t["level"], 100 * t["removed_rms"]) for t in item.trace]
-    svg = plots.steps(rows, "Share of outliers before each step, and share removed", "%")
-    key = (("one", "outliers before the step"), ("bars", "removed by it"))
-    caption = f"In percent of the {kind.element}s that were left before the step."
+    svg = plots.steps(rows, "Share of outliers seen in each step, and share first judged so", "%")
+    key = (("one", "outliers seen"), ("bars", "first judged so"))
+    caption = f"In percent of all {kind.element}s."
     return [Chart("Step by step", svg, caption, key)]
 
 

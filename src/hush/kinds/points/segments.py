@@ -38,6 +38,7 @@ class Segments(Points):
     told: ClassVar[frozenset[str]] = frozenset({"size", "K", "coordinates"})
     least: ClassVar[int] = 4
     most: ClassVar[int] = 4
+    doubt: ClassVar[float] = 0.5
     pictured: ClassVar[bool] = True
     pixels: ClassVar[bool] = True
 
