@@ -265,3 +265,17 @@ def test_agreement_of_two_results() -> None:
     assert agreement(a, a[:, :6]) == {"precision": 0.75, "recall": 1.0}
     assert agreement(a[:, :2], a[:, 2:]) == {"precision": 0.0, "recall": 0.0}
     assert np.isnan(agreement(a[:, :0], a)["precision"])
+
+
+@pytest.mark.parametrize("kind", ["points", "correspondences", "segments"])
+def test_a_training_is_followed_by_pictures(kind: str, tmp_path: Path) -> None:
+    from PIL import Image
+
+    sets = [elements(kind, 30, seed) for seed in range(5)]
+    get(kind).preview(
+        sets, [x[:0] if k == 1 else x[:9] for k, x in enumerate(sets)], tmp_path / "a.png"
+    )
+    with Image.open(tmp_path / "a.png") as file:
+        shown = np.asarray(file.convert("L")).astype(float)
+    upper, lower = np.array_split(255 - shown, 2)
+    assert upper.sum() > lower.sum() > 0
