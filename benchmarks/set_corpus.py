@@ -1,16 +1,16 @@
 """Write what the shipped models for sets are trained on.
 
     python -m benchmarks.set_corpus corpus/
-    hush train corpus/points --kind points --corpus --set added=0.01,0.65 --max-steps 3000 \
+    hush train corpus/points --kind points --corpus --set added=0.01,0.65 --max-steps 2400 \
         -o mid-points.safetensors
-    hush train corpus/pairs -o mid-correspondences.safetensors --max-steps 1500
-    hush train corpus/segments -o mid-segments.safetensors --max-steps 600
+    hush train corpus/pairs --set patch=1500 --steps 3 --max-steps 500 \
+        -o mid-correspondences.safetensors
+    hush train corpus/segments --set batch=4 --max-steps 400 -o mid-segments.safetensors
 
 corpus/points: clean sets of lines, curves, clusters, surfaces and solids; two thirds are plane, one
 third lies in space. Noise, number and density vary; training adds outliers. corpus/pairs: the
 scene that `hush study mid/correspondences` trains on, and corpus/segments the photographs that
-`hush study mid/vanishing-points` trains on, both as they are, without labels. corpus/pairs also
-holds pairs of views that are made up, with mismatches.
+`hush study mid/vanishing-points` trains on, both as they are, without labels.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 
 from hush.studies.pairdata import find_scenes, pairs_of
 from hush.studies.vpdata import find_albums
-from hush.tasks.geometry.scenes import line_scene, rotation
+from hush.tasks.geometry.scenes import line_scene
 
 SCENE = "fox50"
 
@@ -133,39 +133,6 @@ def scene(rng: Random) -> np.ndarray:
     return x * 10 ** rng.uniform(-1, 3)
 
 
-def views(rng: Random) -> np.ndarray:
-    """Correspondences ``(N, 4)`` of planes seen twice, some of which moved; some are mismatches."""
-    count = int(10 ** rng.uniform(1.8, 3.2))
-    camera = np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]])
-    motions = 1 if rng.random() < 0.7 else 2
-    moves = [
-        (rotation(rng.normal(size=3), rng.uniform(0, 25)), rng.normal(size=3) * rng.uniform(0, 0.7))
-        for _ in range(motions)
-    ]
-    spots = rng.random((int(rng.integers(3, 30)), 2)) * (640, 480)
-    x1 = spots[rng.integers(len(spots), size=count)] + rng.normal(0, 60, (count, 2))
-    x1 = np.clip(x1, 0, (639, 479))
-    planes = int(rng.integers(1, 6))
-    seats = rng.random((planes, 2)) * (640, 480)
-    plane = np.square(x1[:, None] - seats).sum(-1).argmin(1)
-    tilt = rng.normal(0, 0.3, (planes, 2))
-    rays = np.column_stack([x1, np.ones(count)]) @ np.linalg.inv(camera).T
-    slope = 1 + (rays[:, :2] * tilt[plane]).sum(1)
-    depth = rng.uniform(3, 9, planes)[plane] / np.maximum(slope, 0.3)
-    x2 = np.empty_like(x1)
-    for k, (turn, shift) in enumerate(moves):
-        mine = plane % motions == k
-        seen = (rays[mine] * depth[mine, None]) @ turn.T + shift
-        pixels = seen @ camera.T
-        x2[mine] = pixels[:, :2] / np.maximum(pixels[:, 2:], 0.1)
-    x2 = np.clip(x2, -200, 900)
-    for x in (x1, x2):
-        x += rng.normal(0, rng.uniform(0.1, 1.5), x.shape)
-    wrong = rng.random(count) < rng.uniform(0.05, 0.85)
-    x2[wrong] = x2[rng.integers(count, size=int(wrong.sum()))]
-    return np.column_stack([x1, x2])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
@@ -183,11 +150,6 @@ def main() -> None:
     for k, pair in enumerate(pairs_of([s for s in found if s.name == SCENE])):
         told = {key: v for key, v in pair.record.context.items() if v is not None}
         np.savez(given.folder / "pairs" / f"{k:05}.npz", matches=pair.matches, **told)
-    for k in range(given.count // 2):
-        np.savez(
-            given.folder / "pairs" / f"made{k:05}.npz",
-            matches=views(np.random.default_rng((given.seed, 1, k))),
-        )
     for album in find_albums(given.data):
         for k, photo in enumerate(album.read(album.train)):
             np.savez(
