@@ -226,7 +226,7 @@ def test_the_cards_say_how_many_and_how_sure() -> None:
     cards = {c.label: (c.value, c.detail) for c in page(made).cards}
     assert cards["Outliers"][0] == "30 % as given"
     assert cards["Kept"] == ("35 of 50", "points; 15 removed")
-    assert cards["Sure"][1] == "of the decisions are expected to be right"
+    assert cards["Sure"][0] == "The method does not say"  # chance has no calibrated probability
     assert cards["Method"] == ("random", "1 step")
 
 

@@ -57,9 +57,10 @@ def name_for(
     name = shipped(method, kinds.get(record.kind).joint(record), record.kind, noise)
     if name is None:
         what = "" if record.kind == "image" else f" and {kinds.get(record.kind).nouns[1]}"
+        of = "" if record.kind == "image" else f" --kind {record.kind}"
         raise HushError(
-            f"no model is shipped for {method}{what}; train one with hush train --method {method} "
-            "and pass it with --model"
+            f"no model is shipped for {method}{what}; train one with "
+            f"hush train --method {method}{of} and pass it with --model"
         )
     return name
 

@@ -42,8 +42,8 @@ def judged(
     """How many elements of an item ``(D, N)`` were removed, and how sure that is.
 
     The statistics are those of every kind, ``rms`` being the share of removed elements, and also
-    ``kept``, ``known`` (elements that could be judged), ``sure`` and ``even`` (share of elements
-    whose probability decides little).
+    ``kept``, ``known`` (elements that could be judged), and if the method's probabilities are
+    calibrated, ``sure`` and ``even`` (share of elements whose probability decides little).
     """
     count = noisy.shape[-1]
     kept = np.ones(count, bool) if how is None or how.kept is None else how.kept
@@ -51,9 +51,12 @@ def judged(
     told = np.full(count, np.nan) if told is None else np.asarray(told, np.float64)
     judged = np.isfinite(told)
     tried = how is not None and how.probability is not None
-    sure = sureness(told, kept)
+    calibrated = how is not None and how.found is not None  # others only rank
+    sure = sureness(told, kept) if calibrated else None
     low, high = EVEN
-    even = float(np.mean((told[judged] > low) & (told[judged] < high))) if judged.any() else None
+    even = (
+        float(np.mean((told[judged] > low) & (told[judged] < high))) if sure is not None else None
+    )
     left = int(kept.sum())
     stats = {
         "n": count,
@@ -87,14 +90,17 @@ def judged(
     if left and judged.any():
         x = noisy[list(kind.coordinates(about, len(noisy)))][:, kept].T.astype(np.float64)
         warnings += kind.doubts(x)
-    return Judgement(stats, tuple(warnings), verdict(kind, count, left, sure))
+    return Judgement(stats, tuple(warnings), verdict(kind, count, left, sure, bool(judged.any())))
 
 
-def verdict(kind: Points, count: int, left: int, sure: float | None) -> str:
+def verdict(kind: Points, count: int, left: int, sure: float | None, judged: bool) -> str:
     """What happened, in one or two sentences."""
-    if sure is None:
+    if not judged:
         return "Nothing was judged."
-    right = f"{share(sure)} of the decisions are expected to be right."
+    unsure = "The method does not say how sure that is."
+    right = unsure
+    if sure is not None:
+        right = f"{share(sure)} of the decisions are expected to be right."
     if left == count:
         return f"Nothing was removed: all {counted(count, kind)} seem to belong to the set. {right}"
     are = "was" if count - left == 1 else "were"

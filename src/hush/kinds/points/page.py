@@ -89,7 +89,8 @@ def section(kind: Points, result: Denoised, budget: float) -> Scene:
     stats, time = item.judgement.stats, describe.duration(sum(result.timings.values()))
     name, parent = names(result.noisy)
     model = [f"model {result.model}"] if result.model else []
-    sure = "Nothing was judged" if stats["sure"] is None else describe.share(stats["sure"])
+    sure = "The method does not say" if stats["known"] else "Nothing was judged"
+    sure = sure if stats["sure"] is None else describe.share(stats["sure"])
     measured = math.isfinite(item.found.uncertainty)
     share = shares(result, result.given).partition("; ")
     return Scene(

@@ -40,8 +40,10 @@ def kept(kind: Points, stats: Mapping[str, Any]) -> str:
 
 def sure(stats: Mapping[str, Any]) -> str:
     """How sure the decisions are."""
-    if stats["sure"] is None:
+    if not stats["known"]:
         return "nothing was judged"
+    if stats["sure"] is None:
+        return "the method does not say"
     return f"{describe.share(stats['sure'])} of the decisions are expected to be right"
 
 
@@ -49,15 +51,17 @@ def brief(kind: Points, result: Denoised) -> str:
     """The same in a few words, for one line of many."""
     stats = result.residual
     text = f"{stats['kept']} of {stats['n']} {kind.element}{'s' * (stats['n'] != 1)} kept"
-    if stats["sure"] is None:
+    if not stats["known"]:
         return f"{text}, nothing judged"
+    if stats["sure"] is None:
+        return text
     return f"{text}, sure of {describe.share(stats['sure'])}"
 
 
 def stepped(kind: Points, entry: Mapping[str, Any]) -> str:
     """What a step of an iteration did."""
     before, removed = (describe.share(entry[k]) for k in ("level", "removed_rms"))
-    return f"{before} outliers before, {removed} of the {kind.element}s removed"
+    return f"{before} outliers seen, {removed} of the {kind.element}s first judged so"
 
 
 def looked(kind: Points, seen: Inspection) -> list[tuple[str, str]]:
