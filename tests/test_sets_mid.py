@@ -188,6 +188,8 @@ def test_the_true_probabilities_have_the_least_loss() -> None:
     assert best < loss(np.full_like(p, p.mean()))
     assert best < loss(p**2)
     assert best < loss(np.sqrt(p))
+    # as long as nothing is told apart, calling everything an outlier gains nothing
+    assert loss(np.full_like(p, 0.98)) == pytest.approx(loss(np.full_like(p, 0.5)), abs=1e-3)
 
 
 def test_with_clean_sets_the_loss_is_cross_entropy() -> None:

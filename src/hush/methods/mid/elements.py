@@ -47,6 +47,7 @@ AGAIN = 0.5  #: share of the states that are seen a second time
 CLEAN = 0.25  #: share of a corpus's states that nothing is added to
 SURE = 0.5  #: weight of what the surest outliers' probability is held to
 SUREST = 0.98
+APART = 0.3  #: how far above the mean these have to be for the full weight
 
 
 @dataclass
@@ -212,7 +213,9 @@ def set_loss(
         noise.append(F.binary_cross_entropy((c * outlier).clamp(EPS, 1 - EPS), target))
         if not corpus:
             sure = outlier[target > 0].topk(max(1, int(count) // 4)).values.mean()
-            noise[-1] = noise[-1] + SURE * (SUREST - sure) ** 2
+            # Of elements that Φ does not tell apart none is sure: all would be called outliers.
+            apart = (sure - outlier.mean()).detach().clamp(0, APART) / APART
+            noise[-1] = noise[-1] + SURE * apart * (SUREST - sure) ** 2
         step.append((share.float().sigmoid() - whole / len(new)) ** 2)
     return {"noise_loss": torch.stack(noise).mean(), "step_loss": torch.stack(step).mean()}
 
