@@ -514,3 +514,80 @@ def test_sizes_that_say_nothing_are_ignored() -> None:
     for size in (None, (640,), (0, 480), (np.nan, 480)):
         assert picture_size({"size": size}, "size") is None
     assert picture_size({"size": np.array([[640, 480]])}, "size") == (640, 480)
+
+
+# -- what one row must not do to the others --------------------------------------------------------
+
+
+@pytest.mark.parametrize("wild", [1e10, -1e15, 1e38])
+def test_a_row_far_off_is_an_outlier_and_the_others_are_judged_as_before(wild: float) -> None:
+    x = line_scene(np.random.default_rng(0), 2).points
+    with_one = np.concatenate([x[:5], [[wild, 0.5]], x[5:]])
+    before, after = (hush.inlier_probability(y, kind="points", method="lof") for y in (x, with_one))
+    assert after[5] == 0
+    np.testing.assert_array_equal(np.delete(after, 5), before)
+
+
+@pytest.mark.parametrize("unit", [1e200, 1e-200])
+def test_any_unit_will_do(unit: float) -> None:
+    x = line_scene(np.random.default_rng(0), 2).points
+    before, after = (hush.inlier_probability(y, kind="points", method="lof") for y in (x, x * unit))
+    np.testing.assert_allclose(after, before, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("context", "sentence"),
+    [
+        ({"ratio": [0.1, 0.2]}, "'ratio' has the shape"),
+        ({"ratio": ["a"] * 40}, "'ratio' must hold numbers"),
+        ({"mutual": np.ones((40, 2))}, "'mutual' has the shape"),
+        ({"size1": [1, 2, 3]}, "'size1' must be"),
+        ({"size2": [640, 0]}, "'size2' must be"),
+        ({"K1": np.eye(2)}, "'K1' must be a camera matrix"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else next(iter(v)),
+)
+def test_what_is_said_about_a_set_is_checked(context: dict[str, Any], sentence: str) -> None:
+    x = np.random.default_rng(0).random((40, 4)) * 400
+    with pytest.raises(HushError, match=sentence):
+        hush.run(x, kind="correspondences", context=context)
+
+
+def test_noise_of_values_is_not_that_of_sets() -> None:
+    x = np.random.default_rng(0).random((40, 2))
+    with pytest.raises(HushError, match="point sets have outliers:SHARE, not gaussian"):
+        hush.run(x, kind="points", noise="gaussian:3")
+    with pytest.raises(HushError, match="images have noise of their values, not outliers"):
+        hush.run(np.zeros((40, 40)), noise="outliers:0.3")
+
+
+def test_a_stack_of_sets_gets_a_sentence() -> None:
+    with pytest.raises(HushError, match="give them one by one"):
+        hush.run(np.random.default_rng(0).random((2, 40, 2)), kind="points", method="none")
+
+
+def test_arrays_with_a_value_for_each_row_stay_beside_their_rows(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x, label = rng.random((60, 2)), np.arange(60)
+    np.savez(tmp_path / "a.npz", points=x, label=label, colour=rng.random((60, 3)), of=[1, 2, 3])
+    made = hush.run(tmp_path / "a.npz", method="random", into=tmp_path / "b.npz")
+    with np.load(tmp_path / "b.npz") as file:
+        np.testing.assert_array_equal(x[file["label"]], file["points"])
+        assert len(file["colour"]) == len(made.data)
+        assert file["of"].tolist() == [1, 2, 3]
+        assert len(file["mask"]) == len(file["probability"]) == 60
+
+
+def test_a_result_is_compared_with_its_input_row_by_row(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).random((60, 2))
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", x[:45])
+    scores = hush.compare(tmp_path / "y.npy", tmp_path / "x.npy", kind="points")
+    assert scores == {"precision": 1.0, "recall": 0.75}
+
+
+def test_masked_matches_are_missing() -> None:
+    rng = np.random.default_rng(0)
+    one = np.ma.masked_array(rng.random((40, 2)) * 400, mask=np.repeat(np.arange(40) == 7, 2))
+    p = hush.inlier_probability(one, rng.random((40, 2)) * 400, method="lof")
+    assert np.flatnonzero(np.isnan(p)).tolist() == [7]

@@ -471,6 +471,8 @@ seen: list[bytes] = []
 class Half(Denoiser):
     """Keeps the first half; learns nothing, but keeps what it is taught."""
 
+    cues: bool = True
+
     steps: int = 2
 
     name: ClassVar[str] = "mid"

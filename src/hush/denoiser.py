@@ -406,6 +406,9 @@ def process_of(noise: Process | str | None, scale: float, kind: Kind) -> Process
     """The given noise, over the kind's axes; a text's bare levels are in units up to `scale`."""
     if isinstance(noise, str):
         noise = parse(noise, scale)
+    if noise is not None and isinstance(noise, Process) and noise.superposed != kind.selected:
+        theirs = "outliers:SHARE" if kind.selected else "noise of their values"
+        raise HushError(f"{kind.nouns[1]} have {theirs}, not {noise.family}")
     if noise is None or isinstance(noise, Process):
         return noise and noise.over(len(kind.letters))
     raise HushError(f"noise must be a text such as 'gaussian:25/255' or a Process, not {noise!r}")

@@ -97,6 +97,8 @@ def lines(
     sequential-ransac, j-linkage, t-linkage or greedy. options : those of
     `hush.tasks.geometry.multi`. Removed points have the label −1.
     """
+    if np.ndim(points) != 2 or np.shape(points)[1] != 2:
+        raise HushError(f"lines go through points (N, 2), not {np.shape(points)}")
     return _several(points, "points", Line(), threshold, method, denoise, None, options)
 
 

@@ -142,7 +142,10 @@ def _known_to(kind: kinds.Kind, context: Mapping[str, Any] | None) -> Mapping[st
 
 def matched(x1: Any, x2: Any) -> np.ndarray:
     """Points of two pictures ``(N, 2)``, or ``(N, 1, 2)`` as OpenCV has them, as ``(N, 4)``."""
-    both = [np.asarray(x) for x in (x1, x2)]
+    both = [
+        np.ma.filled(np.ma.asarray(x, np.float64), np.nan) if np.ma.isMA(x) else np.asarray(x)
+        for x in (x1, x2)
+    ]
     one, two = (x[:, 0] if x.ndim == 3 and x.shape[1] == 1 else x for x in both)
     if one.ndim != 2 or one.shape != two.shape or one.shape[1] != 2:
         raise HushError(

@@ -7,6 +7,7 @@ even to random numbers and rounding, and all copies of an element have one fate.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from dataclasses import dataclass, field, replace
 from types import ModuleType
@@ -25,6 +26,7 @@ from hush.noise.process import Process
 from hush.record import Batch
 from hush.results import Estimate, Restoration
 
+WILD = 1e6  #: times the usual distance from the middle, from which on an element is far off
 MOST = 20_000  #: elements that the others are compared with, of methods that slow down with them
 SETS = ("points", "correspondences", "segments")
 
@@ -85,16 +87,20 @@ class Selecting(Denoiser):
         """Remove outliers; sets that cannot be judged stay whole, with probabilities of NaN."""
         every = self.set_kind.elements(batch, index)
         x = batch.data[index]
-        first, of = different(every.x)
-        elements = every.part(first)
+        wild = far_off(every.x)
+        near = every.part(~wild) if wild.any() else every
+        near = dataclasses.replace(near, x=moderate(near.x))
+        first, of = different(near.x)
+        elements = near.part(first)
         if not self.judges(elements):
             kept = np.array(every.known)
             unknown = np.full(len(kept), np.nan)
-            said = self._few(len(every), len(first))
+            said = self._few(len(near), len(first))
             return Restoration(x, noise or Outliers(0.0), kept=kept, probability=unknown, said=said)
         given = noise.share if isinstance(noise, Outliers) else None
         made = self.verdict(elements, given, advance)
-        kept, probability = made.kept[of], made.probability[of]
+        kept, probability = np.zeros(len(every), bool), np.zeros(len(every))
+        kept[~wild], probability[~wild] = made.kept[of], made.probability[of]
         removed = 1 - float(kept.mean())
         return Restoration(
             x,
@@ -120,6 +126,22 @@ class Selecting(Denoiser):
         """See `Denoiser.looked`: by denoising."""
         how = self.restore_item(batch, index)
         return how.found or found, how.step
+
+
+def far_off(x: np.ndarray) -> np.ndarray:
+    """Elements ``(n, d)`` so far away that no others could be told apart beside them, bool."""
+    if not len(x):
+        return np.zeros(0, bool)
+    middle = np.median(x, axis=0)
+    away = np.abs(x / 2 - middle / 2).max(axis=1)
+    usual = float(np.quantile(away, 0.75))
+    return away > WILD * usual if usual > 0 else np.zeros(len(x), bool)
+
+
+def moderate(x: np.ndarray) -> np.ndarray:
+    """Elements in another unit where squares of their differences leave double precision."""
+    span = float(np.ptp(x / 2)) if x.size else 0.0
+    return x if not span or 1e-100 < span < 1e100 else x / span
 
 
 def estimate(probability: np.ndarray) -> Estimate | None:

@@ -66,7 +66,7 @@ def compare(
     from hush.metrics import fit_gain_offset, mean_score
 
     ours, theirs = read(result, axes, kind), read(reference, axes, kind)
-    if ours.data.shape != theirs.data.shape:
+    if ours.data.shape != theirs.data.shape and not kinds.get(theirs.kind).selected:
         first, second = (" × ".join(str(n) for n in r.data.shape) for r in (ours, theirs))
         raise HushError(
             f"only data of one shape can be compared; {result} is {first}, {reference} is {second}"
@@ -91,12 +91,15 @@ def compare(
             "floats; give the full range with --range"
         )
     means = {name: mean_score([s[name] for s in scores]) for name in scores[0]}
-    errors = np.concatenate([np.abs(x - y).ravel() for x, y in zip(a, b, strict=True)])
+    mae = None
+    if not chosen.selected:
+        errors = np.concatenate([np.abs(x - y).ravel() for x, y in zip(a, b, strict=True)])
+        mae = float(np.mean(errors, where=np.isfinite(errors))) * scale
     row: dict[str, Any] = {
         "result": result,
         "reference": reference,
         **{name: v * scale if name in chosen.levels else v for name, v in means.items()},
-        "mae": float(np.mean(errors, where=np.isfinite(errors))) * scale,
+        "mae": mae,
         "fit": fit,
         "gain": gain,
         "offset": offset * scale,
@@ -116,7 +119,8 @@ def compare(
                 value = describe.number(row[name]) + describe.units(scale)
             equal = name in ("psnr", "snr") and not isfinite(row[name])
             lines.append((name.upper(), "infinite: both are equal" if equal else value))
-        lines.append(("mean absolute error", describe.number(row["mae"]) + describe.units(scale)))
+        if mae is not None:
+            lines.append(("mean absolute error", describe.number(mae) + describe.units(scale)))
         if fit:
             lines.append(("fitted", f"{gain:.4f} · result + {describe.number(row['offset'])}"))
         words.print_block(f"{result} against {reference}", lines)

@@ -7,6 +7,7 @@ bit for bit and in order. Coordinates are computed with as float64.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,10 +35,10 @@ def columns(text: str) -> tuple[int, ...]:
     """``1-3`` or ``1,2,5``: numbers of columns from 1, as numbers from 0."""
     found: list[int] = []
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        found += range(int(first) - 1, int(last or first))
-    if not found or min(found) < 0 or len(set(found)) < len(found):
-        raise ValueError(f"name columns once each, such as 1-3 or 1,2,5, not {text}")
+        match = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part)
+        found += range(int(match[1]) - 1, int(match[2] or match[1])) if match else [-1]
+    if len(found) < 2 or min(found) < 0 or len(set(found)) < len(found):
+        raise ValueError(f"name two columns or more, once each, such as 1-3 or 1,2,5, not {text}")
     return tuple(found)
 
 
@@ -101,6 +102,11 @@ class Points(Kind):
             raise HushError(
                 f"there are {record.channels} columns, so there is no column {max(bad) + 1}"
             )
+        if len(record.axes) > 2:
+            raise HushError(
+                f"this is a stack of {self.nouns[1]}, {record.data.shape}; give them one by one"
+            )
+        checked(record.context, self.by_row, len(record.data))
 
     def full(self, data: np.ndarray) -> float | None:
         """Coordinates have no full range."""
@@ -125,11 +131,6 @@ class Points(Kind):
         data = arrays[self.key]
         axes = self.axes(data.shape)
         context = {k: v for k, v in arrays.items() if k in self.told}
-        for name in self.by_row & context.keys():
-            if len(np.ravel(context[name])) != data.shape[-2]:
-                raise HushError(
-                    f"'{name}' has {np.size(context[name])} values for {data.shape[-2]} rows"
-                )
         return Record(data, axes, kind=self.name, full=1.0, context=context)
 
     def batch(self, record: Record) -> Batch:
@@ -161,9 +162,9 @@ class Points(Kind):
         if len(items) > 1 or item.kept is None:
             return record
         rows = len(item.kept)
-        told = item.probability
+        told, whole = item.probability, self.told - self.by_row
         arrays = {
-            k: v[item.kept] if k in self.by_row and len(v) == rows else v
+            k: v[item.kept] if np.ndim(v) and len(v) == rows and k not in whole else v
             for k, v in record.meta.get("arrays", {}).items()
         }
         arrays["mask"] = item.kept
@@ -342,6 +343,36 @@ class Points(Kind):
         from hush.kinds.points.judgement import agreement
 
         return agreement(a, b)
+
+
+#: of what is said about a set: sizes are (width, height), the others camera matrices
+SHAPES: Mapping[str, tuple[int, ...]] = {
+    **dict.fromkeys(("size", "size1", "size2"), (2,)),
+    **dict.fromkeys(("K", "K1", "K2"), (3, 3)),
+}
+
+
+def checked(context: Mapping[str, Any], by_row: frozenset[str], rows: int) -> None:
+    """Refuse what is said about a set, if it is not numbers of the right shape.
+
+    `by_row` has a number for each of `rows`; sizes are (width, height), camera matrices (3, 3).
+    """
+    for name, value in context.items():
+        shape = SHAPES.get(name)
+        if name not in by_row and shape is None:
+            continue
+        x = np.asarray(value)
+        if x.dtype.kind not in "biuf":
+            raise HushError(f"'{name}' must hold numbers, not {x.dtype}")
+        if name in by_row and (x.size != rows or max(x.shape, default=0) != rows):
+            raise HushError(
+                f"'{name}' has the shape {x.shape} for {rows} rows; give one number each"
+            )
+        if shape is not None and (x.squeeze().shape != shape or not np.isfinite(x).all()):
+            meant = "(width, height)" if shape == (2,) else "a camera matrix (3, 3)"
+            raise HushError(f"'{name}' must be {meant}, not of the shape {x.shape}")
+        if shape == (2,) and not (x > 0).all():
+            raise HushError(f"'{name}' must be (width, height) above 0, not {x.tolist()}")
 
 
 POINTS = Points()
