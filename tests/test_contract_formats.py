@@ -17,7 +17,7 @@ from hush.noise.outliers import Outliers
 from hush.noise.processes import Gaussian
 from hush.record import Batch, Record
 from hush.recording import Channel
-from hush.results import Restoration
+from hush.results import Estimate, Restoration
 
 FORMATS = list(io.FORMATS)
 WRITTEN = [f for f in FORMATS if f.write]
@@ -303,7 +303,8 @@ def test_a_share_of_outliers_is_not_measured_without_a_method(kind: Kind) -> Non
 def test_what_was_removed_from_a_set_is_judged(kind: Kind) -> None:
     x = np.random.default_rng(0).random((4, 50))
     p = np.where(np.arange(50) < 40, 0.9, 0.2)
-    how = Restoration(x, Outliers(0.2), kept=p > 0.5, probability=p)
+    seen = Estimate(Outliers(0.2), 0.2)  # measured: the probabilities are calibrated
+    how = Restoration(x, Outliers(0.2), kept=p > 0.5, probability=p, found=seen)
     made = kind.judge(x, x[:, :40], Outliers(0.2), strength=1.0, scale=1.0, how=how)
     assert made.warnings == ()
     assert made.stats["rms"] == pytest.approx(0.2)

@@ -135,6 +135,8 @@ def run(
     check_dtype(record.data)
     chosen = kinds.get(record.kind)
     batch = chosen.batch(record)
+    if chosen.selected and len(batch) > 1:  # results of unlike sizes fit in no array
+        raise HushError(f"there are {len(batch)} {chosen.nouns[1]}; give them one by one")
     process = process_of(noise, batch.scale, chosen)
     denoiser = choose(record, model, method, steps, device, process)
     if process is None and denoiser.removes:  # it removes nothing else

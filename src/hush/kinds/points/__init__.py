@@ -102,11 +102,7 @@ class Points(Kind):
             raise HushError(
                 f"there are {record.channels} columns, so there is no column {max(bad) + 1}"
             )
-        if len(record.axes) > 2:
-            raise HushError(
-                f"this is a stack of {self.nouns[1]}, {record.data.shape}; give them one by one"
-            )
-        checked(record.context, self.by_row, len(record.data))
+        checked(record.context, self.by_row, record.data.shape[record.axes.index("N")])
 
     def full(self, data: np.ndarray) -> float | None:
         """Coordinates have no full range."""
