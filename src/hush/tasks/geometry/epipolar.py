@@ -359,7 +359,9 @@ def _poselib(
     try:
         import poselib
     except ImportError as error:
-        raise HushError("method poselib needs PoseLib: pip install 'hush-denoise[sets]'") from error
+        raise HushError(
+            "method poselib needs PoseLib: pip install 'hush-denoise[geometry]'"
+        ) from error
     options = {
         "max_epipolar_error": limit,
         "success_prob": confidence,
@@ -392,7 +394,7 @@ def _degensac(
         import pydegensac
     except ImportError as error:
         raise HushError(
-            "method degensac needs pydegensac: pip install 'hush-denoise[sets]'"
+            "method degensac needs pydegensac: pip install 'hush-denoise[geometry]'"
         ) from error
     found, inliers = pydegensac.findFundamentalMatrix(
         x1, x2, limit, confidence, iterations, seed=seed
