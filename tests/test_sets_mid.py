@@ -19,7 +19,6 @@ from hush.kinds.points.graph import Graph, neighbours
 from hush.kinds.points.graph_segments import meetings
 from hush.kinds.points.rivals import exclusive
 from hush.kinds.points.segments import SEGMENTS
-from hush.methods.mid.cues import with_cues
 from hush.methods.mid.elements import SetMID, set_loss
 from hush.nets.sets import SetNet
 from hush.record import Batch
@@ -232,21 +231,24 @@ def test_large_sets_in_parts_give_the_same() -> None:
     torch.testing.assert_close(parts, whole, atol=1e-4, rtol=1e-4)
 
 
-# -- cues -----------------------------------------------------------------------------------------
+# -- checks ---------------------------------------------------------------------------------------
 
 
-def test_a_cue_is_worth_what_the_set_shows() -> None:
-    """A sharp cue decides what the geometry leaves open; one at random changes next to nothing."""
+def test_matches_have_to_pass_the_checks_that_the_set_knows(one_thread: int) -> None:
+    torch.manual_seed(0)
+    model = SetMID.for_kind("correspondences", threshold=0.95)
+    model.network_ = model.build().eval()
     rng = np.random.default_rng(0)
-    wrong = rng.random(4000) < 0.7
-    p = np.clip(rng.normal(np.where(wrong, 0.75, 0.45), 0.2), 0.02, 0.98)
-    sharp = np.where(wrong, rng.uniform(0.7, 1, 4000), rng.uniform(0.2, 0.9, 4000))
-    before, after = (area(v, wrong) for v in (p, with_cues(p, [sharp])))
-    assert after > before + 0.03
-    assert area(with_cues(p, [-sharp]), wrong) == pytest.approx(after, abs=0.01)
-    chance = with_cues(p, [rng.random(4000) < 0.5])
-    assert np.abs(chance - p).max() < 0.05
-    np.testing.assert_allclose(with_cues(p, [np.zeros(4000, bool)]), np.clip(p, 1e-4, 1 - 1e-4))
+    ratio, mutual = rng.uniform(0.5, 1, 80), rng.random(80) < 0.5
+    elements = some(CORRESPONDENCES, 80)
+    told = replace(elements, rows={"ratio": ratio, "mutual": mutual})
+    passed = mutual & (ratio < 0.8)
+    with_checks, without = model.verdict(told, None), model.verdict(elements, None)
+    np.testing.assert_allclose(with_checks.probability[passed], without.probability[passed])
+    np.testing.assert_allclose(with_checks.probability[~passed], 0.1 * without.probability[~passed])
+    assert without.kept.all()
+    model.checks = False
+    np.testing.assert_allclose(model.verdict(told, None).probability, without.probability)
 
 
 def test_of_matches_with_one_point_at_most_one_is_right() -> None:

@@ -471,7 +471,7 @@ seen: list[bytes] = []
 class Half(Denoiser):
     """Keeps the first half; learns nothing, but keeps what it is taught."""
 
-    cues: bool = True
+    checks: bool = True
 
     steps: int = 2
 

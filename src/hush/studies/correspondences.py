@@ -13,7 +13,6 @@ distance below 3 pixels.
 
 ``mid`` keeps a match if MID does and if it passes the mutual check and the ratio test, where the
 data have them; ``mid:mutual`` and ``mid:ratio`` use one of the two, ``mid:alone`` neither.
-``mid:cues`` is what users get: it weighs both instead (`hush.methods.mid.cues`).
 """
 
 from __future__ import annotations
@@ -114,13 +113,12 @@ def checked(result: Selection, noisy: Record, checks: Sequence[str]) -> Selectio
     return replace(result, kept=result.kept & passed, probability=probability)
 
 
-_OURS = Recipe("mid", reading={"cues": False})  # geometry alone
+_OURS = Recipe("mid", reading={"checks": False})  # geometry alone
 RECIPES = {
     "mid": replace(_OURS, after=partial(checked, checks=("mutual", "ratio"))),
     "mid:mutual": replace(_OURS, after=partial(checked, checks=("mutual",))),
     "mid:ratio": replace(_OURS, after=partial(checked, checks=("ratio",))),
     "mid:alone": _OURS,
-    "mid:cues": Recipe("mid"),
     "diffusion": Recipe("diffusion"),
 }
 
@@ -267,7 +265,7 @@ CORRESPONDENCES = Study(
     cases=pair_cases,
     methods=(
         *("none", "random", "ratio", "lof", "isolation", "diffusion"),
-        *("mid", "mid:mutual", "mid:ratio", "mid:alone", "mid:cues", "labels"),
+        *("mid", "mid:mutual", "mid:ratio", "mid:alone", "labels"),
     ),
     metrics=(*SELECTION, *metrics(ESTIMATORS, {MAA: accuracy})),
     rows={"labels": labels},

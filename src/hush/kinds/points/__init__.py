@@ -226,9 +226,9 @@ class Points(Kind):
 
         return of_points(elements.x, graph, inlier)
 
-    def cues(self, elements: Elements) -> list[np.ndarray]:
-        """What is known beside the geometry of elements, bool or values ``(n,)``; here nothing."""
-        return []
+    def passed(self, elements: Elements) -> np.ndarray | None:
+        """Which elements pass what is known beside the geometry, bool ``(n,)``; or None."""
+        return None
 
     def normalised(self, x: np.ndarray) -> np.ndarray:
         """Coordinates ``(n, d)`` without their place and unit."""

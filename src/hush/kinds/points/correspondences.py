@@ -17,6 +17,7 @@ from hush.record import Batch, Record
 if TYPE_CHECKING:
     from hush.kinds.points.graph import Graph
 
+LARGEST = 0.8  #: ratio of distances in the ratio test
 AMBIGUOUS = 0.9  #: ratio of distances above which the second neighbour is about as near
 OWN = 0.6  #: share of the states that gain mismatches of the set itself
 FEWEST_REJECTED = 0.1  #: share of a set that is known to be wrong
@@ -111,10 +112,17 @@ class Correspondences(Points):
 
         return exclusive(outlier, elements.x)
 
-    def cues(self, elements: Elements) -> list[np.ndarray]:
-        """Whether matches are mutual, and their ratios or scores."""
-        names = ["mutual", "ratio" if "ratio" in elements.rows else "scores"]
-        return [elements.rows[name] for name in names if name in elements.rows]
+    def passed(self, elements: Elements) -> np.ndarray | None:
+        """The mutual check and the ratio test, where a set knows them."""
+        ratio, mutual = elements.rows.get("ratio"), elements.rows.get("mutual")
+        if ratio is None and mutual is None:
+            return None
+        passed = np.ones(len(elements), bool)
+        if mutual is not None:
+            passed &= mutual.astype(bool)
+        if ratio is not None:
+            passed &= ~(ratio >= LARGEST)  # where it is not known, it is passed
+        return passed
 
     def rejected(self, elements: Elements) -> np.ndarray | None:
         """Which elements are mismatches by all that is known beside their geometry, if enough."""

@@ -37,12 +37,12 @@ from hush.kinds.points.elements import Elements
 from hush.kinds.points.graph import Graph
 from hush.kinds.points.places import ordered
 from hush.learned_sets import Drawn, LearnedSets, tensors
-from hush.methods.mid.cues import with_cues
 from hush.nets.sets import SetNet
 from hush.noise.process import Process
 from hush.selecting import Verdict
 
 EPS = 1e-6
+FAILED = 0.1  #: factor of the probability of an element that fails a check
 AGAIN = 0.5  #: share of the states that are seen a second time
 CLEAN = 0.25  #: share of a corpus's states that nothing is added to
 SURE = 0.5  #: weight of what the surest outliers' probability is held to
@@ -58,7 +58,7 @@ class SetMID(LearnedSets):
     added : lowest and highest share of a set that training adds.
     threshold : probability of being an outlier above which an element is removed; by default as the
         kind of data says.
-    cues : also use what is known beside the geometry, such as mutual matches (`mid.cues`).
+    checks : elements also have to pass what is known beside the geometry, such as the mutual check.
     """
 
     steps: int = 2
@@ -67,7 +67,7 @@ class SetMID(LearnedSets):
     latents: int = 16
     added: Sequence[float] = (0.05, 0.45)
     threshold: float | None = None
-    cues: bool = True
+    checks: bool = True
 
     name: ClassVar[str] = "mid"
     summary: ClassVar[str] = "iterative removal, trained by adding further noise to noisy data"
@@ -155,8 +155,6 @@ class SetMID(LearnedSets):
         first, doubted = 0.0, np.zeros(len(elements), bool)
         for step in range(self.steps):
             p, seen = self.predict(elements, None if outlier is None else 1 - outlier)
-            if self.cues and (known := self.set_kind.cues(elements)):
-                p = with_cues(p, known)
             outlier = self.set_kind.settled(elements, p)
             first = first if step else seen
             before, doubted = doubted, outlier > limit
@@ -165,7 +163,10 @@ class SetMID(LearnedSets):
             if advance:
                 advance(1 / self.steps)
         assert outlier is not None
-        kept = ~doubted
+        passed = self.set_kind.passed(elements) if self.checks else None
+        if passed is not None:
+            outlier = np.where(passed, outlier, 1 - FAILED * (1 - outlier))
+        kept = outlier <= limit
         if share is not None:
             order = np.lexsort((*elements.x.T, -outlier))
             kept = np.ones(len(elements), bool)
