@@ -94,7 +94,7 @@ class Trunk(nn.Module):
 
     def __init__(self, node: int, edge: int, width: int = 48, layers: int = 4, latents: int = 16):
         super().__init__()
-        inner = 32
+        self.inner = inner = 32
         self.nodes = nn.Sequential(nn.Linear(node, width), nn.GELU(), nn.Linear(width, width))
         self.edges = nn.Sequential(
             nn.Linear(edge, inner), nn.GELU(), nn.Linear(inner, inner), nn.GELU()
@@ -111,8 +111,12 @@ class Trunk(nn.Module):
         the other.
         """
         h = self.nodes(nodes)
-        parts = edges.split(CHUNK)
-        e = torch.cat([self.edges(part) for part in parts])
+        if torch.is_grad_enabled() or len(edges) <= CHUNK:
+            e = self.edges(edges)
+        else:  # part by part into one array, to bound the memory
+            e = edges.new_empty((*index.shape, self.inner))
+            for start in range(0, len(edges), CHUNK):
+                e[start : start + CHUNK] = self.edges(edges[start : start + CHUNK])
         summary = None
         for k, layer in enumerate(self.layers):
             if k == len(self.layers) // 2:

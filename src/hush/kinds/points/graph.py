@@ -121,7 +121,7 @@ def _log(distance: np.ndarray) -> np.ndarray:
 def packed(nodes: list[np.ndarray], index: np.ndarray, edges: list[np.ndarray]) -> Graph:
     """A graph of lists of features, in single precision."""
     return Graph(
-        np.concatenate(nodes, 1).astype(np.float32),
+        np.concatenate(nodes, 1, dtype=np.float32),
         index,
-        np.concatenate(edges, -1).astype(np.float32),
+        np.concatenate(edges, -1, dtype=np.float32),
     )
