@@ -345,6 +345,7 @@ KINDS: Table[Kind] = Table(
     {
         "image": "hush.kinds.image:IMAGE",
         "signal": "hush.kinds.signal:SIGNAL",
+        "volume": "hush.kinds.volume:VOLUME",
         "points": "hush.kinds.points:POINTS",
         "correspondences": "hush.kinds.points.correspondences:CORRESPONDENCES",
         "segments": "hush.kinds.points.segments:SEGMENTS",

@@ -1,0 +1,71 @@
+"""Volumes: MRI slices, 3-D volumes, and 4-D series such as diffusion MRI.
+
+A series is one item ``(C, Z, Y, X)``: a channel for each of its volumes, which are measured and
+denoised together. What is known about them is in `Record.context`:
+
+``bvals``, ``bvecs``
+    b-values ``(C,)`` in s/mm² and gradient directions ``(C, 3)``, NaN where there is none.
+``spacing``
+    Size of a voxel along Z, Y and X, in mm.
+``affine``
+    ``(4, 4)``, from the indices of the data's axes X, Y, Z to millimetres.
+``zero``
+    The stored value that means no signal; 0 by default.
+``adjacent``
+    False if slices are no neighbours; by default those of a volume with three slices or more are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hush.errors import HushError
+from hush.kinds import Kind, Option
+
+
+def threshold(text: str) -> float:
+    """A b-value in s/mm²."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise HushError(f"--b0 is a b-value in s/mm², 0 or more, not '{text}'")
+    return value
+
+
+class Volume(Kind):
+    """Volumes and series of them; anything longer than a line is in a module of this package."""
+
+    name: ClassVar[str] = "volume"
+    nouns: ClassVar[tuple[str, str]] = ("volume", "volumes")
+    element: ClassVar[str] = "voxel"
+    letters: ClassVar[str] = "ZYX"
+    told: ClassVar[frozenset[str]] = frozenset(
+        {"bvals", "bvecs", "spacing", "affine", "zero", "adjacent"}
+    )
+    options: ClassVar[Mapping[str, Option]] = {
+        "b0": Option(
+            threshold,
+            "Volumes of a diffusion series with at most this b-value count as b = 0; 50 by default.",
+            "B",
+        ),
+    }
+
+    def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
+        """PSNR in dB, and SSIM as the mean over slices."""
+        from hush.metrics import psnr, ssim
+
+        planes = [
+            (x[None], y[None]) for u, v in zip(a, b, strict=True) for x, y in zip(u, v, strict=True)
+        ]
+        scores = {"psnr": psnr(a, b), "ssim": float("nan")}
+        if min(a.shape[-2:]) >= 11:
+            scores["ssim"] = float(np.mean([ssim(x, y) for x, y in planes]))
+        return scores
+
+
+VOLUME = Volume()
