@@ -17,13 +17,15 @@ denoised together. What is known about them is in `Record.context`:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from hush.errors import HushError
 from hush.kinds import Kind, Option
+
+LEAST = 3  #: slices by which a large series is measured and judged, if it has as many
 
 
 def threshold(text: str) -> float:
@@ -44,6 +46,8 @@ class Volume(Kind):
     nouns: ClassVar[tuple[str, str]] = ("volume", "volumes")
     element: ClassVar[str] = "voxel"
     letters: ClassVar[str] = "ZYX"
+    piece: ClassVar[int | None] = 2**24
+    along: ClassVar[int] = 1
     told: ClassVar[frozenset[str]] = frozenset(
         {"bvals", "bvecs", "spacing", "affine", "zero", "adjacent"}
     )
@@ -54,6 +58,18 @@ class Volume(Kind):
             "B",
         ),
     }
+
+    # -- measure ---------------------------------------------------------------------------------
+
+    def glimpses(self, shape: Sequence[int]) -> list[slice]:
+        """Slices around the middle of a large series, all its volumes, but at least `LEAST`."""
+        count, span = shape[1], self.span(shape)
+        if span is None:
+            return super().glimpses(shape)
+        size = min(count, max(span, LEAST))
+        return [slice((count - size) // 2, (count - size) // 2 + size)]
+
+    # -- show ------------------------------------------------------------------------------------
 
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
         """PSNR in dB, and SSIM as the mean over slices."""
