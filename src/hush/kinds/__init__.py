@@ -46,11 +46,13 @@ class Option:
     """A command-line option of one kind, such as ``--rate``.
 
     type : converts the option's text to the value in `Record.context`.
+    reader : for the format's reader (`Format.takes`); other formats refuse it.
     """
 
     type: Callable[[str], Any]
     help: str
     metavar: str = "VALUE"
+    reader: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ denoised together. What is known about them is in `Record.context`:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Volume(Kind):
     options: ClassVar[Mapping[str, Option]] = {
         "b0": Option(
             threshold,
-            "Volumes of a diffusion series with at most this b-value count as b = 0; 50 by default.",
+            "Volumes with at most this b-value count as b = 0; 50 by default.",
             "B",
         ),
     }
