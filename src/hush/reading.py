@@ -41,7 +41,7 @@ def read(
         record = replace(record, source=Path(path))
         kind, axes = found, axes or record.axes
     else:
-        record = io.read(path, kind)
+        record = io.read(path, kind, context)
     fmt = io.format_of(record)
     open_kind = fmt is None or fmt.kind is None
     if open_kind and "layout" in record.context:  # an archive that states a rate
@@ -50,6 +50,9 @@ def read(
     chosen = kinds.get(name)
     if strange := sorted((context or {}).keys() - _names(chosen)):
         raise HushError(f"{path}: {chosen.nouns[1]} have no --{strange[0]}; leave it out")
+    for option in (context or {}).keys() & chosen.options.keys():
+        if chosen.options[option].reader and option not in (fmt.takes if fmt else ()):
+            raise HushError(f"{path}: this format takes no --{option}; leave it out")
     letters = axes.upper() if axes else None
     if letters is None and (open_kind or chosen.selected) and chosen.name != record.kind:
         try:

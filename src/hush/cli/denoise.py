@@ -266,6 +266,8 @@ def _check(o: Options) -> None:
 
 def _plan(o: Options) -> list[Job]:
     """A job for each file, with conflicts found before any work begins."""
+    from hush.io import taken as exists
+
     jobs: list[Job] = []
     inputs = {Path(source).resolve() for source in o.files}
     taken: dict[Path, str] = {}
@@ -287,7 +289,7 @@ def _plan(o: Options) -> list[Job]:
                     raise HushError(
                         f"would be written to {path}, which is also the report; rename one of them"
                     )
-                if path.exists() and o.existing is None:
+                if exists(path) and o.existing is None:
                     raise HushError(
                         f"{path} already exists; --overwrite replaces it, --skip-existing keeps it"
                     )
@@ -321,7 +323,9 @@ def _outputs(o: Options, source: str) -> tuple[Path, Path | None, Path | None]:
 
 def _is_kept(o: Options, path: Path) -> bool:
     """Whether the file exists and ``--skip-existing`` keeps it."""
-    return o.existing == "skip" and path.exists()
+    from hush.io import taken
+
+    return o.existing == "skip" and taken(path)
 
 
 def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:

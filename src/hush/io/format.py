@@ -64,11 +64,18 @@ class Format:
     joint : between a file's name and the word ``denoised``.
     open : ``(record, path) -> array`` in the file, of the record's shape and dtype, into which a
         result is written item by item; None, also as its answer, where a result has to be whole.
+    also : other kinds of data that its files may hold, besides `kind`.
+    folder : ``(path, kind) -> bool``, whether a folder is one input of this format, such as a DICOM
+        series; `kind` is what the user stated, or None. Then `read` takes the folder, and `write`
+        and `open` fill a new, empty one. Without `suffixes` any name is that of such a folder, and
+        only records of this format are written so. With `files`, an earlier result of these names
+        may be replaced, otherwise a folder that `folder` recognises.
+    takes : names of options that `read` takes as keywords if they are stated; ``"kind"`` too.
     """
 
     name: str
     suffixes: tuple[str, ...]
-    read: Callable[[Path], Record]
+    read: Callable[..., Record]
     write: Callable[[Record, Path], None] | None = None
     magic: tuple[bytes, ...] = ()
     kind: str | None = "image"
@@ -82,6 +89,20 @@ class Format:
     probable: Callable[[Path], bool] = _always
     joint: str = "."
     open: Callable[[Record, Path], np.ndarray | None] | None = None
+    also: tuple[str, ...] = ()
+    folder: Callable[[Path, str | None], bool] | None = None
+    takes: tuple[str, ...] = ()
+
+    def holds(self, kind: str) -> bool:
+        """Whether its files may hold this kind of data."""
+        return self.kind in (None, kind) or kind in self.also
+
+    def replaces(self, record: Record, folder: Path) -> bool:
+        """Whether all that is in a folder belongs to an earlier result like this record."""
+        if self.files is None:
+            return self.folder is not None and self.folder(folder, None)
+        names = {path.name for path in self.files(record, folder)}
+        return {path.name for path in folder.iterdir()} <= names
 
     def recognises(self, head: bytes, path: Path) -> bool:
         """Whether a file that begins with `head` has this format."""
@@ -121,6 +142,7 @@ FORMATS: tuple[Format, ...] = (
         tiff.MAGIC,
         real=True,
         open=tiff.open_large,
+        also=("volume",),
     ),
     Format(
         "NumPy array",
@@ -159,6 +181,7 @@ FORMATS: tuple[Format, ...] = (
         magic=hdf5.MAGIC,
         instead=".tif",
         why="hush does not write HDF5 files",
+        also=("volume",),
     ),
     Format(
         "WFDB",
@@ -275,6 +298,16 @@ def preferred(found: Iterable[Format], kind: str | None) -> Format | None:
     if not every or every[0].magic:
         return every[0] if every else None
     return next((f for f in every if f.kind == kind), every[0])
+
+
+def folder_format(path: Path, kind: str | None = None) -> Format | None:
+    """The format of which a folder is one input; None for files, and folders of separate files.
+
+    kind : of data, if the user stated it.
+    """
+    if not path.is_dir():
+        return None
+    return next((f for f in formats() if f.folder is not None and f.folder(path, kind)), None)
 
 
 def supported(writable: bool = False) -> tuple[str, ...]:

@@ -30,6 +30,8 @@ from hush.record import Record
 if TYPE_CHECKING:
     from hush.kinds.image.cut import Turned
 
+LEAST = 3  #: slices by which a large series is measured and judged, if it has as many
+
 
 def threshold(text: str) -> float:
     """A b-value in s/mm²."""
@@ -49,6 +51,8 @@ class Volume(Kind):
     nouns: ClassVar[tuple[str, str]] = ("volume", "volumes")
     element: ClassVar[str] = "voxel"
     letters: ClassVar[str] = "ZYX"
+    piece: ClassVar[int | None] = 2**24
+    along: ClassVar[int] = 1
     told: ClassVar[frozenset[str]] = frozenset(
         {"bvals", "bvecs", "spacing", "affine", "zero", "adjacent"}
     )
@@ -102,6 +106,16 @@ class Volume(Kind):
         from hush.kinds.volume.cut import preview
 
         preview(before, after, path)
+
+    # -- measure ---------------------------------------------------------------------------------
+
+    def glimpses(self, shape: Sequence[int]) -> list[slice]:
+        """Slices around the middle of a large series, all its volumes, but at least `LEAST`."""
+        count, span = shape[1], self.span(shape)
+        if span is None:
+            return super().glimpses(shape)
+        size = min(count, max(span, LEAST))
+        return [slice((count - size) // 2, (count - size) // 2 + size)]
 
     # -- show ------------------------------------------------------------------------------------
 
