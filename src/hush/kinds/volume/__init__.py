@@ -29,6 +29,7 @@ from hush.record import Record
 
 if TYPE_CHECKING:
     from hush.kinds.image.cut import Turned
+    from hush.results import Estimate
 
 LEAST = 3  #: slices by which a large series is measured and judged, if it has as many
 
@@ -116,6 +117,12 @@ class Volume(Kind):
             return super().glimpses(shape)
         size = min(count, max(span, LEAST))
         return [slice((count - size) // 2, (count - size) // 2 + size)]
+
+    def measure(self, items: Sequence[np.ndarray]) -> Estimate:
+        """Level, places and spectrum, from the components of a series that hold no signal."""
+        from hush.kinds.volume.measure import measured
+
+        return measured(items)
 
     # -- show ------------------------------------------------------------------------------------
 
