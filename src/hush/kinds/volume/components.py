@@ -16,12 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from hush.noise.field import Grid
+from hush.noise.processes import Process, Rician
 from hush.noise.spectrum import OCTAVES, Octaves, octave_of
 
+WEAK = 4  #: one in this many components, the weakest, is taken as noise alone
 MANY = 12  #: volumes from which on the weakest components have no signal
 DRAWN = 200_000  #: voxels of tissue by which the covariance is estimated
 CELL = 4  #: side in voxels of the cells in which the level is measured
@@ -63,16 +66,14 @@ class Components:
             return np.full((1, 1, 1, 1), self.sigma, np.float32)
         return np.float32(self.sigma) * np.sqrt(self.field.rows(start, stop))[None]
 
-    def forward(self, x: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-        """Components ``(K, …)`` of slices ``(C, …)``, in units of the noise's deviation."""
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Components ``(K, …)`` of slices ``(C, …)``."""
         y = x[list(self.used)] - self.mean.reshape(-1, *[1] * (x.ndim - 1)).astype(np.float32)
-        y /= deviation
         return np.tensordot(self.rotation.T.astype(np.float32), y, 1)
 
-    def back(self, c: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    def back(self, c: np.ndarray) -> np.ndarray:
         """The used volumes ``(T, …)`` with these components."""
         y = np.tensordot(self.rotation.astype(np.float32), c, 1)
-        y *= deviation
         y += self.mean.reshape(-1, *[1] * (c.ndim - 1)).astype(np.float32)
         return y
 
@@ -98,7 +99,8 @@ def components(read: Slices, shape: Sequence[int], *, adjacent: bool) -> Compone
     made = Components(used, middle, vectors, values, 1.0, None, None, (np.nan,) * 3, tissue, empty)
     if len(used) >= MANY:
         return _by_weakest(made, read, x, adjacent)
-    return _by_slices(made, read)
+    usual = int(np.argsort(middle)[len(used) // 2])
+    return _by_slices(made, read, drawn[used[usual]])
 
 
 def tissue_of(mean: np.ndarray, empty: np.ndarray) -> np.ndarray:
@@ -145,18 +147,17 @@ def _principal(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _by_weakest(made: Components, read: Slices, x: np.ndarray, adjacent: bool) -> Components:
-    """Level, places and spectrum from the weaker half of the components."""
-    weak = slice(len(made.used) // 2, None)
+    """Level, places and spectrum from the weakest components."""
+    weak = slice(-(len(made.used) // WEAK), None)
     variance = float(np.median(made.power[weak]))
     if variance <= 0:
         return replace(made, sigma=0.0, power=np.ones_like(made.power))
     part = replace(made, rotation=made.rotation[:, weak])
     depth, height, width = made.tissue.shape
-    one = np.ones((1, 1, 1, 1), np.float32)
     cells = (depth, -(-height // CELL), -(-width // CELL))
     sums = np.zeros(cells)
     for z in range(depth):
-        c = part.forward(read(z, z + 1)[:, 0], one[0])
+        c = part.forward(read(z, z + 1)[:, 0])
         sums[z] = _in_cells(np.square(c).mean(0) / variance, CELL)
     field = _smooth(sums, made, adjacent)
     made = replace(made, sigma=float(np.sqrt(variance)), field=field)
@@ -216,7 +217,7 @@ def _spectrum(
     inside = np.linspace(0, depth, min(depth, SLICES) + 1).astype(int)
     chosen = {z for a in inside[:-1] for z in (a, min(a + 1, depth - 1))}
     for z in sorted(chosen):
-        c = made.forward(read(z, z + 1)[:, 0], made.deviation(z, z + 1)[:, 0])
+        c = made.forward(read(z, z + 1)[:, 0]) / made.deviation(z, z + 1)[:, 0]
         mask = made.tissue[z]
         if mask.sum() < 16:
             last = None
@@ -243,24 +244,54 @@ def _spectrum(
     return Octaves(tuple((density / density.max()).tolist())), (z, y, x)
 
 
-def _by_slices(made: Components, read: Slices) -> Components:
-    """The level of a few volumes, from slices of their weakest component."""
+def _by_slices(made: Components, read: Slices, drawn: np.ndarray) -> Components:
+    """The level of a few volumes, from slices of a usual one, cut to its tissue.
+
+    The weakest component, if there are several, can only have more variance than the noise.
+    """
     from hush.kinds.image.measure.estimation import estimate_any
 
-    last = replace(made, rotation=made.rotation[:, -1:])
-    area = made.tissue.sum((1, 2))
-    chosen = np.unique(np.linspace(0, len(area) - 1, SLICES + 2).astype(int)[1:-1])
-    chosen = chosen[area[chosen] > 0] if (area[chosen] > 0).any() else chosen
-    one = np.ones((1, 1, 1), np.float32)
-    planes = [last.forward(read(z, z + 1)[:, 0], one) for z in chosen.tolist()]
-    scale = max(float(np.ptp(p)) for p in planes) or 1.0
-    if len(made.used) == 1:  # the component is the volume itself
-        planes = [p + made.mean[0].astype(np.float32) for p in planes]
-    found = estimate_any([np.asarray(p / scale, np.float32) for p in planes])
-    sigma = found.sigma * scale
-    if len(made.used) > 1 and 0.7 * made.power[-1] < sigma**2:
-        sigma = float(np.sqrt(made.power[-1]))
-    power = made.power / sigma**2 if sigma > 0 else np.ones_like(made.power)
-    spectrum = found.spectrum if found.correlated else None
-    lag = found.correlation
-    return replace(made, sigma=sigma, power=power, spectrum=spectrum, lags=(np.nan, lag, lag))
+    usual = made.used[int(np.argsort(made.mean)[len(made.used) // 2])]
+    planes = [read(z, z + 1)[usual] for z in _slices(made.tissue)]
+    box = [_span(made.tissue.any((0, 2))), _span(made.tissue.any((0, 1)))]
+    scale = max(float(np.abs(p).max()) for p in planes) or 1.0
+    found = estimate_any([np.ascontiguousarray(p[:, *box]) / np.float32(scale) for p in planes])
+    level = _in_tissue(found.process, drawn / scale) * scale
+    if len(made.used) > 1 and made.power[-1] < level**2:
+        level = float(np.sqrt(made.power[-1]))
+    if level <= 0:
+        return replace(made, sigma=0.0, power=np.ones_like(made.power))
+    field = None
+    if min(float(p.min()) for p in planes) >= 0:  # magnitudes, whatever law the slices showed
+        every = range(len(made.tissue))
+        mean = np.stack([_in_cells(read(z, z + 1)[usual, 0], CELL) for z in every])
+        law = Rician(level)
+        variance = law.variance(law.unbias(mean.astype(np.float64))) / level**2
+        field = Grid(np.log(variance), made.tissue.shape, CELL)
+    return replace(
+        made,
+        sigma=level,
+        field=field,
+        power=made.power / level**2,
+        spectrum=found.spectrum if found.correlated else None,
+        lags=(np.nan, found.correlation, found.correlation),
+    )
+
+
+def _slices(tissue: np.ndarray) -> list[int]:
+    """Up to `SLICES` slices with tissue, evenly spread."""
+    area = tissue.sum((1, 2))
+    having = np.flatnonzero(area > 0.3 * area.max())
+    return having[np.linspace(0, len(having) - 1, min(SLICES, len(having))).astype(int)].tolist()
+
+
+def _span(inside: Any) -> slice:
+    """From the first to the last place that is inside, at least 16."""
+    places = np.flatnonzero(inside)
+    first, last = int(places[0]), int(places[-1]) + 1
+    return slice(max(0, min(first, last - 16)), max(last, first + 16))
+
+
+def _in_tissue(law: Process, values: np.ndarray) -> float:
+    """The rms deviation of noise at some measured values."""
+    return float(np.sqrt(np.mean(law.variance(values.astype(np.float64)))))

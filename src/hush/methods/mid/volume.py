@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -39,7 +40,6 @@ from hush.sampling import walk_down
 
 LEVEL = 0.1  #: the noise's deviation in the units that the networks get
 AT_ONCE = 2**19  #: voxels that the networks get at once
-WEAKEST = 0.0  #: components of less signal, relative to the noise's variance, are left out
 
 
 @dataclass
@@ -47,7 +47,8 @@ class VolumeMID(ValueMID):
     """MID for volumes.
 
     channels : slices that the networks see together, 3 or 1; set from the data when fitting.
-    shrink : weigh each component by its signal's share of its variance, as a Wiener filter does.
+    rest : variance of the noise that Φ leaves in a component, relative to what was in it;
+        components are weighed by their signal's share of what remains, as in a Wiener filter.
 
     The other settings are `ValueMID`'s.
     """
@@ -57,7 +58,7 @@ class VolumeMID(ValueMID):
     blocks: Sequence[int] = (1, 2, 2)
     stored: float = 0.0
 
-    shrink: bool = True
+    rest: float = 0.3
 
     series_: Components | None = field(default=None, init=False, repr=False)
 
@@ -147,54 +148,62 @@ class VolumeMID(ValueMID):
         begin: int,
         advance: Advance | None,
     ) -> None:
-        depth = x.shape[1]
-        used = list(series.used)
-        share = np.maximum(0, 1 - 1 / np.maximum(series.power, 1e-12))
-        kept = np.flatnonzero(series.power - 1 > WEAKEST) if self.shrink else np.arange(len(share))
+        depth, n = x.shape[1], self.channels or 1
+        if depth < n:
+            raise HushError(
+                f"this model sees {n} slices together, but there are only {depth}; "
+                "choose a model for single slices"
+            )
+        signal = np.maximum(0, series.power - 1)
+        share = signal / (signal + self.rest)
+        kept = np.flatnonzero(share > 0)
         size = max(1, AT_ONCE * 8 // (x.shape[0] * x.shape[2] * x.shape[3]))
-        reach = (self.channels or 1) // 2
+        scale = np.float32(LEVEL / series.sigma)
         white = Gaussian(LEVEL)
         law = white if series.spectrum is None else Correlated(white, series.spectrum, 2)
+        shares = spread(law, n, self._network("step").octaves, 2)
         for start in range(0, depth, size):
             stop = min(start + size, depth)
-            low, high = max(0, start - reach), min(depth, stop + reach)
-            deviation = series.deviation(begin + low, begin + high)
-            c = series.forward(x[:, low:high], deviation)
+            low = min(max(0, start - n // 2), depth - n)
+            high = max(min(depth, stop + n // 2), low + n)
+            c = series.forward(x[:, low:high])
             made = np.zeros((len(c), stop - start, *c.shape[2:]), np.float32)
+            inner = slice(start - low, stop - low)
+            told = scale * series.deviation(begin + low, begin + high)[0]
+            told = np.broadcast_to(told, c.shape[1:])
             for k in kept.tolist():
-                clean, _ = walk_down(
-                    lambda s, left: self._planes(s, law.scaled(left**2)), LEVEL * c[k], self.steps
-                )
-                made[k] = clean[start - low : start - low + stop - start] / LEVEL
-                if self.shrink:
-                    made[k] *= share[k]
+                noise = partial(self._left, told=told, shares=shares)
+                clean, _ = walk_down(noise, scale * c[k], self.steps)
+                made[k] = clean[inner] * np.float32(share[k] / scale)
                 if advance:
                     advance((stop - start) / depth / len(kept))
-            inner = deviation if deviation.shape[1] == 1 else deviation[:, start - low : stop - low]
-            out[used, start:stop] = series.back(made, inner)
+            out[list(series.used), start:stop] = series.back(made)
         out[:, series.empty[begin : begin + depth]] = 0
 
-    def _planes(self, s: np.ndarray, law: Process) -> np.ndarray:
+    def _left(
+        self, s: np.ndarray, left: float, *, told: np.ndarray, shares: np.ndarray
+    ) -> np.ndarray:
+        """`_planes` with a share of the deviation left."""
+        return self._planes(s, told * np.float32(left), shares)
+
+    def _planes(self, s: np.ndarray, told: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """The whole noise in the slices of one component ``(Z, Y, X)``, from every slab."""
         network = self._network("noise")
-        n = self.channels or 1
-        multiple = network.multiple
-        height, width = s.shape[1:]
-        pad = [(-height) % multiple, (-width) % multiple]
-        mode = "reflect" if min(height, width) > multiple else "replicate"
-        state = F.pad(torch.from_numpy(s)[None], (0, pad[1], 0, pad[0]), mode=mode)[0]
-        state = torch.stack([state[z : z + n] for z in range(len(s) - n + 1)])
         device = next(network.parameters()).device
-        shares = torch.from_numpy(spread(law, n, self._network("step").octaves, 2))[None]
+        n, (height, width) = self.channels or 1, s.shape[1:]
+        pad = [(-side) % network.multiple for side in (height, width)]
+        mode = "reflect" if min(height, width) > network.multiple else "replicate"
+        both = F.pad(torch.from_numpy(np.stack([s, told])), (0, pad[1], 0, pad[0]), mode=mode)
         total, count = np.zeros_like(s), np.zeros((len(s), 1, 1), np.float32)
-        batch = max(1, AT_ONCE // state[0].numel())
-        level = float(law.variance(np.zeros(1))[0]) ** 0.5
+        batch = max(1, AT_ONCE // (n * both[0, 0].numel()))
+        spectrum = torch.from_numpy(shares)[None].to(device)
+        starts = range(len(s) - n + 1)
         with torch.inference_mode():
-            for first in range(0, len(state), batch):
-                part = channels_last(state[first : first + batch].contiguous().to(device))
-                told = torch.full_like(part, level)
-                noise = network(part, told, shares.to(device)).float().cpu().numpy()
-                for i, each in enumerate(noise[:, :, :height, :width], first):
-                    total[i : i + n] += each
+            for first in range(0, len(starts), batch):
+                slabs_ = [both[:, z : z + n] for z in starts[first : first + batch]]
+                state, level = torch.stack(slabs_, 1).to(device)
+                noise = network(channels_last(state), channels_last(level), spectrum)
+                for i, each in enumerate(noise.float().cpu().numpy(), first):
+                    total[i : i + n] += each[:, :height, :width]
                     count[i : i + n] += 1
         return total / count
