@@ -345,13 +345,13 @@ def output_path(
 def holds(path: str | os.PathLike[str], kind: str) -> bool:
     """Whether a file with this name may hold that kind of data itself."""
     fmt = named(array.split_key(Path(path))[0], kind)
-    return fmt is not None and fmt.kind in (None, kind)
+    return fmt is not None and fmt.holds(kind)
 
 
 def _written_as(suffix: str, real: bool, kind: str | None) -> str:
     """The ending of the result for a file with this ending, or with `real` of a float32 map."""
     fmt = preferred((f for f in formats() if suffix.lower() in f.suffixes), kind)
-    if fmt and kind and fmt.kind not in (None, kind):
+    if fmt and kind and not fmt.holds(kind):
         return ".npz"
     if fmt and real and not fmt.real:
         return ".tif"

@@ -53,7 +53,7 @@ class Format:
     read : ``(path) -> Record`` with all samples, alpha included.
     write : ``(record, path)``, or None for a format that is only read.
     magic : a file of this format begins with one of these; without any, only the name counts.
-    kind : the kind of data in it, or None for any kind.
+    kind : the kind of data in it, or None for any kind; also : others that it holds as well.
     check : raises HushError if the format cannot hold the record.
     offset : position of `magic` in the file.
     instead : if the format is only read, the ending of the files to write instead;
@@ -87,6 +87,7 @@ class Format:
     joint: str = "."
     open: Callable[[Record, Path], np.ndarray | None] | None = None
     sniff: Callable[[bytes, Path], bool] | None = None
+    also: tuple[str, ...] = ()
 
     def recognises(self, head: bytes, path: Path) -> bool:
         """Whether a file that begins with `head` has this format."""
@@ -95,6 +96,10 @@ class Format:
         if self.magic:
             return head.startswith(self.magic, self.offset)
         return self.named(path)
+
+    def holds(self, kind: str) -> bool:
+        """Whether its files may hold that kind of data."""
+        return self.kind in (None, kind) or kind in self.also
 
     def named(self, path: Path) -> bool:
         """Whether the file's name has an ending of this format."""
@@ -128,6 +133,7 @@ FORMATS: tuple[Format, ...] = (
         tiff.MAGIC,
         real=True,
         open=tiff.open_large,
+        also=("volume",),
     ),
     Format(
         "NumPy array",
