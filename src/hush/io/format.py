@@ -23,6 +23,7 @@ from hush.io import (
     rows,
     tiff,
     wfdb,
+    zarr,
 )
 from hush.record import Record
 from hush.table import Table
@@ -228,6 +229,18 @@ FORMATS: tuple[Format, ...] = (
         instead=".tif",
         why="hush does not write HDF5 files",
         also=("volume",),
+    ),
+    Format(
+        zarr.NAME,
+        zarr.SUFFIXES,
+        zarr.read,
+        zarr.write,
+        kind="volume",
+        check=zarr.check,
+        real=True,
+        note=zarr.notes,
+        also=("image",),
+        folder=zarr.is_store,
     ),
     Format(
         "WFDB",
