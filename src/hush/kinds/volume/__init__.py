@@ -53,6 +53,12 @@ class Volume(Kind):
             "Volumes with at most this b-value count as b = 0; 50 by default.",
             "B",
         ),
+        "series": Option(
+            str,
+            "Which series of a DICOM folder: its number, identifier or description.",
+            "NAME",
+            reader=True,
+        ),
     }
 
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
