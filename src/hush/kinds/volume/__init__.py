@@ -63,6 +63,12 @@ class Volume(Kind):
             "Volumes with at most this b-value count as b = 0; 50 by default.",
             "B",
         ),
+        "series": Option(
+            str,
+            "Which series of a DICOM folder: its number, identifier or description.",
+            "NAME",
+            reader=True,
+        ),
     }
 
     # -- layout --------------------------------------------------------------------------------
