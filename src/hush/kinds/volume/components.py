@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from hush.noise.field import Grid
-from hush.noise.processes import Process, Rician
+from hush.noise.processes import Correlated, Gaussian, Process, Rician
 from hush.noise.spectrum import OCTAVES, Octaves, octave_of
 
 WEAK = 4  #: one in this many components, the weakest, is taken as noise alone
@@ -30,6 +30,8 @@ DRAWN = 200_000  #: voxels of tissue by which the covariance is estimated
 CELL = 4  #: side in voxels of the cells in which the level is measured
 SMOOTH = 1.0  #: width in cells of the Gaussian by which their levels are averaged
 SILENT = 0.2  #: a volume with less than this share of the others' mean was not excited
+CLASSES = 5  #: of brightness in tissue, which keep their means
+LARGE = 300  #: voxels of a class in a slice from which on it does
 SLICES = 9  #: slices by which a few volumes are measured
 
 #: reads the slices ``start:stop`` of a series, float32 ``(C, z, Y, X)``, finite
@@ -47,6 +49,7 @@ class Components:
         place. spectrum : in the plane; None for white noise. lags : its lag-1 autocorrelation along
         Z, Y, X; NaN if unknown.
     tissue : where there is any, bool ``(Z, Y, X)``; empty : where all volumes are exactly zero.
+    average : of all volumes, float32 ``(Z, Y, X)``.
     """
 
     used: tuple[int, ...]
@@ -59,12 +62,18 @@ class Components:
     lags: tuple[float, float, float]
     tissue: np.ndarray
     empty: np.ndarray
+    average: np.ndarray
 
     def deviation(self, start: int, stop: int) -> np.ndarray:
         """The noise's deviation in some slices, float32 ``(1, z, Y, X)`` or a number's array."""
         if self.field is None:
             return np.full((1, 1, 1, 1), self.sigma, np.float32)
         return np.float32(self.sigma) * np.sqrt(self.field.rows(start, stop))[None]
+
+    def law(self, level: float) -> Process:
+        """The noise of every component at this level, over the axes of a slice."""
+        white = Gaussian(level)
+        return white if self.spectrum is None else Correlated(white, self.spectrum, 2)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Components ``(K, …)`` of slices ``(C, …)``."""
@@ -76,6 +85,39 @@ class Components:
         y = np.tensordot(self.rotation.astype(np.float32), c, 1)
         y += self.mean.reshape(-1, *[1] * (c.ndim - 1)).astype(np.float32)
         return y
+
+    def stated(self, noise: Process) -> Components:
+        """The same series with noise as the user states it, in the data's units."""
+        mean = np.maximum(self.average, 0).astype(np.float64)
+        unbias = getattr(noise, "unbias", None)
+        signal = mean if unbias is None else unbias(mean)
+        variance = np.broadcast_to(noise.variance(signal), mean.shape)
+        level = float(np.sqrt(variance[self.tissue].mean()))
+        if level <= 0:
+            return replace(self, sigma=0.0)
+        cells = np.stack([_in_cells(v, CELL) for v in variance / level**2])
+        field = Grid(np.log(np.maximum(cells, 1e-6)), self.tissue.shape, CELL)
+        even = bool(np.ptp(variance) == 0)
+        power = self.power * (self.sigma / level) ** 2
+        return replace(self, sigma=level, field=None if even else field, power=power)
+
+    def levelled(self, made: np.ndarray, x: np.ndarray, start: int) -> None:
+        """Give slices of a result ``(C, z, Y, X)`` the means of `x` in tissue of like brightness.
+
+        Weak components that are left out may have a little of a tissue's contrast. The mean of the
+        noise over so many voxels is next to nothing, so each class of a slice keeps its mean.
+        """
+        limits = np.quantile(self.average[self.tissue], np.arange(1, CLASSES) / CLASSES)
+        for z in range(made.shape[1]):
+            group = np.digitize(self.average[start + z], limits) + 1
+            group = np.where(self.tissue[start + z], group, 0)
+            group[self.empty[start + z]] = CLASSES + 1
+            count = np.bincount(group.ravel(), minlength=CLASSES + 2)
+            count[-1] = 0
+            for name in np.flatnonzero(count >= LARGE).tolist():
+                inside = group == name
+                shift = (x[:, z, inside] - made[:, z, inside]).mean(1, dtype=np.float64)
+                made[:, z, inside] += shift.astype(np.float32)[:, None]
 
 
 def components(read: Slices, shape: Sequence[int], *, adjacent: bool) -> Components:
@@ -96,7 +138,8 @@ def components(read: Slices, shape: Sequence[int], *, adjacent: bool) -> Compone
     middle = x.mean(1)
     x -= middle[:, None]
     values, vectors = _principal(x)
-    made = Components(used, middle, vectors, values, 1.0, None, None, (np.nan,) * 3, tissue, empty)
+    lags = (np.nan,) * 3
+    made = Components(used, middle, vectors, values, 1.0, None, None, lags, tissue, empty, mean)
     if len(used) >= MANY:
         return _by_weakest(made, read, x, adjacent)
     usual = int(np.argsort(middle)[len(used) // 2])

@@ -26,14 +26,14 @@ from hush.denoiser import Advance, Window
 from hush.errors import HushError
 from hush.kinds.layout import filled
 from hush.kinds.volume import adjacent
-from hush.kinds.volume.components import Components, components
+from hush.kinds.volume.components import MANY, Components, components
 from hush.kinds.volume.cut import slabs
 from hush.methods.mid.core import ValueMID
 from hush.methods.mid.loss import spread
 from hush.nets import channels_last
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet
-from hush.noise.processes import Correlated, Gaussian, Process
+from hush.noise.processes import Process
 from hush.record import Batch
 from hush.results import Estimate, Restoration
 from hush.sampling import walk_down
@@ -100,20 +100,22 @@ class VolumeMID(ValueMID):
     # -- denoising -------------------------------------------------------------------------------
 
     def window(self, about: Mapping[str, Any]) -> Window | None:
-        """See `Denoiser.window`: the slices beside a slab."""
-        return Window(2)
+        """See `Denoiser.window`: every slice is in as many slabs as in the whole series."""
+        return Window((self.channels or 1) - 1)
 
-    def bound(self, batch: Batch, index: int, noise: Process | None, found: Estimate) -> VolumeMID:
+    def bound(
+        self, batch: Batch, index: int, noise: Process | None, found: Estimate | None
+    ) -> VolumeMID:
         """See `Denoiser.bound`: with the components of the whole series."""
-        x, known = batch.data[index], None if batch.mask is None else batch.mask[index]
+        about, shape = batch.about(index), batch.data[index].shape
 
         def read(start: int, stop: int) -> np.ndarray:
             part = batch.piece(index, slice(start, stop), 1)
-            return filled(part.floats(0), part.known(0))
+            return filled(part.floats(0), part.known(0)) - _zero(about, batch.scale)
 
-        del known
+        series = components(read, shape, adjacent=adjacent(shape[1], about))
         other = copy.copy(self)
-        other.series_ = components(read, x.shape, adjacent=adjacent(x.shape[1], batch.about(index)))
+        other.series_ = series if noise is None or not noise.stated else series.stated(noise)
         return other
 
     def restore_item(
@@ -127,58 +129,55 @@ class VolumeMID(ValueMID):
         """Algorithm 2 on the components of a series; see `Denoiser.restore`."""
         if self.networks_ is None:
             raise self.untrained()
-        begin = int(batch.about(index).get("begin", 0))
-        x = filled(batch.floats(index), batch.known(index))
-        series = (
-            self.series_
-            or self.bound(batch, index, noise, found or Estimate(Gaussian(0.0), 0.0)).series_
-        )
+        series = self.series_ or self.bound(batch, index, noise, found).series_
         assert series is not None
-        out = x.copy()
-        if series.sigma > 0:
-            self._components(x, out, series, begin, advance)
-        process: Process = Gaussian(series.sigma)
-        return Restoration(out, process, min(1.0, series.sigma / self.top_))
-
-    def _components(
-        self,
-        x: np.ndarray,
-        out: np.ndarray,
-        series: Components,
-        begin: int,
-        advance: Advance | None,
-    ) -> None:
-        depth, n = x.shape[1], self.channels or 1
+        about, n = batch.about(index), self.channels or 1
+        zero, begin = _zero(about, batch.scale), int(about.get("begin", 0))
+        x = filled(batch.floats(index), batch.known(index)) - zero
+        depth = x.shape[1]
         if depth < n:
             raise HushError(
                 f"this model sees {n} slices together, but there are only {depth}; "
                 "choose a model for single slices"
             )
-        signal = np.maximum(0, series.power - 1)
-        share = signal / (signal + self.rest)
-        kept = np.flatnonzero(share > 0)
-        size = max(1, AT_ONCE * 8 // (x.shape[0] * x.shape[2] * x.shape[3]))
-        scale = np.float32(LEVEL / series.sigma)
-        white = Gaussian(LEVEL)
-        law = white if series.spectrum is None else Correlated(white, series.spectrum, 2)
-        shares = spread(law, n, self._network("step").octaves, 2)
+        step = min(1.0, series.sigma / self.top_)
+        if series.sigma <= 0:
+            return Restoration(x + zero, noise, 0.0)
+        out = x.copy()
+        size = max(1, AT_ONCE * 8 // x[:, 0].size)
         for start in range(0, depth, size):
             stop = min(start + size, depth)
-            low = min(max(0, start - n // 2), depth - n)
-            high = max(min(depth, stop + n // 2), low + n)
-            c = series.forward(x[:, low:high])
-            made = np.zeros((len(c), stop - start, *c.shape[2:]), np.float32)
-            inner = slice(start - low, stop - low)
-            told = scale * series.deviation(begin + low, begin + high)[0]
-            told = np.broadcast_to(told, c.shape[1:])
-            for k in kept.tolist():
-                noise = partial(self._left, told=told, shares=shares)
-                clean, _ = walk_down(noise, scale * c[k], self.steps)
-                made[k] = clean[inner] * np.float32(share[k] / scale)
-                if advance:
-                    advance((stop - start) / depth / len(kept))
-            out[list(series.used), start:stop] = series.back(made)
-        out[:, series.empty[begin : begin + depth]] = 0
+            low = min(max(0, start - n + 1), depth - n)
+            high = max(min(depth, stop + n - 1), low + n)
+            tell = advance and partial(_share, advance, (stop - start) / depth)
+            made = self._slices(x[:, low:high], series, begin + low, tell)
+            part = out[:, start:stop]
+            part[list(series.used)] = made[:, start - low : stop - low]
+            if len(series.used) >= MANY:
+                series.levelled(part, x[:, start:stop], begin + start)
+            part[_zeroed(x[:, start:stop])] = 0
+        return Restoration(out + zero, noise, step)
+
+    def _slices(
+        self, x: np.ndarray, series: Components, begin: int, advance: Advance | None
+    ) -> np.ndarray:
+        """The used volumes of some slices ``(C, z, Y, X)``, the first of them slice `begin`."""
+        signal = np.maximum(0, series.power - 1)
+        share = signal / np.maximum(signal + self.rest, 1e-12)
+        scale = np.float32(LEVEL / series.sigma)
+        shares = spread(series.law(LEVEL), self.channels or 1, self._network("step").octaves, 2)
+        told = scale * series.deviation(begin, begin + x.shape[1])[0]
+        told = np.broadcast_to(told, x.shape[1:])
+        made = series.forward(x)
+        kept = np.flatnonzero(share > 0)
+        made[share == 0] = 0
+        noise = partial(self._left, told=told, shares=shares)
+        for k in kept.tolist():
+            clean, _ = walk_down(noise, scale * made[k], self.steps)
+            made[k] = clean * np.float32(share[k] / scale)
+            if advance:
+                advance(1 / len(kept))
+        return series.back(made)
 
     def _left(
         self, s: np.ndarray, left: float, *, told: np.ndarray, shares: np.ndarray
@@ -207,3 +206,20 @@ class VolumeMID(ValueMID):
                     total[i : i + n] += each[:, :height, :width]
                     count[i : i + n] += 1
         return total / count
+
+
+def _zero(about: Mapping[str, Any], scale: float) -> np.float32:
+    """The value that means no signal, in units of full range."""
+    return np.float32(float(about.get("zero", 0.0)) / scale)
+
+
+def _share(advance: Advance, share: float, done: float) -> None:
+    advance(share * done)
+
+
+def _zeroed(x: np.ndarray) -> np.ndarray:
+    """Where slices ``(C, z, Y, X)`` were set to zero: there, and at all neighbours in the plane."""
+    from scipy.ndimage import maximum_filter
+
+    zeroed: np.ndarray = maximum_filter(x != 0, size=(1, 1, 3, 3), mode="nearest") == 0
+    return zeroed
