@@ -15,6 +15,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +25,7 @@ from torch import nn
 
 from hush.denoiser import Advance, Window
 from hush.errors import HushError
+from hush.kinds.cut import MOST_ADAPTED
 from hush.kinds.layout import filled
 from hush.kinds.volume import adjacent
 from hush.kinds.volume.components import MANY, Components, components
@@ -33,12 +35,13 @@ from hush.methods.mid.loss import spread
 from hush.nets import channels_last
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet
-from hush.noise.processes import Process
+from hush.noise.processes import Gaussian, Process
 from hush.record import Batch
 from hush.results import Estimate, Restoration
 from hush.sampling import walk_down
 
 LEVEL = 0.1  #: the noise's deviation in the units that the networks get
+LEAST = 0.5  #: components with less signal, relative to the noise, teach nothing
 AT_ONCE = 2**19  #: voxels that the networks get at once
 
 
@@ -61,6 +64,7 @@ class VolumeMID(ValueMID):
     rest: float = 0.3
 
     series_: Components | None = field(default=None, init=False, repr=False)
+    law_: Process | None = field(default=None, init=False, repr=False)
 
     kinds: ClassVar[tuple[str, ...]] = ("volume",)
     cell: ClassVar[int] = StepNet.cell
@@ -85,17 +89,87 @@ class VolumeMID(ValueMID):
             }
         )
 
+    # -- training --------------------------------------------------------------------------------
+
     def lessons(self, data: Any, corpus: bool) -> list[np.ndarray]:
-        """See `ValueMID.lessons`: slabs ``(slices, Y, X)``."""
-        self.channels = self.channels or 3
-        every = [
-            s for x in self.kind.items(data) for volume in x for s in slabs(volume, self.channels)
-        ]
+        """See `ValueMID.lessons`: slabs ``(slices, Y, X)``; of noisy series those of components."""
+        self.channels = n = self.channels or 3
+        items = self.kind.items(data)
+        if corpus:
+            every = [s for x in items for volume in x for s in slabs(volume, n)]
+        else:
+            every, self.law_ = self.collected(items, [{}] * len(items))
         if not every:
-            raise HushError(
-                f"these volumes have fewer than {self.channels} slices; add --set channels=1"
-            )
+            raise HushError(f"these volumes have fewer than {n} slices; add --set channels=1")
         return every
+
+    def collected(
+        self, items: Sequence[np.ndarray], about: Sequence[Mapping[str, Any]]
+    ) -> tuple[list[np.ndarray], Process | None]:
+        """Slabs of the components of series with noise of deviation `LEVEL`, and its law."""
+        n, every, laws = self.channels or 1, [], []
+        for x, told in zip(items, about, strict=True):
+            own = self.bound(Batch([x], context=told), 0, None, None).series_
+            assert own is not None
+            if own.sigma <= 0 or x.shape[1] < n:
+                continue
+            laws.append(own.law(LEVEL))
+            strong = np.flatnonzero(own.power > 1 + LEAST)
+            most = max(1, MOST_ADAPTED // (x[0].size * n))
+            for c in own.forward(x)[strong[:most]]:
+                level = np.broadcast_to(own.deviation(0, len(c))[0], c.shape)
+                every += slabs(np.float32(LEVEL) * c / level, n)
+        if len(every) * every[0].size > MOST_ADAPTED if every else False:
+            every = every[:: -(-len(every) * every[0].size // MOST_ADAPTED)]
+        return every, laws[0] if laws else None
+
+    def measured(self, x: np.ndarray) -> Estimate:
+        """The noise of a slab as used in training, which has one level."""
+        return Estimate(Gaussian(LEVEL), LEVEL)
+
+    def _collected(
+        self, items: Sequence[np.ndarray], stated: Process | None
+    ) -> tuple[list[np.ndarray], list[Process | None]]:
+        return list(items), [self.law_ or Gaussian(LEVEL)] * len(items)
+
+    def reviewed(self, x: np.ndarray, found: Estimate) -> Estimate:
+        """See `Denoiser.reviewed`; the components of a series say more than Ψ sees in a slice."""
+        return found
+
+    def step_of(self, x: np.ndarray, found: Estimate) -> float:
+        """See `Denoiser.step_of`: t/T."""
+        return min(1.0, found.sigma / self.top_)
+
+    def adapt(
+        self,
+        items: Sequence[np.ndarray],
+        seconds: float,
+        *,
+        noise: Process | None = None,
+        seed: int = 0,
+        advance: Advance | None = None,
+        about: Sequence[Mapping[str, Any]] = (),
+    ) -> VolumeMID:
+        """See `ValueMID.adapt`: Φ learns from the components of the series to denoise."""
+        from hush.methods.mid.adapting import adapted
+
+        if self.networks_ is None:
+            raise self.untrained()
+        every, law = self.collected(items, about or [{}] * len(items))
+        if not every:
+            return self
+        made: VolumeMID = adapted(self, every, seconds, noise=law, seed=seed, advance=advance)
+        return made
+
+    def _preview(self, held_out: Sequence[np.ndarray], corpus: bool, path: Path) -> None:
+        """Write up to four held-out slabs before and after denoising."""
+        before, law = list(held_out[:4]), self.law_ or Gaussian(LEVEL)
+        if corpus:
+            generator = torch.Generator().manual_seed(0)
+            before = [law.sample(torch.from_numpy(x), generator).numpy() for x in before]
+        shares = spread(law, self.channels or 1, self._network("step").octaves, 2)
+        after = [x - self._planes(x, np.full_like(x, LEVEL), shares) for x in before]
+        self.kind.preview(before, after, path)
 
     # -- denoising -------------------------------------------------------------------------------
 
