@@ -30,8 +30,9 @@ DRAWN = 200_000  #: voxels of tissue by which the covariance is estimated
 CELL = 4  #: side in voxels of the cells in which the level is measured
 SMOOTH = 1.0  #: width in cells of the Gaussian by which their levels are averaged
 SILENT = 0.2  #: a volume with less than this share of the others' mean was not excited
+FAINTEST = 0.02  #: power of signal in units of the noise's up to which a component has none
 CLASSES = 5  #: of brightness in tissue, which keep their means
-LARGE = 300  #: voxels of a class in a slice from which on it does
+LARGE = 200  #: voxels of a class in a slice from which on it does
 SLICES = 9  #: slices by which a few volumes are measured
 
 #: reads the slices ``start:stop`` of a series, float32 ``(C, z, Y, X)``, finite
@@ -63,6 +64,13 @@ class Components:
     tissue: np.ndarray
     empty: np.ndarray
     average: np.ndarray
+
+    @property
+    def signal(self) -> np.ndarray:
+        """The power of each component's signal; 0 if noise alone can be as strong."""
+        most = (1 + np.sqrt(len(self.power) / max(1, int(self.tissue.sum())))) ** 2
+        weak = self.power <= max(most, 1 + FAINTEST)
+        return np.where(weak & (len(self.power) > 1), 0.0, np.maximum(self.power - 1, 0))
 
     def deviation(self, start: int, stop: int) -> np.ndarray:
         """The noise's deviation in some slices, float32 ``(1, z, Y, X)`` or a number's array."""
@@ -192,7 +200,8 @@ def _principal(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _by_weakest(made: Components, read: Slices, x: np.ndarray, adjacent: bool) -> Components:
     """Level, places and spectrum from the weakest components."""
     weak = slice(-(len(made.used) // WEAK), None)
-    variance = float(np.median(made.power[weak]))
+    spread = np.sqrt(len(x) / x.shape[1])
+    variance = float(np.median(made.power[weak])) / _weakest(spread)
     if variance <= 0:
         return replace(made, sigma=0.0, power=np.ones_like(made.power))
     part = replace(made, rotation=made.rotation[:, weak])
@@ -207,10 +216,19 @@ def _by_weakest(made: Components, read: Slices, x: np.ndarray, adjacent: bool) -
     # Once more, in units of the level in every place.
     at = np.sqrt(_drawn_field(made, x.shape[1]))
     values, vectors = _principal(x / at)
-    noise = float(np.median(values[weak]))
+    noise = float(np.median(values[weak])) / _weakest(spread)
     made = replace(made, rotation=vectors, power=values / noise, sigma=float(np.sqrt(noise)))
     power, lags = _spectrum(replace(made, rotation=vectors[:, weak]), read, adjacent)
     return replace(made, spectrum=power, lags=lags)
+
+
+def _weakest(spread: float) -> float:
+    """The median of the weakest quarter of the eigenvalues of white noise of variance 1.
+
+    They lie on a semicircle of half width ``2·spread``, the root of the ratio of volumes to voxels
+    (Marchenko and Pastur), of which an eighth is below −0.63.
+    """
+    return max(0.25, 1 + spread**2 - 2 * 0.63 * spread)
 
 
 def _drawn_field(made: Components, count: int) -> np.ndarray:

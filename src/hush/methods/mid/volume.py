@@ -114,7 +114,7 @@ class VolumeMID(ValueMID):
             if own.sigma <= 0 or x.shape[1] < n:
                 continue
             laws.append(own.law(LEVEL))
-            strong = np.flatnonzero(own.power > 1 + LEAST)
+            strong = np.flatnonzero(own.signal > LEAST)
             most = max(1, MOST_ADAPTED // (x[0].size * n))
             for c in own.forward(x)[strong[:most]]:
                 level = np.broadcast_to(own.deviation(0, len(c))[0], c.shape)
@@ -230,14 +230,14 @@ class VolumeMID(ValueMID):
             if len(series.used) >= MANY:
                 series.levelled(part, x[:, start:stop], begin + start)
             part[_zeroed(x[:, start:stop])] = 0
+            part[:, series.empty[begin + start : begin + stop]] = 0
         return Restoration(out + zero, noise, step)
 
     def _slices(
         self, x: np.ndarray, series: Components, begin: int, advance: Advance | None
     ) -> np.ndarray:
         """The used volumes of some slices ``(C, z, Y, X)``, the first of them slice `begin`."""
-        signal = np.maximum(0, series.power - 1)
-        share = signal / np.maximum(signal + self.rest, 1e-12)
+        share = series.signal / np.maximum(series.signal + self.rest, 1e-12)
         scale = np.float32(LEVEL / series.sigma)
         shares = spread(series.law(LEVEL), self.channels or 1, self._network("step").octaves, 2)
         told = scale * series.deviation(begin, begin + x.shape[1])[0]
