@@ -497,7 +497,7 @@ def test_directions_in_space_and_back() -> None:
 
 
 def test_masks_in_a_folder_are_not_denoised(tmp_path: Path) -> None:
-    for name in ("dwi.nii.gz", "t1.nii", "masked_brain.nii"):
+    for name in ("dwi.nii.gz", "t1.nii", "masked_brain.nii", "dwi_masked.nii.gz"):
         assert io.recognised(nifti(tmp_path / name, values()))
     for name in ("dwi_mask.nii.gz", "nodif_brain_mask.nii.gz", "a_mask_2.nii", "Mask.nii"):
         assert not io.recognised(nifti(tmp_path / name, values()))

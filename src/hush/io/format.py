@@ -396,7 +396,8 @@ def folder_format(path: Path, kind: str | None = None) -> Format | None:
 
 def supported(writable: bool = False) -> tuple[str, ...]:
     """File name endings that hush reads, or with `writable` those that it writes."""
-    return tuple(s for f in formats() if f.write or not writable for s in f.suffixes)
+    found = (s for f in formats() if f.write or not writable for s in f.suffixes)
+    return tuple(dict.fromkeys(found))
 
 
 def format_of(record: Record) -> Format | None:

@@ -84,7 +84,7 @@ def _begins(path: Path, magic: tuple[bytes, ...], endings: tuple[str, ...] = ())
 
 def probable(path: Path) -> bool:
     """Whether a file in a folder is an image to denoise, and not a mask."""
-    return re.search(r"(^|[_.-])mask([_.-]|$)|_mask", path.name.lower()) is None
+    return re.search(r"(^|[_.-])mask([_.-]|$)|_mask(?!ed)", path.name.lower()) is None
 
 
 def probable_pair(path: Path) -> bool:

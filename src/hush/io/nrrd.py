@@ -76,7 +76,7 @@ class Layout:
 
 def probable(path: Path) -> bool:
     """Whether a file in a folder is an image to denoise, and not a mask or a segmentation."""
-    return re.search(r"(^|[_.-])(mask|seg)([_.-]|$)|_mask", path.name.lower()) is None
+    return re.search(r"(^|[_.-])(mask|seg)([_.-]|$)|_mask(?!ed)", path.name.lower()) is None
 
 
 # -- reading -----------------------------------------------------------------------------------
