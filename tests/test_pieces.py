@@ -231,7 +231,7 @@ def test_the_memory_for_a_large_series() -> None:
     pieces = memory_for(record, batch, Blurred(reach=2))
     wider = memory_for(record, batch, Blurred(reach=4))
     slab = 100 * 256 * 256
-    assert pieces >= LEAST * slab * 64
+    assert pieces >= LEAST * slab * 96
     assert wider - pieces == 4 * slab * 4 * Blurred.copies
     assert pieces == memory_for(large(), batch, Blurred(reach=2)) < 2**31
     monkey = type("Whole", (Blurred,), {"window": lambda self, about: None})

@@ -22,7 +22,7 @@ from hush.results import Estimate, Item, Restoration
 
 COPIED = 2**22  #: values that are copied at once
 BASE = 2**28  #: bytes of the programs themselves
-JUDGED = 64  #: bytes that measuring and judging take for a value
+JUDGED = 96  #: bytes that measuring and judging take for a value
 FLOAT = 4  #: bytes of a value, as methods see it
 STATED = 2**30  #: the memory for records of so many bytes of float32 is stated beforehand
 
