@@ -12,13 +12,17 @@ from hush.io import (
     array,
     columns,
     dicom,
+    dicom_series,
     edf,
     edf_layout,
     hdf5,
     image,
+    nifti,
+    nrrd,
     pcd,
     ply,
     rows,
+    slices,
     tiff,
     wfdb,
     zarr,
@@ -72,6 +76,8 @@ class Format:
         only records of this format are written so. With `files`, an earlier result of these names
         may be replaced, otherwise a folder that `folder` recognises.
     takes : names of options that `read` takes as keywords if they are stated; ``"kind"`` too.
+    sniff : ``(head, path) -> bool``, whether a file that begins with `head` has this format, if the
+        magic does not tell it, as in a compressed file.
     """
 
     name: str
@@ -90,6 +96,7 @@ class Format:
     probable: Callable[[Path], bool] = _always
     joint: str = "."
     open: Callable[[Record, Path], np.ndarray | None] | None = None
+    sniff: Callable[[bytes, Path], bool] | None = None
     also: tuple[str, ...] = ()
     folder: Callable[[Path, str | None], bool] | None = None
     takes: tuple[str, ...] = ()
@@ -107,6 +114,8 @@ class Format:
 
     def recognises(self, head: bytes, path: Path) -> bool:
         """Whether a file that begins with `head` has this format."""
+        if self.sniff is not None:
+            return self.sniff(head, path)
         if self.magic:
             return head.startswith(self.magic, self.offset)
         return self.named(path)
@@ -134,6 +143,17 @@ FORMATS: tuple[Format, ...] = (
         magic=(b"\xff\xd8\xff",),
         instead=".png",
         why="hush does not write JPEG, which would add its own noise",
+    ),
+    Format(
+        "DICOM",  # before TIFF: its preamble may be the beginning of a TIFF file (PS3.10 7.1)
+        (".dcm", ".dicom", ".ima"),
+        dicom.read,
+        dicom.write,
+        dicom.MAGIC,
+        check=dicom.check,
+        offset=dicom.OFFSET,
+        also=("volume",),
+        takes=("kind",),
     ),
     Format(
         "TIFF",
@@ -167,13 +187,64 @@ FORMATS: tuple[Format, ...] = (
         real=True,
     ),
     Format(
-        "DICOM",
-        (".dcm", ".dicom", ".ima"),
-        dicom.read,
-        dicom.write,
-        dicom.MAGIC,
-        check=dicom.check,
-        offset=dicom.OFFSET,
+        "DICOM series",
+        (),
+        dicom_series.read,
+        dicom_series.write,
+        kind="volume",
+        check=dicom_series.check,
+        files=dicom_series.files,
+        folder=dicom_series.is_series,
+        takes=("series",),
+    ),
+    Format(
+        "PNG slices",
+        (),
+        slices.read,
+        slices.write,
+        kind="volume",
+        check=slices.check,
+        files=slices.files,
+        folder=slices.is_stack,
+    ),
+    Format(
+        "NIfTI",
+        nifti.ENDINGS,
+        nifti.read,
+        nifti.write,
+        nifti.MAGIC,
+        kind="volume",
+        check=nifti.check,
+        offset=nifti.OFFSET,
+        real=True,
+        files=nifti.files,
+        probable=nifti.probable,
+        open=nifti.open_plain,
+        sniff=nifti.single,
+    ),
+    Format(
+        "NIfTI pair",
+        nifti.PAIRS,
+        nifti.read,
+        magic=nifti.PAIR_MAGIC,
+        kind="volume",
+        offset=nifti.OFFSET,
+        instead=".nii.gz",
+        why="hush writes a pair of .hdr and .img as one file",
+        probable=nifti.probable_pair,
+        sniff=nifti.paired,
+    ),
+    Format(
+        "NRRD",
+        nrrd.ENDINGS,
+        nrrd.read,
+        nrrd.write,
+        nrrd.MAGIC,
+        kind="volume",
+        check=nrrd.check,
+        real=True,
+        files=nrrd.files,
+        probable=nrrd.probable,
     ),
     Format(
         "HDF5",
