@@ -29,7 +29,7 @@ from hush.methods import get
 from hush.metrics import mean_score
 from hush.models import choose, device_for, load, name_for
 from hush.noise.processes import Process
-from hush.pipeline import Out, Work, with_gaps
+from hush.pipeline import Out, Work, check_memory, with_gaps
 from hush.reading import Source, matched, read, record_of
 from hush.record import Batch, Record
 from hush.recording import let_go
@@ -142,6 +142,7 @@ def run(
     if process is None and denoiser.removes:  # it removes nothing else
         process = process_of(denoiser.removes[0], batch.scale, chosen)
     denoiser = denoiser.with_spread() if uncertainty else denoiser
+    check_memory(record, batch, denoiser)
     if process is not None:
         check_level(record, process)
     if into is not None:

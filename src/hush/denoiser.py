@@ -73,6 +73,9 @@ class Denoiser:
     adapts: ClassVar[bool] = False
     #: whether it leaves elements out (`Restoration.kept`)
     selects: ClassVar[bool] = False
+    #: how many float32 arrays like an item, or like a piece of it, `restore_item` holds at once,
+    #: its input and result among them
+    copies: ClassVar[float] = 8
     #: settings in older model files: former name → current one, or None if it was removed
     renamed: ClassVar[Mapping[str, str | None]] = {}
 

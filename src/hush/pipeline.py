@@ -11,14 +11,20 @@ from typing import Any
 import numpy as np
 
 from hush.denoiser import Denoiser
+from hush.errors import HushError
 from hush.kinds import Kind
+from hush.kinds import get as kind_of
 from hush.kinds.layout import check_span, filled, laid_out
 from hush.noise.processes import Process
 from hush.record import Batch, Record, cut
-from hush.recording import empty, let_go
+from hush.recording import available, empty, let_go
 from hush.results import Estimate, Item, Restoration
 
 COPIED = 2**22  #: values that are copied at once
+BASE = 2**28  #: bytes of the programs themselves
+JUDGED = 96  #: bytes that measuring and judging take for a value
+FLOAT = 4  #: bytes of a value, as methods see it
+STATED = 2**30  #: the memory for records of so many bytes of float32 is stated beforehand
 
 
 @dataclass
@@ -60,7 +66,7 @@ class Work:
         denoiser = self.denoiser
         if denoiser.is_trained:
             denoiser = denoiser.bound(batch, index, self.given, found)
-        pieces = list(self._pieces(denoiser, batch, index))
+        pieces = list(pieces_of(self.kind, denoiser, batch, index))
         if len(pieces) == 1:
             made, how = denoiser.denoise_item(
                 batch, index, self.given, self.strength, advance, found
@@ -128,22 +134,6 @@ class Work:
         index[self.kind.along] = where
         return process.part(tuple(index[1:]))
 
-    def _pieces(
-        self, denoiser: Denoiser, batch: Batch, index: int
-    ) -> Iterator[tuple[slice, slice]]:
-        """Parts of an item along `Kind.along` with what they depend on, and without."""
-        shape = batch.data[index].shape
-        length, span = shape[self.kind.along], self.kind.span(shape)
-        window = None if span is None else denoiser.window(batch.about(index))
-        if window is None or span is None:
-            yield slice(0, length), slice(0, length)
-            return
-        unit, reach = window.multiple, -(-window.reach // window.multiple) * window.multiple
-        step = max(1, span // unit) * unit
-        for start in range(0, length, step):
-            stop = min(start + step, length)
-            yield slice(max(0, start - reach), min(stop + reach, length)), slice(start, stop)
-
     def _in_pieces(
         self,
         denoiser: Denoiser,
@@ -156,8 +146,10 @@ class Work:
     ) -> Restoration:
         """Restore an item piece by piece into `out`; what is returned holds no samples."""
         along, whole = self.kind.along, batch.data[index]
+        step = pieces[0][1].stop
         steps, process = [], self.given
         for outer, inner in pieces:
+            outer = self._known(batch, index, outer, step)
             part = batch.piece(index, outer, along)
             part = replace(part, context={**part.context, "begin": outer.start})
             share = (inner.stop - inner.start) / whole.shape[along]
@@ -177,8 +169,70 @@ class Work:
                 out.fill(index, inner, cut(whole, inner, along))
             for mapped in (whole, out.into):
                 let_go(mapped)
-        step = sum(w * s for w, s in steps) / sum(w for w, _ in steps) if steps else None
-        return Restoration(np.empty(0, np.float32), process, step)
+        mean = sum(w * s for w, s in steps) / sum(w for w, _ in steps) if steps else None
+        return Restoration(np.empty(0, np.float32), process, mean)
+
+    def _known(self, batch: Batch, index: int, outer: slice, step: int) -> slice:
+        """A piece, wider by steps until every channel has known values in it, if it has any."""
+        along = self.kind.along
+        length = batch.data[index].shape[along]
+        while True:
+            known = batch.piece(index, outer, along).known(0)
+            if known.all() or not known.any() or known.any(tuple(range(1, known.ndim))).all():
+                return outer
+            if outer == slice(0, length):
+                raise HushError("a whole channel is NaN or infinite; there is nothing to denoise")
+            outer = slice(max(0, outer.start - step), min(outer.stop + step, length))
+
+
+def pieces_of(
+    kind: Kind, denoiser: Denoiser, batch: Batch, index: int
+) -> Iterator[tuple[slice, slice]]:
+    """Parts of an item along `Kind.along` with what they depend on, and without."""
+    shape = batch.data[index].shape
+    length, span = shape[kind.along], kind.span(shape)
+    window = None if span is None else denoiser.window(batch.about(index))
+    if window is None or span is None:
+        yield slice(0, length), slice(0, length)
+        return
+    unit, reach = window.multiple, -(-window.reach // window.multiple) * window.multiple
+    step = max(1, span // unit) * unit
+    for start in range(0, length, step):
+        stop = min(start + step, length)
+        yield slice(max(0, start - reach), min(stop + reach, length)), slice(start, stop)
+
+
+def is_large(record: Record) -> bool:
+    """Whether a record is of a kind that comes in pieces, and so large that memory matters."""
+    return kind_of(record.kind).piece is not None and record.data.size * FLOAT >= STATED
+
+
+def memory_for(record: Record, batch: Batch, denoiser: Denoiser) -> int:
+    """About how many bytes it takes to measure, restore and judge the items of a large record.
+
+    Without the data and the result, which are in files.
+    """
+    kind = kind_of(record.kind)
+    seen, needed = denoiser.seen(batch), 0.0
+    for index, item in enumerate(seen.data):
+        length = item.shape[kind.along]
+        judged = sum(len(range(length)[part]) for part in kind.glimpses(item.shape))
+        most = max(o.stop - o.start for o, _ in pieces_of(kind, denoiser, seen, index))
+        here = max(judged * JUDGED, most * FLOAT * denoiser.copies)
+        needed = max(needed, here * (item.size // length))
+    return BASE + round(needed)
+
+
+def check_memory(record: Record, batch: Batch, denoiser: Denoiser) -> None:
+    """Refuse work on a large record that does not fit in the memory that is free."""
+    free = available()
+    if free is None or not is_large(record):
+        return
+    if (needed := memory_for(record, batch, denoiser)) > free:
+        raise HushError(
+            f"{denoiser.name} needs about {needed / 2**30:.1f} GiB of memory for this data, but "
+            f"{free / 2**30:.1f} GiB are free; close other programs, or denoise parts of the data"
+        )
 
 
 def _share(advance: Callable[[float], None], share: float, done: float) -> None:

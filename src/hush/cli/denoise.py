@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hush.cli import words
-from hush.cli.console import Bar, explain, fail, preload, print_json, say
+from hush.cli.console import Bar, explain, fail, preload, print_json, say, state_memory
 from hush.cli.options import (
     METHOD,
     Duration,
@@ -403,10 +403,13 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
     key = _key(o, record)
     name = Path(job.source).name
     keeps = _is_kept(o, job.target)
+    model = adapted.denoisers.get(key, o.model)
+    if not o.quiet:
+        state_memory(bar, name, record, model, o.method, o.steps, o.device, key[2])
     result = api.run(
         record,
         noise=key[2],
-        model=adapted.denoisers.get(key, o.model),
+        model=model,
         method=o.method,
         steps=o.steps,
         strength=o.strength,

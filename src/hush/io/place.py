@@ -14,6 +14,8 @@ from pathlib import Path
 
 from hush.errors import HushError
 
+MANY = 256  #: files that are flushed to the disk one by one; more of them all at once
+
 
 @contextmanager
 def together(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -104,7 +106,10 @@ def folder(path: str | os.PathLike[str], replaces: Callable[[Path], bool]) -> It
     try:
         part.mkdir(parents=True)
         yield part
-        for file in part.rglob("*"):
+        files = list(part.rglob("*"))
+        if len(files) > MANY and hasattr(os, "sync"):
+            os.sync()
+        for file in files if len(files) <= MANY else [part]:
             sync(file)
         if target.exists():
             part.chmod(stat.S_IMODE(target.stat().st_mode))

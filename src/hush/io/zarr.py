@@ -8,10 +8,8 @@ chunks, compressors, fill value, names of dimensions and attributes of its input
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +18,8 @@ import numpy as np
 from hush.errors import HushError
 from hush.io import zarr_ome
 from hush.io.array import array_axes, split_key
+from hush.io.zarr_chunks import fill, fill_smaller, loaded
 from hush.record import UNKNOWN, Record
-from hush.recording import empty, let_go
 
 if TYPE_CHECKING:
     import zarr
@@ -30,7 +28,6 @@ NAME = "Zarr"
 SUFFIXES = (".ome.zarr", ".zarr")
 #: files with metadata, by version
 DOCUMENTS = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
-AT_ONCE = 2**22  #: values that are read and written together, or one chunk
 DEEPEST = 6  #: folders within each other that are searched for arrays
 BESIDE = ("bvals", "bvecs", "affine")  #: arrays beside an image that belong to it
 LABELS = "labels"  #: the group of segmentations of an OME-Zarr image
@@ -102,7 +99,7 @@ def read(path: Path) -> Record:
     store = _kept(folder, nodes, name, holder, stored)
     axes, kind, context, notes = _described(store)
     return Record(
-        _loaded(stored),
+        loaded(stored),
         axes,
         kind=kind,
         meta={"zarr": store, "notes": notes},
@@ -288,27 +285,6 @@ def _as_series(axes: str, shape: tuple[int, ...]) -> str:
     return axes.replace("C", "Q").replace("T", "C")
 
 
-def _loaded(stored: zarr.Array) -> np.ndarray:
-    """An array's values, in a temporary file if they are many."""
-    data = empty(stored.shape, stored.dtype)
-    for where in _blocks(stored.shape, stored.shards or stored.chunks):
-        data[where] = stored[where]
-        let_go(data)
-    return data
-
-
-def _blocks(
-    shape: Sequence[int], unit: Sequence[int], at_once: int = AT_ONCE
-) -> Iterator[tuple[slice, ...]]:
-    """Parts of an array made of whole chunks, of at most `at_once` values or one chunk."""
-    size = [max(1, min(n, u)) for n, u in zip(shape, unit, strict=True)]
-    for axis in reversed(range(len(shape))):
-        size[axis] = min(shape[axis], size[axis] * max(1, at_once // math.prod(size)))
-    starts = [range(0, n, s) for n, s in zip(shape, size, strict=True)]
-    for corner in product(*starts):
-        yield tuple(slice(a, min(a + s, n)) for a, s, n in zip(corner, size, shape, strict=True))
-
-
 # -- writing -----------------------------------------------------------------------------------
 
 
@@ -362,11 +338,11 @@ def write(record: Record, folder: Path) -> None:
         for name, text in node.documents.items():
             (place / name).write_bytes(text)
     library = _library()
-    _fill(library.open_array(store=folder, path=store.path, mode="r+"), record.data)
+    fill(library.open_array(store=folder, path=store.path, mode="r+"), record.data)
     for path, values in store.beside.items():
         library.open_array(store=folder, path=path, mode="r+")[...] = values
     for path, factor in factors.items():
-        _fill_smaller(library.open_array(store=folder, path=path, mode="r+"), record.data, factor)
+        fill_smaller(library.open_array(store=folder, path=path, mode="r+"), record.data, factor)
 
 
 def _like(record: Record) -> Store | None:
@@ -472,41 +448,4 @@ def _write_new(record: Record, folder: Path) -> None:
         dimension_names=names,
         fill_value=0,
     )
-    _fill(made, data)
-
-
-def _fill(made: zarr.Array, data: np.ndarray) -> None:
-    for where in _blocks(made.shape, made.shards or made.chunks):
-        made[where] = data[where]
-        let_go(data)
-
-
-def _fill_smaller(made: zarr.Array, data: np.ndarray, factor: Sequence[int]) -> None:
-    """Fill a lower resolution with the means of blocks; those at the end may be smaller."""
-    at_once = max(1, AT_ONCE // math.prod(factor))
-    for where in _blocks(made.shape, made.shards or made.chunks):
-        means = np.empty([w.stop - w.start for w in where], made.dtype)
-        for part in _blocks(means.shape, [1] * means.ndim, at_once):
-            inner = [
-                slice(w.start + p.start, w.start + p.stop) for w, p in zip(where, part, strict=True)
-            ]
-            means[part] = block_means(data, inner, factor)
-            let_go(data)
-        made[where] = means
-
-
-def block_means(data: np.ndarray, where: Sequence[slice], factor: Sequence[int]) -> np.ndarray:
-    """The part `where` of `data` with blocks of `factor` elements replaced by their means."""
-    outer = tuple(
-        slice(w.start * f, min(w.stop * f, n))
-        for w, f, n in zip(where, factor, data.shape, strict=True)
-    )
-    x = data[outer].astype(np.float64)
-    for axis, f in enumerate(factor):
-        if f > 1:
-            starts = np.arange(0, x.shape[axis], f)
-            counts = np.diff([*starts, x.shape[axis]])
-            along = [1] * x.ndim
-            along[axis] = len(counts)
-            x = np.add.reduceat(x, starts, axis) / counts.reshape(along)
-    return np.rint(x) if data.dtype.kind in "iu" else x
+    fill(made, data)
