@@ -207,6 +207,7 @@ FORMATS: tuple[Format, ...] = (
         instead=".tif",
         why="hush does not write HDF5 files",
         also=("volume",),
+        takes=("kind",),
     ),
     Format(
         "WFDB",
