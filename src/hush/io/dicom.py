@@ -77,6 +77,8 @@ def read(path: Path, kind: str | None = None) -> Record:
     if rows > 0 and columns > 0:
         meta["resolution"] = (1000 / columns, 1000 / rows)
     record = Record(data, "IYX"[-data.ndim :], meta=meta, full=full(dataset))
+    if data.ndim == 2 and kind == "volume":
+        raise HushError("holds a single slice; give the folder of its series")
     if data.ndim == 3 and kind in (None, "volume"):
         return dicom_frames.volume(record, dataset, stated=kind is not None)
     return record
