@@ -13,7 +13,7 @@ import numpy as np
 from hush import io, kinds
 from hush.errors import HushError
 from hush.kinds.layout import check_dtype
-from hush.record import Record
+from hush.record import UNKNOWN, Record, channel_letter
 
 Source = np.ndarray | Sequence[Any] | Record | str | PathLike[str]
 
@@ -59,7 +59,7 @@ def read(
             record = chosen.adopted(record)
         except HushError as error:
             raise HushError(f"{path}: {error}") from error
-    letters = letters or record.axes
+    letters = letters or _renamed(record.axes, chosen)
     if not letters.isalpha() or len(set(letters)) < len(letters):
         raise HushError(f"axes need a different letter for each dimension, not {axes}")
     record = replace(
@@ -74,6 +74,19 @@ def read(
     except HushError as error:
         raise HushError(f"{path}: {error}") from error
     return record
+
+
+def _renamed(axes: str, kind: kinds.Kind) -> str:
+    """Axes in which one of unknown meaning, or of time, is the only one that the kind misses.
+
+    A stack of planes without a name is the slices of a volume; another stack is its channels.
+    """
+    missing = [a for a in kind.letters if a not in axes]
+    free = [a for a in axes if a in UNKNOWN + "T" and a not in kind.letters]
+    if len(missing) != 1 or len(kind.letters) == 1 or not free:
+        return axes
+    axes = axes.replace(free.pop(), missing[0])
+    return axes.replace(free.pop(), "C") if free and not channel_letter(axes) else axes
 
 
 def _kind_by_keys(path: Path, kind: str | None) -> str | None:

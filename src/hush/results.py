@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.noise.field import Field
+from hush.noise.field import Field, Grid
 from hush.noise.processes import Correlated, Gaussian, Process
 from hush.noise.spectrum import Octaves
 from hush.record import Record
@@ -62,7 +62,7 @@ class Estimate:
     uncertainty: float = 0.0
     curve: tuple[tuple[float, float, float], ...] = ()
     alternatives: tuple[str, ...] = ()
-    field: Field | None = None
+    field: Field | Grid | None = None
 
     @property
     def local(self) -> Process:

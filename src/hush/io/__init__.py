@@ -23,7 +23,8 @@ Metadata shared by the formats, under these keys of ``Record.meta`` (all optiona
     Names of the other files of a format that has several.
 ``fields``, ``kept``
     Of sets: names of columns, and which rows of the file are in the data (`hush.io.rows_stored`).
-``png``, ``tiff``, ``npz``, ``dicom``, ``edf``, ``wfdb``, ``columns``, ``ply``, ``pcd``, ``rows``
+``png``, ``tiff``, ``npz``, ``dicom``, ``nifti``, ``nrrd``, ``gradients``, ``edf``, ``wfdb``,
+``columns``, ``ply``, ``pcd``, ``rows``
     Format-specific metadata, for writing the same format again.
 ``slices``, ``frames``, ``scaled``, ``stored``, ``layout``, ``folder``, ``pngs``
     Of volumes in several files or frames: where each slice is from, and how it is written back.

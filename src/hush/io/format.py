@@ -17,12 +17,15 @@ from hush.io import (
     edf_layout,
     hdf5,
     image,
+    nifti,
+    nrrd,
     pcd,
     ply,
     rows,
     slices,
     tiff,
     wfdb,
+    zarr,
 )
 from hush.record import Record
 from hush.table import Table
@@ -73,6 +76,8 @@ class Format:
         only records of this format are written so. With `files`, an earlier result of these names
         may be replaced, otherwise a folder that `folder` recognises.
     takes : names of options that `read` takes as keywords if they are stated; ``"kind"`` too.
+    sniff : ``(head, path) -> bool``, whether a file that begins with `head` has this format, if the
+        magic does not tell it, as in a compressed file.
     """
 
     name: str
@@ -91,6 +96,7 @@ class Format:
     probable: Callable[[Path], bool] = _always
     joint: str = "."
     open: Callable[[Record, Path], np.ndarray | None] | None = None
+    sniff: Callable[[bytes, Path], bool] | None = None
     also: tuple[str, ...] = ()
     folder: Callable[[Path, str | None], bool] | None = None
     takes: tuple[str, ...] = ()
@@ -109,6 +115,8 @@ class Format:
 
     def recognises(self, head: bytes, path: Path) -> bool:
         """Whether a file that begins with `head` has this format."""
+        if self.sniff is not None:
+            return self.sniff(head, path)
         if self.magic:
             return head.startswith(self.magic, self.offset)
         return self.named(path)
@@ -201,6 +209,45 @@ FORMATS: tuple[Format, ...] = (
         folder=slices.is_stack,
     ),
     Format(
+        "NIfTI",
+        nifti.ENDINGS,
+        nifti.read,
+        nifti.write,
+        nifti.MAGIC,
+        kind="volume",
+        check=nifti.check,
+        offset=nifti.OFFSET,
+        real=True,
+        files=nifti.files,
+        probable=nifti.probable,
+        open=nifti.open_plain,
+        sniff=nifti.single,
+    ),
+    Format(
+        "NIfTI pair",
+        nifti.PAIRS,
+        nifti.read,
+        magic=nifti.PAIR_MAGIC,
+        kind="volume",
+        offset=nifti.OFFSET,
+        instead=".nii.gz",
+        why="hush writes a pair of .hdr and .img as one file",
+        probable=nifti.probable_pair,
+        sniff=nifti.paired,
+    ),
+    Format(
+        "NRRD",
+        nrrd.ENDINGS,
+        nrrd.read,
+        nrrd.write,
+        nrrd.MAGIC,
+        kind="volume",
+        check=nrrd.check,
+        real=True,
+        files=nrrd.files,
+        probable=nrrd.probable,
+    ),
+    Format(
         "HDF5",
         (".h5", ".hdf5"),
         hdf5.read,
@@ -209,6 +256,18 @@ FORMATS: tuple[Format, ...] = (
         why="hush does not write HDF5 files",
         also=("volume",),
         takes=("kind",),
+    ),
+    Format(
+        zarr.NAME,
+        zarr.SUFFIXES,
+        zarr.read,
+        zarr.write,
+        kind="volume",
+        check=zarr.check,
+        real=True,
+        note=zarr.notes,
+        also=("image",),
+        folder=zarr.is_store,
     ),
     Format(
         "WFDB",

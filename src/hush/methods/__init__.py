@@ -35,6 +35,13 @@ METHODS: Table[type[Denoiser]] = Table(
         "diffusion": "hush.methods.diffusion:Diffusion",
         "consac": "hush.methods.consac:CONSAC",
         "parsac": "hush.methods.parsac:PARSAC",
+        "patch2self": "hush.methods.patch2self:Patch2Self",
+        "mppca": "hush.methods.mppca:MPPCA",
+        "lpca": "hush.methods.lpca:LPCA",
+        "nlmeans": "hush.methods.nlmeans:NLMeans",
+        "bm4d": "hush.methods.bm4d:BM4D",
+        "dip": "hush.methods.dip:DIP",
+        "ddm2": "hush.methods.ddm2:DDM2",
         "none": "hush.methods.identity:Identity",
     },
 )
@@ -45,9 +52,11 @@ VARIANTS: Table[type[Denoiser]] = Table(
     {
         "mid/image": "hush.methods.mid.image:MID",
         "mid/signal": "hush.methods.mid.signal:SignalMID",
+        "mid/volume": "hush.methods.mid.volume:VolumeMID",
         "mid/points": "hush.methods.mid.elements:SetMID",
         "mid/correspondences": "hush.methods.mid.elements:SetMID",
         "mid/segments": "hush.methods.mid.elements:SetMID",
+        "noise2noise/volume": "hush.methods.noise2noise:VolumeNoise2Noise",
     },
 )
 

@@ -17,13 +17,21 @@ denoised together. What is known about them is in `Record.context`:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds import Kind, Option
+from hush.kinds import Chosen, Kind, Option
+from hush.record import Record
+
+if TYPE_CHECKING:
+    from hush.kinds.image.cut import Turned
+    from hush.results import Estimate
+
+LEAST = 3  #: slices by which a large series is measured and judged, if it has as many
 
 
 def threshold(text: str) -> float:
@@ -44,6 +52,8 @@ class Volume(Kind):
     nouns: ClassVar[tuple[str, str]] = ("volume", "volumes")
     element: ClassVar[str] = "voxel"
     letters: ClassVar[str] = "ZYX"
+    piece: ClassVar[int | None] = 2**24
+    along: ClassVar[int] = 1
     told: ClassVar[frozenset[str]] = frozenset(
         {"bvals", "bvecs", "spacing", "affine", "zero", "adjacent"}
     )
@@ -61,6 +71,67 @@ class Volume(Kind):
         ),
     }
 
+    # -- layout --------------------------------------------------------------------------------
+
+    def joint(self, record: Record) -> int:
+        """How many slices a network sees together: three, or one if they are no neighbours."""
+        return 3 if adjacent(record.data.shape[record.axes.index("Z")], record.context) else 1
+
+    # -- cut: slabs of a few slices --------------------------------------------------------------
+
+    @property
+    def patch(self) -> int:
+        """See `Kind.patch`: the side of a slab's slices."""
+        return 64
+
+    def chosen(
+        self, found: Sequence[Sequence[Record]], channels: str | None, takes: bool
+    ) -> Chosen:
+        """All volumes; networks see slices, so files may have any number of volumes."""
+        if channels is not None:
+            raise HushError("volumes are not gray or RGB; leave --channels out")
+        data = [r for records in found for r in records]
+        depth = 3 if any(self.joint(r) == 3 for r in data) else 1
+        return Chosen(data, depth, range(len(found)), self.nouns[1])
+
+    def patches(self, items: Sequence[np.ndarray], size: int) -> Turned:
+        """Slabs of slices ``(depth, Y, X)``, flipped and rotated in the plane."""
+        from hush.kinds.image.cut import Turned
+
+        return Turned(items, size)
+
+    def corpus(self, items: Sequence[np.ndarray], size: int) -> Turned:
+        """The same with other contrasts."""
+        from hush.kinds.volume.cut import Slabs
+
+        return Slabs(items, size)
+
+    def preview(
+        self, before: Sequence[np.ndarray], after: Sequence[np.ndarray], path: Path
+    ) -> None:
+        """A contact sheet of slices before, above the slices after."""
+        from hush.kinds.volume.cut import preview
+
+        preview(before, after, path)
+
+    # -- measure ---------------------------------------------------------------------------------
+
+    def glimpses(self, shape: Sequence[int]) -> list[slice]:
+        """Slices around the middle of a large series, all its volumes, but at least `LEAST`."""
+        count, span = shape[1], self.span(shape)
+        if span is None:
+            return super().glimpses(shape)
+        size = min(count, max(span, LEAST))
+        return [slice((count - size) // 2, (count - size) // 2 + size)]
+
+    def measure(self, items: Sequence[np.ndarray]) -> Estimate:
+        """Level, places and spectrum, from the components of a series that hold no signal."""
+        from hush.kinds.volume.measure import measured
+
+        return measured(items)
+
+    # -- show ------------------------------------------------------------------------------------
+
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
         """PSNR in dB, and SSIM as the mean over slices."""
         from hush.metrics import psnr, ssim
@@ -72,6 +143,11 @@ class Volume(Kind):
         if min(a.shape[-2:]) >= 11:
             scores["ssim"] = float(np.mean([ssim(x, y) for x, y in planes]))
         return scores
+
+
+def adjacent(slices: int, about: Mapping[str, object]) -> bool:
+    """Whether a volume's slices are neighbours: of two alone that cannot be told."""
+    return slices >= 3 and about.get("adjacent") is not False
 
 
 VOLUME = Volume()

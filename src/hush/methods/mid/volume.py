@@ -1,0 +1,225 @@
+r"""MID on volumes: slices, slabs of neighbouring slices, and series in their principal components.
+
+The networks see a slab of three neighbouring slices, or one slice, as in the paper (§IV-D).
+
+*Series.* The volumes of a series y_1 … y_T show one anatomy with independent noise of variance σ²
+each. A rotation U of the volumes keeps the law of independent Gaussian noise, so that a ladder in
+the components c = Uᵀ(y − μ) is the ladder in the volumes: increments remain exchangeable with the
+collected noise. With U from the principal components of the series, few components have the
+signal, with a high signal-to-noise ratio, and the others hold next to nothing but noise.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from hush.denoiser import Advance, Window
+from hush.errors import HushError
+from hush.kinds.layout import filled
+from hush.kinds.volume import adjacent
+from hush.kinds.volume.components import MANY, Components, components
+from hush.kinds.volume.cut import slabs
+from hush.methods.mid.core import ValueMID
+from hush.methods.mid.loss import spread
+from hush.nets import channels_last
+from hush.nets.step import StepNet
+from hush.nets.unet import NoiseUNet
+from hush.noise.processes import Process
+from hush.record import Batch
+from hush.results import Estimate, Restoration
+from hush.sampling import walk_down
+
+LEVEL = 0.1  #: the noise's deviation in the units that the networks get
+AT_ONCE = 2**19  #: voxels that the networks get at once
+
+
+@dataclass
+class VolumeMID(ValueMID):
+    """MID for volumes.
+
+    channels : slices that the networks see together, 3 or 1; set from the data when fitting.
+    rest : variance of the noise that Φ leaves in a component, relative to what was in it;
+        components are weighed by their signal's share of what remains, as in a Wiener filter.
+
+    The other settings are `ValueMID`'s.
+    """
+
+    ladder: str = "gaussian:0-55/255|correlated:0-55/255,any"
+    widths: Sequence[int] = (32, 64, 96)
+    blocks: Sequence[int] = (1, 2, 2)
+    stored: float = 0.0
+
+    rest: float = 0.3
+
+    series_: Components | None = field(default=None, init=False, repr=False)
+
+    kinds: ClassVar[tuple[str, ...]] = ("volume",)
+    cell: ClassVar[int] = StepNet.cell
+    reach: ClassVar[int] = StepNet.radius
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.channels not in (None, 1, 3):
+            raise HushError(f"channels, the slices seen together, are 1 or 3, not {self.channels}")
+
+    @property
+    def joint(self) -> int | None:
+        """See `Denoiser.joint`: all volumes of a series are denoised together."""
+        return None
+
+    def build(self, channels: int) -> nn.ModuleDict:
+        """Ψ and Φ, untrained."""
+        return nn.ModuleDict(
+            {
+                "step": StepNet(channels),
+                "noise": NoiseUNet(channels, self.widths, self.blocks),
+            }
+        )
+
+    def lessons(self, data: Any, corpus: bool) -> list[np.ndarray]:
+        """See `ValueMID.lessons`: slabs ``(slices, Y, X)``."""
+        self.channels = self.channels or 3
+        every = [
+            s for x in self.kind.items(data) for volume in x for s in slabs(volume, self.channels)
+        ]
+        if not every:
+            raise HushError(
+                f"these volumes have fewer than {self.channels} slices; add --set channels=1"
+            )
+        return every
+
+    # -- denoising -------------------------------------------------------------------------------
+
+    def window(self, about: Mapping[str, Any]) -> Window | None:
+        """See `Denoiser.window`: every slice is in as many slabs as in the whole series."""
+        return Window((self.channels or 1) - 1)
+
+    def bound(
+        self, batch: Batch, index: int, noise: Process | None, found: Estimate | None
+    ) -> VolumeMID:
+        """See `Denoiser.bound`: with the components of the whole series."""
+        about, shape = batch.about(index), batch.data[index].shape
+
+        def read(start: int, stop: int) -> np.ndarray:
+            part = batch.piece(index, slice(start, stop), 1)
+            return filled(part.floats(0), part.known(0)) - _zero(about, batch.scale)
+
+        series = components(read, shape, adjacent=adjacent(shape[1], about))
+        other = copy.copy(self)
+        other.series_ = series if noise is None or not noise.stated else series.stated(noise)
+        return other
+
+    def restore_item(
+        self,
+        batch: Batch,
+        index: int,
+        noise: Process | None = None,
+        advance: Advance | None = None,
+        found: Estimate | None = None,
+    ) -> Restoration:
+        """Algorithm 2 on the components of a series; see `Denoiser.restore`."""
+        if self.networks_ is None:
+            raise self.untrained()
+        series = self.series_ or self.bound(batch, index, noise, found).series_
+        assert series is not None
+        about, n = batch.about(index), self.channels or 1
+        zero, begin = _zero(about, batch.scale), int(about.get("begin", 0))
+        x = filled(batch.floats(index), batch.known(index)) - zero
+        depth = x.shape[1]
+        if depth < n:
+            raise HushError(
+                f"this model sees {n} slices together, but there are only {depth}; "
+                "choose a model for single slices"
+            )
+        step = min(1.0, series.sigma / self.top_)
+        if series.sigma <= 0:
+            return Restoration(x + zero, noise, 0.0)
+        out = x.copy()
+        size = max(1, AT_ONCE * 8 // x[:, 0].size)
+        for start in range(0, depth, size):
+            stop = min(start + size, depth)
+            low = min(max(0, start - n + 1), depth - n)
+            high = max(min(depth, stop + n - 1), low + n)
+            tell = advance and partial(_share, advance, (stop - start) / depth)
+            made = self._slices(x[:, low:high], series, begin + low, tell)
+            part = out[:, start:stop]
+            part[list(series.used)] = made[:, start - low : stop - low]
+            if len(series.used) >= MANY:
+                series.levelled(part, x[:, start:stop], begin + start)
+            part[_zeroed(x[:, start:stop])] = 0
+        return Restoration(out + zero, noise, step)
+
+    def _slices(
+        self, x: np.ndarray, series: Components, begin: int, advance: Advance | None
+    ) -> np.ndarray:
+        """The used volumes of some slices ``(C, z, Y, X)``, the first of them slice `begin`."""
+        signal = np.maximum(0, series.power - 1)
+        share = signal / np.maximum(signal + self.rest, 1e-12)
+        scale = np.float32(LEVEL / series.sigma)
+        shares = spread(series.law(LEVEL), self.channels or 1, self._network("step").octaves, 2)
+        told = scale * series.deviation(begin, begin + x.shape[1])[0]
+        told = np.broadcast_to(told, x.shape[1:])
+        made = series.forward(x)
+        kept = np.flatnonzero(share > 0)
+        made[share == 0] = 0
+        noise = partial(self._left, told=told, shares=shares)
+        for k in kept.tolist():
+            clean, _ = walk_down(noise, scale * made[k], self.steps)
+            made[k] = clean * np.float32(share[k] / scale)
+            if advance:
+                advance(1 / len(kept))
+        return series.back(made)
+
+    def _left(
+        self, s: np.ndarray, left: float, *, told: np.ndarray, shares: np.ndarray
+    ) -> np.ndarray:
+        """`_planes` with a share of the deviation left."""
+        return self._planes(s, told * np.float32(left), shares)
+
+    def _planes(self, s: np.ndarray, told: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """The whole noise in the slices of one component ``(Z, Y, X)``, from every slab."""
+        network = self._network("noise")
+        device = next(network.parameters()).device
+        n, (height, width) = self.channels or 1, s.shape[1:]
+        pad = [(-side) % network.multiple for side in (height, width)]
+        mode = "reflect" if min(height, width) > network.multiple else "replicate"
+        both = F.pad(torch.from_numpy(np.stack([s, told])), (0, pad[1], 0, pad[0]), mode=mode)
+        total, count = np.zeros_like(s), np.zeros((len(s), 1, 1), np.float32)
+        batch = max(1, AT_ONCE // (n * both[0, 0].numel()))
+        spectrum = torch.from_numpy(shares)[None].to(device)
+        starts = range(len(s) - n + 1)
+        with torch.inference_mode():
+            for first in range(0, len(starts), batch):
+                slabs_ = [both[:, z : z + n] for z in starts[first : first + batch]]
+                state, level = torch.stack(slabs_, 1).to(device)
+                noise = network(channels_last(state), channels_last(level), spectrum)
+                for i, each in enumerate(noise.float().cpu().numpy(), first):
+                    total[i : i + n] += each[:, :height, :width]
+                    count[i : i + n] += 1
+        return total / count
+
+
+def _zero(about: Mapping[str, Any], scale: float) -> np.float32:
+    """The value that means no signal, in units of full range."""
+    return np.float32(float(about.get("zero", 0.0)) / scale)
+
+
+def _share(advance: Advance, share: float, done: float) -> None:
+    advance(share * done)
+
+
+def _zeroed(x: np.ndarray) -> np.ndarray:
+    """Where slices ``(C, z, Y, X)`` were set to zero: there, and at all neighbours in the plane."""
+    from scipy.ndimage import maximum_filter
+
+    zeroed: np.ndarray = maximum_filter(x != 0, size=(1, 1, 3, 3), mode="nearest") == 0
+    return zeroed
