@@ -26,6 +26,8 @@ Metadata shared by the formats, under these keys of ``Record.meta`` (all optiona
 ``png``, ``tiff``, ``npz``, ``dicom``, ``nifti``, ``nrrd``, ``gradients``, ``edf``, ``wfdb``,
 ``columns``, ``ply``, ``pcd``, ``rows``
     Format-specific metadata, for writing the same format again.
+``slices``, ``frames``, ``scaled``, ``stored``, ``layout``, ``folder``, ``pngs``
+    Of volumes in several files or frames: where each slice is from, and how it is written back.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hush.errors import HushError
+from hush.io import dicom_frames
 from hush.record import Record
 
 if TYPE_CHECKING:
@@ -76,9 +77,9 @@ def read(path: Path, kind: str | None = None) -> Record:
     if rows > 0 and columns > 0:
         meta["resolution"] = (1000 / columns, 1000 / rows)
     record = Record(data, "IYX"[-data.ndim :], meta=meta, full=full(dataset))
+    if data.ndim == 2 and kind == "volume":
+        raise HushError("holds a single slice; give the folder of its series")
     if data.ndim == 3 and kind in (None, "volume"):
-        from hush.io import dicom_frames
-
         return dicom_frames.volume(record, dataset, stated=kind is not None)
     return record
 
@@ -117,12 +118,10 @@ def write(record: Record, path: Path) -> None:
     The identifiers of image and series are computed from the original ones and the pixels. So the
     same result gets the same identifier, and a series denoised file by file stays one series.
     """
-    data = record.data
+    data, dataset = record.data, copy.deepcopy(record.meta["dicom"])
     if "frames" in record.meta:
-        from hush.io import dicom_frames
-
-        data = dicom_frames.frames(record)
-    save(copy.deepcopy(record.meta["dicom"]), data, path)
+        data = dicom_frames.frames(record, dtype_of(dataset))
+    save(dataset, data, path)
 
 
 def save(dataset: FileDataset, data: np.ndarray, path: Path) -> None:

@@ -78,12 +78,12 @@ def volume(record: Record, dataset: Dataset, stated: bool) -> Record:
     return Record(data, axes, "volume", meta, full=full, context=stack.context)
 
 
-def frames(record: Record) -> np.ndarray:
-    """The stored values ``(frames, Y, X)`` of a volume that `volume` made, in the file's order."""
-    from hush.io import dicom
+def frames(record: Record, dtype: np.dtype[Any]) -> np.ndarray:
+    """The stored values ``(frames, Y, X)`` of a volume that `volume` made, in the file's order.
 
+    dtype : of the file's values.
+    """
     ordered: Sequence[Slice] = record.meta["frames"]
-    dtype = dicom.dtype_of(record.meta["dicom"])
     planes = record.data.reshape(-1, *record.data.shape[-2:])
     out = np.empty(planes.shape, dtype)
     for plane, s in zip(planes, ordered, strict=True):

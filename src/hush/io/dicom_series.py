@@ -50,7 +50,7 @@ def read(folder: Path, series: str | None = None) -> Record:
     HushError
         If several volumes could be meant, slices form none, or a file is damaged.
     """
-    every = list(_slices(folder))
+    every = sorted(_slices(folder), key=lambda s: (len(s.number), s.number, s.series, s.order))
     group = _chosen(every, series)
     first = dicom.opened(folder / group[0].name, pixels=False)
     stack = dicom_slices.stacked(group, first.get("Modality") != "CT")

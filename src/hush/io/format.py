@@ -110,7 +110,8 @@ class Format:
         if self.files is None:
             return self.folder is not None and self.folder(folder, None)
         names = {path.name for path in self.files(record, folder)}
-        return {path.name for path in folder.iterdir()} <= names
+        held = {path.name for path in folder.iterdir()}
+        return held - {".DS_Store", "Thumbs.db"} <= names
 
     def recognises(self, head: bytes, path: Path) -> bool:
         """Whether a file that begins with `head` has this format."""
@@ -254,6 +255,7 @@ FORMATS: tuple[Format, ...] = (
         instead=".tif",
         why="hush does not write HDF5 files",
         also=("volume",),
+        takes=("kind",),
     ),
     Format(
         zarr.NAME,
@@ -389,9 +391,13 @@ def folder_format(path: Path, kind: str | None = None) -> Format | None:
 
     kind : of data, if the user stated it.
     """
-    if not path.is_dir():
-        return None
-    return next((f for f in formats() if f.folder is not None and f.folder(path, kind)), None)
+    try:
+        if path.is_dir():
+            found = (f for f in formats() if f.folder is not None and f.folder(path, kind))
+            return next(found, None)
+    except OSError:  # reading it raises the error
+        pass
+    return None
 
 
 def supported(writable: bool = False) -> tuple[str, ...]:

@@ -96,13 +96,18 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 def folder(path: str | os.PathLike[str], replaces: Callable[[Path], bool]) -> Iterator[Path]:
     """A temporary empty folder beside `path`, renamed to `path` at the end.
 
-    If anything is raised inside, it is removed and `path` is left unchanged. Raises `HushError` as
+    An empty folder at `path` stays, perhaps because nothing can be put beside it, and is filled at
+    the end. If anything is raised inside, `path` is left unchanged. Raises `HushError` as
     `check_folder` does, and for every OSError.
     """
     path = Path(path)
     check_folder(path, replaces)
     target = Path(os.path.realpath(path))
     part, old = (target.with_name(f".hush-{secrets.token_hex(6)}") for _ in range(2))
+    filled = target.is_dir() and not any(target.iterdir())
+    if filled:
+        part = target / part.name
+    begun: list[Path] = []
     try:
         part.mkdir(parents=True)
         yield part
@@ -111,23 +116,37 @@ def folder(path: str | os.PathLike[str], replaces: Callable[[Path], bool]) -> It
             os.sync()
         for file in files if len(files) <= MANY else [part]:
             sync(file)
-        if target.exists():
-            part.chmod(stat.S_IMODE(target.stat().st_mode))
-            os.replace(target, old)
-        try:
-            os.replace(part, target)
-        except OSError:
-            if old.exists():
-                os.replace(old, target)
-            raise
+        if filled:
+            for file in sorted(part.iterdir()):
+                begun.append(target / file.name)
+                os.replace(file, begun[-1])
+            begun.clear()
+        else:
+            _exchange(part, target, old)
     except OSError as error:
         raise HushError(f"{path}: cannot be written: {reason(error)}") from error
     finally:
-        shutil.rmtree(part, ignore_errors=True)
-        if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
+        for place in (*begun, part, *([old] * target.exists())):
+            if place.is_dir():
+                shutil.rmtree(place, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    place.unlink(missing_ok=True)
     with suppress(OSError):
         sync(target.parent)
+
+
+def _exchange(part: Path, target: Path, old: Path) -> None:
+    """Rename the folder `part` to `target`, which is moved to `old` if it exists."""
+    if target.exists():
+        part.chmod(stat.S_IMODE(target.stat().st_mode))
+        os.replace(target, old)
+    try:
+        os.replace(part, target)
+    except OSError:
+        if old.exists():
+            os.replace(old, target)
+        raise
 
 
 def check_folder(path: Path, replaces: Callable[[Path], bool]) -> None:
@@ -139,15 +158,24 @@ def check_folder(path: Path, replaces: Callable[[Path], bool]) -> None:
         if path.exists():
             raise HushError(f"{path}: is a file, but the result is a folder; choose another name")
         check_target(path)
-    elif any(path.iterdir()) and not replaces(path):
-        raise HushError(f"{path}: holds other files; choose a new or empty folder")
-    elif not os.access(path.resolve().parent, os.W_OK | os.X_OK):
-        raise HushError(f"{path}: cannot be written: the folder above it is not writable")
+        return
+    try:
+        empty = not any(path.iterdir())
+        if not empty and not replaces(path):
+            raise HushError(f"{path}: holds other files; choose a new or empty folder")
+    except OSError as error:
+        raise HushError(f"{path}: cannot be written: {reason(error)}") from error
+    if not os.access(path if empty else path.resolve().parent, os.W_OK | os.X_OK):
+        what = "it" if empty else "the folder above it"
+        raise HushError(f"{path}: cannot be written: {what} is not writable")
 
 
 def taken(path: Path) -> bool:
     """Whether there is something at `path`; an empty folder is nothing."""
-    return path.exists() and not (path.is_dir() and not any(path.iterdir()))
+    try:
+        return path.exists() and not (path.is_dir() and not any(path.iterdir()))
+    except OSError:  # writing there raises the error
+        return True
 
 
 def check_target(path: Path) -> None:
