@@ -334,6 +334,15 @@ def output_path(
     return path
 
 
+def check_map(path: Path) -> None:
+    """Raise HushError if the format of `path`, by its ending, holds no maps of float32 values."""
+    fmt = _format_for(path)
+    if not fmt.real:
+        raise HushError(
+            f"{path}: {fmt.name} files do not hold float32 maps; write a .tif file, or .npy"
+        )
+
+
 def holds(path: str | os.PathLike[str], kind: str) -> bool:
     """Whether a file with this name may hold that kind of data itself."""
     fmt = named(array.split_key(Path(path))[0], kind)
@@ -346,7 +355,7 @@ def _written_as(suffix: str, real: bool, kind: str | None) -> str:
     if fmt and kind and fmt.kind not in (None, kind):
         return ".npz"
     if fmt and real and not fmt.real:
-        return ".tif"
+        return ".tif" if fmt.kind in (None, "image") else ".npy"
     return fmt.instead or suffix if fmt else suffix
 
 

@@ -18,12 +18,14 @@ denoised together. What is known about them is in `Record.context`:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 
 from hush.errors import HushError
 from hush.kinds import Kind, Option
+from hush.record import Record, channel_letter
 
 
 def threshold(text: str) -> float:
@@ -50,10 +52,24 @@ class Volume(Kind):
     options: ClassVar[Mapping[str, Option]] = {
         "b0": Option(
             threshold,
-            "Volumes of a diffusion series with at most this b-value count as b = 0; 50 by default.",
+            "Volumes of a series with a b-value up to this count as b = 0; 50 by default.",
             "B",
         ),
     }
+
+    def leveled(self, record: Record) -> Record:
+        """The volumes of a series share one map ``(Z, Y, X)`` of the noise's level."""
+        letter = channel_letter(record.axes)
+        if not letter:
+            return record
+        context = {k: v for k, v in record.context.items() if k not in ("bvals", "bvecs")}
+        return replace(
+            record,
+            data=record.data.take(0, record.axes.index(letter)),
+            axes=record.axes.replace(letter, ""),
+            context=context,
+            mask=None,
+        )
 
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
         """PSNR in dB, and SSIM as the mean over slices."""
