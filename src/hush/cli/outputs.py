@@ -120,7 +120,11 @@ def _outputs(o: Options, source: str) -> tuple[Path, dict[str, Path], Path | Non
         path = io.output_path(source, given, o.many, real=True)
         if other := names.get(path.resolve()):
             raise HushError(f"{path} is {other}; choose another path for {words}")
-        io.check_map(path)
+        fmt = io.format.named(path)
+        if fmt is not None and not fmt.real:
+            raise HushError(
+                f"{path}: {fmt.name} files do not hold float32 maps; write a .tif file, or .npy"
+            )
         names[path.resolve()], maps[name] = words, path
     return target, maps, picture
 

@@ -334,15 +334,6 @@ def output_path(
     return path
 
 
-def check_map(path: Path) -> None:
-    """Raise HushError if the format of `path`, by its ending, holds no maps of float32 values."""
-    fmt = _format_for(path)
-    if not fmt.real:
-        raise HushError(
-            f"{path}: {fmt.name} files do not hold float32 maps; write a .tif file, or .npy"
-        )
-
-
 def holds(path: str | os.PathLike[str], kind: str) -> bool:
     """Whether a file with this name may hold that kind of data itself."""
     fmt = named(array.split_key(Path(path))[0], kind)
