@@ -22,6 +22,7 @@ import numpy as np
 from hush import io, kinds
 from hush.denoiser import Denoiser, process_of
 from hush.errors import HushError
+from hush.kinds import maps
 from hush.kinds.cut import Sampled, middle
 from hush.kinds.layout import check_dtype
 from hush.kinds.values import check_level
@@ -58,6 +59,16 @@ class Result(Denoised):
     def data(self) -> np.ndarray:
         """The denoised samples, with the input's dtype and shape."""
         return self.record.data
+
+    @property
+    def removed(self) -> Record:
+        """What was removed from every value, noisy minus denoised, as float32."""
+        return maps.residual(self)
+
+    @property
+    def sigma_map(self) -> Record:
+        """The standard deviation of the noise in every place; see `hush.kinds.maps.sigma_map`."""
+        return maps.sigma_map(self)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the result in the format of the path's ending; a failed write changes nothing."""
@@ -456,13 +467,8 @@ def compare(result: Source, reference: Source, **options: Any) -> Mapping[str, f
 
 
 def _like(record: Record, data: np.ndarray) -> Record:
-    """A map of values `data` ``(B, C, *S)`` with the layout and units of a record.
-
-    Of the metadata only the pixel size is kept.
-    """
-    meta = {k: v for k, v in record.meta.items() if k == "resolution"}
-    made = kinds.get(record.kind).record(record, data)
-    return replace(made, meta=meta, full=record.scale)
+    """A map of values `data` ``(B, C, *S)`` with the layout and units of a record."""
+    return maps.like(record, kinds.get(record.kind).record(record, data).data)
 
 
 __all__ = [

@@ -314,7 +314,7 @@ def _written_as(suffix: str, real: bool, kind: str | None) -> str:
     if fmt and kind and not fmt.holds(kind):
         return ".npz"
     if fmt and real and not fmt.real:
-        return ".tif"
+        return ".tif" if fmt.kind in (None, "image") else ".npy"
     return fmt.instead or suffix if fmt else suffix
 
 

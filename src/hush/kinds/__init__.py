@@ -180,6 +180,10 @@ class Kind:
         """The record of a result with what the results for its items add to it; here nothing."""
         return record
 
+    def leveled(self, record: Record) -> Record:
+        """A record with the layout of the map of the noise's level; here its own."""
+        return record
+
     def joint(self, record: Record) -> int:
         """How many channels a model sees together; with 1, every channel is an item."""
         return 1
