@@ -23,20 +23,22 @@ Metadata shared by the formats, under these keys of ``Record.meta`` (all optiona
     Names of the other files of a format that has several.
 ``fields``, ``kept``
     Of sets: names of columns, and which rows of the file are in the data (`hush.io.rows_stored`).
-``png``, ``tiff``, ``npz``, ``dicom``, ``edf``, ``wfdb``, ``columns``, ``ply``, ``pcd``, ``rows``
+``png``, ``tiff``, ``npz``, ``dicom``, ``nifti``, ``nrrd``, ``gradients``, ``edf``, ``wfdb``,
+``columns``, ``ply``, ``pcd``, ``rows``
     Format-specific metadata, for writing the same format again.
 """
 
 from __future__ import annotations
 
 import errno
+import filecmp
 import os
 import secrets
 import shutil
 import stat
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,8 +154,7 @@ def write(record: Record, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     fmt, record = _prepare(record, path)
     assert fmt.write is not None
-    whole = atomic if fmt.files is None else together
-    with whole(path) as part, _encoding(fmt, path):
+    with _whole(fmt, path) as part, _encoding(fmt, path):
         fmt.write(record, part)
 
 
@@ -189,7 +190,7 @@ def opened(record: Record, path: str | os.PathLike[str] | None) -> Iterator[np.n
         return
     _prepare(record, Path(path))
     try:
-        with atomic(path) as part:
+        with _whole(fmt, path) as part:
             with _encoding(fmt, Path(path)):
                 data = fmt.open(record, part)
             if data is None:
@@ -206,6 +207,11 @@ def opened(record: Record, path: str | os.PathLike[str] | None) -> Iterator[np.n
     except _Unopened:
         pass
     yield None
+
+
+def _whole(fmt: Format, path: str | os.PathLike[str]) -> AbstractContextManager[Path]:
+    """The context in which a format of one file or of several is written."""
+    return atomic(path) if fmt.files is None else together(path)
 
 
 class _Unopened(Exception):
@@ -237,6 +243,8 @@ def together(path: str | os.PathLike[str]) -> Iterator[Path]:
             _sync(part)
         for part in parts:
             place = target.with_name(part.name)
+            if part != parts[-1] and place.exists() and filecmp.cmp(part, place, shallow=False):
+                continue  # such as the table that was read
             begun += [place] * (not place.exists())
             os.replace(part, place)
         begun.clear()

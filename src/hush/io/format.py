@@ -16,6 +16,8 @@ from hush.io import (
     edf_layout,
     hdf5,
     image,
+    nifti,
+    nrrd,
     pcd,
     ply,
     rows,
@@ -64,6 +66,8 @@ class Format:
     joint : between a file's name and the word ``denoised``.
     open : ``(record, path) -> array`` in the file, of the record's shape and dtype, into which a
         result is written item by item; None, also as its answer, where a result has to be whole.
+    sniff : ``(head, path) -> bool``, whether a file that begins with `head` has this format, if the
+        magic does not tell it, as in a compressed file.
     """
 
     name: str
@@ -82,9 +86,12 @@ class Format:
     probable: Callable[[Path], bool] = _always
     joint: str = "."
     open: Callable[[Record, Path], np.ndarray | None] | None = None
+    sniff: Callable[[bytes, Path], bool] | None = None
 
     def recognises(self, head: bytes, path: Path) -> bool:
         """Whether a file that begins with `head` has this format."""
+        if self.sniff is not None:
+            return self.sniff(head, path)
         if self.magic:
             return head.startswith(self.magic, self.offset)
         return self.named(path)
@@ -151,6 +158,45 @@ FORMATS: tuple[Format, ...] = (
         dicom.MAGIC,
         check=dicom.check,
         offset=dicom.OFFSET,
+    ),
+    Format(
+        "NIfTI",
+        nifti.ENDINGS,
+        nifti.read,
+        nifti.write,
+        nifti.MAGIC,
+        kind="volume",
+        check=nifti.check,
+        offset=nifti.OFFSET,
+        real=True,
+        files=nifti.files,
+        probable=nifti.probable,
+        open=nifti.open_plain,
+        sniff=nifti.single,
+    ),
+    Format(
+        "NIfTI pair",
+        nifti.PAIRS,
+        nifti.read,
+        magic=nifti.PAIR_MAGIC,
+        kind="volume",
+        offset=nifti.OFFSET,
+        instead=".nii.gz",
+        why="hush writes a pair of .hdr and .img as one file",
+        probable=nifti.probable_pair,
+        sniff=nifti.paired,
+    ),
+    Format(
+        "NRRD",
+        nrrd.ENDINGS,
+        nrrd.read,
+        nrrd.write,
+        nrrd.MAGIC,
+        kind="volume",
+        check=nrrd.check,
+        real=True,
+        files=nrrd.files,
+        probable=nrrd.probable,
     ),
     Format(
         "HDF5",

@@ -45,6 +45,7 @@ VARIANTS: Table[type[Denoiser]] = Table(
     {
         "mid/image": "hush.methods.mid.image:MID",
         "mid/signal": "hush.methods.mid.signal:SignalMID",
+        "mid/volume": "hush.methods.mid.volume:VolumeMID",
         "mid/points": "hush.methods.mid.elements:SetMID",
         "mid/correspondences": "hush.methods.mid.elements:SetMID",
         "mid/segments": "hush.methods.mid.elements:SetMID",

@@ -17,13 +17,18 @@ denoised together. What is known about them is in `Record.context`:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds import Kind, Option
+from hush.kinds import Chosen, Kind, Option
+from hush.record import Record
+
+if TYPE_CHECKING:
+    from hush.kinds.image.cut import Turned
 
 
 def threshold(text: str) -> float:
@@ -50,10 +55,55 @@ class Volume(Kind):
     options: ClassVar[Mapping[str, Option]] = {
         "b0": Option(
             threshold,
-            "Volumes of a diffusion series with at most this b-value count as b = 0; 50 by default.",
+            "Volumes with at most this b-value count as b = 0; 50 by default.",
             "B",
         ),
     }
+
+    # -- layout --------------------------------------------------------------------------------
+
+    def joint(self, record: Record) -> int:
+        """How many slices a network sees together: three, or one if they are no neighbours."""
+        return 3 if adjacent(record.data.shape[record.axes.index("Z")], record.context) else 1
+
+    # -- cut: slabs of a few slices --------------------------------------------------------------
+
+    @property
+    def patch(self) -> int:
+        """See `Kind.patch`: the side of a slab's slices."""
+        return 64
+
+    def chosen(
+        self, found: Sequence[Sequence[Record]], channels: str | None, takes: bool
+    ) -> Chosen:
+        """All volumes; networks see slices, so files may have any number of volumes."""
+        if channels is not None:
+            raise HushError("volumes are not gray or RGB; leave --channels out")
+        data = [r for records in found for r in records]
+        depth = 3 if any(self.joint(r) == 3 for r in data) else 1
+        return Chosen(data, depth, range(len(found)), self.nouns[1])
+
+    def patches(self, items: Sequence[np.ndarray], size: int) -> Turned:
+        """Slabs of slices ``(depth, Y, X)``, flipped and rotated in the plane."""
+        from hush.kinds.image.cut import Turned
+
+        return Turned(items, size)
+
+    def corpus(self, items: Sequence[np.ndarray], size: int) -> Turned:
+        """The same with other contrasts."""
+        from hush.kinds.volume.cut import Slabs
+
+        return Slabs(items, size)
+
+    def preview(
+        self, before: Sequence[np.ndarray], after: Sequence[np.ndarray], path: Path
+    ) -> None:
+        """A contact sheet of slices before, above the slices after."""
+        from hush.kinds.volume.cut import preview
+
+        preview(before, after, path)
+
+    # -- show ------------------------------------------------------------------------------------
 
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
         """PSNR in dB, and SSIM as the mean over slices."""
@@ -66,6 +116,11 @@ class Volume(Kind):
         if min(a.shape[-2:]) >= 11:
             scores["ssim"] = float(np.mean([ssim(x, y) for x, y in planes]))
         return scores
+
+
+def adjacent(slices: int, about: Mapping[str, object]) -> bool:
+    """Whether a volume's slices are neighbours: of two alone that cannot be told."""
+    return slices >= 3 and about.get("adjacent") is not False
 
 
 VOLUME = Volume()

@@ -147,6 +147,11 @@ class ValueMID(Denoiser):
         """A collected item as used in training."""
         return x
 
+    def lessons(self, data: Any, corpus: bool) -> list[np.ndarray]:
+        """What the networks are trained on, items ``(C, *S)``."""
+        items = self.kind.items(data)
+        return items if corpus else [self.prepared(x) for x in items]
+
     def cleaned(self, x: np.ndarray, found: Estimate) -> np.ndarray:
         """An item without damage that the ladder does not cover."""
         return x
@@ -197,9 +202,7 @@ class ValueMID(Denoiser):
         """
         if options:
             raise TypeError(f"MID.fit has no option {', '.join(options)}")
-        items = self.kind.items(data)
-        if not corpus:
-            items = [self.prepared(x) for x in items]
+        items = self.lessons(data, corpus)
         self.channels = self.channels or items[0].shape[0]
         check_channels(items, self.channels)
         schedule = schedule or Schedule(budget=600.0, patch=self.kind.patch)
