@@ -19,13 +19,14 @@ out; methods see the rest. Every shell with six directions or more has a table:
 volumes at b = 0 or more, each of these against the mean of others. With ``others=unseen`` every
 second one is denoised with the weighted volumes, and the reference is the mean of those that the
 method was not given; with ``others=seen`` all are denoised together, and each is compared with all
-others, whose noise then is in the result and in the reference. PSNR and SSIM are relative to the
-reference's largest value; RMSE is in stored values.
+others, whose noise then is in the result and in the reference. Volumes at b = 0 are compared inside
+the brain, scans as a whole. PSNR and SSIM are relative to the reference's largest value; RMSE is in
+stored values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import lru_cache, partial
@@ -50,6 +51,7 @@ BUDGET, QUICK_BUDGET = 300.0, 20.0  #: seconds of training for each method
 RECIPES = {
     "noise2noise": Recipe("noise2noise"),
     "ddm2": Recipe("ddm2"),
+    "mid:slice": Recipe("mid", {"channels": 1}),
 }
 #: Stanford HARDI, DDM2's table, which MID's section IV-D repeats: mean change of SNR and CNR
 PUBLISHED = {
@@ -94,6 +96,11 @@ def ruler_of(plan: Plan) -> Ruler:
     return Ruler(read_scan(*plan.part), plan.given, plan.weak, plan.shell, plan.test)
 
 
+def brain_of(part: Part) -> np.ndarray:
+    """The brain of a series ``(Z, Y, X)``."""
+    return ruler_of(plans(part)[0]).mask
+
+
 def plans(part: Part) -> list[Plan]:
     """A plan for each shell of a series; `Plan.shell` is empty if there are too few directions."""
     series = read_scan(*part).series
@@ -114,7 +121,8 @@ def plans(part: Part) -> list[Plan]:
 
 
 def unseen_repeats(part: Part, seed: int = 0) -> Iterator[Sample]:
-    """A series with every second volume at b = 0, and with the others; the rest is the reference."""
+    """A series with every second volume at b = 0, and with the others; the reference is of the
+    rest."""
     scan = read_scan(*part)
     weak = np.flatnonzero(scan.series.unweighted).tolist()
     weighted = np.flatnonzero(~scan.series.unweighted).tolist()
@@ -126,7 +134,7 @@ def unseen_repeats(part: Part, seed: int = 0) -> Iterator[Sample]:
             f"half {half + 1}",
             scan.take(given),
             {f"volume {i}": (given.index(i), reference) for i in own},
-            about={"zero": scan.zero},
+            about={"zero": scan.zero, "mask": brain_of(part)},
         )
 
 
@@ -138,7 +146,8 @@ def seen_repeats(part: Part, seed: int = 0) -> Iterator[Sample]:
     reference = {
         f"volume {i}": (i, np.delete(values, k, axis=0).mean(axis=0)) for k, i in enumerate(weak)
     }
-    yield Sample("all", scan.record, reference, about={"zero": scan.zero})
+    about = {"zero": scan.zero, "mask": brain_of(part)}
+    yield Sample("all", scan.record, reference, about=about)
 
 
 def repeated_scan(
@@ -201,7 +210,7 @@ def mri_cases(
 
 
 def _series_cases(part: Part, quick: bool, first: int, note: Note) -> Iterator[Case]:
-    source, slices, side = part
+    source = part[0]
     scan, apply = read_scan(*part), Remembered()
     for plan in plans(part):
         whole = (*plan.shell, *plan.test)
@@ -238,7 +247,7 @@ def _series_cases(part: Part, quick: bool, first: int, note: Note) -> Iterator[C
 def _case(plan: Plan, settings: Mapping[str, str], apply: Remembered, quick: bool) -> Case:
     name = f"{_name(plan.part)};volumes={len(plan.given)}"
     shown = [m.name for m in (*SHELL, *COST) if plan.test or m.name != "held"]
-    paper = {}
+    paper: dict[tuple[str, str], float] = {}
     if STANFORD in plan.part[0].path.name and "first" not in settings:
         for row, figures in PUBLISHED.items():
             paper |= {(row, m): x for m, x in zip(("dsnr", "dcnr"), figures, strict=True)}

@@ -1,9 +1,8 @@
 """MRI for the study mid/mri: diffusion series and repeated scans, found by what a folder holds.
 
-A series is a 4-D NIfTI file with b-values and directions beside it: ``X.bval`` and ``X.bvec`` of
-``X.nii.gz`` or of ``X_anything.nii.gz``, ``bvals`` and ``bvecs``, or the only pair in its folder. A
-file with ``mask`` in its name is the brain mask of the series beside it. Repeated scans are those
-of `hush.studies.medical`, and the volumes at b = 0 of a series with three or more.
+A series is a 4-D NIfTI file with b-values and directions beside it, found as `hush.io.gradients`
+does. A file with ``mask`` in its name is the brain mask of the series beside it. Repeated scans are
+those of `hush.studies.medical`, and the volumes at b = 0 of a series with three or more.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hush import kinds
 from hush.errors import HushError
+from hush.io import read
 from hush.kinds.volume.series import Series
 from hush.record import Record
 from hush.studies.medical import Scan as Repeated
@@ -31,12 +30,12 @@ NEIGHBOURS = 3  #: slices, from which on those of a volume are neighbours
 
 @dataclass(frozen=True)
 class Source:
-    """The files of a series. name : the folder's, and the file's if the folder has several."""
+    """A series' file. name : the folder's, with the file's if the folder has several; slices : how
+    many; mask : the file with the brain mask, if there is one."""
 
     name: str
     path: Path
-    bvals: Path
-    bvecs: Path
+    slices: int
     mask: Path | None = None
 
 
@@ -101,47 +100,40 @@ def find_series(data: Path, only: str | None = None) -> list[Source]:
     for folder, files in found.items():
         if only is not None and not fnmatch(folder.name, only):
             continue
-        of = [(path, _gradients(path)) for path in files if "mask" not in path.name.lower()]
-        series = [(path, pair) for path, pair in of if pair is not None and _dimensions(path) == 4]
         masks = [path for path in files if "mask" in path.name.lower()]
-        for path, (bvals, bvecs) in series:
-            stem = _stem(path)
-            mask = next((m for m in masks if m.name.startswith(stem)), None)
+        shapes = {path: _shape(path) for path in files if path not in masks}
+        series = [path for path, shape in shapes.items() if _has_gradients(path, shape)]
+        for path in series:
+            mask = next((m for m in masks if m.name.startswith(_stem(path))), None)
             if mask is None and len(series) == len(masks) == 1:
                 mask = masks[0]
-            name = folder.name if len(series) == 1 else f"{folder.name}/{stem}"
-            sources.append(Source(name, path, bvals, bvecs, mask))
+            name = folder.name if len(series) == 1 else f"{folder.name}/{_stem(path)}"
+            sources.append(Source(name, path, shapes[path][2], mask))
     return sources
 
 
-def _gradients(path: Path) -> tuple[Path, Path] | None:
-    """The files with the b-values and the directions of a series."""
-    files = sorted(p for p in path.parent.iterdir() if p.is_file())
-    pairs = []
-    for bvals in files:
-        for ending in ("bval", "bvals"):
-            if bvals.name == ending or bvals.suffix == f".{ending}":
-                bvecs = bvals.with_name(bvals.name[: -len(ending)] + ending.replace("val", "vec"))
-                if bvecs in files:
-                    pairs.append((bvals.name[: -len(ending)].rstrip("."), (bvals, bvecs)))
-    named = [pair for pair in pairs if pair[0] and _stem(path).startswith(pair[0])]
-    if named:
-        return max(named, key=lambda pair: len(pair[0]))[1]
-    rest = [pair for pair in pairs if not pair[0]] or pairs
-    return rest[0][1] if len(rest) == 1 else None
+def _has_gradients(path: Path, shape: tuple[int, ...]) -> bool:
+    """Whether a file is a series with b-values and directions beside it."""
+    from hush.io import gradients
+
+    table = gradients.find(path, _stem(path), shape[3]) if len(shape) == 4 else None
+    return table is not None and table.bvals is not None and table.bvecs is not None
 
 
 def _stem(path: Path) -> str:
     return path.name.removesuffix(".gz").removesuffix(".nii")
 
 
-def _dimensions(path: Path) -> int:
-    """The number of a NIfTI file's dimensions; 0 if it is none."""
-    nibabel = _nibabel()
+def _shape(path: Path) -> tuple[int, ...]:
+    """The shape of a NIfTI file; nothing if it is none."""
     try:
-        return len(nibabel.load(path).shape)
+        import nibabel
+    except ImportError as error:
+        raise HushError("NIfTI files need nibabel: pip install 'hush-denoise[medical]'") from error
+    try:
+        return tuple(getattr(nibabel.load(path), "shape", ()))
     except (nibabel.filebasedimages.ImageFileError, OSError, EOFError):
-        return 0
+        return ()
 
 
 # -- reading -----------------------------------------------------------------------------------
@@ -153,7 +145,7 @@ def read_scan(source: Source, slices: tuple[int, int] | None, side: int | None) 
 
     side : resize slices to `side` × `side` and scale the series to −1 to 1, as papers do.
     """
-    record = read_series(source)
+    record = read(source.path)
     batch = kinds.to_batch(record)
     if len(batch) != 1:
         raise HushError(f"{source.path} holds {len(batch)} series; give each in a file of its own")
@@ -171,29 +163,10 @@ def read_scan(source: Source, slices: tuple[int, int] | None, side: int | None) 
     return Scan(source.name, record, mask)
 
 
-def read_series(source: Source) -> Record:
-    """The stored values of a series, with its b-values and directions."""
-    image = _nibabel().load(source.path)
-    data = np.asanyarray(image.dataobj.get_unscaled())
-    slope, inter = float(image.dataobj.slope), float(image.dataobj.inter)
-    context: dict[str, Any] = {
-        "bvals": np.loadtxt(source.bvals).reshape(-1),
-        "bvecs": _directions(source.bvecs),
-        "spacing": tuple(float(s) for s in image.header.get_zooms()[2::-1]),
-        "affine": np.asarray(image.affine),
-        "zero": -inter / slope if inter else 0.0,
-    }
-    return Record(data, "XYZC", kind="volume", source=source.path, context=context)
-
-
-def _directions(path: Path) -> np.ndarray:
-    rows = np.loadtxt(path, ndmin=2)
-    return rows if rows.shape[1] == 3 and rows.shape[0] != 3 else rows.T
-
-
 def read_mask(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     """A brain mask ``(Z, Y, X)``; None if it is of another shape."""
-    mask = np.asanyarray(_nibabel().load(path).dataobj).T > 0
+    batch = kinds.to_batch(read(path))
+    mask: np.ndarray = batch.data[0][0] > 0
     return mask if mask.shape == shape else None
 
 
@@ -226,9 +199,8 @@ def _fit(x: np.ndarray, side: int) -> np.ndarray:
 
 def middle(source: Source) -> tuple[int, int] | None:
     """The slices of a quick run: 16 in the middle, from an even one; None for all."""
-    count = int(_nibabel().load(source.path).shape[2])
-    first = (count - QUICK_SLICES) // 2 // 2 * 2
-    return (first, first + QUICK_SLICES) if count > QUICK_SLICES else None
+    first = (source.slices - QUICK_SLICES) // 2 // 2 * 2
+    return (first, first + QUICK_SLICES) if source.slices > QUICK_SLICES else None
 
 
 def read_repeats(scan: Repeated) -> tuple[Record, np.ndarray]:
@@ -237,11 +209,3 @@ def read_repeats(scan: Repeated) -> tuple[Record, np.ndarray]:
     if any(x.shape != first.shape for x in others):
         raise HushError(f"the repeats of {scan.name} have different sizes")
     return Record(first, "ZYX", kind="volume"), np.mean(others, axis=0)[None]
-
-
-def _nibabel() -> Any:
-    try:
-        import nibabel
-    except ImportError as error:
-        raise HushError("NIfTI files need nibabel: pip install 'hush-denoise[medical]'") from error
-    return nibabel

@@ -7,7 +7,7 @@ signal; masks, regions and noise are those of the raw series, the same for all m
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +21,7 @@ import numpy as np
 from hush import kinds
 from hush.denoiser import Denoiser
 from hush.errors import HushError
-from hush.metrics import psnr, rmse, ssim
+from hush.metrics import SSIM_WINDOW, psnr, rmse
 from hush.record import Record
 from hush.studies.core import Metric
 from hush.studies.mridata import Scan
@@ -58,7 +58,7 @@ class Remembered:
         digest = sha256(repr((method.name, method.config())).encode())
         for weights in method.weights().values():
             digest.update(weights.detach().cpu().contiguous().numpy().tobytes())
-        data = sha256(np.ascontiguousarray(noisy.data)).hexdigest()
+        data = sha256(np.ascontiguousarray(noisy.data).data).hexdigest()
         key = digest.hexdigest(), data
         if key not in self.found:
             made = restore(method, noisy, noise)
@@ -188,19 +188,18 @@ class Ruler:
             self._directions(test),
             self.mask,
         )
-        return self._named(test, errors / self.noise.variance)
+        relative = errors / self.noise.variance
+        return {f"volume {i}": float(e) for i, e in zip(test, relative, strict=True)}
 
-    def snr(self, result: Restored) -> Mapping[str, float]:
-        """SNR after denoising less that before, for each volume."""
+    def snr(self, result: Restored) -> float:
+        """SNR after denoising less that before, the mean over volumes."""
         before, after = self.scan.values(self.shell), self.after(result, self.shell)
-        change = task.snr(after, self.regions) - task.snr(before, self.regions)
-        return self._named(self.shell, change)
+        return float(np.mean(task.snr(after, self.regions) - task.snr(before, self.regions)))
 
-    def cnr(self, result: Restored) -> Mapping[str, float]:
-        """CNR after denoising less that before, for each volume."""
+    def cnr(self, result: Restored) -> float:
+        """CNR after denoising less that before, the mean over volumes."""
         before, after = self.scan.values(self.shell), self.after(result, self.shell)
-        change = task.cnr(after, self.regions) - task.cnr(before, self.regions)
-        return self._named(self.shell, change)
+        return float(np.mean(task.cnr(after, self.regions) - task.cnr(before, self.regions)))
 
     def fa(self, result: Restored) -> float:
         """Mean absolute change of FA inside the brain."""
@@ -212,14 +211,14 @@ class Ruler:
         residual = self.scan.values(self.shell) - self.after(result, self.shell)
         return task.autocorrelation(residual, self.mask, self.scan.adjacent)
 
-    def anatomical(self, result: Restored) -> Mapping[str, float]:
-        """|Correlation| of each residual, less the expected Rician bias, with the anatomy."""
+    def anatomical(self, result: Restored) -> float:
+        """|Correlation| of residuals, less the expected Rician bias, with the anatomy: its mean."""
         after = self.after(result, self.shell)
         residual = self.scan.values(self.shell) - after
         bias = task.expected_bias(after, self.noise.sigma)
         share = task.bias_share(residual[:, self.mask], bias[:, self.mask])
         found = task.anatomy_correlation(residual - share * bias, self.anatomy, self.mask)
-        return self._named(self.shell, np.abs(found))
+        return float(np.abs(found).mean())
 
     def shift(self, result: Restored) -> float:
         """The largest shift of a region's mean in per cent, in the shell and at b = 0."""
@@ -240,10 +239,6 @@ class Ruler:
 
     def _directions(self, volumes: Sequence[int]) -> np.ndarray:
         return np.asarray(self.scan.series.bvecs)[list(volumes)]
-
-    @staticmethod
-    def _named(volumes: Sequence[int], values: np.ndarray) -> dict[str, float]:
-        return {f"volume {i}": float(v) for i, v in zip(volumes, values, strict=True)}
 
 
 # -- metrics -----------------------------------------------------------------------------------
@@ -286,32 +281,44 @@ COST = (
 )
 
 
-def _repeats(
-    result: Restored, sample: Sample, score: Any, planes: bool = False
-) -> Mapping[str, float]:
-    """A score of each repeat against the mean of others, by the volumes' names."""
+#: (result, reference, where they count, the reference's largest value) → score
+Compare = Callable[[np.ndarray, np.ndarray, np.ndarray, float], float]
+
+
+def _repeats(result: Restored, sample: Sample, compare: Compare) -> Mapping[str, float]:
+    """A score of each repeat ``(Z, Y, X)`` against the mean of others, by the volumes' names."""
     scores = {}
     for name, (position, reference) in sample.reference.items():
         made = result.data[position].astype(np.float64) - sample.about["zero"]
-        pairs = list(zip(made, reference, strict=True)) if planes else [(made, reference)]
-        top = float(reference.max())
-        scores[name] = float(np.mean([score(a, b, top) for a, b in pairs]))
+        mask = sample.about.get("mask", np.ones(made.shape, bool))
+        scores[name] = compare(made, reference, mask, float(reference.max()))
     return scores
 
 
+def _similarity(a: np.ndarray, b: np.ndarray, mask: np.ndarray, top: float) -> float:
+    """SSIM of slices inside a mask, with the window of `hush.metrics.ssim`."""
+    from skimage.metrics import structural_similarity
+
+    if min(a.shape[-2:]) < SSIM_WINDOW:
+        return float("nan")
+    window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    maps = [
+        structural_similarity(x, y, data_range=top, full=True, **window)[1]
+        for x, y in zip(a, np.asarray(b, np.float64), strict=True)
+    ]
+    return float(np.stack(maps)[mask].mean())
+
+
 def _psnr(result: Restored, sample: Sample) -> Mapping[str, float]:
-    return _repeats(result, sample, lambda a, b, top: psnr(a, b, top, clip=False))
+    return _repeats(result, sample, lambda a, b, m, top: psnr(a[m], b[m], top, clip=False))
 
 
 def _ssim(result: Restored, sample: Sample) -> Mapping[str, float]:
-    def score(a: np.ndarray, b: np.ndarray, top: float) -> float:
-        return ssim(a, b, top, clip=False, channel_axis=None)
-
-    return _repeats(result, sample, score, planes=True)
+    return _repeats(result, sample, _similarity)
 
 
 def _rmse(result: Restored, sample: Sample) -> Mapping[str, float]:
-    return _repeats(result, sample, lambda a, b, top: rmse(a, b))
+    return _repeats(result, sample, lambda a, b, m, top: rmse(a[m], b[m]))
 
 
 REPEATS = (
