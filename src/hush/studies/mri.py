@@ -183,23 +183,28 @@ def mri_cases(
     if train is not None:
         raise HushError("mid/mri trains on the series that it denoises; leave --train out")
     cases: list[Case] = []
+    reasons: list[str] = []
     for source in find_series(data, only):
         if series is None or fnmatch(source.name, series):
             part = source, slices or (middle(source) if quick else None), resize
             try:
                 cases += _series_cases(part, quick, first, note)
             except HushError as e:
-                note(f"{source.name} is left out: {e}")
+                reasons.append(f"{source.name} is left out: {e}")
     if resize is None:
         for repeats in find_all_repeats(data, only):
             for scan, _ in repeats.test:
                 if series is None or fnmatch(f"{repeats.source}/{scan.name}", series):
                     cases.append(_scan_case(repeats.source, scan, slices, quick))
+    if not cases and reasons:
+        raise HushError("; ".join(reasons))
     if not cases:
         raise HushError(
             f"{data} contains no MRI; give --data a folder with 4-D NIfTI files, .bval and .bvec "
             "beside them, or with repeats of a scan in folders such as FLAIR01 and FLAIR02"
         )
+    for reason in reasons:
+        note(reason)
     note(
         "published for Stanford HARDI: "
         + ", ".join(f"{name} {a:+.2f}/{b:+.2f}" for name, (a, b) in PUBLISHED.items())
