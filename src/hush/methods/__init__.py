@@ -35,6 +35,13 @@ METHODS: Table[type[Denoiser]] = Table(
         "diffusion": "hush.methods.diffusion:Diffusion",
         "consac": "hush.methods.consac:CONSAC",
         "parsac": "hush.methods.parsac:PARSAC",
+        "patch2self": "hush.methods.patch2self:Patch2Self",
+        "mppca": "hush.methods.mppca:MPPCA",
+        "lpca": "hush.methods.lpca:LPCA",
+        "nlmeans": "hush.methods.nlmeans:NLMeans",
+        "bm4d": "hush.methods.bm4d:BM4D",
+        "dip": "hush.methods.dip:DIP",
+        "ddm2": "hush.methods.ddm2:DDM2",
         "none": "hush.methods.identity:Identity",
     },
 )
@@ -49,6 +56,7 @@ VARIANTS: Table[type[Denoiser]] = Table(
         "mid/points": "hush.methods.mid.elements:SetMID",
         "mid/correspondences": "hush.methods.mid.elements:SetMID",
         "mid/segments": "hush.methods.mid.elements:SetMID",
+        "noise2noise/volume": "hush.methods.noise2noise:VolumeNoise2Noise",
     },
 )
 

@@ -7,11 +7,15 @@ their noise has mean zero and is independent of the input's noise:
           \quad E\{\hat y_i \mid \hat x_i\} = y_i. \qquad (6)
 
 Input and target are two takes of one scene, drawn again at every step, in either order.
+
+The volumes of a series are takes of one scene if they have the same b-value and direction. Where a
+volume has no such repeat, the volumes of its shell with the nearest directions take their place, as
+in the tables of DDM² (Xiang et al., ICLR 2023). What differs between them is smoothed away.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,7 +26,15 @@ from torch import Tensor
 from hush.denoiser import Learns
 from hush.errors import HushError
 from hush.kinds.cut import takes
+from hush.kinds.volume.series import Series
 from hush.learned import Learned, Network, Plain
+from hush.nets.plain import PlainUNet
+from hush.results import Restoration
+from hush.series_methods import Seen, Slices, Trained, share_of, through, windows_side
+
+NEAR = 2  #: volumes that take the place of missing repeats
+SAME = 0.999  #: cosine of the angle between two directions from which on they are the same
+WINDOW = 64  #: most voxels of a window's side
 
 
 @dataclass
@@ -61,3 +73,77 @@ class Noise2Noise(Plain, Learned):
         every = torch.arange(len(x), device=x.device)
         source, target = (scene[every, :, order[:, i]] for i in (0, 1))
         return {"loss": (network(source).float() - target).square().mean()}
+
+
+@dataclass
+class VolumeNoise2Noise(Trained):
+    """Noise2Noise of a series: the network learns on the series itself, slice by slice.
+
+    A volume without others in its shell stays as it is.
+
+    seconds, steps, width, seed : see `hush.series_methods.Trained`. batch : windows in a step.
+    """
+
+    batch: int = 8
+
+    name: ClassVar[str] = "noise2noise"
+    summary: ClassVar[str] = "a network that learns one volume of a series from its repeats"
+    citation: ClassVar[str] = "Lehtinen et al., Noise2Noise, ICML 2018"
+    least: ClassVar[int] = 2
+
+    def denoised(self, seen: Seen, advance: Callable[[float], None]) -> Restoration:
+        """See `VolumeMethod.denoised`."""
+        from hush.training import train
+
+        mean, deviation = seen.moments()
+        x = (seen.x - mean) / deviation
+        mates = {c: near for c in range(len(x)) if (near := repeats(seen.series, c))}
+        said: tuple[str, ...] = ()
+        if len(mates) < len(x):
+            said = (
+                "Volumes without others in their shell have no repeats, so noise2noise left "
+                f"{len(x) - len(mates)} of {len(x)} as they were.",
+            )
+        if not mates:
+            return Restoration(seen.x.copy(), seen.process, said=said)
+        network = self._seeded(lambda: PlainUNet(1, (self.width, 2 * self.width, 4 * self.width)))
+        chosen = sorted(mates)
+
+        def choose(rng: np.random.Generator) -> list[int]:
+            c = chosen[int(rng.integers(len(chosen)))]
+            return [c, mates[c][int(rng.integers(len(mates[c])))]]
+
+        def loss(
+            window: Tensor, _: list[int], generator: torch.Generator, done: float
+        ) -> Mapping[str, Tensor]:
+            """Eq. 6."""
+            return {"loss": (network(window[:, :1]).float() - window[:, 1:]).square().mean()}
+
+        side = windows_side(x.shape[2:], WINDOW, network.multiple)
+        train(
+            network,
+            Slices(x, choose, side),
+            loss,
+            self.schedule(1.0, side, self.batch),
+            device=self.device_,
+            progress=False,
+            advance=share_of(advance, 0.8),
+        )
+        out = seen.x.copy()
+        for c in chosen:
+            made = through(network, x[c][:, None], self.device_)[:, 0]
+            out[c] = made * deviation[c] + mean[c]
+            advance(0.2 / len(chosen))
+        return Restoration(out, seen.process, said=said)
+
+
+def repeats(series: Series, index: int) -> list[int]:
+    """The repeats of a volume, or else the nearest others of its shell; none if it is alone."""
+    others = [i for i in series.shell_of(index) if i != index]
+    if series.unweighted[index]:
+        return others
+    if series.bvecs is not None and series.bvecs[index].any():
+        same = [i for i in others if abs(series.bvecs[i] @ series.bvecs[index]) > SAME]
+        if same:
+            return same
+    return series.nearest(index, NEAR)
