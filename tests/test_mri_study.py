@@ -144,6 +144,23 @@ class Masking(Smooth):
         return Restoration(np.where(x > x.max() * 0.1, x, 0))
 
 
+settings: list[tuple[float, int]] = []
+
+
+@dataclass
+class Timed(Smooth):
+    """Has settings for the time and the seed of a training."""
+
+    seconds: float = 60.0
+    seed: int = 0
+
+    name: ClassVar[str] = "dip"
+
+    def restore_item(self, batch: Batch, index: int, *rest: Any, **more: Any) -> Restoration:
+        settings.append((self.seconds, self.seed))
+        return super().restore_item(batch, index)
+
+
 @pytest.fixture(autouse=True)
 def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mri_toys", sys.modules[__name__])
@@ -397,7 +414,7 @@ def test_scores_of_repeats_by_hand(tmp_path: Path) -> None:
 
 def test_a_run_from_data_to_tables(data: Path, tmp_path: Path) -> None:
     path = tmp_path / "mri.jsonl"
-    results = run("mid/mri", data, quick=True, json_path=path, methods=["none", "smooth"])
+    results = run("mid/mri", data, json_path=path, methods=["none", "smooth"])
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert {line["study"] for line in lines} == {"mid/mri"}
     assert {line["method"] for line in lines} == {"none", "smooth"}
@@ -416,7 +433,7 @@ def test_a_run_from_data_to_tables(data: Path, tmp_path: Path) -> None:
         note.startswith("published for Stanford HARDI: dip -3.06/-3.04") for note in results.notes
     )
     seen.clear()
-    again = run("mid/mri", data, quick=True, json_path=path, methods=["none", "smooth"])
+    again = run("mid/mri", data, json_path=path, methods=["none", "smooth"])
     assert not seen  # nothing is repeated
     assert len(again.cells) == len(lines)
 
@@ -456,6 +473,26 @@ def test_options_choose_series_slices_and_sizes(data: Path) -> None:
         keys(slices="5:2")
     with pytest.raises(HushError, match="tiny is left out: tiny has slices 0:3, not 1:9"):
         run("mid/mri", data, methods=["none"], options={"series": "tiny", "slices": "1:9"})
+
+
+def test_quick_runs_leave_out_what_takes_long(data: Path, tmp_path: Path) -> None:
+    quick = run("mid/mri", data, quick=True, methods=["none"])
+    assert not any("repeats=b0" in c.key() for c in quick.cases)  # four are too few
+    assert sum("first=16" in c.key() for c in quick.cases) == 2
+    assert all(c.settings["budget"] == "5s" for c in quick.cases)
+    write_series(tmp_path / "few/dwi.nii.gz", directions=12)
+    write_series(tmp_path / "more/dwi.nii.gz")
+    quick = run("mid/mri", tmp_path, quick=True, methods=["none"])
+    assert {c.settings["data"] for c in quick.cases} == {"more"}
+    assert any(note.startswith("few, b = 1000, has too few directions") for note in quick.notes)
+
+
+def test_methods_that_train_meanwhile_get_the_budget_and_the_seed(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(METHODS._own, "dip", "mri_toys:Timed")  # type: ignore[index]
+    run("mid/mri", data, methods=["dip"], only="repeated", budget=7, seeds=[3])
+    assert settings == [(7.0, 3)]
 
 
 def test_folders_without_mri_are_refused(tmp_path: Path) -> None:

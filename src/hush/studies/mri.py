@@ -49,7 +49,7 @@ from hush.tasks.diffusion_mri import ENOUGH, LEAST, held_out
 QUICK_PLANES = 6  #: of a repeated scan, in a quick run
 FIRST = 16  #: directions that are denoised alone too
 REPEATED = 3  #: volumes at b = 0, from which on they are judged as repeats
-BUDGET, QUICK_BUDGET = 120.0, 10.0  #: seconds of training for each method and series
+BUDGET, QUICK_BUDGET = 120.0, 5.0  #: seconds of training for each method and series
 #: rows that learn from the series that they denoise; others see it for the first time
 RECIPES = {
     "bm4d": Recipe("bm4d"),
@@ -58,8 +58,9 @@ RECIPES = {
     "ddm2": Recipe("ddm2"),
     "mid:slice": Recipe("mid", {"channels": 1}),
 }
-#: rows that need minutes for a large series: a quick run leaves it out
-SLOW = {"bm4d": 2**22}
+#: values from which on a quick run leaves out the first directions, and rows that need minutes
+LARGE, SLOW = 2**22, {"bm4d": 2**20}
+QUICK_REPEATED = 8  #: volumes at b = 0, from which on a quick run judges them
 #: Stanford HARDI, DDM2's table, which MID's section IV-D repeats: mean change of SNR and CNR
 PUBLISHED = {
     "dip": (-3.06, -3.04),
@@ -231,25 +232,38 @@ def _series_cases(part: Part, quick: bool, first: int, note: Note) -> Iterator[C
             why = f"fewer than {LEAST} directions" if plan.weak else "there is no b = 0 beside it"
             note(f"{source.name}, b = {b}, has no table: {why}")
             continue
+        if quick and not plan.test:
+            note(f"{source.name}, b = {b}, has too few directions for a quick run to hold some out")
+            continue
         note(_words(plan, b))
         settings = {"data": source.name, "b": b, **_sizes(part)}
         yield _case(plan, settings, apply, quick)
-        if len(plan.shell) < 2 * first or len(plan.test) == 0:
+        if len(plan.shell) < 2 * first or not plan.test:
+            continue
+        if quick and scan.record.data.size > LARGE:
             continue
         few = plan.shell[:first]
         alone = replace(plan, shell=few, given=tuple(sorted((*plan.weak, *few))))
         for directions, of in (("alone", alone), ("of all", replace(plan, shell=few))):
             own = {**settings, "first": f"{first}", "directions": directions}
             yield _case(of, own, apply, quick)
-    weak = np.flatnonzero(scan.series.unweighted)
-    if len(weak) < REPEATED:
+    yield from _repeats_cases(part, quick)
+
+
+def _repeats_cases(part: Part, quick: bool) -> Iterator[Case]:
+    """The volumes at b = 0 as repeats, if they are enough."""
+    weak = np.flatnonzero(read_scan(*part).series.unweighted)
+    if len(weak) < (QUICK_REPEATED if quick else REPEATED):
         return
     for others, samples, count in (("unseen", unseen_repeats, 2), ("seen", seen_repeats, 1)):
+        if quick and others == "seen":
+            continue
+        of = partial(samples, part)
         yield Case(
-            settings={"data": source.name, "repeats": "b0", "others": others, **_sizes(part)},
-            samples=partial(samples, part),
+            settings={"data": part[0].name, "repeats": "b0", "others": others, **_sizes(part)},
+            samples=of,
             count=count,
-            training=_training(f"{_name(part)};repeats={others}", partial(samples, part), quick),
+            training=_training(f"{_name(part)};repeats={others}", of, quick),
             kind="volume",
             metrics=[m.name for m in (*REPEATS, *COST)],
             apply=Remembered(),
