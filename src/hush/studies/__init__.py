@@ -25,6 +25,7 @@ from hush.studies.diffdenoise import DIFFDENOISE
 from hush.studies.images import IMAGES
 from hush.studies.ledger import Cell, Key, Ledger
 from hush.studies.lines import LINES
+from hush.studies.mri import MRI
 from hush.studies.pairs import PAIRS
 from hush.studies.semg import SEMG
 from hush.studies.table import tables
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 SETS = (LINES, CORRESPONDENCES, LEAVE_ONE_OUT, VANISHING)
 #: studies by name: those of hush, and those of packages with entry points ``hush.studies``
 STUDIES: Mapping[str, Study] = ChainMap(
-    {study.name: study for study in (IMAGES, ABLATION, *SETS, SEMG, PAIRS, *DIFFDENOISE)},
+    {study.name: study for study in (IMAGES, ABLATION, *SETS, SEMG, MRI, PAIRS, *DIFFDENOISE)},
     Table("hush.studies", {}),  # type: ignore[arg-type]  # never written to
 )
 
