@@ -92,6 +92,8 @@ def plan(o: Options) -> list[Job]:
 
 def _check(o: Options, path: Path, taken: Mapping[Path, str], inputs: set[Path]) -> None:
     """Refuse a path that is an input, another output, or an existing file."""
+    from hush.io import taken as exists
+
     place = path.resolve()
     if place in taken:
         raise HushError(f"would be written to {path}, like {taken[place]}; rename one of them")
@@ -99,8 +101,6 @@ def _check(o: Options, path: Path, taken: Mapping[Path, str], inputs: set[Path])
         raise HushError(f"would be written to {path}, which is also an input; choose another path")
     if o.report and place == o.report.resolve():
         raise HushError(f"would be written to {path}, which is also the report; rename one of them")
-    from hush.io import taken as exists
-
     if exists(path) and o.existing is None:
         raise HushError(f"{path} already exists; --overwrite replaces it, --skip-existing keeps it")
 
