@@ -78,6 +78,7 @@ class Work:
             how = self._in_pieces(denoiser, batch, index, pieces, out, advance, found)
             place, made = out.place(index), out.glimpse(index)
         times.append(time.perf_counter())
+        how = replace(how, found=how.found or found)
         found = how.found or found
         process = self._glimpsed(how.process, batch.data[index].shape) or found.local
         before, scale = glimpse.data[0], batch.scale

@@ -72,6 +72,11 @@ class Components:
         weak = self.power <= max(most, 1 + FAINTEST)
         return np.where(weak & (len(self.power) > 1), 0.0, np.maximum(self.power - 1, 0))
 
+    @property
+    def brightness(self) -> float:
+        """The deviation of the average volume over tissue."""
+        return float(self.average[self.tissue].std()) if self.tissue.any() else 0.0
+
     def deviation(self, start: int, stop: int) -> np.ndarray:
         """The noise's deviation in some slices, float32 ``(1, z, Y, X)`` or a number's array."""
         if self.field is None:

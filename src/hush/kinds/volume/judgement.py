@@ -143,27 +143,31 @@ def own_lags(
     """The autocorrelation of the noise itself from lag 1, by axis; zeros for white noise."""
     found = how.found if how is not None else None
     if found is not None and found.correlated:
-        cube = found.lags(LAGS, 3)
-    elif not process.white:
-        cube = process.autocorrelation(LAGS, 3)
-    else:
+        known = _by_axis(found, LAGS)
+        return {letter: known[letter] for letter in letters}
+    if process.white:
         return {letter: [0.0] * LAGS for letter in letters}
-    return {letter: per_axis(cube)[letter] for letter in letters}
+    cube, r = process.autocorrelation(LAGS, 3), LAGS
+    lines = {"Z": cube[r + 1 :, r, r], "Y": cube[r, r + 1 :, r], "X": cube[r, r, r + 1 :]}
+    return {letter: [float(a) for a in lines[letter]] for letter in letters}
 
 
-def per_axis(cube: np.ndarray) -> dict[str, list[float]]:
-    """Correlations at lags ``(2r + 1,)·3`` as those from lag 1 along Z, Y and X."""
-    r = cube.shape[0] // 2
-    return {
-        "Z": [float(a) for a in cube[r + 1 :, r, r]],
-        "Y": [float(a) for a in cube[r, r + 1 :, r]],
-        "X": [float(a) for a in cube[r, r, r + 1 :]],
+def _by_axis(found: Estimate, most: int) -> dict[str, list[float]]:
+    """The measured autocorrelation of noise from lag 1 along Z, Y and X."""
+    plane = found.lags(most, 2)
+    lines = {
+        "Z": [0.0] * most,
+        "Y": [float(a) for a in plane[most + 1 :, most]],
+        "X": [float(a) for a in plane[most, most + 1 :]],
     }
+    for letter, lag in zip("ZYX", found.near, strict=False):
+        lines[letter][0] = lines[letter][0] if math.isnan(lag) else lag
+    return lines
 
 
 def lag_one(found: Estimate) -> dict[str, float]:
     """The noise's correlation with the next voxel along Z, Y and X."""
-    return {letter: lags[0] for letter, lags in per_axis(found.lags(1, 3)).items()}
+    return {letter: lags[0] for letter, lags in _by_axis(found, 1).items()}
 
 
 def _volume(c: int) -> tuple[slice, ...]:

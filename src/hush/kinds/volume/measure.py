@@ -37,9 +37,15 @@ def estimate_of(made: Components, x: np.ndarray) -> Estimate:
         Gaussian(made.sigma),
         made.sigma,
         correlated=correlated,
-        autocorrelation=(made.lags[2],) if correlated else (),
+        autocorrelation=(max(made.lags, key=_size),) if correlated else (),
+        near=made.lags if np.isfinite(made.lags).any() else (),
         spectrum=made.spectrum if correlated else None,
         channels=(made.sigma,) * len(x),
-        amplitude=float(x[:, made.tissue].std()) if made.tissue.any() else 0.0,
+        amplitude=made.brightness,
         field=made.field,
     )
+
+
+def _size(lag: float) -> float:
+    """The size of a correlation; 0 if it is unknown."""
+    return 0.0 if np.isnan(lag) else abs(lag)

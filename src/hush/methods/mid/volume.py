@@ -137,8 +137,8 @@ class VolumeMID(ValueMID):
         return found
 
     def step_of(self, x: np.ndarray, found: Estimate) -> float:
-        """See `Denoiser.step_of`: t/T."""
-        return min(1.0, found.sigma / self.top_)
+        """See `Denoiser.step_of`: the share of noise in noise and contrast."""
+        return found.sigma / (found.sigma + found.amplitude) if found.sigma else 0.0
 
     def adapt(
         self,
@@ -214,7 +214,7 @@ class VolumeMID(ValueMID):
                 f"this model sees {n} slices together, but there are only {depth}; "
                 "choose a model for single slices"
             )
-        step = min(1.0, series.sigma / self.top_)
+        step = series.sigma / (series.sigma + series.brightness)
         if series.sigma <= 0:
             return Restoration(x + zero, noise, 0.0)
         out = x.copy()
