@@ -29,6 +29,7 @@ from hush.kinds.values import check_level
 from hush.methods import get
 from hush.metrics import mean_score
 from hush.models import choose, device_for, load, name_for
+from hush.noise.process import law_of
 from hush.noise.processes import Process
 from hush.pipeline import Out, Work, check_memory, with_gaps
 from hush.reading import Source, matched, read, record_of
@@ -124,7 +125,8 @@ def run(
         of length 1, 3 or 4 as samples (``YXS``) and any axes before them as a stack.
     kind : of data, such as ``"image"``; by default detected from the file.
     context : what only this kind of data has, such as ``{"rate": 1000, "channels": "1-4"}``.
-    noise : such as ``"gaussian:25/255"``; measured by default.
+    noise : such as ``"gaussian:25/255"``; measured by default, or its level if it is only a law,
+        ``"rician"``.
     model : a shipped model's name, a file, or a `Denoiser`; by default chosen by the channels.
     method : a method's name, by default ``"mid"``.
     steps : number of steps to remove the noise in; by default as the model says.
@@ -148,7 +150,8 @@ def run(
     batch = chosen.batch(record)
     if chosen.selected and len(batch) > 1:  # results of unlike sizes fit in no array
         raise HushError(f"there are {len(batch)} {chosen.nouns[1]}; give them one by one")
-    process = process_of(noise, batch.scale, chosen)
+    law = law_of(noise)
+    process = None if law else process_of(noise, batch.scale, chosen)
     denoiser = choose(record, model, method, steps, device, process)
     if process is None and denoiser.removes:  # it removes nothing else
         process = process_of(denoiser.removes[0], batch.scale, chosen)
@@ -179,6 +182,7 @@ def run(
             file,
             progress,
             bool(adapt or was_adapted),
+            law,
         )
         made.timings = {**timings, **made.timings}
         made.model = _named(model, record, denoiser, process)
@@ -204,10 +208,11 @@ def _restored(
     into: np.ndarray | None,
     progress: Progress | None,
     was_adapted: bool,
+    law: type[Process] | None,
 ) -> Result:
     """Every item of a record, one after the other."""
     chosen, seen = kinds.get(record.kind), denoiser.seen(batch)
-    work = Work(chosen, record, denoiser, process, strength, was_adapted)
+    work = Work(chosen, record, denoiser, process, strength, was_adapted, law)
     out = Out(chosen, record, batch, len(seen) != len(batch), into)
     timings: dict[str, float] = {}
     done = 0.0
@@ -231,7 +236,7 @@ def _restored(
         model="",
         steps=denoiser.increments,
         strength=float(strength),
-        given=process is not None,
+        given=process is not None or law is not None,
         timings=timings,
         spread=spread,
         notes=list(record.meta.get("notes", ())),

@@ -37,6 +37,7 @@ class Work:
     given: Process | None
     strength: float
     was_adapted: bool
+    law: type[Process] | None = None  #: as stated without a level, which is measured
 
     def item(
         self,
@@ -58,6 +59,8 @@ class Work:
         known = np.isfinite(noisy)
         if known.any(axis=tuple(range(1, noisy.ndim))).all() and not self.kind.selected:
             found = self.denoiser.reviewed(filled(noisy, known), found)
+        if self.law is not None:
+            found = replace(found, process=self.law.of_terms(found.sigma**2, 0.0, 0.0))
         about = batch.about(index)
         own = replace(self.record, context=about)
         advice = self.kind.advice(own, noisy, self.given, found)

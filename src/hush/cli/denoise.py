@@ -199,9 +199,11 @@ def _totals(jobs: Sequence[Job], failed: int, seconds: float) -> str:
 
 def _check(o: Options) -> None:
     """Refuse options that would fail for every file."""
+    from hush.noise.process import law_of
+
     preload("hush.api", *(["hush.training"] if o.adapt else []))
     check_folders(o)
-    if o.noise:
+    if o.noise and not law_of(o.noise):
         fixed_noise(o.noise, 1.0)
     check_report(o.report, o.files, o.existing)
     from hush import models
@@ -275,8 +277,9 @@ def _key(o: Options, record: Record) -> Key:
     """Files with the same key are adapted to together: the model's name and the given noise."""
     from hush import models
     from hush.methods import get
+    from hush.noise.process import law_of
 
-    process = fixed_noise(o.noise, record.scale) if o.noise else None
+    process = fixed_noise(o.noise, record.scale) if o.noise and not law_of(o.noise) else None
     name = o.method or "mid"
     if o.model is not None or get(name, record.kind).learns_from != "nothing":
         name = models.name_for(o.model, record, name, process)
@@ -307,7 +310,7 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
         state_memory(bar, name, record, model, o.method, o.steps, o.device, key[2])
     result = api.run(
         record,
-        noise=key[2],
+        noise=o.noise if key[2] is None else key[2],
         model=model,
         method=o.method,
         steps=o.steps,

@@ -326,6 +326,16 @@ def parse(spec: str, full_range: float = 1.0) -> Process:
         ) from None
 
 
+def law_of(spec: object) -> type[Process] | None:
+    """The family in a text such as ``rician``, which states a law and leaves its level open.
+
+    Only of laws with a single level, whose measurement is a level of that law; else None.
+    """
+    family = FAMILIES.get(spec.strip()) if isinstance(spec, str) else None
+    single = family is not None and family.terms == (0,) and "of_terms" in vars(family)
+    return family if single else None
+
+
 def _same(a: object, b: object) -> bool:
     maps = isinstance(a, np.ndarray) or isinstance(b, np.ndarray)
     return np.array_equal(a, b) if maps else a == b  # type: ignore[arg-type]
