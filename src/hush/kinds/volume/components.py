@@ -22,7 +22,7 @@ import numpy as np
 
 from hush.noise.field import Grid
 from hush.noise.processes import Correlated, Gaussian, Process, Rician
-from hush.noise.spectrum import OCTAVES, Octaves, octave_of
+from hush.noise.spectrum import OCTAVES, Octaves, levels_of_lags, octave_of
 
 WEAK = 4  #: one in this many components, the weakest, is taken as noise alone
 MANY = 12  #: volumes from which on the weakest components have no signal
@@ -33,6 +33,9 @@ SILENT = 0.2  #: a volume with less than this share of the others' mean was not 
 FAINTEST = 0.02  #: power of signal in units of the noise's up to which a component has none
 CLASSES = 5  #: of brightness in tissue, which keep their means
 LARGE = 200  #: voxels of a class in a slice from which on it does
+LAGS = 3  #: up to which the noise's correlation is measured in the air around
+AIR = 5000  #: voxels of air that this takes, at least
+AWAY = 4  #: voxels that air is away from tissue
 SLICES = 9  #: slices by which a few volumes are measured
 
 #: reads the slices ``start:stop`` of a series, float32 ``(C, z, Y, X)``, finite
@@ -327,21 +330,60 @@ def _by_slices(made: Components, read: Slices, drawn: np.ndarray) -> Components:
         level = float(np.sqrt(made.power[-1]))
     if level <= 0:
         return replace(made, sigma=0.0, power=np.ones_like(made.power))
-    field = None
+    field, spectrum, lags = None, None, (np.nan, found.correlation, found.correlation)
+    if found.correlated:
+        spectrum = found.spectrum
     if min(float(p.min()) for p in planes) >= 0:  # magnitudes, whatever law the slices showed
         every = range(len(made.tissue))
         mean = np.stack([_in_cells(read(z, z + 1)[usual, 0], CELL) for z in every])
         law = Rician(level)
         variance = law.variance(law.unbias(mean.astype(np.float64))) / level**2
         field = Grid(np.log(variance), made.tissue.shape, CELL)
+        if (around := _around(made, read, usual)) is not None:
+            r = len(around) // 2
+            spectrum = Octaves(tuple((levels_of_lags(around, OCTAVES)[0] ** 2).tolist()))
+            lags = (np.nan, float(around[r + 1, r]), float(around[r, r + 1]))
     return replace(
         made,
         sigma=level,
         field=field,
         power=made.power / level**2,
-        spectrum=found.spectrum if found.correlated else None,
-        lags=(np.nan, found.correlation, found.correlation),
+        spectrum=spectrum,
+        lags=lags,
     )
+
+
+def _around(made: Components, read: Slices, usual: int) -> np.ndarray | None:
+    """The noise's autocorrelation in the plane from the air around, ``(2r + 1, 2r + 1)``.
+
+    Magnitudes of noise alone correlate with the square of the complex noise's correlation. None if
+    there is too little air that was acquired, or the noise is white there.
+    """
+    from scipy.ndimage import binary_dilation, uniform_filter
+
+    size = 2 * LAGS + 1
+    sums, pairs, power, count = np.zeros((size, size)), np.zeros((size, size)), 0.0, 0
+    for z in range(len(made.tissue)):
+        air = ~binary_dilation(made.tissue[z] | made.empty[z], iterations=AWAY)
+        if np.count_nonzero(air) < LARGE:
+            continue
+        x = read(z, z + 1)[usual, 0].astype(np.float64)
+        weight = np.maximum(uniform_filter(air.astype(np.float64), 15), 1e-3)
+        r = np.where(air, x - uniform_filter(np.where(air, x, 0), 15) / weight, 0)
+        power += float(np.sum(r * r))
+        count += int(np.count_nonzero(air))
+        for i, j in np.ndindex(size, size):
+            shift = (i - LAGS, j - LAGS)
+            both = air & np.roll(air, shift, (0, 1))
+            sums[i, j] += float(np.sum((r * np.roll(r, shift, (0, 1)))[both]))
+            pairs[i, j] += np.count_nonzero(both)
+    if count < AIR or power <= 0:
+        return None
+    found = sums / np.maximum(pairs, 1) / (power / count)
+    found[found < 4 / np.sqrt(count)] = 0
+    found = np.sqrt(found)
+    found[LAGS, LAGS] = 1
+    return found if np.count_nonzero(found) > 1 else None
 
 
 def _slices(tissue: np.ndarray) -> list[int]:
