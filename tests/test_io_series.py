@@ -179,7 +179,7 @@ def test_diffusion_weightings_are_volumes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(record.data, x.reshape(2, 3, 6, 8).transpose(1, 0, 2, 3))
     assert record.context["bvals"].tolist() == [0, 1000, 995]
     # in the frame of .bvec files: along the axes of the image, the first one against X
-    expected = np.array([[np.nan] * 3, [0, 0.6, 0.8], [-1, 0, 0]])
+    expected = np.array([[0, 0, 0], [0, 0.6, 0.8], [-1, 0, 0]])
     np.testing.assert_allclose(record.context["bvecs"], expected, atol=1e-9)
 
 
@@ -413,6 +413,32 @@ def test_a_failed_write_leaves_the_folder_as_it_was(
         io.write(record, tmp_path / "out")
     assert tree(tmp_path) == made
     assert {p.name for p in tmp_path.iterdir()} == {"scan", "out"}
+
+
+def test_an_empty_folder_is_filled_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that is mounted cannot be renamed; a failure leaves it empty."""
+    slices(tmp_path / "scan", [0, 1, 2])
+    record, out = read(tmp_path / "scan"), tmp_path / "out"
+    out.mkdir()
+    moved, calls = os.replace, []
+
+    def broken(source: Path, target: Path) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        moved(source, target)
+
+    inode = out.stat().st_ino
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", broken)
+        with pytest.raises(HushError, match="the disk is full"):
+            io.write(record, out)
+    assert list(out.iterdir()) == []
+    io.write(record, out)
+    assert len(list(out.iterdir())) == 3
+    assert out.stat().st_ino == inode
 
 
 def test_only_what_fits_is_written_as_a_series(tmp_path: Path) -> None:
@@ -661,6 +687,12 @@ def test_frames_of_unlike_orientation_stay_images(tmp_path: Path) -> None:
     ]
     with pytest.raises(HushError, match="holds 2 kinds of slices"):
         read(tmp_path / "a.dcm", kind="volume")
+
+
+def test_one_slice_as_a_volume_gets_a_sentence(tmp_path: Path) -> None:
+    slices(tmp_path / "scan", [0, 1])
+    with pytest.raises(HushError, match="holds a single slice; give the folder of its series"):
+        read(tmp_path / "scan" / "IM0", kind="volume")
 
 
 def test_frames_without_places_are_images_unless_stated(tmp_path: Path) -> None:

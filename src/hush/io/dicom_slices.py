@@ -358,6 +358,7 @@ def _context(
         context["bvals"] = b
         directions = np.array([s.direction for s in ones])
         if np.isfinite(directions).all(axis=1).any():
+            directions[(b == 0) & np.isnan(directions).any(axis=1)] = 0  # as in .bvec files
             frame = np.stack([-first.along[0], first.along[1], first.normal])
             context["bvecs"] = directions @ frame.T
     pairs = {(s.slope, s.intercept) for s in slices}
