@@ -337,15 +337,24 @@ def test_several_images_are_asked_for(tmp_path: Path) -> None:
 
 def test_another_format_becomes_an_image(tmp_path: Path) -> None:
     data = values((70, 12, 10, 3), "float32").transpose(2, 1, 0, 3)  # X, Y, Z, C
-    context = {"spacing": (3.0, 2.0, 1.5), "bvals": np.array([0, 1000, 1000.0])}
+    context = {
+        "spacing": (3.0, 2.0, 1.5),
+        "bvals": np.array([0, 1000, 1000.0]),
+        "bvecs": np.array([[np.nan] * 3, [1, 0, 0], [0, 0.6, 0.8]]),
+        "affine": np.diag([1.5, 2, 3, 1]),
+        "zero": -7.0,
+    }
     record = Record(data, "XYZC", kind="volume", context=context, meta={"format": "NIfTI"})
     io.write(record, tmp_path / "a.zarr")
     made = hush.read(tmp_path / "a.zarr")
     assert made.axes == "CZYX"
     np.testing.assert_array_equal(made.data, data.transpose(3, 2, 1, 0))
     assert made.context["spacing"] == (3.0, 2.0, 1.5)
-    np.testing.assert_array_equal(made.context["bvals"], context["bvals"])
-    assert "not its other metadata" in io.notes(record, tmp_path / "b.zarr")[0]
+    assert made.context.keys() == context.keys()
+    assert made.context["zero"] == -7
+    for key in ("bvals", "bvecs", "affine"):
+        np.testing.assert_array_equal(made.context[key], np.nan_to_num(context[key]))  # type: ignore[arg-type]
+    assert "no slope and no other metadata" in io.notes(record, tmp_path / "b.zarr")[0]
     about = documents(tmp_path / "a.zarr")
     ome_about = about["zarr.json"]["attributes"]["ome"]
     assert ome_about["version"] == "0.5"

@@ -308,8 +308,8 @@ def notes(record: Record) -> list[str]:
         if fmt is None or record.kind != "volume":
             return []
         return [
-            f"Zarr holds the voxels, their size, b-values, directions and affine matrix of this "
-            f"{fmt} file, but not its other metadata."
+            f"Zarr holds the values as they are stored, the size of a voxel, b-values, directions "
+            f"and the affine matrix of this {fmt} input, but no slope and no other metadata."
         ]
     said = []
     if store.levels and len(_factors(store)) < len(store.levels):

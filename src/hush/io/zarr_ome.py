@@ -39,6 +39,13 @@ LETTERS = {
     **dict.fromkeys(("y", "row", "rows", "height"), "Y"),
     **dict.fromkeys(("x", "column", "columns", "width"), "X"),
 }
+#: what attributes may say about a series (`hush.kinds.volume`), and its shape; None: any number
+SHAPES: Mapping[str, tuple[int | None, ...]] = {
+    "bvals": (None,),
+    "bvecs": (None, 3),
+    "affine": (4, 4),
+    "zero": (),
+}
 VERSION = "0.5"
 MOST = 5  #: axes of an OME-Zarr array
 
@@ -154,7 +161,7 @@ def attributes_for(record: Record, axes: Sequence[int], name: str) -> dict[str, 
     }
     context = {
         key: np.asarray(record.context[key], np.float64)
-        for key in ("bvals", "bvecs", "affine")
+        for key in SHAPES
         if record.context.get(key) is not None
     }
     told = {key: np.where(np.isfinite(x), x, 0.0).tolist() for key, x in context.items()}
@@ -162,8 +169,8 @@ def attributes_for(record: Record, axes: Sequence[int], name: str) -> dict[str, 
 
 
 def context_of(attributes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """b-values, directions and the affine matrix among attributes, those named first count."""
-    for key in ("bvals", "bvecs", "affine"):
+    """What some attributes say about a series; of those with one name, the first counts."""
+    for key, shape in SHAPES.items():
         for one in attributes:
             try:
                 value = np.asarray(one.get(key), np.float64)
@@ -171,12 +178,10 @@ def context_of(attributes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, A
                 continue
             if key == "bvecs" and value.ndim == 2 and value.shape[1] != 3:
                 value = value.T
-            if (
-                (key == "bvals" and value.ndim == 1)
-                or (key == "bvecs" and value.ndim == 2 and value.shape[1] == 3)
-                or (key == "affine" and value.shape == (4, 4))
-            ):
-                yield key, value
+            pairs = zip(value.shape, shape, strict=False)
+            fits = value.ndim == len(shape) and all(m in (None, n) for n, m in pairs)
+            if fits and np.isfinite(value).all():
+                yield key, float(value) if key == "zero" else value
                 break
 
 
