@@ -28,7 +28,7 @@ from hush.errors import HushError
 from hush.kinds.cut import takes
 from hush.kinds.volume.series import Series
 from hush.learned import Learned, Network, Plain
-from hush.nets.plain import PlainUNet
+from hush.nets.slices import SliceUNet
 from hush.results import Restoration
 from hush.series_methods import Seen, Slices, Trained, share_of, through, windows_side
 
@@ -106,7 +106,7 @@ class VolumeNoise2Noise(Trained):
             )
         if not mates:
             return Restoration(seen.x.copy(), seen.process, said=said)
-        network = self._seeded(lambda: PlainUNet(1, (self.width, 2 * self.width, 4 * self.width)))
+        network = self._seeded(lambda: SliceUNet(1, 1, self.width))
         chosen = sorted(mates)
 
         def choose(rng: np.random.Generator) -> list[int]:
@@ -116,8 +116,9 @@ class VolumeNoise2Noise(Trained):
         def loss(
             window: Tensor, _: list[int], generator: torch.Generator, done: float
         ) -> Mapping[str, Tensor]:
-            """Eq. 6."""
-            return {"loss": (network(window[:, :1]).float() - window[:, 1:]).square().mean()}
+            """Eq. 6; the network learns the difference from its input."""
+            given, wanted = window[:, :1], window[:, 1:]
+            return {"loss": (given - network(given).float() - wanted).square().mean()}
 
         side = windows_side(x.shape[2:], WINDOW, network.multiple)
         train(
@@ -127,12 +128,13 @@ class VolumeNoise2Noise(Trained):
             self.schedule(1.0, side, self.batch),
             device=self.device_,
             progress=False,
-            advance=share_of(advance, 0.8),
+            advance=(trained := share_of(advance, 0.8)),
         )
+        trained(1.0)
         out = seen.x.copy()
         for c in chosen:
-            made = through(network, x[c][:, None], self.device_)[:, 0]
-            out[c] = made * deviation[c] + mean[c]
+            noise = through(network, x[c][:, None], self.device_)[:, 0]
+            out[c] = (x[c] - noise) * deviation[c] + mean[c]
             advance(0.2 / len(chosen))
         return Restoration(out, seen.process, said=said)
 
