@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import builtins
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import hush
 from hush.denoiser import Denoiser
 from hush.errors import HushError
 from hush.kinds.volume.series import Series
@@ -154,6 +156,14 @@ def test_integers_stay_integers(method: Denoiser) -> None:
     assert (y.dtype, y.shape) == (x.dtype, x.shape)
     assert 0 < rmse(y, x) < 200
     np.testing.assert_array_equal(method.denoise(x, strength=0), x)
+
+
+def test_saving_and_loading_keeps_the_settings(method: Denoiser, tmp_path: Path) -> None:
+    method.save(tmp_path / "a.safetensors")
+    loaded = hush.load(tmp_path / "a.safetensors")
+    assert type(loaded) is type(method)
+    assert loaded.config() == method.config()
+    assert loaded.kind.name == "volume"
 
 
 @pytest.mark.parametrize("name", ["patch2self", "mppca", "lpca", "nlmeans"])
