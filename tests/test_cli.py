@@ -6,6 +6,7 @@ change that is meant, ``HUSH_SNAPSHOT=write pytest tests/test_cli.py`` writes it
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -403,14 +404,21 @@ def test_every_method_makes_a_result(
 
     Those for sets are in test_contract_sets.py.
     """
-    if name == "bm3d":
-        pytest.importorskip("bm3d")
+    if name in ("bm3d", "bm4d"):
+        pytest.importorskip(name)
     options = ["--method", name]
     if get(name).learns_from != "nothing":
         random_learned(name).save(tmp_path / "model.safetensors")
         options += ["--model", str(tmp_path / "model.safetensors")]
     kinds, noisy = get(name).kinds, tifffile.imread(file)
-    if kinds != ANY and "image" not in kinds:  # the picture's rows, one after the other
+    if kinds == ("volume",):  # the picture's parts, as volumes of a series
+        file, options = file.with_suffix(".npy"), [*options, "--kind", "volume"]
+        if "steps" in {f.name for f in dataclasses.fields(get(name))}:  # not for minutes
+            get(name).for_kind("volume", steps=2).save(tmp_path / "model.safetensors")
+            options[:2] = ["--model", str(tmp_path / "model.safetensors")]
+        noisy = noisy.reshape(4, 4, -1, noisy.shape[-1])
+        np.save(file, noisy)
+    elif kinds != ANY and "image" not in kinds:  # the picture's rows, one after the other
         file, options = file.with_suffix(".npy"), [*options, "--kind", kinds[0]]
         options += ["--rate", "1000"]
         noisy = noisy.reshape(-1)

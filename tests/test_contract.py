@@ -203,8 +203,8 @@ def test_bad_axes_and_noise_get_a_sentence(method: Denoiser) -> None:
 
 
 def test_unknown_methods_and_files_get_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(HushError, match=r"no method 'bm4d'.*mid"):
-        get("bm4d")
+    with pytest.raises(HushError, match=r"no method 'bm5d'.*mid"):
+        get("bm5d")
     with pytest.raises(HushError, match="no model at"):
         hush.load(tmp_path / "missing.safetensors")
     (tmp_path / "broken.safetensors").write_bytes(b"no model")

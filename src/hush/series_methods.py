@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -338,6 +339,14 @@ def transposed(x: np.ndarray) -> np.ndarray:
 def radii(shape: Sequence[int], radius: int) -> np.ndarray:
     """The radius of a patch along each axis: `radius`, or what a short axis has room for."""
     return np.array([min(radius, (n - 1) // 2) for n in shape])
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without DIPY's advice on its parameters, and NumPy's on voxels that are in no patch."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
 
 
 @contextmanager

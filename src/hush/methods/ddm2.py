@@ -132,10 +132,10 @@ class DDM2(Trained):
         applied: Callable[[float], None],
     ) -> np.ndarray:
         """Stage 1: predictions of all volumes from their neighbours; others stay as they are."""
-        from hush.nets.plain import PlainUNet
+        from hush.nets.slices import SliceUNet
         from hush.training import train
 
-        network = self._seeded(lambda: PlainUNet(self.neighbours, (self.width, 2 * self.width)))
+        network = self._seeded(lambda: SliceUNet(self.neighbours, 1, self.width))
         chosen = sorted(mates)
 
         def choose(rng: np.random.Generator) -> list[int]:
@@ -145,7 +145,10 @@ class DDM2(Trained):
         def loss(
             window: Tensor, _: list[int], generator: torch.Generator, done: float
         ) -> Mapping[str, Tensor]:
-            return {"loss": (network(window[:, 1:])[:, :1].float() - window[:, :1]).square().mean()}
+            """The network learns the difference from the neighbours' mean."""
+            wanted, others = window[:, :1], window[:, 1:]
+            answer = others.mean(1, keepdim=True) + network(others).float()
+            return {"loss": (answer - wanted).square().mean()}
 
         side = windows_side(x.shape[2:], WINDOW, network.multiple)
         train(
@@ -157,9 +160,11 @@ class DDM2(Trained):
             progress=False,
             advance=trained,
         )
+        trained(1.0)
         guess = x.copy()
         for n, c in enumerate(chosen, start=1):
-            guess[c] = through(network, x[mates[c]].swapaxes(0, 1), self.device_)[:, 0]
+            others = x[mates[c]].swapaxes(0, 1)
+            guess[c] = others.mean(1) + through(network, others, self.device_)[:, 0]
             applied(n / len(chosen))
         return guess
 
@@ -222,6 +227,7 @@ class DDM2(Trained):
             progress=False,
             advance=trained,
         )
+        trained(1.0)
         return network
 
     def generated(

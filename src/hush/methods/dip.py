@@ -21,9 +21,9 @@ import numpy as np
 from hush.results import Restoration
 from hush.series_methods import Seen, Trained, padded, through, windows_side
 
-INPUTS = 16  #: channels of the input, at least
+INPUTS = 16  #: channels of the input
 JITTER = 0.05  #: deviation of what is added to the input in every step
-RATE = 2e-3  #: learning rate
+RATE = 3e-3  #: learning rate
 DECAY = 0.99  #: of the averages of the weights and of the loss
 WINDOW = 96  #: most voxels of a window's side
 
@@ -42,7 +42,8 @@ class DIP(Trained):
     """
 
     seconds: float = 120.0
-    batch: int = 4
+    width: int = 32
+    batch: int = 1
 
     name: ClassVar[str] = "dip"
     summary: ClassVar[str] = "a network fitted to one volume from a random input, ended early"
@@ -50,19 +51,18 @@ class DIP(Trained):
 
     def denoised(self, seen: Seen, advance: Callable[[float], None]) -> Restoration:
         """See `VolumeMethod.denoised`."""
-        from hush.nets.plain import PlainUNet
+        from hush.nets.slices import SliceUNet
 
         x = seen.x
-        inputs = max(INPUTS, len(x))
         mean, deviation = seen.moments()
         target = (x - mean) / deviation
-        network = self._seeded(lambda: PlainUNet(inputs, (self.width, 2 * self.width)))
-        z = self._input((inputs, *x.shape[1:]), seen.adjacent)
+        network = self._seeded(lambda: SliceUNet(INPUTS, len(x), self.width))
+        z = self._input((INPUTS, *x.shape[1:]), seen.adjacent)
         level = seen.level
         enough = 0.0 if level is None else float(np.mean((level.mean / deviation) ** 2))
         averaged = self._fitted(network, z, target, enough, lambda done: advance(0.9 * done))
         every = through(averaged, z.swapaxes(0, 1), self.device_, lambda n: advance(0.1 * n))
-        return Restoration(every[:, : len(x)].swapaxes(0, 1) * deviation + mean, seen.process)
+        return Restoration(every.swapaxes(0, 1) * deviation + mean, seen.process)
 
     def _input(self, shape: tuple[int, ...], adjacent: bool) -> np.ndarray:
         """z ``(K, Z, Y, X)``, standard normal; similar in neighbouring slices."""
@@ -99,7 +99,7 @@ class DIP(Trained):
             part = torch.from_numpy(self._windows(both, side, network.multiple, rng)).to(place)
             given, wanted = part[:, : len(z)], part[:, len(z) :]
             jitter = torch.from_numpy(rng.standard_normal(given.shape, np.float32)).to(place)
-            answer = network(given + JITTER * jitter)[:, : len(target)]
+            answer = network(given + JITTER * jitter)
             loss = (answer - wanted).square().mean()
             optimiser.zero_grad()
             loss.backward()

@@ -15,7 +15,16 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.results import Restoration
-from hush.series_methods import Seen, VolumeMethod, grown, level_of, needing, radii, transposed
+from hush.series_methods import (
+    Seen,
+    VolumeMethod,
+    grown,
+    level_of,
+    needing,
+    quiet,
+    radii,
+    transposed,
+)
 
 
 @dataclass
@@ -58,7 +67,7 @@ class LPCA(VolumeMethod):
             radius = radii(part.shape[:3], self.radius)
             if not radius.any():
                 raise HushError("lpca needs slices of at least 3 voxels along one axis")
-            with np.errstate(invalid="ignore", divide="ignore"):  # voxels in no patch
+            with quiet():
                 made = localpca(
                     part,
                     sigma=transposed(self._sigma(seen, slab)),

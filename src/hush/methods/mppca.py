@@ -21,7 +21,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.results import Restoration
-from hush.series_methods import Seen, VolumeMethod, needing, radii, transposed
+from hush.series_methods import Seen, VolumeMethod, needing, quiet, radii, transposed
 
 
 @dataclass
@@ -60,7 +60,7 @@ class MPPCA(VolumeMethod):
             if not radius.any():
                 raise HushError("mppca needs slices of at least 3 voxels along one axis")
             mask = transposed(~seen.empty[slab])
-            with np.errstate(invalid="ignore", divide="ignore"):  # voxels in no patch
+            with quiet():
                 made = mppca(part, mask=mask, patch_radius=radius, suppress_warning=True)
             out[:, slab] = made.transpose() + np.float32(low)
             advance(1 / len(slabs))

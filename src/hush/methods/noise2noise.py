@@ -28,12 +28,13 @@ from hush.errors import HushError
 from hush.kinds.cut import takes
 from hush.kinds.volume.series import Series
 from hush.learned import Learned, Network, Plain
-from hush.nets.plain import PlainUNet
+from hush.nets.slices import SliceUNet
 from hush.results import Restoration
 from hush.series_methods import Seen, Slices, Trained, share_of, through, windows_side
 
 NEAR = 2  #: volumes that take the place of missing repeats
 SAME = 0.999  #: cosine of the angle between two directions from which on they are the same
+LEAST = 0.2  #: share of the time that even a shell of few volumes gets
 WINDOW = 64  #: most voxels of a window's side
 
 
@@ -79,9 +80,10 @@ class Noise2Noise(Plain, Learned):
 class VolumeNoise2Noise(Trained):
     """Noise2Noise of a series: the network learns on the series itself, slice by slice.
 
-    A volume without others in its shell stays as it is.
+    Each shell has a network of its own. A volume without others in its shell stays as it is.
 
-    seconds, steps, width, seed : see `hush.series_methods.Trained`. batch : windows in a step.
+    seconds, steps, width, seed : see `hush.series_methods.Trained`; a shell gets its share of the
+    time. batch : windows in a step.
     """
 
     batch: int = 8
@@ -93,8 +95,6 @@ class VolumeNoise2Noise(Trained):
 
     def denoised(self, seen: Seen, advance: Callable[[float], None]) -> Restoration:
         """See `VolumeMethod.denoised`."""
-        from hush.training import train
-
         mean, deviation = seen.moments()
         x = (seen.x - mean) / deviation
         mates = {c: near for c in range(len(x)) if (near := repeats(seen.series, c))}
@@ -104,10 +104,27 @@ class VolumeNoise2Noise(Trained):
                 "Volumes without others in their shell have no repeats, so noise2noise left "
                 f"{len(x) - len(mates)} of {len(x)} as they were.",
             )
-        if not mates:
-            return Restoration(seen.x.copy(), seen.process, said=said)
-        network = self._seeded(lambda: PlainUNet(1, (self.width, 2 * self.width, 4 * self.width)))
-        chosen = sorted(mates)
+        out = seen.x.copy()
+        for shell in seen.series.shells:
+            chosen = [c for c in shell if c in mates]
+            if chosen:
+                share = len(chosen) / len(mates)
+                made = self._learned(x, chosen, mates, share, advance)
+                out[chosen] = made * deviation[chosen] + mean[chosen]
+        return Restoration(out, seen.process, said=said)
+
+    def _learned(
+        self,
+        x: np.ndarray,
+        chosen: Sequence[int],
+        mates: Mapping[int, list[int]],
+        share: float,
+        advance: Callable[[float], None],
+    ) -> np.ndarray:
+        """Some volumes of a shell, denoised by a network that gets a share of the time."""
+        from hush.training import train
+
+        network = self._seeded(lambda: SliceUNet(1, 1, self.width))
 
         def choose(rng: np.random.Generator) -> list[int]:
             c = chosen[int(rng.integers(len(chosen)))]
@@ -116,25 +133,26 @@ class VolumeNoise2Noise(Trained):
         def loss(
             window: Tensor, _: list[int], generator: torch.Generator, done: float
         ) -> Mapping[str, Tensor]:
-            """Eq. 6."""
-            return {"loss": (network(window[:, :1]).float() - window[:, 1:]).square().mean()}
+            """Eq. 6; the network learns the difference from its input."""
+            given, wanted = window[:, :1], window[:, 1:]
+            return {"loss": (given - network(given).float() - wanted).square().mean()}
 
         side = windows_side(x.shape[2:], WINDOW, network.multiple)
         train(
             network,
             Slices(x, choose, side),
             loss,
-            self.schedule(1.0, side, self.batch),
+            self.schedule(max(share, LEAST), side, self.batch),
             device=self.device_,
             progress=False,
-            advance=share_of(advance, 0.8),
+            advance=(trained := share_of(advance, 0.8 * share)),
         )
-        out = seen.x.copy()
+        trained(1.0)
+        made = []
         for c in chosen:
-            made = through(network, x[c][:, None], self.device_)[:, 0]
-            out[c] = made * deviation[c] + mean[c]
-            advance(0.2 / len(chosen))
-        return Restoration(out, seen.process, said=said)
+            made.append(x[c] - through(network, x[c][:, None], self.device_)[:, 0])
+            advance(0.2 * share / len(chosen))
+        return np.stack(made)
 
 
 def repeats(series: Series, index: int) -> list[int]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.results import Restoration
-from hush.series_methods import Seen, VolumeMethod, needing, radii, transposed
+from hush.series_methods import Seen, VolumeMethod, needing, quiet, radii, transposed
 
 MODELS = ("ols", "ridge", "lasso")
 
@@ -81,19 +81,20 @@ class Patch2Self(VolumeMethod):
     ) -> np.ndarray:
         """Each volume of a group from the others of the group."""
         x = seen.x[group] * np.float32(seen.scale)
-        radius = np.minimum(radii(x.shape[:0:-1], self.radius), [self.radius] * 3)
+        radius = radii(x.shape[:0:-1], self.radius)
         if not seen.adjacent:
             radius[2] = 0
-        made = patch2self(
-            transposed(x),
-            np.full(len(group), 1000.0),  # DIPY's own groups would be too many
-            patch_radius=tuple(int(r) for r in radius),
-            model=self.model,
-            alpha=self.alpha,
-            clip_negative_vals=False,
-            shift_intensity=False,
-            version=1,
-        ).transpose()
+        with quiet():
+            made = patch2self(
+                transposed(x),
+                np.full(len(group), 1000.0),  # DIPY's own groups would be too many
+                patch_radius=tuple(int(r) for r in radius),
+                model=self.model,
+                alpha=self.alpha,
+                clip_negative_vals=False,
+                shift_intensity=False,
+                version=1,
+            ).transpose()
         space = (1, 2, 3)
         shift = x.mean(space, np.float64) - made.mean(space, np.float64)
         result: np.ndarray = (made + shift[:, None, None, None]) / seen.scale
