@@ -111,20 +111,19 @@ def brain_of(part: Part) -> np.ndarray:
 
 def plans(part: Part) -> list[Plan]:
     """A plan for each shell of a series; `Plan.shell` is empty if there are too few directions."""
-    series = read_scan(*part).series
-    weak = tuple(np.flatnonzero(series.unweighted).tolist())
-    shells = [shell for shell in series.shells if not series.unweighted[shell[0]]]
-    test = set(held_out(shells))
-    given = tuple(i for i in range(series.count) if i not in test)
+    scan = read_scan(*part)
+    test = set(held_out(scan.shells))
+    given = tuple(i for i in range(scan.series.count) if i not in test)
     return [
         Plan(
             part,
             given,
-            weak,
+            scan.weak,
             tuple(i for i in shell if i not in test),
             tuple(i for i in shell if i in test),
         )
-        for shell in shells
+        for shell in scan.shells
+        if shell
     ]
 
 
@@ -132,11 +131,9 @@ def unseen_repeats(part: Part, seed: int = 0) -> Iterator[Sample]:
     """A series with every second volume at b = 0, and with the others; the reference is of the
     rest."""
     scan = read_scan(*part)
-    weak = np.flatnonzero(scan.series.unweighted).tolist()
-    weighted = np.flatnonzero(~scan.series.unweighted).tolist()
     for half in (0, 1):
-        own, others = weak[half::2], weak[1 - half :: 2]
-        given = sorted([*own, *weighted])
+        own, others = scan.weak[half::2], scan.weak[1 - half :: 2]
+        given = [i for i in range(scan.series.count) if i not in others]
         reference = scan.values(others).mean(axis=0)
         yield Sample(
             f"half {half + 1}",
@@ -149,7 +146,7 @@ def unseen_repeats(part: Part, seed: int = 0) -> Iterator[Sample]:
 def seen_repeats(part: Part, seed: int = 0) -> Iterator[Sample]:
     """A whole series; the reference of each volume at b = 0 is the mean of all others."""
     scan = read_scan(*part)
-    weak = np.flatnonzero(scan.series.unweighted).tolist()
+    weak = scan.weak
     values = scan.values(weak)
     reference = {
         f"volume {i}": (i, np.delete(values, k, axis=0).mean(axis=0)) for k, i in enumerate(weak)
@@ -252,7 +249,7 @@ def _series_cases(part: Part, quick: bool, first: int, note: Note) -> Iterator[C
 
 def _repeats_cases(part: Part, quick: bool) -> Iterator[Case]:
     """The volumes at b = 0 as repeats, if they are enough."""
-    weak = np.flatnonzero(read_scan(*part).series.unweighted)
+    weak = read_scan(*part).weak
     if len(weak) < (QUICK_REPEATED if quick else REPEATED):
         return
     for others, samples, count in (("unseen", unseen_repeats, 2), ("seen", seen_repeats, 1)):
