@@ -326,7 +326,7 @@ def test_a_full_disk_leaves_no_half_file(file: Path, monkeypatch: pytest.MonkeyP
     def full(_: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hush.io._sync", full)
+    monkeypatch.setattr("hush.io.place.sync", full)
     run = hush("denoise", file)
     assert run.exit_code == 1
     assert "the disk is full" in run.stderr

@@ -22,6 +22,7 @@ import numpy as np
 from hush import io, kinds
 from hush.denoiser import Denoiser, process_of
 from hush.errors import HushError
+from hush.kinds import maps
 from hush.kinds.cut import Sampled, middle
 from hush.kinds.layout import check_dtype
 from hush.kinds.values import check_level
@@ -29,7 +30,7 @@ from hush.methods import get
 from hush.metrics import mean_score
 from hush.models import choose, device_for, load, name_for
 from hush.noise.processes import Process
-from hush.pipeline import Out, Work, with_gaps
+from hush.pipeline import Out, Work, check_memory, with_gaps
 from hush.reading import Source, matched, read, record_of
 from hush.record import Batch, Record
 from hush.recording import let_go
@@ -58,6 +59,16 @@ class Result(Denoised):
     def data(self) -> np.ndarray:
         """The denoised samples, with the input's dtype and shape."""
         return self.record.data
+
+    @property
+    def removed(self) -> Record:
+        """What was removed from every value, noisy minus denoised, as float32."""
+        return maps.residual(self)
+
+    @property
+    def sigma_map(self) -> Record:
+        """The standard deviation of the noise in every place; see `hush.kinds.maps.sigma_map`."""
+        return maps.sigma_map(self)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the result in the format of the path's ending; a failed write changes nothing."""
@@ -142,6 +153,7 @@ def run(
     if process is None and denoiser.removes:  # it removes nothing else
         process = process_of(denoiser.removes[0], batch.scale, chosen)
     denoiser = denoiser.with_spread() if uncertainty else denoiser
+    check_memory(record, batch, denoiser)
     if process is not None:
         check_level(record, process)
     if into is not None:
@@ -455,13 +467,8 @@ def compare(result: Source, reference: Source, **options: Any) -> Mapping[str, f
 
 
 def _like(record: Record, data: np.ndarray) -> Record:
-    """A map of values `data` ``(B, C, *S)`` with the layout and units of a record.
-
-    Of the metadata only the pixel size is kept.
-    """
-    meta = {k: v for k, v in record.meta.items() if k == "resolution"}
-    made = kinds.get(record.kind).record(record, data)
-    return replace(made, meta=meta, full=record.scale)
+    """A map of values `data` ``(B, C, *S)`` with the layout and units of a record."""
+    return maps.like(record, kinds.get(record.kind).record(record, data).data)
 
 
 __all__ = [

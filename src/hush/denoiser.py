@@ -36,7 +36,7 @@ Advance = Callable[[float], None]
 
 
 class Window(NamedTuple):
-    """What a method's result at one place depends on, along the last axis.
+    """What a method's result at one place depends on, along the axis of pieces (`Kind.along`).
 
     reach : elements to either side; multiple : results are the same only for parts that begin at a
     multiple of this.
@@ -73,6 +73,9 @@ class Denoiser:
     adapts: ClassVar[bool] = False
     #: whether it leaves elements out (`Restoration.kept`)
     selects: ClassVar[bool] = False
+    #: how many float32 arrays like an item, or like a piece of it, `restore_item` holds at once,
+    #: its input and result among them
+    copies: ClassVar[float] = 8
     #: settings in older model files: former name → current one, or None if it was removed
     renamed: ClassVar[Mapping[str, str | None]] = {}
 
@@ -143,9 +146,20 @@ class Denoiser:
     def window(self, about: Mapping[str, Any]) -> Window | None:
         """What results depend on, given an item's context; None if that is the whole item.
 
-        A kind whose items can be long restores them in pieces by it, so memory stays flat.
+        A kind whose items can be long restores them in pieces by it, so memory stays flat. The
+        context of a piece says where it begins in the item: ``batch.about(0)["begin"]``, in
+        positions along `Kind.along`. `noise` is cut like the piece; `found` is not.
         """
         return None
+
+    def bound(self: D, batch: Batch, index: int, noise: Process | None, found: Estimate) -> D:
+        """This method with what it has to know of the whole of item `index`; here the same.
+
+        Called once for every item, before any piece of it is restored, so that maps and fits over
+        the whole item do not depend on the pieces. Read the item part by part (`Batch.piece`), and
+        return a copy (`copy.copy`).
+        """
+        return self
 
     def reviewed(self, x: np.ndarray, found: Estimate) -> Estimate:
         """The measurement of an item ``(C, *S)``, corrected by what this method sees; here not."""

@@ -11,14 +11,20 @@ from typing import Any
 import numpy as np
 
 from hush.denoiser import Denoiser
+from hush.errors import HushError
 from hush.kinds import Kind
+from hush.kinds import get as kind_of
 from hush.kinds.layout import check_span, filled, laid_out
 from hush.noise.processes import Process
-from hush.record import Batch, Record
-from hush.recording import empty, let_go
+from hush.record import Batch, Record, cut
+from hush.recording import available, empty, let_go
 from hush.results import Estimate, Item, Restoration
 
 COPIED = 2**22  #: values that are copied at once
+BASE = 2**28  #: bytes of the programs themselves
+JUDGED = 96  #: bytes that measuring and judging take for a value
+FLOAT = 4  #: bytes of a value, as methods see it
+STATED = 2**30  #: the memory for records of so many bytes of float32 is stated beforehand
 
 
 @dataclass
@@ -57,20 +63,24 @@ class Work:
         advice = self.kind.advice(own, noisy, self.given, found)
         del noisy
         times.append(time.perf_counter())
-        pieces = list(self._pieces(batch, index))
+        denoiser = self.denoiser
+        if denoiser.is_trained:
+            denoiser = denoiser.bound(batch, index, self.given, found)
+        pieces = list(pieces_of(self.kind, denoiser, batch, index))
         if len(pieces) == 1:
-            made, how = self.denoiser.denoise_item(
+            made, how = denoiser.denoise_item(
                 batch, index, self.given, self.strength, advance, found
             )
             place = out.put(index, made, how.spread, whole=how.kept is None)
             if how.kept is None and made.shape != glimpse.data[0].shape:
                 made = self.kind.glimpse(Batch([made], batch.scale), 0).data[0]
         else:
-            how = self._in_pieces(batch, index, pieces, out, advance, found)
-            place, made = (index, None), out.glimpse(index)
+            how = self._in_pieces(denoiser, batch, index, pieces, out, advance, found)
+            place, made = out.place(index), out.glimpse(index)
         times.append(time.perf_counter())
+        how = replace(how, found=how.found or found)
         found = how.found or found
-        process = how.process or found.local
+        process = self._glimpsed(how.process, batch.data[index].shape) or found.local
         before, scale = glimpse.data[0], batch.scale
         if how.kept is not None:
             before = before if self.kind.selected else before[..., how.kept]
@@ -111,21 +121,23 @@ class Work:
             str(about.get("unit") or ""),
         )
 
-    def _pieces(self, batch: Batch, index: int) -> Iterator[tuple[slice, slice]]:
-        """Parts of an item along its last axis with what they depend on, and without."""
-        length = batch.data[index].shape[-1]
-        window = self.denoiser.window(batch.about(index)) if self.kind.piece else None
-        if window is None or not self.kind.piece or length <= self.kind.piece:
-            yield slice(0, length), slice(0, length)
-            return
-        unit, reach = window.multiple, -(-window.reach // window.multiple) * window.multiple
-        step = max(1, self.kind.piece // unit) * unit
-        for start in range(0, length, step):
-            stop = min(start + step, length)
-            yield slice(max(0, start - reach), min(stop + reach, length)), slice(start, stop)
+    def _glimpsed(self, process: Process | None, shape: Sequence[int]) -> Process | None:
+        """The noise of an item of this shape in its glimpse; None for a map in several parts."""
+        parts = self.kind.glimpses(shape)
+        if process is None or not process.varies or parts == [slice(0, shape[self.kind.along])]:
+            return process
+        return self._part(process, parts[0]) if len(parts) == 1 else None
+
+    def _part(self, process: Process, where: slice) -> Process:
+        """The noise of an item in a part of it."""
+        axes = len(self.kind.letters)
+        index = [slice(None)] * (axes + 1)
+        index[self.kind.along] = where
+        return process.part(tuple(index[1:]))
 
     def _in_pieces(
         self,
+        denoiser: Denoiser,
         batch: Batch,
         index: int,
         pieces: Sequence[tuple[slice, slice]],
@@ -134,24 +146,94 @@ class Work:
         found: Estimate,
     ) -> Restoration:
         """Restore an item piece by piece into `out`; what is returned holds no samples."""
-        length = batch.data[index].shape[-1]
+        along, whole = self.kind.along, batch.data[index]
+        step = pieces[0][1].stop
         steps, process = [], self.given
         for outer, inner in pieces:
-            part = batch.piece(index, outer)
-            share = (inner.stop - inner.start) / length
+            outer = self._known(batch, index, outer, step)
+            part = batch.piece(index, outer, along)
+            part = replace(part, context={**part.context, "begin": outer.start})
+            share = (inner.stop - inner.start) / whole.shape[along]
             if part.known(0).any():
-                made, how = self.denoiser.denoise_item(
-                    part, 0, self.given, self.strength, partial(_share, advance, share), found
+                given = self.given and self._part(self.given, outer)
+                made, how = denoiser.denoise_item(
+                    part, 0, given, self.strength, partial(_share, advance, share), found
                 )
                 if how.kept is not None:
-                    raise TypeError(f"{self.denoiser.name} leaves elements out: it has no window")
-                process = how.process or process
+                    raise TypeError(f"{denoiser.name} leaves elements out: it has no window")
+                if how.process and not how.process.varies:  # a map is the piece's own
+                    process = how.process
                 steps += [(share, how.step)] * (how.step is not None)
-                out.fill(index, inner, made[..., inner.start - outer.start :])
-            for mapped in (batch.data[index], out.into):
+                first = inner.start - outer.start
+                out.fill(index, inner, cut(made, slice(first, None), along))
+            else:
+                out.fill(index, inner, cut(whole, inner, along))
+            for mapped in (whole, out.into):
                 let_go(mapped)
-        step = sum(w * s for w, s in steps) / sum(w for w, _ in steps) if steps else None
-        return Restoration(np.empty(0, np.float32), process, step)
+        mean = sum(w * s for w, s in steps) / sum(w for w, _ in steps) if steps else None
+        return Restoration(np.empty(0, np.float32), process, mean)
+
+    def _known(self, batch: Batch, index: int, outer: slice, step: int) -> slice:
+        """A piece, wider by steps until every channel has known values in it, if it has any."""
+        along = self.kind.along
+        length = batch.data[index].shape[along]
+        while True:
+            known = batch.piece(index, outer, along).known(0)
+            if known.all() or not known.any() or known.any(tuple(range(1, known.ndim))).all():
+                return outer
+            if outer == slice(0, length):
+                raise HushError("a whole channel is NaN or infinite; there is nothing to denoise")
+            outer = slice(max(0, outer.start - step), min(outer.stop + step, length))
+
+
+def pieces_of(
+    kind: Kind, denoiser: Denoiser, batch: Batch, index: int
+) -> Iterator[tuple[slice, slice]]:
+    """Parts of an item along `Kind.along` with what they depend on, and without."""
+    shape = batch.data[index].shape
+    length, span = shape[kind.along], kind.span(shape)
+    window = None if span is None else denoiser.window(batch.about(index))
+    if window is None or span is None:
+        yield slice(0, length), slice(0, length)
+        return
+    unit, reach = window.multiple, -(-window.reach // window.multiple) * window.multiple
+    step = max(1, span // unit) * unit
+    for start in range(0, length, step):
+        stop = min(start + step, length)
+        yield slice(max(0, start - reach), min(stop + reach, length)), slice(start, stop)
+
+
+def is_large(record: Record) -> bool:
+    """Whether a record is of a kind that comes in pieces, and so large that memory matters."""
+    return kind_of(record.kind).piece is not None and record.data.size * FLOAT >= STATED
+
+
+def memory_for(record: Record, batch: Batch, denoiser: Denoiser) -> int:
+    """About how many bytes it takes to measure, restore and judge the items of a large record.
+
+    Without the data and the result, which are in files.
+    """
+    kind = kind_of(record.kind)
+    seen, needed = denoiser.seen(batch), 0.0
+    for index, item in enumerate(seen.data):
+        length = item.shape[kind.along]
+        judged = sum(len(range(length)[part]) for part in kind.glimpses(item.shape))
+        most = max(o.stop - o.start for o, _ in pieces_of(kind, denoiser, seen, index))
+        here = max(judged * JUDGED, most * FLOAT * denoiser.copies)
+        needed = max(needed, here * (item.size // length))
+    return BASE + round(needed)
+
+
+def check_memory(record: Record, batch: Batch, denoiser: Denoiser) -> None:
+    """Refuse work on a large record that does not fit in the memory that is free."""
+    free = available()
+    if free is None or not is_large(record):
+        return
+    if (needed := memory_for(record, batch, denoiser)) > free:
+        raise HushError(
+            f"{denoiser.name} needs about {needed / 2**30:.1f} GiB of memory for this data, but "
+            f"{free / 2**30:.1f} GiB are free; close other programs, or denoise parts of the data"
+        )
 
 
 def _share(advance: Callable[[float], None], share: float, done: float) -> None:
@@ -203,17 +285,37 @@ class Out:
         self.into = into
         return views
 
+    def place(self, index: int) -> tuple[int, int | None]:
+        """The plane of an item, and its channel if channels are items."""
+        if not self.apart:
+            return index, None
+        return divmod(index, len(self.batch.data[0]))
+
     def fill(self, index: int, where: slice, made: np.ndarray) -> None:
-        """Store the part `where` of an item along its last axis, the first samples of `made`."""
-        if self._views is None:
-            raise TypeError(f"{self.kind.nouns[1]} in pieces need items that are views of a record")
-        self._views[index][..., where] = made[..., : where.stop - where.start]
+        """Store the part `where` of an item along `Kind.along`, the first values of `made`."""
+        along = self.kind.along
+        target = cut(self._item(index), where, along)
+        target[...] = cut(made, slice(0, where.stop - where.start), along)
 
     def glimpse(self, index: int) -> np.ndarray:
         """The part of an item's result by which it is judged."""
-        batch = replace(self.batch, data=self._views)
-        made: np.ndarray = self.kind.glimpse(batch, index).data[0]
+        made: np.ndarray = self.kind.glimpse(Batch([self._item(index)]), 0).data[0]
         return made
+
+    def _item(self, index: int) -> np.ndarray:
+        """The place of one item in the result, a view to fill."""
+        if self._views is not None:
+            view: np.ndarray = self._views[index]
+            return view
+        if not isinstance(self.batch.data, np.ndarray):
+            raise TypeError(f"{self.kind.nouns[1]} in pieces need items that are views of a record")
+        if self._whole is None:
+            if any(item is not None for item in self.items):
+                raise self.kind.uneven()
+            self._whole = self.items = self._blank(self.batch.data)
+        plane, channel = self.place(index)
+        whole: np.ndarray = self._whole[plane]
+        return whole if channel is None else whole[channel : channel + 1]
 
     def put(
         self, index: int, made: np.ndarray, spread: np.ndarray | None, whole: bool
@@ -221,18 +323,12 @@ class Out:
         """Store one item; return its plane, and its channel if channels are items."""
         if spread is not None:
             self.spreads.append(spread)
-        channels = len(self.batch.data[0])
-        plane, channel = divmod(index, channels) if self.apart else (index, None)
+        plane, channel = self.place(index)
         begun = self._whole is not None
         if self._views is not None and whole and not self._shrunk:
             self._views[index][...] = made
         elif isinstance(self.batch.data, np.ndarray) and whole:
-            if not begun:
-                if any(item is not None for item in self.items):
-                    raise self.kind.uneven()
-                self._whole = self.items = self._blank(self.batch.data)
-            part = slice(None) if channel is None else slice(channel, channel + 1)
-            self._whole[plane, part] = made
+            self._item(index)[...] = made
         elif begun:
             raise self.kind.uneven()
         elif self.items[plane] is None:
@@ -257,11 +353,15 @@ class Out:
         return self.kind.record(self.noisy, self.items)
 
     def _blank(self, like: np.ndarray) -> np.ndarray:
-        if self.into is not None:
-            view = laid_out(self.into, self.noisy.axes, self.kind.letters)
-            if np.shares_memory(view, self.into):
-                return view
-            self.into = None  # its axis order does not allow views as items
+        into = self.into
+        if into is None and self.kind.piece:  # large, or it would not come in pieces
+            into = empty(self.noisy.data.shape, like.dtype)
+        self.into = None
+        if into is not None:
+            view = laid_out(into, self.noisy.axes, self.kind.letters)
+            if np.shares_memory(view, into):
+                self.into = into
+                return view  # else its axis order does not allow views as items
         return np.empty(like.shape, like.dtype)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from hush import io, kinds
 from hush.errors import HushError
 from hush.kinds.layout import check_dtype
-from hush.record import Record
+from hush.record import UNKNOWN, Record, channel_letter
 
 Source = np.ndarray | Sequence[Any] | Record | str | PathLike[str]
 
@@ -41,7 +41,7 @@ def read(
         record = replace(record, source=Path(path))
         kind, axes = found, axes or record.axes
     else:
-        record = io.read(path, kind)
+        record = io.read(path, kind, context)
     fmt = io.format_of(record)
     open_kind = fmt is None or fmt.kind is None
     if open_kind and "layout" in record.context:  # an archive that states a rate
@@ -50,13 +50,16 @@ def read(
     chosen = kinds.get(name)
     if strange := sorted((context or {}).keys() - _names(chosen)):
         raise HushError(f"{path}: {chosen.nouns[1]} have no --{strange[0]}; leave it out")
+    for option in (context or {}).keys() & chosen.options.keys():
+        if chosen.options[option].reader and option not in (fmt.takes if fmt else ()):
+            raise HushError(f"{path}: this format takes no --{option}; leave it out")
     letters = axes.upper() if axes else None
     if letters is None and (open_kind or chosen.selected) and chosen.name != record.kind:
         try:
             record = chosen.adopted(record)
         except HushError as error:
             raise HushError(f"{path}: {error}") from error
-    letters = letters or record.axes
+    letters = letters or _renamed(record.axes, chosen)
     if not letters.isalpha() or len(set(letters)) < len(letters):
         raise HushError(f"axes need a different letter for each dimension, not {axes}")
     record = replace(
@@ -71,6 +74,19 @@ def read(
     except HushError as error:
         raise HushError(f"{path}: {error}") from error
     return record
+
+
+def _renamed(axes: str, kind: kinds.Kind) -> str:
+    """Axes in which one of unknown meaning, or of time, is the only one that the kind misses.
+
+    A stack of planes without a name is the slices of a volume; another stack is its channels.
+    """
+    missing = [a for a in kind.letters if a not in axes]
+    free = [a for a in axes if a in UNKNOWN + "T" and a not in kind.letters]
+    if len(missing) != 1 or len(kind.letters) == 1 or not free:
+        return axes
+    axes = axes.replace(free.pop(), missing[0])
+    return axes.replace(free.pop(), "C") if free and not channel_letter(axes) else axes
 
 
 def _kind_by_keys(path: Path, kind: str | None) -> str | None:

@@ -135,10 +135,10 @@ class Batch:
         """The context of item `index`: the batch's and its own."""
         return {**self.context, **self.each[index]} if self.each else self.context
 
-    def piece(self, index: int, where: slice) -> Batch:
-        """A batch of one item: a part of item `index` along its last axis."""
-        mask = None if self.mask is None else [self.mask[index][..., where]]
-        data = [self.data[index][..., where]]
+    def piece(self, index: int, where: slice, along: int = -1) -> Batch:
+        """A batch of one item: a part of item `index` along one of its axes."""
+        mask = None if self.mask is None else [cut(self.mask[index], where, along)]
+        data = [cut(self.data[index], where, along)]
         return replace(self, data=data, mask=mask, context=self.about(index), each=())
 
     def channelwise(self) -> Batch:
@@ -147,6 +147,12 @@ class Batch:
         counts = [len(item) for item in self.data]
         each = [about for n, about in zip(counts, self.each, strict=False) for _ in range(n)]
         return replace(self, data=_apart(self.data), mask=mask, each=each)
+
+
+def cut(x: np.ndarray, where: slice, along: int = -1) -> np.ndarray:
+    """The part `where` of an array along one of its axes, as a view."""
+    part: np.ndarray = x[(*(slice(None),) * (along % x.ndim), where)]
+    return part
 
 
 def _apart(items: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:

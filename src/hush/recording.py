@@ -13,13 +13,18 @@ Either way channel c is ``data.reshape(-1)[c.start : c.start + c.count]``.
 from __future__ import annotations
 
 import mmap
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from hush.errors import HushError
 
 #: arrays of more bytes are kept in a temporary file, so that memory does not grow with a recording
 LARGE = 2**26
@@ -73,7 +78,33 @@ def empty(shape: int | Sequence[int], dtype: np.dtype | type = np.float64) -> np
     # The memory map keeps the file alive after its name is gone.
     with tempfile.NamedTemporaryFile(prefix="hush-") as file:
         file.truncate(size)
+        if hasattr(os, "posix_fallocate"):  # if the disk is full later, it is a fatal signal
+            try:
+                os.posix_fallocate(file.fileno(), 0, size)
+            except OSError as error:
+                raise HushError(
+                    f"{size / 2**30:.1f} GiB of temporary files do not fit in "
+                    f"{tempfile.gettempdir()}; set TMPDIR to a folder with more room"
+                ) from error
         return np.memmap(file, dtype, "r+", shape=shape)
+
+
+def available() -> int | None:
+    """How many bytes of memory are free for new work; None if the system does not say."""
+    found = []
+    with suppress(OSError, ValueError, IndexError):
+        text = Path("/proc/meminfo").read_text()
+        found.append(int(text.partition("MemAvailable:")[2].split()[0]) * 1024)
+    with suppress(OSError, ValueError):  # a container's limit, less what cannot be given back
+        group = Path("/sys/fs/cgroup")
+        stat = (group / "memory.stat").read_text()
+        cached = int(stat.partition("inactive_file ")[2].split()[0])
+        used = int((group / "memory.current").read_text()) - cached
+        found.append(int((group / "memory.max").read_text()) - used)
+    if not found:
+        with suppress(OSError, ValueError, AttributeError):
+            found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return min(found, default=None)
 
 
 def let_go(mapped: Any) -> None:

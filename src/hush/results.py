@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.noise.field import Field
+from hush.noise.field import Field, Grid
 from hush.noise.processes import Correlated, Gaussian, Process
 from hush.noise.spectrum import Octaves
 from hush.record import Record
@@ -32,6 +32,8 @@ class Estimate:
         number of pixels with one, in any channel.
     correlated : whether the noise is correlated between pixels.
     autocorrelation : of the noise, at lags of 1 to 7 pixels; empty unless `correlated`.
+    near : its lag-1 autocorrelation along each axis, NaN if unknown; empty if it was not measured
+        per axis.
     kernel_width : standard deviation, in pixels, of the Gaussian kernel that blurred the
         correlated part; NaN for white noise, and if it is not known.
     spectrum : of correlated noise, its density per octave, if it is known.
@@ -52,6 +54,7 @@ class Estimate:
     hits: int = 0
     correlated: bool = False
     autocorrelation: tuple[float, ...] = ()
+    near: tuple[float, ...] = ()
     kernel_width: float = math.nan
     spectrum: Octaves | None = None
     counted: bool = False
@@ -62,7 +65,7 @@ class Estimate:
     uncertainty: float = 0.0
     curve: tuple[tuple[float, float, float], ...] = ()
     alternatives: tuple[str, ...] = ()
-    field: Field | None = None
+    field: Field | Grid | None = None
 
     @property
     def local(self) -> Process:

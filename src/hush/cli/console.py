@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
+    from hush.record import Record
+
 #: torch's messages, on the processor and on a GPU
 _OUT_OF_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory", re.IGNORECASE)
 
@@ -48,6 +50,18 @@ def preload(*modules: str) -> None:
         signal.signal(signal.SIGINT, handler)
     if waiting:
         raise KeyboardInterrupt
+
+
+def state_memory(bar: Bar, name: str, record: Record, *choice: Any) -> None:
+    """Say how much memory the work on a large record takes; choice : as `hush.models.choose`."""
+    from hush import kinds, models, pipeline
+
+    if not pipeline.is_large(record):
+        return
+    needed = pipeline.memory_for(record, kinds.to_batch(record), models.choose(record, *choice))
+    size, needs = (f"{n / 2**30:.1f} GiB" for n in (record.data.nbytes, needed))
+    with bar.paused():
+        say(f"{name}: {size} of data; denoising takes about {needs} of memory")
 
 
 def print_json(value: Any) -> None:

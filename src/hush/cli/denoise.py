@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hush.cli import words
-from hush.cli.console import Bar, explain, fail, preload, print_json, say
+from hush.cli.console import Bar, explain, fail, preload, print_json, say, state_memory
 from hush.cli.options import (
     METHOD,
     Duration,
-    Running,
     WithKinds,
     as_json,
     check_report,
@@ -26,6 +25,7 @@ from hush.cli.options import (
     running,
     use_threads,
 )
+from hush.cli.outputs import Job, Options, check_folders, is_kept, paths, plan
 from hush.cli.summary import summary
 from hush.errors import HushError
 
@@ -42,58 +42,16 @@ if TYPE_CHECKING:
 #: file's share of the time for ``--adapt``. `error` is null on success; on failure or skip every
 #: other key may be null.
 KEYS = (
-    *("input", "output", "picture", "uncertainty", "skipped", "error", "kind", "method", "model"),
+    *("input", "output", "picture", "uncertainty", "residual", "sigma_map", "skipped", "error"),
+    *("kind", "method", "model"),
     *("family", "sigma", "sigma_range", "gain"),
     *("correlated", "process", "step", "steps", "strength", "seed", "adapted", "removed_rms"),
     *("seconds", "timings", "warnings", "items"),
 )
 
 
-@dataclass(frozen=True)
-class Options(Running):
-    """The command line's options, named as click names them."""
-
-    files: tuple[str, ...]
-    out: str | None
-    uncertainty: str | None
-    noise: str | None
-    steps: int | None
-    adapt: float
-    seed: int
-    strength: float
-    model: str | None
-    method: str | None
-    report: Path | None
-    as_json: bool
-    kind: str | None
-    axes: str | None
-
-    @property
-    def many(self) -> bool:
-        return len(self.files) > 1
-
-
 #: what files must share to be adapted to together: kind of data, model, noise
 Key = tuple[str, str, Any]
-
-
-@dataclass(frozen=True)
-class Job:
-    """An input, the paths of its result, and the reason not to denoise it, if any.
-
-    uncertainty, picture : further files that are written, if any.
-    """
-
-    source: str
-    target: Path | None = None
-    uncertainty: Path | None = None
-    picture: Path | None = None
-    error: HushError | None = None
-    skipped: bool = False
-
-    @property
-    def due(self) -> bool:
-        return self.error is None and not self.skipped
 
 
 @dataclass(frozen=True)
@@ -132,6 +90,18 @@ class Group:
     metavar="PATH",
     help="Also write how much the model's samples differ at each value, as a float32 .tif or .npy, "
     "or to a folder. Needs a diffdenoise model trained with --set keep=true.",
+)
+@click.option(
+    "--residual",
+    metavar="PATH",
+    help="Also write what was removed from every value, noisy minus denoised, as a float32 .tif or "
+    ".npy, or to a folder.",
+)
+@click.option(
+    "--sigma-map",
+    metavar="PATH",
+    help="Also write the standard deviation of the noise in every place, as a float32 .tif or "
+    ".npy, or to a folder.",
 )
 @click.option(
     "--noise",
@@ -180,7 +150,7 @@ def denoise(**options: Any) -> None:
     o = Options(**{**options, "files": expanded(options["files"], options["kind"])})
     use_threads(o.threads)
     _check(o)
-    jobs = _plan(o)
+    jobs = plan(o)
     failed, warned, start = 0, False, time.perf_counter()
     sections: list[Entry] = []
     with Bar(1, o.quiet) as bar:
@@ -200,7 +170,7 @@ def denoise(**options: Any) -> None:
                 with bar.paused():
                     row["error"] = fail(job.source, error)
                 if result is None:
-                    row["output"] = row["picture"] = row["uncertainty"] = None
+                    row |= dict.fromkeys(paths(job))
             warned |= bool(row["warnings"])
             with bar.paused():
                 _print(o, row, result)
@@ -230,11 +200,7 @@ def _totals(jobs: Sequence[Job], failed: int, seconds: float) -> str:
 def _check(o: Options) -> None:
     """Refuse options that would fail for every file."""
     preload("hush.api", *(["hush.training"] if o.adapt else []))
-    from hush.io import supported
-
-    for option, path in (("--output", o.out or ""), ("--uncertainty", o.uncertainty or "")):
-        if o.many and (Path(path).is_file() or path.lower().endswith(supported())):
-            raise click.BadParameter("with several inputs this must be a folder", param_hint=option)
+    check_folders(o)
     if o.noise:
         fixed_noise(o.noise, 1.0)
     check_report(o.report, o.files, o.existing)
@@ -262,66 +228,6 @@ def _check(o: Options) -> None:
         raise HushError(f"{denoiser.name} cannot adapt to a file; leave --adapt out")
     if o.uncertainty:
         denoiser.with_spread()
-
-
-def _plan(o: Options) -> list[Job]:
-    """A job for each file, with conflicts found before any work begins."""
-    jobs: list[Job] = []
-    inputs = {Path(source).resolve() for source in o.files}
-    taken: dict[Path, str] = {}
-    for source in o.files:
-        try:
-            target, spread, picture = _outputs(o, source)
-            outputs = [path for path in (target, spread, picture) if path]
-            for path in outputs:
-                place = path.resolve()
-                if place in taken:
-                    raise HushError(
-                        f"would be written to {path}, like {taken[place]}; rename one of them"
-                    )
-                if place in inputs:
-                    raise HushError(
-                        f"would be written to {path}, which is also an input; choose another path"
-                    )
-                if o.report and place == o.report.resolve():
-                    raise HushError(
-                        f"would be written to {path}, which is also the report; rename one of them"
-                    )
-                if path.exists() and o.existing is None:
-                    raise HushError(
-                        f"{path} already exists; --overwrite replaces it, --skip-existing keeps it"
-                    )
-            taken |= {path.resolve(): source for path in outputs}
-            skipped = all(_is_kept(o, path) for path in outputs)
-            jobs.append(Job(source, target, spread, picture, skipped=skipped))
-        except HushError as error:
-            jobs.append(Job(source, error=error))
-    return jobs
-
-
-def _outputs(o: Options, source: str) -> tuple[Path, Path | None, Path | None]:
-    """The paths of the result for `source`, of its spread and of its picture."""
-    import numpy as np
-
-    from hush import io, kinds
-    from hush.record import Record
-
-    target = io.output_path(source, o.out, o.many, kind=o.kind)
-    picture = None
-    if o.kind and kinds.get(o.kind).pictured and not io.holds(source, o.kind):
-        picture = target.with_suffix(".png")
-    if o.uncertainty is None:
-        return target, None, picture
-    spread = io.output_path(source, o.uncertainty, o.many, real=True)
-    if spread.resolve() == target.resolve():
-        raise HushError(f"{target} is the result; choose another path for the uncertainty")
-    io.check(Record(np.zeros((8, 8), np.float32), "YX"), spread)
-    return target, spread, picture
-
-
-def _is_kept(o: Options, path: Path) -> bool:
-    """Whether the file exists and ``--skip-existing`` keeps it."""
-    return o.existing == "skip" and path.exists()
 
 
 def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
@@ -378,31 +284,31 @@ def _key(o: Options, record: Record) -> Key:
 
 
 def _row(job: Job) -> dict[str, Any]:
-    return dict.fromkeys(KEYS) | {
-        "input": job.source,
-        "output": str(job.target) if job.target else None,
-        "picture": str(job.picture) if job.picture else None,
-        "uncertainty": str(job.uncertainty) if job.uncertainty else None,
-        "skipped": job.skipped,
-    }
+    own = {"input": job.source, "skipped": job.skipped}
+    return dict.fromkeys(KEYS) | own | paths(job)
 
 
 def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, Any]) -> Result:
     """Read, denoise and write one file, and fill in its row."""
     from hush import api, io, kinds
+    from hush.kinds import maps
     from hush.report import rows
 
     assert job.target is not None
     start = time.perf_counter()
     record = read(job.source, o.axes, o.kind)
     io.check(record, job.target)
+    _check_maps(record, job)
     key = _key(o, record)
     name = Path(job.source).name
-    keeps = _is_kept(o, job.target)
+    keeps = is_kept(o, job.target)
+    model = adapted.denoisers.get(key, o.model)
+    if not o.quiet:
+        state_memory(bar, name, record, model, o.method, o.steps, o.device, key[2])
     result = api.run(
         record,
         noise=key[2],
-        model=adapted.denoisers.get(key, o.model),
+        model=model,
         method=o.method,
         steps=o.steps,
         strength=o.strength,
@@ -410,12 +316,13 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
         device=o.device,
         progress=lambda what, share: bar(f"{name}: {what}", share),
         was_adapted=key in adapted.denoisers,
-        uncertainty=job.uncertainty is not None,
+        uncertainty="uncertainty" in job.maps,
         into=None if keeps else job.target,
     )
-    if result.spread is not None and job.uncertainty and not _is_kept(o, job.uncertainty):
-        io.write(result.spread, job.uncertainty)
-    if job.picture and not _is_kept(o, job.picture):
+    for map_, path in job.maps.items():
+        if not is_kept(o, path):
+            maps.write(result, map_, path)
+    if job.picture and not is_kept(o, job.picture):
         drawn = kinds.get(record.kind).picture(result)
         if drawn is not None:
             io.write(drawn, job.picture)
@@ -449,9 +356,20 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
     return result
 
 
+def _check_maps(record: Record, job: Job) -> None:
+    """Refuse maps that this record cannot have, before any work."""
+    from hush import io
+    from hush.kinds import maps
+
+    for name, path in job.maps.items():
+        if name != "uncertainty":
+            maps.check(record)
+            io.check(maps.blank(record, name), path)
+
+
 def _section(o: Options, result: Result) -> list[Entry]:
     """The result's part of the report, if one is written; it keeps none of the arrays."""
-    if o.report is None or _is_kept(o, o.report):
+    if o.report is None or is_kept(o, o.report):
         return []
     from hush.api import entry
 

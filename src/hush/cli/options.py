@@ -224,21 +224,26 @@ def check_report(report: Path | None, inputs: Sequence[str], existing: str | Non
 def expanded(sources: Sequence[str], kind: str | None = None) -> tuple[str, ...]:
     """The files given, those in folders, and those that match a pattern such as ``'*.tif'``.
 
-    kind : of data, as the user stated it. A folder without readable files and a pattern without
-    matches are kept, so that reading them raises the error.
+    kind : of data, as the user stated it. A folder that is one input, such as a DICOM series, is
+    kept, given or in another folder; so are a folder without readable files and a pattern without
+    matches, so that reading them raises the error.
     """
     from glob import glob, has_magic
 
-    from hush.io import recognised
+    from hush.io import folder_format, recognised
 
     files: list[str] = []
     for source in sources:
         found = [source]
         if not Path(source).exists() and has_magic(source):
             found = sorted(glob(source, recursive=True)) or [source]
-        elif Path(source).is_dir():
+        elif Path(source).is_dir() and folder_format(Path(source), kind) is None:
             inside = (p for p in Path(source).iterdir() if not p.name.startswith("."))
-            held = sorted(str(p) for p in inside if p.is_file() and recognised(p, kind))
+            held = sorted(
+                str(p)
+                for p in inside
+                if (folder_format(p, kind) if p.is_dir() else p.is_file() and recognised(p, kind))
+            )
             found = held or [source]
         names = {Path(f).name for f in found}
         files += [f for f in found if len(found) == 1 or not _is_result(Path(f).name, names)]
@@ -247,6 +252,8 @@ def expanded(sources: Sequence[str], kind: str | None = None) -> tuple[str, ...]
 
 def _is_result(name: str, names: set[str]) -> bool:
     """Whether an earlier run made this file from another file in `names`."""
+    if name.endswith(".denoised"):  # a folder
+        return name.removesuffix(".denoised") in names
     stem, dot, ending = name.replace("_denoised.hea", ".denoised.hea").partition(".denoised.")
     return bool(dot) and any(n.startswith(f"{stem}.") and n != name for n in names if ending)
 

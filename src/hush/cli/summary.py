@@ -37,6 +37,10 @@ def summary(o: Any, row: Mapping[str, Any], result: Result) -> list[tuple[str, s
         mean = describe.number(float(np.nanmean(result.spread.data)))
         of_range = describe.units(scale)
         lines.append(("uncertainty", f"{mean}{of_range} on average → {row['uncertainty']}"))
+    if row.get("residual"):
+        lines.append(("residual", row["residual"]))
+    if row.get("sigma_map"):
+        lines.append(("map of σ", row["sigma_map"]))
     if row.get("picture"):
         lines.append(("picture", row["picture"]))
     lines.append(("time", describe.duration(row["seconds"])))

@@ -281,13 +281,15 @@ def _value(name: str, text: str, default: Any) -> Any:
 def _files(o: Options, learns_from: str) -> Files:
     """The files to train on, in a fixed order."""
     from hush import kinds
+    from hush.io import folder_format
     from hush.studies.folders import image_files
 
     found: list[tuple[str, list[Record]]] = []
     unreadable = 0
     files = []
     for source in o.sources:
-        files += (held := image_files(source, o.kind) if source.is_dir() else [source])
+        whole = not source.is_dir() or (o.kind and folder_format(source, o.kind))
+        files += (held := [source] if whole else image_files(source, o.kind))
         if not held:
             say(f"{source}: holds no files that hush can read; skipped")
     if o.clean:

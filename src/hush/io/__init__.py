@@ -26,27 +26,36 @@ Metadata shared by the formats, under these keys of ``Record.meta`` (all optiona
 ``png``, ``tiff``, ``npz``, ``dicom``, ``nifti``, ``nrrd``, ``gradients``, ``edf``, ``wfdb``,
 ``columns``, ``ply``, ``pcd``, ``rows``
     Format-specific metadata, for writing the same format again.
+``slices``, ``frames``, ``scaled``, ``stored``, ``layout``, ``folder``, ``pngs``
+    Of volumes in several files or frames: where each slice is from, and how it is written back.
 """
 
 from __future__ import annotations
 
-import errno
-import filecmp
 import os
-import secrets
-import shutil
-import stat
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hush.errors import HushError
 from hush.io import array, dicom, mne
-from hush.io.format import FORMATS, Format, format_of, formats, named, preferred, supported
+from hush.io import place as places
+from hush.io.format import (
+    FORMATS,
+    Format,
+    folder_format,
+    format_of,
+    formats,
+    named,
+    preferred,
+    supported,
+)
+from hush.io.place import atomic, check_target, reason, same_file, taken, together
 from hush.record import Record
 
 __all__ = [
@@ -56,6 +65,7 @@ __all__ = [
     "check",
     "check_samples",
     "check_target",
+    "folder_format",
     "format_of",
     "formats",
     "holds",
@@ -66,6 +76,7 @@ __all__ = [
     "read",
     "recognised",
     "supported",
+    "taken",
     "together",
     "write",
 ]
@@ -80,10 +91,16 @@ def recognised(path: Path, kind: str | None = None) -> bool:
     return (fmt is not None and fmt.probable(path)) or _is_dicom(path)
 
 
-def read(path: str | os.PathLike[str], kind: str | None = None) -> Record:
+def read(
+    path: str | os.PathLike[str],
+    kind: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Record:
     """Read the file at `path`, in any format; the name's ending matters only for text.
 
-    If text may hold several kinds of data, it is read as `kind`.
+    If text may hold several kinds of data, it is read as `kind`. A folder is read if it is one
+    input of a format (`folder_format`), such as a DICOM series. options : by name, for formats that
+    take them (`Format.takes`).
 
     To read one array of a .npz or HDF5 file, write ``file.npz:key``. Uncompressed TIFF and .npy
     files are memory-mapped read-only, so ``record.data`` may not be writable and may have the
@@ -98,17 +115,20 @@ def read(path: str | os.PathLike[str], kind: str | None = None) -> Record:
     path = Path(path)
     try:
         file = array.split_key(path)[0]
-        if file.is_dir():
+        whole = folder_format(file, kind)
+        if file.is_dir() and whole is None:
             raise HushError(f"{path}: is a folder; give the files in it")
-        if file.exists() and not file.is_file():
+        if file.exists() and not file.is_file() and whole is None:
             raise HushError(f"{path}: is not a regular file")
-        with file.open("rb") as stream:
-            head = stream.read(256)
+        head = b""
+        if whole is None:
+            with file.open("rb") as stream:
+                head = stream.read(256)
     except (OSError, ValueError) as error:
-        raise HushError(f"{path}: cannot be read: {_reason(error)}") from error
-    if not head:
+        raise HushError(f"{path}: cannot be read: {reason(error)}") from error
+    if not head and whole is None:
         raise HushError(f"{path}: is empty (0 bytes)")
-    fmt = preferred((f for f in formats() if f.recognises(head, file)), kind)
+    fmt = whole or preferred((f for f in formats() if f.recognises(head, file)), kind)
     if fmt is None and (header := path.with_suffix(".hea")).is_file():
         raise HushError(f"{path}: belongs to a WFDB record; give its header, {header}")
     if fmt is None:
@@ -118,7 +138,8 @@ def read(path: str | os.PathLike[str], kind: str | None = None) -> Record:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            record = fmt.read(path)
+            told = {**(options or {}), **({"kind": kind} if kind else {})}
+            record = fmt.read(path, **{k: told[k] for k in fmt.takes if k in told})
         check_samples(record)
         return _split_alpha(replace(record, source=file, meta={**record.meta, "format": fmt.name}))
     except HushError as error:
@@ -129,7 +150,7 @@ def read(path: str | os.PathLike[str], kind: str | None = None) -> Record:
         ) from error
     except Exception as error:  # on damaged files decoders raise almost any class
         raise HushError(
-            f"{path}: is a damaged or unsupported {fmt.name} file: {_reason(error)}"
+            f"{path}: is a damaged or unsupported {fmt.name} file: {reason(error)}"
         ) from error
 
 
@@ -154,8 +175,15 @@ def write(record: Record, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     fmt, record = _prepare(record, path)
     assert fmt.write is not None
-    with _whole(fmt, path) as part, _encoding(fmt, path):
+    with _placed(fmt, record, path) as part, _encoding(fmt, path):
         fmt.write(record, part)
+
+
+def _placed(fmt: Format, record: Record, path: Path) -> AbstractContextManager[Path]:
+    """Where to write a record: a path that appears as `path` when all is written."""
+    if fmt.folder is not None:
+        return places.folder(path, lambda old: fmt.replaces(record, old))
+    return atomic(path) if fmt.files is None else together(path)
 
 
 def notes(record: Record, path: str | os.PathLike[str]) -> list[str]:
@@ -174,7 +202,7 @@ def _encoding(fmt: Format, path: Path) -> Iterator[None]:
     except (OSError, MemoryError):
         raise
     except Exception as error:  # encoders also raise almost any class
-        raise HushError(f"{path}: cannot be written as {fmt.name}: {_reason(error)}") from error
+        raise HushError(f"{path}: cannot be written as {fmt.name}: {reason(error)}") from error
 
 
 @contextmanager
@@ -184,13 +212,13 @@ def opened(record: Record, path: str | os.PathLike[str] | None) -> Iterator[np.n
     Only some formats can be written item by item; memory does not grow with the file then. The
     file appears under its name at the end, as with `write`.
     """
-    fmt = None if path is None else named(Path(path), record.kind)
+    fmt = None if path is None else _written(Path(path), record.kind, format_of(record))
     if path is None or fmt is None or fmt.open is None or record.meta.get("alpha") is not None:
         yield None
         return
     _prepare(record, Path(path))
     try:
-        with _whole(fmt, path) as part:
+        with _placed(fmt, record, Path(path)) as part:
             with _encoding(fmt, Path(path)):
                 data = fmt.open(record, part)
             if data is None:
@@ -209,92 +237,12 @@ def opened(record: Record, path: str | os.PathLike[str] | None) -> Iterator[np.n
     yield None
 
 
-def _whole(fmt: Format, path: str | os.PathLike[str]) -> AbstractContextManager[Path]:
-    """The context in which a format of one file or of several is written."""
-    return atomic(path) if fmt.files is None else together(path)
-
-
 class _Unopened(Exception):
     """This very record cannot be written item by item."""
 
 
 class _Unrelated(Exception):
     """An OSError of the work that fills the file, not of the file."""
-
-
-@contextmanager
-def together(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path, beside which more files may be written; all are renamed at the end.
-
-    They go into the folder of `path` under their own names, and that of `path` is the last. If
-    anything is raised before, nothing is changed. Raises `HushError` as `atomic` does.
-    """
-    path = Path(path)
-    check_target(path)
-    target = Path(os.path.realpath(path))
-    folder = target.with_name(f".hush-{secrets.token_hex(6)}")
-    begun: list[Path] = []
-    try:
-        folder.mkdir(parents=True)
-        yield folder / target.name
-        parts = sorted(folder.iterdir(), key=lambda p: (p.name == target.name, p.name))
-        for part in parts:
-            check_target(target.with_name(part.name))
-            _sync(part)
-        for part in parts:
-            place = target.with_name(part.name)
-            if part != parts[-1] and place.exists() and filecmp.cmp(part, place, shallow=False):
-                continue  # such as the table that was read
-            begun += [place] * (not place.exists())
-            os.replace(part, place)
-        begun.clear()
-    except OSError as error:
-        raise HushError(f"{path}: cannot be written: {_reason(error)}") from error
-    finally:
-        for place in begun:
-            with suppress(OSError):
-                place.unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-    with suppress(OSError):
-        _sync(target.parent)
-
-
-@contextmanager
-def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path beside `path`, with the same ending, renamed to `path` at the end.
-
-    If anything is raised inside, KeyboardInterrupt included, the temporary file is removed and
-    `path` is left unchanged. Missing parent folders are created.
-
-    Raises
-    ------
-    HushError
-        One sentence for every OSError, such as a read-only folder or a full disk.
-
-    Examples
-    --------
-    >>> with atomic("figures.json") as part:  # doctest: +SKIP
-    ...     part.write_text("{}")
-    """
-    path = Path(path)
-    check_target(path)
-    target = Path(os.path.realpath(path))  # follow a link: replace its file, keep the link
-    part = target.with_name(f".hush-{secrets.token_hex(6)}{''.join(target.suffixes[-2:])[-32:]}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part.touch(exist_ok=False)  # with the permissions of any new file
-        yield part
-        if target.exists():
-            part.chmod(stat.S_IMODE(target.stat().st_mode))
-        _sync(part)
-        os.replace(part, target)
-    except OSError as error:
-        raise HushError(f"{path}: cannot be written: {_reason(error)}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-    with suppress(OSError):  # keep the new name after a power cut, if folders can be synced
-        _sync(target.parent)
 
 
 def output_path(
@@ -313,31 +261,43 @@ def output_path(
     which often have no ending, get ``.dcm`` after their names. If the format does not hold the
     stated `kind` of data, such as segments found in a photo, the result is ``.npz``.
 
+    A folder that is one input, such as a DICOM series, becomes a folder: ``scan`` gives
+    ``scan.denoised``, or `out` itself.
+
     Raises
     ------
     HushError
-        If the input is a folder, or the result would replace it or cannot be written.
+        If the input is another folder, or the result would replace it or cannot be written.
     """
     source = array.split_key(Path(source))[0]
-    if source.is_dir():
+    whole = folder_format(source, kind)
+    if source.is_dir() and whole is None:
         raise HushError(f"{source}: is a folder; give the files in it")
+    source = source if source.name else source.resolve()  # the folder that one is in
     name = source.name
     known = next((s for s in supported() if name.lower().endswith(s)), None)
-    if known:
+    bare = whole is not None and not whole.suffixes
+    if whole is not None and bare:
+        stem, suffix = name, ".tif" if real and not whole.real else ""
+    elif known:
         stem, suffix = name[: -len(known)], name[-len(known) :]
     else:
         stem, suffix = (name, ".dcm") if _is_dicom(source) else (source.stem, ".tif")
     suffix = _written_as(suffix, real, kind)
+    inside = many or os.fspath(out or "").endswith(("/", os.sep)) or Path(out or "").is_dir()
     if out is None:
         fmt = next((f for f in formats() if suffix.lower() in f.suffixes), None)
         path = source.with_name(f"{stem}{fmt.joint if fmt else '.'}denoised{suffix}")
-    elif many or Path(out).is_dir() or os.fspath(out).endswith(("/", os.sep)):
+    elif many or (inside and (suffix or not bare) and not _held(Path(out))):
         path = Path(out) / f"{stem}{suffix}"
     else:
         path = Path(out)
-    _format_for(path)
-    check_target(path)
-    if _same_file(path, source):
+    fmt = _format_for(path, kind, whole)
+    if fmt.folder is None or not path.is_dir():
+        check_target(path)
+    if path.resolve() in source.resolve().parents and fmt.folder is not None:
+        raise HushError(f"{path}: holds the input; choose another output")
+    if same_file(path, source):
         raise HushError(f"{path}: would replace the input; choose another output")
     return path
 
@@ -345,22 +305,39 @@ def output_path(
 def holds(path: str | os.PathLike[str], kind: str) -> bool:
     """Whether a file with this name may hold that kind of data itself."""
     fmt = named(array.split_key(Path(path))[0], kind)
-    return fmt is not None and fmt.kind in (None, kind)
+    return fmt is not None and fmt.holds(kind)
 
 
 def _written_as(suffix: str, real: bool, kind: str | None) -> str:
     """The ending of the result for a file with this ending, or with `real` of a float32 map."""
     fmt = preferred((f for f in formats() if suffix.lower() in f.suffixes), kind)
-    if fmt and kind and fmt.kind not in (None, kind):
+    if fmt and kind and not fmt.holds(kind):
         return ".npz"
     if fmt and real and not fmt.real:
-        return ".tif"
+        return ".tif" if fmt.kind in (None, "image") else ".npy"
     return fmt.instead or suffix if fmt else suffix
 
 
-def _format_for(path: Path, kind: str | None = None) -> Format:
-    """The format to write, by the ending of `path` and the kind of data."""
+def _held(path: Path) -> bool:
+    """Whether `path` is named as a format whose files are folders, such as Zarr."""
+    fmt = named(path)
+    return fmt is not None and fmt.folder is not None
+
+
+def _written(path: Path, kind: str | None, source: Format | None) -> Format | None:
+    """The format to write, by the ending of `path` and the kind of data.
+
+    source : the format of the input; folders without an ending get that.
+    """
     fmt = named(path, kind)
+    if fmt is None and source is not None and source.folder is not None and not source.suffixes:
+        return source
+    return fmt
+
+
+def _format_for(path: Path, kind: str | None = None, source: Format | None = None) -> Format:
+    """The same; `HushError` if nothing can be written there."""
+    fmt = _written(path, kind, source)
     if fmt is None or fmt.write is None:
         why = fmt.why if fmt else "hush does not know this kind of file"
         raise HushError(
@@ -380,10 +357,11 @@ def _is_dicom(path: Path) -> bool:
 
 def _prepare(record: Record, path: Path) -> tuple[Format, Record]:
     """The format for `path`, and the record to pass to its writer."""
-    fmt = _format_for(path, record.kind)
-    if record.source is not None and _same_file(path, record.source):
+    fmt = _format_for(path, record.kind, format_of(record))
+    if record.source is not None and same_file(path, record.source):
         raise HushError(f"{path}: is the input itself; choose another output")
-    check_target(path)
+    if fmt.folder is None:
+        check_target(path)
     try:
         if fmt.kind == "image" and "layout" in record.context:
             raise HushError(f"{fmt.name} files hold images, not recordings; use another ending")
@@ -394,10 +372,12 @@ def _prepare(record: Record, path: Path) -> tuple[Format, Record]:
             )
         record = _join_alpha(record)
         fmt.check(record)
-        if fmt.files is not None:
+        if fmt.files is not None and fmt.folder is None:
             _check_files(record, path, fmt.files(record, path))
     except HushError as error:
         raise HushError(f"{path}: {error}") from error
+    if fmt.folder is not None:
+        places.check_folder(path, lambda old: fmt.replaces(record, old))
     return fmt, record
 
 
@@ -408,7 +388,7 @@ def _check_files(record: Record, path: Path, files: Sequence[Path]) -> None:
         if file.exists() and file.name != path.name and not path.exists():
             raise HushError(f"{file} already exists; choose another name, or remove that file")
         own = record.source is not None and file.name in record.meta.get("files", ())
-        if own and record.source and _same_file(file, record.source.with_name(file.name)):
+        if own and record.source and same_file(file, record.source.with_name(file.name)):
             raise HushError(f"{file} is part of the input; choose another output")
 
 
@@ -451,47 +431,3 @@ def _join_alpha(record: Record) -> Record:
             f"{data.dtype} {data.shape}; drop 'alpha' and 'alpha_samples' from the metadata"
         )
     return replace(record, data=np.concatenate([data, alpha], axis=axis))
-
-
-def check_target(path: Path) -> None:
-    """Raise HushError if a file at `path` cannot be created or replaced."""
-    try:
-        if path.is_dir():
-            raise HushError(f"{path}: is a folder; give the name of a file")
-        if path.exists() and not path.is_file():
-            raise HushError(f"{path}: is not a regular file and cannot be replaced")
-        folder = next(p for p in Path(os.path.realpath(path)).parents if p.exists())
-    except (OSError, ValueError) as error:
-        raise HushError(f"{path}: cannot be written: {_reason(error)}") from error
-    if not folder.is_dir():
-        raise HushError(f"{path}: cannot be written: {folder} is a file, not a folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise HushError(f"{path}: cannot be written: the folder {folder} is not writable")
-
-
-def _same_file(a: Path, b: Path) -> bool:
-    """Whether both paths are the same existing file."""
-    try:
-        return a.samefile(b)
-    except OSError:
-        return False
-
-
-def _sync(path: Path) -> None:
-    """Flush the file or folder to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _reason(error: BaseException) -> str:
-    """One line that says what went wrong."""
-    if isinstance(error, OSError):
-        # numpy's writer reports a short write without an error number
-        if error.errno == errno.ENOSPC or "requested and" in str(error):
-            return "the disk is full"
-        if error.strerror:
-            return error.strerror.lower()
-    return " ".join(str(error).split()) or type(error).__name__

@@ -54,9 +54,9 @@ def array_axes(shape: tuple[int, ...]) -> str:
 def split_key(path: Path) -> tuple[Path, str | None]:
     """Split ``file.npz:key`` into the file and the key; other paths have no key.
 
-    This applies to files that hold several arrays: .npz, .h5 and .hdf5.
+    This applies to files that hold several arrays: .npz, .h5, .hdf5 and .zarr.
     """
-    match = re.fullmatch(r"(.*\.(?:npz|h5|hdf5)):(.+)", str(path), re.DOTALL)
+    match = re.fullmatch(r"(.*\.(?:npz|h5|hdf5|zarr)):(.+)", str(path), re.DOTALL)
     return (Path(match[1]), match[2]) if match and not path.exists() else (path, None)
 
 

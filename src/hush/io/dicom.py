@@ -1,9 +1,12 @@
-"""DICOM images, through pydicom: MR, CT, X-ray and any other gray images, one file at a time.
+"""DICOM files, through pydicom: MR, CT, X-ray and any other gray images, one file at a time.
 
 As everywhere, hush denoises the stored values. Rescale slope and intercept stay in the header, and
 so does MONOCHROME1, in which small values are bright. Full range is what Bits Stored can hold. A
 result is a derived image as the standard defines it (PS3.3 C.7.6.1.1.2, C.12.4): it is marked as
 derived, refers to its source image, and has its own identifier and its own series.
+
+A file of several frames is a volume if they are the slices of one (`hush.io.dicom_frames`), and
+otherwise a stack of images. Folders of files that each hold a slice: `hush.io.dicom_series`.
 """
 
 from __future__ import annotations
@@ -11,16 +14,18 @@ from __future__ import annotations
 import copy
 import hashlib
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hush.errors import HushError
+from hush.io import dicom_frames
 from hush.record import Record
 
 if TYPE_CHECKING:
-    from pydicom import FileDataset
+    from pydicom import Dataset, FileDataset
 
 MAGIC = (b"DICM",)
 OFFSET = 128  #: of the magic, after a preamble with any content
@@ -51,8 +56,11 @@ _STALE = (
 )
 
 
-def read(path: Path) -> Record:
-    """The image in a DICOM file: 8-, 16- or 32-bit integers, axes YX, or IYX for several frames.
+def read(path: Path, kind: str | None = None) -> Record:
+    """The image or volume in a DICOM file: 8-, 16- or 32-bit integers.
+
+    Axes are YX, IYX for several frames, or (C)ZYX if they are slices. kind : of data, if the user
+    stated it; frames are not taken for slices if it is another than ``volume``.
 
     ``meta["dicom"]`` is the dataset without its pixels. Colour, 1-bit and float pixels are refused.
 
@@ -61,15 +69,38 @@ def read(path: Path) -> Record:
     HushError
         If pydicom is missing, or the pixels are not a gray image.
     """
+    dataset = opened(path)
+    data = pixels(dataset)
+    del dataset.PixelData
+    meta: dict[str, Any] = {"dicom": dataset}
+    rows, columns = dataset.get("PixelSpacing") or (0, 0)  # in mm
+    if rows > 0 and columns > 0:
+        meta["resolution"] = (1000 / columns, 1000 / rows)
+    record = Record(data, "IYX"[-data.ndim :], meta=meta, full=full(dataset))
+    if data.ndim == 2 and kind == "volume":
+        raise HushError("holds a single slice; give the folder of its series")
+    if data.ndim == 3 and kind in (None, "volume"):
+        return dicom_frames.volume(record, dataset, stated=kind is not None)
+    return record
+
+
+def full(dataset: Dataset) -> float:
+    """The stored value that means full range."""
+    return 2.0 ** (dataset.BitsStored - dataset.PixelRepresentation) - 1
+
+
+def opened(path: Path, pixels: bool = True) -> FileDataset:
+    """The dataset in a DICOM file with a gray image; with `pixels`, those too, not yet decoded."""
     try:
         import pydicom
     except ImportError:
         raise HushError(
             "is a DICOM file, which needs pydicom: pip install 'hush-denoise[medical]'"
         ) from None
-
     with pydicom.config.disable_value_validation():  # unusual header values do no harm
-        dataset = pydicom.dcmread(path)
+        dataset = pydicom.dcmread(path, stop_before_pixels=not pixels)
+        if not pixels:
+            return dataset
         if "PixelData" not in dataset:
             raise HushError("is a DICOM file without integer pixels; hush denoises only those")
         if not dataset.PhotometricInterpretation.startswith("MONOCHROME"):
@@ -78,14 +109,7 @@ def read(path: Path) -> Record:
             raise HushError(f"holds {dataset.BitsAllocated}-bit samples, not 8, 16 or 32")
         if not dataset.HighBit + 1 == dataset.BitsStored <= dataset.BitsAllocated:
             raise HushError("does not keep its values in the low bits; save it again")
-        data = _pixels(dataset)
-        meta: dict[str, Any] = {"dicom": dataset}
-        rows, columns = dataset.get("PixelSpacing") or (0, 0)  # in mm
-        if rows > 0 and columns > 0:
-            meta["resolution"] = (1000 / columns, 1000 / rows)
-    del dataset.PixelData
-    full = 2.0 ** (dataset.BitsStored - dataset.PixelRepresentation) - 1
-    return Record(data, "IYX"[-data.ndim :], meta=meta, full=full)
+    return dataset
 
 
 def write(record: Record, path: Path) -> None:
@@ -94,11 +118,23 @@ def write(record: Record, path: Path) -> None:
     The identifiers of image and series are computed from the original ones and the pixels. So the
     same result gets the same identifier, and a series denoised file by file stays one series.
     """
+    data, dataset = record.data, copy.deepcopy(record.meta["dicom"])
+    if "frames" in record.meta:
+        data = dicom_frames.frames(record, dtype_of(dataset))
+    save(dataset, data, path)
+
+
+def save(dataset: FileDataset, data: np.ndarray, path: Path) -> None:
+    """Write a dataset that was read with other pixels as a derived image; it is changed.
+
+    data : stored values, in the dataset's own shape and type.
+    """
     import pydicom
 
-    pixels = record.data.astype(record.data.dtype.newbyteorder("<")).tobytes()
+    raw = data.astype(data.dtype.newbyteorder("<")).tobytes()
     with pydicom.config.disable_value_validation():
-        dataset = copy.deepcopy(record.meta["dicom"])
+        if not dataset.original_encoding[1]:
+            _swap(dataset)
         source = pydicom.Dataset()
         source.ReferencedSOPClassUID = dataset.SOPClassUID
         source.ReferencedSOPInstanceUID = dataset.SOPInstanceUID
@@ -112,17 +148,17 @@ def write(record: Record, path: Path) -> None:
                 element.value = _derived(element.value)
         before = dataset.get("DerivationDescription")
         dataset.DerivationDescription = f"{before}; " * bool(before) + "denoised by hush"
-        dataset.SOPInstanceUID = _uid(dataset.SOPInstanceUID, hashlib.sha256(pixels).hexdigest())
+        dataset.SOPInstanceUID = _uid(dataset.SOPInstanceUID, hashlib.sha256(raw).hexdigest())
         if "SeriesInstanceUID" in dataset:
             dataset.SeriesInstanceUID = _uid(dataset.SeriesInstanceUID)
-        word = "OB" if record.data.itemsize == 1 else "OW"
-        dataset.add_new("PixelData", word, pixels + b"\0" * (len(pixels) % 2))
+        word = "OB" if data.itemsize == 1 else "OW"
+        dataset.add_new("PixelData", word, raw + b"\0" * (len(raw) % 2))
         for keyword in ("ImplementationClassUID", "ImplementationVersionName"):
             if keyword in dataset.file_meta:
                 del dataset.file_meta[keyword]  # the software that wrote the original
         dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-        dataset.save_as(path, enforce_file_format=True)
+        pydicom.dcmwrite(path, dataset, enforce_file_format=True)
 
 
 def check(record: Record) -> None:
@@ -131,49 +167,96 @@ def check(record: Record) -> None:
     Nothing else says whose image it is, or how it was made.
     """
     dataset = record.meta.get("dicom")
+    if "slices" in record.meta:
+        raise HushError("a volume of several files is written into a folder; give its name")
     if dataset is None:
         raise HushError(
             "only images read from a DICOM file can be written as one; write a .tif file"
         )
-    shape, dtype = _shape(dataset), _dtype(dataset)
+    shape, dtype = record.meta.get("layout") or (shape_of(dataset), dtype_of(dataset))
     if (record.data.shape, record.data.dtype) != (shape, dtype):
         raise HushError(
             f"the DICOM file that was read holds {dtype} samples of shape {shape}, not "
             f"{record.data.dtype} of {record.data.shape}; write a .tif file"
         )
-    if not dataset.original_encoding[1]:
-        raise HushError("hush does not write big-endian DICOM; write a .tif file")
     if not (dataset.get("SOPClassUID") and dataset.get("SOPInstanceUID")):
         raise HushError(
             "the DICOM file that was read has no class or identifier; write a .tif file"
         )
 
 
-def _pixels(dataset: FileDataset) -> np.ndarray:
-    """Stored values, of which only the low Bits Stored bits are used."""
-    import imagecodecs
+def pixels(dataset: FileDataset) -> np.ndarray:
+    """Stored values ``(Y, X)`` or ``(frames, Y, X)``; only the low Bits Stored bits are used."""
     from pydicom.encaps import generate_frames
     from pydicom.pixels.utils import pixel_array
 
-    shape, dtype = _shape(dataset), _dtype(dataset)
-    name = _DECODERS.get(dataset.file_meta.TransferSyntaxUID.keyword)
-    if name is None:
+    shape, dtype = shape_of(dataset), dtype_of(dataset)
+    decode = _decoder(dataset)
+    held, needed = len(dataset.PixelData), int(np.prod(shape)) * dtype.itemsize
+    if held < needed and not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        raise HushError(
+            f"is cut short or damaged: its pixels take {needed} bytes, and it holds {held}"
+        )
+    if decode is None:
         data = pixel_array(dataset, raw=True)
     else:
         count = int(np.prod(shape[:-2]))
-        frames = generate_frames(dataset.PixelData, number_of_frames=count)
-        data = np.stack([getattr(imagecodecs, name)(frame) for frame in frames])
+        coded = generate_frames(dataset.PixelData, number_of_frames=count)
+        data = np.stack([decode(frame) for frame in coded])
     # shift up and down again: this extends the sign and clears the bits above
     data = data.reshape(shape).astype(dtype)
     return data << (above := dataset.BitsAllocated - dataset.BitsStored) >> above
 
 
-def _shape(dataset: FileDataset) -> tuple[int, ...]:
+def _decoder(dataset: FileDataset) -> Callable[[bytes], np.ndarray] | None:
+    """What decodes a frame, None if pydicom does; `HushError` if nothing that is installed can."""
+    from pydicom.pixels.decoders.base import get_decoder
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    name = _DECODERS.get(syntax.keyword)
+    if name is None:
+        if not syntax.is_encapsulated:
+            return None
+        try:
+            able = get_decoder(syntax).is_available
+        except NotImplementedError:
+            able = False
+        if not able:
+            raise HushError(
+                f"is compressed as {syntax.name}, which neither pydicom nor imagecodecs decodes; "
+                "convert it to uncompressed DICOM first, such as with gdcmconv --raw"
+            )
+        return None
+    try:
+        import imagecodecs
+
+        decode: Callable[[bytes], np.ndarray] = getattr(imagecodecs, name)
+        able = getattr(imagecodecs, name.removesuffix("_decode").upper()).available
+    except (ImportError, AttributeError):
+        able = False
+    if not able:
+        raise HushError(
+            f"is compressed as {syntax.name}, whose decoder is missing: pip install imagecodecs"
+        )
+    return decode
+
+
+def _swap(dataset: Dataset) -> None:
+    """Turn the words of a dataset that was read as big-endian, which pydicom keeps as bytes."""
+    for element in dataset.iterall():
+        size = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}.get(element.VR, 0)
+        if size and isinstance(element.value, bytes) and len(element.value) % size == 0:
+            element.value = np.frombuffer(element.value, f">u{size}").astype(f"<u{size}").tobytes()
+
+
+def shape_of(dataset: Dataset) -> tuple[int, ...]:
+    """The shape of its pixels: rows and columns, before them frames if there are several."""
     frames = int(dataset.get("NumberOfFrames") or 1)
     return (frames,) * (frames > 1) + (dataset.Rows, dataset.Columns)
 
 
-def _dtype(dataset: FileDataset) -> np.dtype[Any]:
+def dtype_of(dataset: Dataset) -> np.dtype[Any]:
+    """The type of its stored values."""
     return np.dtype(f"{'ui'[dataset.PixelRepresentation]}{dataset.BitsAllocated // 8}")
 
 

@@ -12,6 +12,7 @@ from hush.io import (
     array,
     columns,
     dicom,
+    dicom_series,
     edf,
     edf_layout,
     hdf5,
@@ -21,8 +22,10 @@ from hush.io import (
     pcd,
     ply,
     rows,
+    slices,
     tiff,
     wfdb,
+    zarr,
 )
 from hush.record import Record
 from hush.table import Table
@@ -66,13 +69,20 @@ class Format:
     joint : between a file's name and the word ``denoised``.
     open : ``(record, path) -> array`` in the file, of the record's shape and dtype, into which a
         result is written item by item; None, also as its answer, where a result has to be whole.
+    also : other kinds of data that its files may hold, besides `kind`.
+    folder : ``(path, kind) -> bool``, whether a folder is one input of this format, such as a DICOM
+        series; `kind` is what the user stated, or None. Then `read` takes the folder, and `write`
+        and `open` fill a new, empty one. Without `suffixes` any name is that of such a folder, and
+        only records of this format are written so. With `files`, an earlier result of these names
+        may be replaced, otherwise a folder that `folder` recognises.
+    takes : names of options that `read` takes as keywords if they are stated; ``"kind"`` too.
     sniff : ``(head, path) -> bool``, whether a file that begins with `head` has this format, if the
         magic does not tell it, as in a compressed file.
     """
 
     name: str
     suffixes: tuple[str, ...]
-    read: Callable[[Path], Record]
+    read: Callable[..., Record]
     write: Callable[[Record, Path], None] | None = None
     magic: tuple[bytes, ...] = ()
     kind: str | None = "image"
@@ -87,6 +97,21 @@ class Format:
     joint: str = "."
     open: Callable[[Record, Path], np.ndarray | None] | None = None
     sniff: Callable[[bytes, Path], bool] | None = None
+    also: tuple[str, ...] = ()
+    folder: Callable[[Path, str | None], bool] | None = None
+    takes: tuple[str, ...] = ()
+
+    def holds(self, kind: str) -> bool:
+        """Whether its files may hold this kind of data."""
+        return self.kind in (None, kind) or kind in self.also
+
+    def replaces(self, record: Record, folder: Path) -> bool:
+        """Whether all that is in a folder belongs to an earlier result like this record."""
+        if self.files is None:
+            return self.folder is not None and self.folder(folder, None)
+        names = {path.name for path in self.files(record, folder)}
+        held = {path.name for path in folder.iterdir()}
+        return held - {".DS_Store", "Thumbs.db"} <= names
 
     def recognises(self, head: bytes, path: Path) -> bool:
         """Whether a file that begins with `head` has this format."""
@@ -121,6 +146,17 @@ FORMATS: tuple[Format, ...] = (
         why="hush does not write JPEG, which would add its own noise",
     ),
     Format(
+        "DICOM",  # before TIFF: its preamble may be the beginning of a TIFF file (PS3.10 7.1)
+        (".dcm", ".dicom", ".ima"),
+        dicom.read,
+        dicom.write,
+        dicom.MAGIC,
+        check=dicom.check,
+        offset=dicom.OFFSET,
+        also=("volume",),
+        takes=("kind",),
+    ),
+    Format(
         "TIFF",
         (*tiff.OME_SUFFIXES, ".tif", ".tiff"),
         tiff.read,
@@ -128,6 +164,7 @@ FORMATS: tuple[Format, ...] = (
         tiff.MAGIC,
         real=True,
         open=tiff.open_large,
+        also=("volume",),
     ),
     Format(
         "NumPy array",
@@ -151,13 +188,25 @@ FORMATS: tuple[Format, ...] = (
         real=True,
     ),
     Format(
-        "DICOM",
-        (".dcm", ".dicom", ".ima"),
-        dicom.read,
-        dicom.write,
-        dicom.MAGIC,
-        check=dicom.check,
-        offset=dicom.OFFSET,
+        "DICOM series",
+        (),
+        dicom_series.read,
+        dicom_series.write,
+        kind="volume",
+        check=dicom_series.check,
+        files=dicom_series.files,
+        folder=dicom_series.is_series,
+        takes=("series",),
+    ),
+    Format(
+        "PNG slices",
+        (),
+        slices.read,
+        slices.write,
+        kind="volume",
+        check=slices.check,
+        files=slices.files,
+        folder=slices.is_stack,
     ),
     Format(
         "NIfTI",
@@ -205,6 +254,20 @@ FORMATS: tuple[Format, ...] = (
         magic=hdf5.MAGIC,
         instead=".tif",
         why="hush does not write HDF5 files",
+        also=("volume",),
+        takes=("kind",),
+    ),
+    Format(
+        zarr.NAME,
+        zarr.SUFFIXES,
+        zarr.read,
+        zarr.write,
+        kind="volume",
+        check=zarr.check,
+        real=True,
+        note=zarr.notes,
+        also=("image",),
+        folder=zarr.is_store,
     ),
     Format(
         "WFDB",
@@ -323,9 +386,24 @@ def preferred(found: Iterable[Format], kind: str | None) -> Format | None:
     return next((f for f in every if f.kind == kind), every[0])
 
 
+def folder_format(path: Path, kind: str | None = None) -> Format | None:
+    """The format of which a folder is one input; None for files, and folders of separate files.
+
+    kind : of data, if the user stated it.
+    """
+    try:
+        if path.is_dir():
+            found = (f for f in formats() if f.folder is not None and f.folder(path, kind))
+            return next(found, None)
+    except OSError:  # reading it raises the error
+        pass
+    return None
+
+
 def supported(writable: bool = False) -> tuple[str, ...]:
     """File name endings that hush reads, or with `writable` those that it writes."""
-    return tuple(s for f in formats() if f.write or not writable for s in f.suffixes)
+    found = (s for f in formats() if f.write or not writable for s in f.suffixes)
+    return tuple(dict.fromkeys(found))
 
 
 def format_of(record: Record) -> Format | None:

@@ -6,6 +6,8 @@ fastMRI's code does: the centred, orthonormal inverse Fourier transform, then th
 squares over the coils, then the centre of that, because the readout is oversampled. The centre is
 the header's reconstructed matrix, or the square as wide as the image if that is narrower. Without a
 header it is a square of 320 pixels, or of the shorter side if that is less.
+
+A scan of two or more slices is a volume; with ``--kind image`` every slice is an image.
 """
 
 from __future__ import annotations
@@ -31,8 +33,10 @@ _SIDE = 320  #: the usual side in fastMRI
 _SMALLEST = 8  #: datasets with a shorter side are tables, not images
 
 
-def read(path: Path) -> Record:
+def read(path: Path, kind: str | None = None) -> Record:
     """A scan's magnitudes, float, axes ZYX; otherwise the only image, or ``file.h5:dataset``.
+
+    kind : of data, if the user stated it.
 
     Raises
     ------
@@ -54,12 +58,16 @@ def read(path: Path) -> Record:
             if not isinstance(dataset, h5py.Dataset):
                 raise HushError(f"has no dataset '{key}', only {', '.join(_names(file))}")
             scan = key.strip("/") in _SCAN and dataset.ndim >= 3
-            if scan and dataset.dtype.kind == "c":
-                return Record(_magnitude(dataset, _header(file)), "ZYX")
-            data = dataset[()]
+            header = _header(file) if scan else None
+            rebuilt = scan and dataset.dtype.kind == "c"
+            data = _magnitude(dataset, header) if rebuilt else dataset[()]
     except OSError as error:  # h5py raises it for every file it cannot read
         raise HushError("is cut short or damaged; copy it again, or save it again") from error
-    return Record(data, "ZYX" if scan and data.ndim == 3 else array_axes(data.shape))
+    if not scan or data.ndim != 3:
+        return Record(data, array_axes(data.shape))
+    if kind not in (None, "volume") or len(data) < 2:
+        return Record(data, "ZYX")
+    return Record(data, "ZYX", "volume", context=_spacing(header))
 
 
 def magnitude(kspace: np.ndarray) -> np.ndarray:
@@ -98,6 +106,22 @@ def _centre(shape: tuple[int, int], header: bytes | None) -> tuple[int, int]:
     if columns > shape[1]:
         rows = columns = shape[1]
     return min(rows, shape[0]), columns
+
+
+def _spacing(header: bytes | None) -> dict[str, tuple[float, float, float]]:
+    """The size of a voxel along Z, Y and X in mm, if the header says it."""
+    try:
+        space = ET.fromstring(header or b"").find("{*}encoding/{*}reconSpace")
+        if space is None:
+            return {}
+        z, y, x = (
+            float(space.findtext(f"{{*}}fieldOfView_mm/{{*}}{a}", ""))
+            / float(space.findtext(f"{{*}}matrixSize/{{*}}{a}", ""))
+            for a in "zxy"  # x in the header runs along rows, as in `_centre`
+        )
+    except (ET.ParseError, ValueError, ZeroDivisionError):
+        return {}
+    return {"spacing": (z, y, x)} if min(z, y, x) > 0 else {}
 
 
 def _header(file: h5py.File) -> bytes | None:

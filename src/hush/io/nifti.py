@@ -84,7 +84,7 @@ def _begins(path: Path, magic: tuple[bytes, ...], endings: tuple[str, ...] = ())
 
 def probable(path: Path) -> bool:
     """Whether a file in a folder is an image to denoise, and not a mask."""
-    return re.search(r"(^|[_.-])mask([_.-]|$)|_mask", path.name.lower()) is None
+    return re.search(r"(^|[_.-])mask([_.-]|$)|_mask(?!ed)", path.name.lower()) is None
 
 
 def probable_pair(path: Path) -> bool:
@@ -188,13 +188,7 @@ def _explained() -> Iterator[None]:
 
 def _header(stream: IO[bytes]) -> tuple[bytes, Nifti1Header]:
     """The header of either version, as bytes and as nibabel sees it."""
-    try:
-        from nibabel import Nifti1Header, Nifti2Header
-    except ImportError:
-        raise HushError(
-            "is a NIfTI file, which needs nibabel: pip install 'hush-denoise[medical]'"
-        ) from None
-
+    versions = _versions()
     begun = stream.read(4)
     size = next((n for n in _SIZES for e in ("little", "big") if n.to_bytes(4, e) == begun), 0)
     if not size:
@@ -202,8 +196,18 @@ def _header(stream: IO[bytes]) -> tuple[bytes, Nifti1Header]:
     raw = begun + stream.read(size - 4)
     if len(raw) < size:
         raise grids.short(0, 0)
-    kind = Nifti1Header if size == 348 else Nifti2Header
-    return raw, kind(raw, check=False)
+    return raw, versions[size](raw, check=False)
+
+
+def _versions() -> dict[int, type[Nifti1Header]]:
+    """nibabel's classes for headers by their size in bytes."""
+    try:
+        from nibabel import Nifti1Header, Nifti2Header
+    except ImportError:
+        raise HushError(
+            "NIfTI files need nibabel, which is missing: pip install 'hush-denoise[medical]'"
+        ) from None
+    return {348: Nifti1Header, 540: Nifti2Header}
 
 
 def _checked(header: Nifti1Header) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -272,6 +276,7 @@ def _places(header: Nifti1Header) -> dict[str, Any]:
 
 def check(record: Record) -> None:
     """Raise HushError if no NIfTI file can hold the record."""
+    _versions()
     grids.check_gray(record, "NIfTI", _DTYPES)
     if len(record.axes) > 7:
         raise HushError(f"NIfTI files hold up to 7 axes, not {len(record.axes)}")
@@ -353,7 +358,7 @@ def _top(record: Record) -> tuple[bytes, tuple[int, ...], np.dtype[Any]]:
     size = _size(layout.raw)
     if same and padded == shape and not layout.pair:
         return layout.raw, shape, layout.dtype
-    header = _parsed(layout.raw[:size])
+    header = _versions()[size](layout.raw[:size], check=False)
     if padded != shape:
         header.set_data_shape(shape)
     header.set_data_dtype(dtype)
@@ -374,18 +379,10 @@ def _size(raw: bytes) -> int:
     return next(n for n in _SIZES for e in ("little", "big") if n.to_bytes(4, e) == raw[:4])
 
 
-def _parsed(raw: bytes) -> Nifti1Header:
-    from nibabel import Nifti1Header, Nifti2Header
-
-    return (Nifti1Header if len(raw) == 348 else Nifti2Header)(raw, check=False)
-
-
 def _new(record: Record, shape: tuple[int, ...]) -> bytes:
     """The header of a record from another format, of version 2 if an axis is too long for 1."""
-    from nibabel import Nifti1Header, Nifti2Header
-
     long = max(shape) > _LONGEST
-    header = Nifti2Header() if long else Nifti1Header()
+    header = _versions()[540 if long else 348]()
     header.set_data_shape(shape)
     header.set_data_dtype(record.data.dtype.newbyteorder("="))
     sizes = record.context.get("spacing")

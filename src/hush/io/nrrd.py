@@ -76,7 +76,7 @@ class Layout:
 
 def probable(path: Path) -> bool:
     """Whether a file in a folder is an image to denoise, and not a mask or a segmentation."""
-    return re.search(r"(^|[_.-])(mask|seg)([_.-]|$)|_mask", path.name.lower()) is None
+    return re.search(r"(^|[_.-])(mask|seg)([_.-]|$)|_mask(?!ed)", path.name.lower()) is None
 
 
 # -- reading -----------------------------------------------------------------------------------
@@ -301,17 +301,15 @@ def _gradients(
 
     A direction's length tells the share of the highest b-value: its square.
     """
+    vectors: list[list[float]] = []
     try:
         most = float(header["DWMRI_b-value"])
+        while len(vectors) < count:
+            number = f"{len(vectors):04d}"
+            vector = [float(x) for x in header[f"DWMRI_gradient_{number}"].split()]
+            vectors += [vector] * max(1, int(header.get(f"DWMRI_NEX_{number}", 1)))
     except (KeyError, ValueError):
         return {}
-    vectors: list[list[float]] = []
-    while len(vectors) < count:
-        number = f"{len(vectors):04d}"
-        if (text := header.get(f"DWMRI_gradient_{number}")) is None:
-            return {}
-        repeats = max(1, int(header.get(f"DWMRI_NEX_{number}", 1)))
-        vectors += [[float(x) for x in text.split()]] * repeats
     if len(vectors) != count or {len(v) for v in vectors} != {3}:
         return {}
     table = np.array(vectors)
@@ -384,7 +382,7 @@ def _fits(record: Record, layout: Layout) -> bool:
 
 def _field(line: bytes) -> str:
     """The field that a line of a header states; empty for comments and for keys with values."""
-    match = re.match(rb"([^:#]+): ", line)
+    match = re.match(rb"([^:#]+):(?!=)", line)
     return match[1].decode("ascii", "replace").strip().lower() if match else ""
 
 

@@ -8,6 +8,7 @@ through the entry points ``hush.kinds``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,11 +46,13 @@ class Option:
     """A command-line option of one kind, such as ``--rate``.
 
     type : converts the option's text to the value in `Record.context`.
+    reader : for the format's reader (`Format.takes`); other formats refuse it.
     """
 
     type: Callable[[str], Any]
     help: str
     metavar: str = "VALUE"
+    reader: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,10 @@ class Kind:
     pictured: ClassVar[bool] = False
     #: every channel is an item ``(1, *S)`` of its own, with its own noise
     apart: ClassVar[bool] = False
-    #: restore longer items in pieces of this many values along the last axis; None: as a whole
+    #: restore larger items in pieces of about this many values (`span`); None: as a whole
     piece: ClassVar[int | None] = None
+    #: the axis of an item ``(C, *S)`` along which it is cut into pieces
+    along: ClassVar[int] = -1
     #: options that only this kind has; giving one selects this kind
     options: ClassVar[Mapping[str, Option]] = {}
     #: further names in `Record.context`, which only Python callers and files give
@@ -175,6 +180,10 @@ class Kind:
         """The record of a result with what the results for its items add to it; here nothing."""
         return record
 
+    def leveled(self, record: Record) -> Record:
+        """A record with the layout of the map of the noise's level; here its own."""
+        return record
+
     def joint(self, record: Record) -> int:
         """How many channels a model sees together; with 1, every channel is an item."""
         return 1
@@ -239,9 +248,35 @@ class Kind:
 
         return measured(items)
 
+    def span(self, shape: Sequence[int]) -> int | None:
+        """The length of a piece of an item of this shape, along `along`; None for the whole item.
+
+        A piece has at most `piece` values, but at least one position.
+        """
+        length = shape[self.along]
+        if self.piece is None or math.prod(shape) <= self.piece:
+            return None
+        return max(1, self.piece * length // math.prod(shape))
+
+    def glimpses(self, shape: Sequence[int]) -> list[slice]:
+        """The parts of an item of this shape, along `along`, by which it is measured and judged.
+
+        Here the whole item.
+        """
+        return [slice(0, shape[self.along])]
+
     def glimpse(self, batch: Batch, index: int) -> Batch:
-        """The part of an item by which it is measured and judged, as a batch of one; here all."""
-        return batch.piece(index, slice(None))
+        """The `glimpses` of an item, one after the other, as a batch of one."""
+        where = self.glimpses(batch.data[index].shape)
+        parts = [batch.piece(index, part, self.along) for part in where]
+        if len(parts) == 1:
+            return parts[0]
+        data = [np.concatenate([p.data[0] for p in parts], axis=self.along)]
+        mask = None
+        if batch.mask is not None:
+            masks = [p.mask[0] for p in parts if p.mask is not None]
+            mask = [np.concatenate(masks, axis=self.along)]
+        return replace(parts[0], data=data, mask=mask)
 
     # -- show ------------------------------------------------------------------------------------
 

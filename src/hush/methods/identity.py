@@ -22,6 +22,7 @@ class Identity(Denoiser):
     summary: ClassVar[str] = "the unchanged input"
     citation: ClassVar[str] = ""
     kinds: ClassVar[tuple[str, ...]] = ANY
+    copies: ClassVar[float] = 3
 
     def restore(
         self,

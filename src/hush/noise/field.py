@@ -68,6 +68,42 @@ class Field:
         return np.exp(log, out=log)
 
 
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A relative variance over a volume: smooth in the plane, with a level for every slice.
+
+    log : logarithm of the relative variance in cells ``(Z, y, x)``, interpolated between their
+        centres. shape : of the volume ``(Z, Y, X)``. side : of a cell in the plane, in voxels.
+    """
+
+    log: np.ndarray
+    shape: tuple[int, ...]
+    side: int
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """The relative variance in some slices, float32 ``(z, Y, X)``."""
+        down, across = (
+            _weights(np.arange(n), np.array([*range(0, n, self.side), n]), ())
+            for n in self.shape[1:]
+        )
+        planes = self.log[start:stop].astype(np.float32)
+        return np.exp(np.einsum("yi,zij,xj->zyx", down, planes, across, optimize=True))
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The lowest and highest relative standard deviation."""
+        low, high = float(self.log.min()), float(self.log.max())
+        return float(np.exp(low / 2)), float(np.exp(high / 2))
+
+    def map(self) -> np.ndarray:
+        """The relative variance of every voxel, float32 ``(1, Z, Y, X)``."""
+        return self.rows(0, self.shape[0])[None]
+
+    def on(self, shape: Sequence[int]) -> Grid:
+        """The same field, which is known for one grid."""
+        return self
+
+
 def _weights(pixel: np.ndarray, edges: np.ndarray, seams: Sequence[int]) -> np.ndarray:
     """Weights of the cells along an axis at some pixels, float32 ``(pixels, cells)``.
 

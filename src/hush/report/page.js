@@ -89,6 +89,27 @@ for (const group of document.querySelectorAll(".group")) {
   draw();
 }
 
+// Planes of a volume: a slider turns the slices over, buttons choose the volume.
+for (const planes of document.querySelectorAll(".planes")) {
+  for (const plane of planes.querySelectorAll(".plane")) {
+    const range = plane.querySelector("input"), said = plane.querySelector("output");
+    const at = plane.dataset.slices.split(" ");
+    const turn = () => {
+      plane.style.setProperty("--k", range.value);
+      said.textContent = `${plane.dataset.name}, slice ${at[range.value]} of ${plane.dataset.of}`;
+      range.setAttribute("aria-valuetext", said.textContent);
+    };
+    range.addEventListener("input", turn);
+    turn();
+  }
+  for (const button of planes.querySelectorAll("button[data-volume]"))
+    button.addEventListener("click", () => {
+      for (const other of planes.querySelectorAll("[data-volume]"))
+        if (other.matches("button")) other.setAttribute("aria-pressed", String(other === button));
+        else other.hidden = other.dataset.volume !== button.dataset.volume;
+    });
+}
+
 // A link to a closed result opens it.
 const reveal = () => {
   const target = location.hash && document.getElementById(location.hash.slice(1));

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from types import MappingProxyType
 
 import numpy as np
 
@@ -123,23 +124,32 @@ def autocorrelation(
     band: float = 0.0,
     tolerance: float = 0.0,
     element: str = "pixel",
+    own: Mapping[str, Sequence[float]] = MappingProxyType({}),
 ) -> str:
     """Stems at each lag, over bands for white noise and for tolerance, if given.
 
-    lags : from lag 1; "x" across and "y" down, or "" if directions are not distinguished.
+    lags : from lag 1; "x" across, "y" down and "z" between slices, or "" if directions are not
+        distinguished. own : of the noise itself, as rings.
     """
-    values = [a for v in lags.values() for a in v]
+    values = [a for v in (*lags.values(), *own.values()) for a in v]
     most = max([1.6 * tolerance, *(1.15 * abs(a) for a in values)]) or 1.0
     count = max((len(v) for v in lags.values()), default=1) or 1
     plot = _Plot((0.4, count + 0.6), (-most, most))
     for half, cls in ((tolerance, "tolerance"), (band, "chance")):
         if half:
             plot.band(half, cls)
-    looks = {"x": ("one", " across", -4.0), "y": ("two", " down", 4.0), "": ("one", "", 0.0)}
+    looks = {
+        "x": ("one", " across", -4.0),
+        "y": ("two", " down", 4.0),
+        "z": ("three", " between slices", 12.0),
+        "": ("one", "", 0.0),
+    }
     for axis, (cls, word, dx) in looks.items():
         for lag, a in enumerate(lags.get(axis, []), 1):
             plot.stem(lag, a, f"stem {cls}", dx)
             plot.dot(lag, a, cls, f"{lag} px{word}: {number(round(a, 3))}", dx)
+        for lag, a in enumerate(own.get(axis, []), 1):
+            plot.dot(lag, a, f"ring {cls}", f"noise, {lag}{word}: {number(round(a, 3))}", dx)
     return plot.svg(title, f"distance, {element}s", "correlation", range(1, count + 1))
 
 

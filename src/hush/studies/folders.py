@@ -96,7 +96,7 @@ def read_images(path: Path) -> Iterator[np.ndarray]:
     """Yield the images of a file as float32 ``(C, H, W)`` in units of full range."""
     from hush.io import read
 
-    batch = to_batch(read(path))
+    batch = to_batch(read(path, "image"))
     for index in range(len(batch)):
         yield batch.floats(index)
 

@@ -161,18 +161,13 @@ class Signal(Kind):
 
     # -- measure ---------------------------------------------------------------------------------
 
-    def glimpse(self, batch: Batch, index: int) -> Batch:
+    def glimpses(self, shape: Sequence[int]) -> list[slice]:
         """A long item's parts, evenly spread over it: results must not depend on the window."""
-        length = batch.data[index].shape[-1]
+        length = shape[-1]
         if length <= GLIMPSES * GLIMPSE:
-            return super().glimpse(batch, index)
-        starts = np.linspace(0, length - GLIMPSE, GLIMPSES).astype(int)
-        parts = [batch.piece(index, slice(s, s + GLIMPSE)) for s in starts]
-        data = [np.concatenate([p.data[0] for p in parts], axis=-1)]
-        mask = None
-        if batch.mask is not None:
-            mask = [np.concatenate([p.mask[0] for p in parts if p.mask is not None], axis=-1)]
-        return replace(parts[0], data=data, mask=mask)
+            return super().glimpses(shape)
+        starts = np.linspace(0, length - GLIMPSE, GLIMPSES).astype(int).tolist()
+        return [slice(s, s + GLIMPSE) for s in starts]
 
     def measure(self, items: Sequence[np.ndarray]) -> Estimate:
         """The white floor of quiet stretches and bands."""

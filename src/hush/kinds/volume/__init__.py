@@ -18,17 +18,23 @@ denoised together. What is known about them is in `Record.context`:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds import Chosen, Kind, Option
-from hush.record import Record
+from hush.kinds import NOTHING, Chosen, Kind, Option
+from hush.record import Record, channel_letter
 
 if TYPE_CHECKING:
     from hush.kinds.image.cut import Turned
+    from hush.noise.process import Process
+    from hush.report.frame import Entry
+    from hush.results import Denoised, Estimate, Inspection, Judgement, Restoration
+
+LEAST = 3  #: slices by which a large series is measured and judged, if it has as many
 
 
 def threshold(text: str) -> float:
@@ -49,6 +55,8 @@ class Volume(Kind):
     nouns: ClassVar[tuple[str, str]] = ("volume", "volumes")
     element: ClassVar[str] = "voxel"
     letters: ClassVar[str] = "ZYX"
+    piece: ClassVar[int | None] = 2**24
+    along: ClassVar[int] = 1
     told: ClassVar[frozenset[str]] = frozenset(
         {"bvals", "bvecs", "spacing", "affine", "zero", "adjacent"}
     )
@@ -57,6 +65,12 @@ class Volume(Kind):
             threshold,
             "Volumes with at most this b-value count as b = 0; 50 by default.",
             "B",
+        ),
+        "series": Option(
+            str,
+            "Which series of a DICOM folder: its number, identifier or description.",
+            "NAME",
+            reader=True,
         ),
     }
 
@@ -103,7 +117,98 @@ class Volume(Kind):
 
         preview(before, after, path)
 
+    # -- measure ---------------------------------------------------------------------------------
+
+    def glimpses(self, shape: Sequence[int]) -> list[slice]:
+        """Slices around the middle of a large series, all its volumes, but at least `LEAST`."""
+        count, span = shape[1], self.span(shape)
+        if span is None:
+            return super().glimpses(shape)
+        size = min(count, max(span, LEAST))
+        return [slice((count - size) // 2, (count - size) // 2 + size)]
+
+    def measure(self, items: Sequence[np.ndarray]) -> Estimate:
+        """Level, places and spectrum, from the components of a series that hold no signal."""
+        from hush.kinds.volume.measure import measured
+
+        return measured(items)
+
+    def leveled(self, record: Record) -> Record:
+        """The volumes of a series share one map ``(Z, Y, X)`` of the noise's level."""
+        letter = channel_letter(record.axes)
+        if not letter:
+            return record
+        context = {k: v for k, v in record.context.items() if k not in ("bvals", "bvecs")}
+        return replace(
+            record,
+            data=record.data.take(0, record.axes.index(letter)),
+            axes=record.axes.replace(letter, ""),
+            context=context,
+            mask=None,
+        )
+
     # -- show ------------------------------------------------------------------------------------
+
+    def advice(
+        self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
+    ) -> list[str]:
+        from hush.kinds.volume.advice import input_warnings
+
+        return input_warnings(self, record, item, given, found)
+
+    def judge(
+        self,
+        noisy: np.ndarray,
+        clean: np.ndarray,
+        process: Process,
+        *,
+        strength: float,
+        scale: float,
+        known: bool = False,
+        adaptable: bool = False,
+        about: Mapping[str, Any] = NOTHING,
+        how: Restoration | None = None,
+    ) -> Judgement:
+        """Inside the object, less the bias that is expected of magnitudes."""
+        from hush.kinds.volume.judgement import judged
+
+        return judged(
+            self,
+            noisy,
+            clean,
+            process,
+            strength=strength,
+            scale=scale,
+            adaptable=adaptable,
+            about=about,
+            how=how,
+        )
+
+    def section(self, result: Denoised, budget: float) -> Entry:
+        from hush.kinds.volume.page import section
+
+        return section(self, result, budget)
+
+    def inspected(self, seen: Inspection, budget: float) -> Entry:
+        from hush.kinds.volume.page import inspected
+
+        return inspected(self, seen, budget)
+
+    def facts(self, result: Denoised, given: bool) -> list[tuple[str, str]]:
+        """Voxel size, shells, the noise and its range, and what was removed."""
+        from hush.kinds.volume.words import facts
+
+        return facts(self, result, given)
+
+    def brief(self, result: Denoised) -> str:
+        from hush.kinds.volume.words import brief
+
+        return brief(result)
+
+    def looked(self, seen: Inspection) -> list[tuple[str, str]]:
+        from hush.kinds.volume.words import looked
+
+        return looked(self, seen)
 
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
         """PSNR in dB, and SSIM as the mean over slices."""

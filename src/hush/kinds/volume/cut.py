@@ -56,5 +56,5 @@ def toned(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def preview(before: Sequence[np.ndarray], after: Sequence[np.ndarray], path: Path) -> None:
     """A contact sheet of the middle slices of slabs ``(depth, Y, X)``."""
-    middles = [[x[len(x) // 2][None] for x in side] for side in (before, after)]
-    contact_sheet(*middles, path)
+    above, below = ([x[len(x) // 2][None] for x in side] for side in (before, after))
+    contact_sheet(above, below, path)

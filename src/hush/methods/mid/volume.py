@@ -11,18 +11,38 @@ signal, with a high signal-to-noise ratio, and the others hold next to nothing b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from torch import nn
 
+from hush.denoiser import Advance, Window
 from hush.errors import HushError
+from hush.kinds.cut import MOST_ADAPTED
+from hush.kinds.layout import filled
+from hush.kinds.volume import adjacent
+from hush.kinds.volume.components import MANY, Components, components
 from hush.kinds.volume.cut import slabs
 from hush.methods.mid.core import ValueMID
+from hush.methods.mid.loss import spread
+from hush.nets import channels_last
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet
+from hush.noise.processes import Gaussian, Process
+from hush.record import Batch
+from hush.results import Estimate, Restoration
+from hush.sampling import walk_down
+
+LEVEL = 0.1  #: the noise's deviation in the units that the networks get
+LEAST = 0.5  #: components with less signal, relative to the noise, teach nothing
+AT_ONCE = 2**19  #: voxels that the networks get at once
 
 
 @dataclass
@@ -30,6 +50,8 @@ class VolumeMID(ValueMID):
     """MID for volumes.
 
     channels : slices that the networks see together, 3 or 1; set from the data when fitting.
+    rest : variance of the noise that Φ leaves in a component, relative to what was in it;
+        components are weighed by their signal's share of what remains, as in a Wiener filter.
 
     The other settings are `ValueMID`'s.
     """
@@ -38,6 +60,11 @@ class VolumeMID(ValueMID):
     widths: Sequence[int] = (32, 64, 96)
     blocks: Sequence[int] = (1, 2, 2)
     stored: float = 0.0
+
+    rest: float = 0.3
+
+    series_: Components | None = field(default=None, init=False, repr=False)
+    law_: Process | None = field(default=None, init=False, repr=False)
 
     kinds: ClassVar[tuple[str, ...]] = ("volume",)
     cell: ClassVar[int] = StepNet.cell
@@ -62,14 +89,211 @@ class VolumeMID(ValueMID):
             }
         )
 
+    # -- training --------------------------------------------------------------------------------
+
     def lessons(self, data: Any, corpus: bool) -> list[np.ndarray]:
-        """See `ValueMID.lessons`: slabs ``(slices, Y, X)``."""
-        self.channels = self.channels or 3
-        every = [
-            s for x in self.kind.items(data) for volume in x for s in slabs(volume, self.channels)
-        ]
+        """See `ValueMID.lessons`: slabs ``(slices, Y, X)``; of noisy series those of components."""
+        self.channels = n = self.channels or 3
+        items = self.kind.items(data)
+        if corpus:
+            every = [s for x in items for volume in x for s in slabs(volume, n)]
+        else:
+            every, self.law_ = self.collected(items, [{}] * len(items))
         if not every:
-            raise HushError(
-                f"these volumes have fewer than {self.channels} slices; add --set channels=1"
-            )
+            raise HushError(f"these volumes have fewer than {n} slices; add --set channels=1")
         return every
+
+    def collected(
+        self, items: Sequence[np.ndarray], about: Sequence[Mapping[str, Any]]
+    ) -> tuple[list[np.ndarray], Process | None]:
+        """Slabs of the components of series with noise of deviation `LEVEL`, and its law."""
+        n, every, laws = self.channels or 1, [], []
+        for x, told in zip(items, about, strict=True):
+            own = self.bound(Batch([x], context=told), 0, None, None).series_
+            assert own is not None
+            if own.sigma <= 0 or x.shape[1] < n:
+                continue
+            laws.append(own.law(LEVEL))
+            strong = np.flatnonzero(own.signal > LEAST)
+            most = max(1, MOST_ADAPTED // (x[0].size * n))
+            for c in own.forward(x)[strong[:most]]:
+                level = np.broadcast_to(own.deviation(0, len(c))[0], c.shape)
+                every += slabs(np.float32(LEVEL) * c / level, n)
+        if len(every) * every[0].size > MOST_ADAPTED if every else False:
+            every = every[:: -(-len(every) * every[0].size // MOST_ADAPTED)]
+        return every, laws[0] if laws else None
+
+    def measured(self, x: np.ndarray) -> Estimate:
+        """The noise of a slab as used in training, which has one level."""
+        return Estimate(Gaussian(LEVEL), LEVEL)
+
+    def _collected(
+        self, items: Sequence[np.ndarray], stated: Process | None
+    ) -> tuple[list[np.ndarray], list[Process | None]]:
+        return list(items), [self.law_ or Gaussian(LEVEL)] * len(items)
+
+    def reviewed(self, x: np.ndarray, found: Estimate) -> Estimate:
+        """See `Denoiser.reviewed`; the components of a series say more than Ψ sees in a slice."""
+        return found
+
+    def step_of(self, x: np.ndarray, found: Estimate) -> float:
+        """See `Denoiser.step_of`: the share of noise in noise and contrast."""
+        return found.sigma / (found.sigma + found.amplitude) if found.sigma else 0.0
+
+    def adapt(
+        self,
+        items: Sequence[np.ndarray],
+        seconds: float,
+        *,
+        noise: Process | None = None,
+        seed: int = 0,
+        advance: Advance | None = None,
+        about: Sequence[Mapping[str, Any]] = (),
+    ) -> VolumeMID:
+        """See `ValueMID.adapt`: Φ learns from the components of the series to denoise."""
+        from hush.methods.mid.adapting import adapted
+
+        if self.networks_ is None:
+            raise self.untrained()
+        every, law = self.collected(items, about or [{}] * len(items))
+        if not every:
+            return self
+        made: VolumeMID = adapted(self, every, seconds, noise=law, seed=seed, advance=advance)
+        return made
+
+    def _preview(self, held_out: Sequence[np.ndarray], corpus: bool, path: Path) -> None:
+        """Write up to four held-out slabs before and after denoising."""
+        before, law = list(held_out[:4]), self.law_ or Gaussian(LEVEL)
+        if corpus:
+            generator = torch.Generator().manual_seed(0)
+            before = [law.sample(torch.from_numpy(x), generator).numpy() for x in before]
+        shares = spread(law, self.channels or 1, self._network("step").octaves, 2)
+        after = [x - self._planes(x, np.full_like(x, LEVEL), shares) for x in before]
+        self.kind.preview(before, after, path)
+
+    # -- denoising -------------------------------------------------------------------------------
+
+    def window(self, about: Mapping[str, Any]) -> Window | None:
+        """See `Denoiser.window`: every slice is in as many slabs as in the whole series."""
+        return Window((self.channels or 1) - 1)
+
+    def bound(
+        self, batch: Batch, index: int, noise: Process | None, found: Estimate | None
+    ) -> VolumeMID:
+        """See `Denoiser.bound`: with the components of the whole series."""
+        about, shape = batch.about(index), batch.data[index].shape
+
+        def read(start: int, stop: int) -> np.ndarray:
+            part = batch.piece(index, slice(start, stop), 1)
+            return filled(part.floats(0), part.known(0)) - _zero(about, batch.scale)
+
+        series = components(read, shape, adjacent=adjacent(shape[1], about))
+        other = copy.copy(self)
+        other.series_ = series if noise is None or not noise.stated else series.stated(noise)
+        return other
+
+    def restore_item(
+        self,
+        batch: Batch,
+        index: int,
+        noise: Process | None = None,
+        advance: Advance | None = None,
+        found: Estimate | None = None,
+    ) -> Restoration:
+        """Algorithm 2 on the components of a series; see `Denoiser.restore`."""
+        if self.networks_ is None:
+            raise self.untrained()
+        series = self.series_ or self.bound(batch, index, noise, found).series_
+        assert series is not None
+        about, n = batch.about(index), self.channels or 1
+        zero, begin = _zero(about, batch.scale), int(about.get("begin", 0))
+        x = filled(batch.floats(index), batch.known(index)) - zero
+        depth = x.shape[1]
+        if depth < n:
+            raise HushError(
+                f"this model sees {n} slices together, but there are only {depth}; "
+                "choose a model for single slices"
+            )
+        step = series.sigma / (series.sigma + series.brightness)
+        if series.sigma <= 0:
+            return Restoration(x + zero, noise, 0.0)
+        out = x.copy()
+        size = max(1, AT_ONCE * 8 // x[:, 0].size)
+        for start in range(0, depth, size):
+            stop = min(start + size, depth)
+            low = min(max(0, start - n + 1), depth - n)
+            high = max(min(depth, stop + n - 1), low + n)
+            tell = advance and partial(_share, advance, (stop - start) / depth)
+            made = self._slices(x[:, low:high], series, begin + low, tell)
+            part = out[:, start:stop]
+            part[list(series.used)] = made[:, start - low : stop - low]
+            if len(series.used) >= MANY:
+                series.levelled(part, x[:, start:stop], begin + start)
+            part[_zeroed(x[:, start:stop])] = 0
+            part[:, series.empty[begin + start : begin + stop]] = 0
+        return Restoration(out + zero, noise, step)
+
+    def _slices(
+        self, x: np.ndarray, series: Components, begin: int, advance: Advance | None
+    ) -> np.ndarray:
+        """The used volumes of some slices ``(C, z, Y, X)``, the first of them slice `begin`."""
+        share = series.signal / np.maximum(series.signal + self.rest, 1e-12)
+        scale = np.float32(LEVEL / series.sigma)
+        shares = spread(series.law(LEVEL), self.channels or 1, self._network("step").octaves, 2)
+        told = scale * series.deviation(begin, begin + x.shape[1])[0]
+        told = np.broadcast_to(told, x.shape[1:])
+        made = series.forward(x)
+        kept = np.flatnonzero(share > 0)
+        made[share == 0] = 0
+        noise = partial(self._left, told=told, shares=shares)
+        for k in kept.tolist():
+            clean, _ = walk_down(noise, scale * made[k], self.steps)
+            made[k] = clean * np.float32(share[k] / scale)
+            if advance:
+                advance(1 / len(kept))
+        return series.back(made)
+
+    def _left(
+        self, s: np.ndarray, left: float, *, told: np.ndarray, shares: np.ndarray
+    ) -> np.ndarray:
+        """`_planes` with a share of the deviation left."""
+        return self._planes(s, told * np.float32(left), shares)
+
+    def _planes(self, s: np.ndarray, told: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """The whole noise in the slices of one component ``(Z, Y, X)``, from every slab."""
+        network = self._network("noise")
+        device = next(network.parameters()).device
+        n, (height, width) = self.channels or 1, s.shape[1:]
+        pad = [(-side) % network.multiple for side in (height, width)]
+        mode = "reflect" if min(height, width) > network.multiple else "replicate"
+        both = F.pad(torch.from_numpy(np.stack([s, told])), (0, pad[1], 0, pad[0]), mode=mode)
+        total, count = np.zeros_like(s), np.zeros((len(s), 1, 1), np.float32)
+        batch = max(1, AT_ONCE // (n * both[0, 0].numel()))
+        spectrum = torch.from_numpy(shares)[None].to(device)
+        starts = range(len(s) - n + 1)
+        with torch.inference_mode():
+            for first in range(0, len(starts), batch):
+                slabs_ = [both[:, z : z + n] for z in starts[first : first + batch]]
+                state, level = torch.stack(slabs_, 1).to(device)
+                noise = network(channels_last(state), channels_last(level), spectrum)
+                for i, each in enumerate(noise.float().cpu().numpy(), first):
+                    total[i : i + n] += each[:, :height, :width]
+                    count[i : i + n] += 1
+        return total / count
+
+
+def _zero(about: Mapping[str, Any], scale: float) -> np.float32:
+    """The value that means no signal, in units of full range."""
+    return np.float32(float(about.get("zero", 0.0)) / scale)
+
+
+def _share(advance: Advance, share: float, done: float) -> None:
+    advance(share * done)
+
+
+def _zeroed(x: np.ndarray) -> np.ndarray:
+    """Where slices ``(C, z, Y, X)`` were set to zero: there, and at all neighbours in the plane."""
+    from scipy.ndimage import maximum_filter
+
+    zeroed: np.ndarray = maximum_filter(x != 0, size=(1, 1, 3, 3), mode="nearest") == 0
+    return zeroed

@@ -1,0 +1,148 @@
+"""What ``hush denoise`` writes for every input, planned before any work begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from hush.cli.options import Running
+from hush.errors import HushError
+
+#: maps beside a result by their names in ``--json``, and what they are called in sentences
+MAPS = {"uncertainty": "the uncertainty", "residual": "the residual", "sigma_map": "the map of σ"}
+
+
+@dataclass(frozen=True)
+class Options(Running):
+    """The command line's options, named as click names them."""
+
+    files: tuple[str, ...]
+    out: str | None
+    uncertainty: str | None
+    residual: str | None
+    sigma_map: str | None
+    noise: str | None
+    steps: int | None
+    adapt: float
+    seed: int
+    strength: float
+    model: str | None
+    method: str | None
+    report: Path | None
+    as_json: bool
+    kind: str | None
+    axes: str | None
+
+    @property
+    def many(self) -> bool:
+        return len(self.files) > 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """An input, the paths of its result, and the reason not to denoise it, if any.
+
+    maps, picture : further files that are written, if any; maps by their names in `MAPS`.
+    """
+
+    source: str
+    target: Path | None = None
+    maps: Mapping[str, Path] = field(default_factory=dict)
+    picture: Path | None = None
+    error: HushError | None = None
+    skipped: bool = False
+
+    @property
+    def due(self) -> bool:
+        return self.error is None and not self.skipped
+
+
+def check_folders(o: Options) -> None:
+    """Refuse names of files where several results need folders."""
+    from hush.io import supported
+
+    for option in ("out", *MAPS):
+        path = getattr(o, option) or ""
+        if o.many and (Path(path).is_file() or path.lower().endswith(supported())):
+            name = "--output" if option == "out" else f"--{option.replace('_', '-')}"
+            raise click.BadParameter("with several inputs this must be a folder", param_hint=name)
+
+
+def plan(o: Options) -> list[Job]:
+    """A job for each file, with conflicts found before any work begins."""
+    jobs: list[Job] = []
+    inputs = {Path(source).resolve() for source in o.files}
+    taken: dict[Path, str] = {}
+    for source in o.files:
+        try:
+            target, maps, picture = _outputs(o, source)
+            outputs = [path for path in (target, *maps.values(), picture) if path]
+            for path in outputs:
+                _check(o, path, taken, inputs)
+            taken |= {path.resolve(): source for path in outputs}
+            skipped = all(is_kept(o, path) for path in outputs)
+            jobs.append(Job(source, target, maps, picture, skipped=skipped))
+        except HushError as error:
+            jobs.append(Job(source, error=error))
+    return jobs
+
+
+def _check(o: Options, path: Path, taken: Mapping[Path, str], inputs: set[Path]) -> None:
+    """Refuse a path that is an input, another output, or an existing file."""
+    from hush.io import taken as exists
+
+    place = path.resolve()
+    if place in taken:
+        raise HushError(f"would be written to {path}, like {taken[place]}; rename one of them")
+    if place in inputs:
+        raise HushError(f"would be written to {path}, which is also an input; choose another path")
+    if o.report and place == o.report.resolve():
+        raise HushError(f"would be written to {path}, which is also the report; rename one of them")
+    if exists(path) and o.existing is None:
+        raise HushError(f"{path} already exists; --overwrite replaces it, --skip-existing keeps it")
+
+
+def _outputs(o: Options, source: str) -> tuple[Path, dict[str, Path], Path | None]:
+    """The paths of the result for `source`, of its maps and of its picture."""
+    from hush import io, kinds
+
+    target = io.output_path(source, o.out, o.many, kind=o.kind)
+    picture = None
+    if o.kind and kinds.get(o.kind).pictured and not io.holds(source, o.kind):
+        picture = target.with_suffix(".png")
+    maps: dict[str, Path] = {}
+    names = {target.resolve(): "the result"}
+    for name, words in MAPS.items():
+        given: str | None = getattr(o, name)
+        if given is None:
+            continue
+        path = io.output_path(source, given, o.many, real=True)
+        if other := names.get(path.resolve()):
+            raise HushError(f"{path} is {other}; choose another path for {words}")
+        fmt = io.format.named(path)
+        if fmt is not None and not fmt.real:
+            raise HushError(
+                f"{path}: {fmt.name} files do not hold float32 maps; write a .tif file, or .npy"
+            )
+        names[path.resolve()], maps[name] = words, path
+    return target, maps, picture
+
+
+def is_kept(o: Options, path: Path) -> bool:
+    """Whether the file exists and ``--skip-existing`` keeps it."""
+    from hush.io import taken
+
+    return o.existing == "skip" and taken(path)
+
+
+def paths(job: Job) -> dict[str, str | None]:
+    """The paths of a job as text, by their keys in ``--json``."""
+    every: Sequence[tuple[str, Path | None]] = (
+        ("output", job.target),
+        ("picture", job.picture),
+        *((name, job.maps.get(name)) for name in MAPS),
+    )
+    return {name: str(path) if path else None for name, path in every}

@@ -1,0 +1,222 @@
+"""Where results go: files and folders that appear completely or not at all."""
+
+from __future__ import annotations
+
+import errno
+import filecmp
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from hush.errors import HushError
+
+MANY = 256  #: files that are flushed to the disk one by one; more of them all at once
+
+
+@contextmanager
+def together(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path, beside which more files may be written; all are renamed at the end.
+
+    They go into the folder of `path` under their own names, and that of `path` is the last. If
+    anything is raised before, nothing is changed. Raises `HushError` as `atomic` does.
+    """
+    path = Path(path)
+    check_target(path)
+    target = Path(os.path.realpath(path))
+    folder = target.with_name(f".hush-{secrets.token_hex(6)}")
+    begun: list[Path] = []
+    try:
+        folder.mkdir(parents=True)
+        yield folder / target.name
+        parts = sorted(folder.iterdir(), key=lambda p: (p.name == target.name, p.name))
+        for part in parts:
+            check_target(target.with_name(part.name))
+            sync(part)
+        for part in parts:
+            place = target.with_name(part.name)
+            if part != parts[-1] and place.exists() and filecmp.cmp(part, place, shallow=False):
+                continue  # such as the table that was read
+            begun += [place] * (not place.exists())
+            os.replace(part, place)
+        begun.clear()
+    except OSError as error:
+        raise HushError(f"{path}: cannot be written: {reason(error)}") from error
+    finally:
+        for place in begun:
+            with suppress(OSError):
+                place.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        sync(target.parent)
+
+
+@contextmanager
+def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside `path`, with the same ending, renamed to `path` at the end.
+
+    If anything is raised inside, KeyboardInterrupt included, the temporary file is removed and
+    `path` is left unchanged. Missing parent folders are created.
+
+    Raises
+    ------
+    HushError
+        One sentence for every OSError, such as a read-only folder or a full disk.
+
+    Examples
+    --------
+    >>> with atomic("figures.json") as part:  # doctest: +SKIP
+    ...     part.write_text("{}")
+    """
+    path = Path(path)
+    check_target(path)
+    target = Path(os.path.realpath(path))  # follow a link: replace its file, keep the link
+    part = target.with_name(f".hush-{secrets.token_hex(6)}{''.join(target.suffixes[-2:])[-32:]}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.touch(exist_ok=False)  # with the permissions of any new file
+        yield part
+        if target.exists():
+            part.chmod(stat.S_IMODE(target.stat().st_mode))
+        sync(part)
+        os.replace(part, target)
+    except OSError as error:
+        raise HushError(f"{path}: cannot be written: {reason(error)}") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    with suppress(OSError):  # keep the new name after a power cut, if folders can be synced
+        sync(target.parent)
+
+
+@contextmanager
+def folder(path: str | os.PathLike[str], replaces: Callable[[Path], bool]) -> Iterator[Path]:
+    """A temporary empty folder beside `path`, renamed to `path` at the end.
+
+    An empty folder at `path` stays, perhaps because nothing can be put beside it, and is filled at
+    the end. If anything is raised inside, `path` is left unchanged. Raises `HushError` as
+    `check_folder` does, and for every OSError.
+    """
+    path = Path(path)
+    check_folder(path, replaces)
+    target = Path(os.path.realpath(path))
+    part, old = (target.with_name(f".hush-{secrets.token_hex(6)}") for _ in range(2))
+    filled = target.is_dir() and not any(target.iterdir())
+    if filled:
+        part = target / part.name
+    begun: list[Path] = []
+    try:
+        part.mkdir(parents=True)
+        yield part
+        files = list(part.rglob("*"))
+        if len(files) > MANY and hasattr(os, "sync"):
+            os.sync()
+        for file in files if len(files) <= MANY else [part]:
+            sync(file)
+        if filled:
+            for file in sorted(part.iterdir()):
+                begun.append(target / file.name)
+                os.replace(file, begun[-1])
+            begun.clear()
+        else:
+            _exchange(part, target, old)
+    except OSError as error:
+        raise HushError(f"{path}: cannot be written: {reason(error)}") from error
+    finally:
+        for place in (*begun, part, *([old] * target.exists())):
+            if place.is_dir():
+                shutil.rmtree(place, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    place.unlink(missing_ok=True)
+    with suppress(OSError):
+        sync(target.parent)
+
+
+def _exchange(part: Path, target: Path, old: Path) -> None:
+    """Rename the folder `part` to `target`, which is moved to `old` if it exists."""
+    if target.exists():
+        part.chmod(stat.S_IMODE(target.stat().st_mode))
+        os.replace(target, old)
+    try:
+        os.replace(part, target)
+    except OSError:
+        if old.exists():
+            os.replace(old, target)
+        raise
+
+
+def check_folder(path: Path, replaces: Callable[[Path], bool]) -> None:
+    """Raise HushError if a folder at `path` cannot be created or replaced.
+
+    replaces : ``(folder) -> bool``, whether an earlier result, and nothing else, is in a folder.
+    """
+    if not path.is_dir():
+        if path.exists():
+            raise HushError(f"{path}: is a file, but the result is a folder; choose another name")
+        check_target(path)
+        return
+    try:
+        empty = not any(path.iterdir())
+        if not empty and not replaces(path):
+            raise HushError(f"{path}: holds other files; choose a new or empty folder")
+    except OSError as error:
+        raise HushError(f"{path}: cannot be written: {reason(error)}") from error
+    if not os.access(path if empty else path.resolve().parent, os.W_OK | os.X_OK):
+        what = "it" if empty else "the folder above it"
+        raise HushError(f"{path}: cannot be written: {what} is not writable")
+
+
+def taken(path: Path) -> bool:
+    """Whether there is something at `path`; an empty folder is nothing."""
+    try:
+        return path.exists() and not (path.is_dir() and not any(path.iterdir()))
+    except OSError:  # writing there raises the error
+        return True
+
+
+def check_target(path: Path) -> None:
+    """Raise HushError if a file at `path` cannot be created or replaced."""
+    try:
+        if path.is_dir():
+            raise HushError(f"{path}: is a folder; give the name of a file")
+        if path.exists() and not path.is_file():
+            raise HushError(f"{path}: is not a regular file and cannot be replaced")
+        folder = next(p for p in Path(os.path.realpath(path)).parents if p.exists())
+    except (OSError, ValueError) as error:
+        raise HushError(f"{path}: cannot be written: {reason(error)}") from error
+    if not folder.is_dir():
+        raise HushError(f"{path}: cannot be written: {folder} is a file, not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise HushError(f"{path}: cannot be written: the folder {folder} is not writable")
+
+
+def same_file(a: Path, b: Path) -> bool:
+    """Whether both paths are the same existing file."""
+    try:
+        return a.samefile(b)
+    except OSError:
+        return False
+
+
+def sync(path: Path) -> None:
+    """Flush the file or folder to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def reason(error: BaseException) -> str:
+    """One line that says what went wrong."""
+    if isinstance(error, OSError):
+        # numpy's writer reports a short write without an error number
+        if error.errno == errno.ENOSPC or "requested and" in str(error):
+            return "the disk is full"
+        if error.strerror:
+            return error.strerror.lower()
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,51 @@
+"""The noise of volumes and series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hush.kinds.layout import filled
+from hush.kinds.volume import adjacent
+from hush.kinds.volume.components import Components, components
+from hush.noise.processes import Gaussian
+from hush.results import Estimate
+
+WHITE = 0.05  #: lag-1 autocorrelation up to which noise counts as white
+
+
+def measured(items: Sequence[np.ndarray]) -> Estimate:
+    """The noise of the first item ``(C, Z, Y, X)``; gaps are filled for it."""
+    x = items[0]
+    known = np.isfinite(x)
+    if not known.any():
+        return Estimate(Gaussian(0.0), 0.0, channels=(0.0,) * len(x))
+    x = filled(x, known)
+    made = components(
+        lambda start, stop: x[:, start:stop], x.shape, adjacent=adjacent(x.shape[1], {})
+    )
+    return estimate_of(made, x)
+
+
+def estimate_of(made: Components, x: np.ndarray) -> Estimate:
+    """The measurement that the components of an item are based on."""
+    correlated = (
+        bool(np.nanmax(np.abs(made.lags)) > WHITE) if np.isfinite(made.lags).any() else False
+    )
+    return Estimate(
+        Gaussian(made.sigma),
+        made.sigma,
+        correlated=correlated,
+        autocorrelation=(max(made.lags, key=_size),) if correlated else (),
+        near=made.lags if np.isfinite(made.lags).any() else (),
+        spectrum=made.spectrum if correlated else None,
+        channels=(made.sigma,) * len(x),
+        amplitude=made.brightness,
+        field=made.field,
+    )
+
+
+def _size(lag: float) -> float:
+    """The size of a correlation; 0 if it is unknown."""
+    return 0.0 if np.isnan(lag) else abs(lag)
