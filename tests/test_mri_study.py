@@ -512,6 +512,16 @@ def test_methods_that_train_meanwhile_get_the_budget_and_the_seed(
     assert settings == [(7.0, 3)]
 
 
+def test_rows_that_do_not_apply_are_left_out_even_if_asked_for(data: Path) -> None:
+    rows = ["none", "mppca", "ddm2"]
+    results = run("mid/mri", data, methods=rows, only="repeated", quick=True)
+    assert {c.method for c in results.cells} == {"none"}
+    assert any("need a series and are left out of repeats" in note for note in results.notes)
+    results = run("mid/mri", data, methods=["none", "bm4d"], only="tiny", quick=True)
+    assert {c.method for c in results.cells} == {"none"}
+    assert any("quick runs leave out bm4d of series" in note for note in results.notes)
+
+
 def test_folders_without_mri_are_refused(tmp_path: Path) -> None:
     with pytest.raises(HushError, match="contains no MRI"):
         run("mid/mri", tmp_path)
