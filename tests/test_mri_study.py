@@ -209,6 +209,23 @@ def test_values_are_zero_where_there_is_no_signal(tmp_path: Path) -> None:
     np.testing.assert_allclose(scan.values([0, 3]), values[[0, 3]], atol=0.51)
 
 
+def test_volumes_without_signal_are_not_judged() -> None:
+    """A constant volume, and one at b = 0 that was measured without excitation."""
+    bvals = np.r_[0.0, 0.0, np.full(24, 1000.0), 0.0]
+    bvecs = np.zeros((27, 3))
+    bvecs[2:26] = sphere(24)
+    data = phantom(bvals, bvecs)
+    data[26] = np.abs(np.random.default_rng(0).normal(0, 20, data[26].shape))
+    data[5] = 7
+    data[6, 0, 0, 0] = np.nan
+    record = Record(data, "CZYX", kind="volume", context={"bvals": bvals, "bvecs": bvecs})
+    scan = Scan("silent", record)
+    assert scan.silent == {5, 26}
+    assert scan.weak == (0, 1)
+    assert scan.shells == [tuple(i for i in range(2, 26) if i != 5)]
+    assert scan.values([6])[0, 0, 0, 0] == 0
+
+
 def test_two_slices_are_no_neighbours() -> None:
     record = Record(np.zeros((2, 2, 8, 8)), "CZYX", kind="volume")
     assert not Scan("two", record).adjacent
@@ -377,7 +394,7 @@ def test_the_reference_of_unseen_repeats_is_not_given_to_methods(source: Source)
         for i in own:
             position, reference = sample.reference[f"volume {i}"]
             np.testing.assert_array_equal(sample.noisy.data[position], scan.record.data[i])
-            np.testing.assert_allclose(reference, scan.values(others).mean(axis=0), rtol=1e-6)
+            np.testing.assert_allclose(reference, scan.values(others).mean(axis=0), rtol=1e-5)
         for i in others:
             assert not any(np.array_equal(x, scan.record.data[i]) for x in sample.noisy.data)
         assert len(sample.noisy.data) == DIRECTIONS + len(own)
@@ -392,7 +409,7 @@ def test_seen_repeats_are_compared_with_all_others(source: Source) -> None:
         position, reference = sample.reference[f"volume {i}"]
         others = [k for k in weak if k != i]
         assert position == i
-        np.testing.assert_allclose(reference, scan.values(others).mean(axis=0), rtol=1e-6)
+        np.testing.assert_allclose(reference, scan.values(others).mean(axis=0), rtol=1e-5)
 
 
 def test_scores_of_repeats_by_hand(tmp_path: Path) -> None:
@@ -493,6 +510,16 @@ def test_methods_that_train_meanwhile_get_the_budget_and_the_seed(
     monkeypatch.setitem(METHODS._own, "dip", "mri_toys:Timed")  # type: ignore[index]
     run("mid/mri", data, methods=["dip"], only="repeated", budget=7, seeds=[3])
     assert settings == [(7.0, 3)]
+
+
+def test_rows_that_do_not_apply_are_left_out_even_if_asked_for(data: Path) -> None:
+    rows = ["none", "mppca", "ddm2"]
+    results = run("mid/mri", data, methods=rows, only="repeated", quick=True)
+    assert {c.method for c in results.cells} == {"none"}
+    assert any("need a series and are left out of repeats" in note for note in results.notes)
+    results = run("mid/mri", data, methods=["none", "bm4d"], only="tiny", quick=True)
+    assert {c.method for c in results.cells} == {"none"}
+    assert any("quick runs leave out bm4d of series" in note for note in results.notes)
 
 
 def test_folders_without_mri_are_refused(tmp_path: Path) -> None:

@@ -31,7 +31,6 @@ from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatch
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -50,16 +49,16 @@ QUICK_PLANES = 6  #: of a repeated scan, in a quick run
 FIRST = 16  #: directions that are denoised alone too
 REPEATED = 3  #: volumes at b = 0, from which on they are judged as repeats
 BUDGET, QUICK_BUDGET = 120.0, 5.0  #: seconds of training for each method and series
-#: rows that learn from the series that they denoise; others see it for the first time
+#: the rows but for ``none`` and ``mid``, which users get as they are
 RECIPES = {
-    "bm4d": Recipe("bm4d"),
-    "dip": Recipe("dip"),
-    "noise2noise": Recipe("noise2noise"),
-    "ddm2": Recipe("ddm2"),
+    **{name: Recipe(name) for name in ("nlmeans", "bm4d", "mppca", "lpca", "patch2self")},
+    **{name: Recipe(name) for name in ("dip", "noise2noise", "ddm2")},
     "mid:slice": Recipe("mid", {"channels": 1}),
 }
-#: values from which on a quick run leaves out the first directions, and rows that need minutes
-LARGE, SLOW = 2**22, {"bm4d": 2**20}
+#: rows that need other volumes of the series
+IN_SERIES = ("mppca", "lpca", "patch2self", "noise2noise", "ddm2")
+SLOW = ("bm4d",)  #: rows that need minutes for a series; a quick run leaves them out
+LARGE = 2**22  #: values from which on a quick run leaves out the first directions
 QUICK_REPEATED = 8  #: volumes at b = 0, from which on a quick run judges them
 #: Stanford HARDI, DDM2's table, which MID's section IV-D repeats: mean change of SNR and CNR
 PUBLISHED = {
@@ -111,20 +110,19 @@ def brain_of(part: Part) -> np.ndarray:
 
 def plans(part: Part) -> list[Plan]:
     """A plan for each shell of a series; `Plan.shell` is empty if there are too few directions."""
-    series = read_scan(*part).series
-    weak = tuple(np.flatnonzero(series.unweighted).tolist())
-    shells = [shell for shell in series.shells if not series.unweighted[shell[0]]]
-    test = set(held_out(shells))
-    given = tuple(i for i in range(series.count) if i not in test)
+    scan = read_scan(*part)
+    test = set(held_out(scan.shells))
+    given = tuple(i for i in range(scan.series.count) if i not in test)
     return [
         Plan(
             part,
             given,
-            weak,
+            scan.weak,
             tuple(i for i in shell if i not in test),
             tuple(i for i in shell if i in test),
         )
-        for shell in shells
+        for shell in scan.shells
+        if shell
     ]
 
 
@@ -132,11 +130,9 @@ def unseen_repeats(part: Part, seed: int = 0) -> Iterator[Sample]:
     """A series with every second volume at b = 0, and with the others; the reference is of the
     rest."""
     scan = read_scan(*part)
-    weak = np.flatnonzero(scan.series.unweighted).tolist()
-    weighted = np.flatnonzero(~scan.series.unweighted).tolist()
     for half in (0, 1):
-        own, others = weak[half::2], weak[1 - half :: 2]
-        given = sorted([*own, *weighted])
+        own, others = scan.weak[half::2], scan.weak[1 - half :: 2]
+        given = [i for i in range(scan.series.count) if i not in others]
         reference = scan.values(others).mean(axis=0)
         yield Sample(
             f"half {half + 1}",
@@ -149,7 +145,7 @@ def unseen_repeats(part: Part, seed: int = 0) -> Iterator[Sample]:
 def seen_repeats(part: Part, seed: int = 0) -> Iterator[Sample]:
     """A whole series; the reference of each volume at b = 0 is the mean of all others."""
     scan = read_scan(*part)
-    weak = np.flatnonzero(scan.series.unweighted).tolist()
+    weak = scan.weak
     values = scan.values(weak)
     reference = {
         f"volume {i}": (i, np.delete(values, k, axis=0).mean(axis=0)) for k, i in enumerate(weak)
@@ -199,11 +195,17 @@ def mri_cases(
                 cases += _series_cases(part, quick, first, note)
             except HushError as e:
                 reasons.append(f"{source.name} is left out: {e}")
+    if quick and cases:
+        note(f"quick runs leave out {' and '.join(SLOW)} of series, which takes minutes")
+    scans: list[Case] = []
     if resize is None:
         for repeats in find_all_repeats(data, only):
             for scan, _ in repeats.test:
                 if series is None or fnmatch(f"{repeats.source}/{scan.name}", series):
-                    cases.append(_scan_case(repeats.source, scan, slices, quick))
+                    scans.append(_scan_case(repeats.source, scan, slices, quick))
+    if scans:
+        note(f"{', '.join(IN_SERIES)} need a series and are left out of repeats of a volume")
+    cases += scans
     if not cases and reasons:
         raise HushError("; ".join(reasons))
     if not cases:
@@ -252,7 +254,7 @@ def _series_cases(part: Part, quick: bool, first: int, note: Note) -> Iterator[C
 
 def _repeats_cases(part: Part, quick: bool) -> Iterator[Case]:
     """The volumes at b = 0 as repeats, if they are enough."""
-    weak = np.flatnonzero(read_scan(*part).series.unweighted)
+    weak = read_scan(*part).weak
     if len(weak) < (QUICK_REPEATED if quick else REPEATED):
         return
     for others, samples, count in (("unseen", unseen_repeats, 2), ("seen", seen_repeats, 1)):
@@ -263,7 +265,7 @@ def _repeats_cases(part: Part, quick: bool) -> Iterator[Case]:
             settings={"data": part[0].name, "repeats": "b0", "others": others, **_sizes(part)},
             samples=of,
             count=count,
-            training=_training(f"{_name(part)};repeats={others}", of, quick),
+            training=_training(f"{_name(part)};repeats={others}", of, quick, SLOW if quick else ()),
             kind="volume",
             metrics=[m.name for m in (*REPEATS, *COST)],
             apply=Remembered(),
@@ -282,7 +284,7 @@ def _case(plan: Plan, settings: Mapping[str, str], apply: Remembered, quick: boo
         samples=plan.samples,
         count=1,
         paper=paper,
-        training=_training(name, plan.samples, quick),
+        training=_training(name, plan.samples, quick, SLOW if quick else ()),
         kind="volume",
         metrics=shown,
         apply=apply,
@@ -297,11 +299,12 @@ def _scan_case(source: str, scan: Repeated, slices: tuple[int, int] | None, quic
     cut = {} if slices is None else {"slices": "{}:{}".format(*slices)}
     settings = {"data": source, "repeats": scan.name, "of": f"{len(scan.repeats)}", **cut}
     samples = partial(repeated_scan, scan, slices)
+    name = ";".join(f"{k}={v}" for k, v in settings.items())
     return Case(
         settings=settings,
         samples=samples,
         count=1,
-        training=_training(";".join(f"{k}={v}" for k, v in settings.items()), samples, quick),
+        training=_training(name, samples, quick, IN_SERIES),
         kind="volume",
         metrics=[m.name for m in (*REPEATS, *COST)],
         apply=Remembered(),
@@ -312,15 +315,17 @@ def _scan_case(source: str, scan: Repeated, slices: tuple[int, int] | None, quic
 class OnSeries(Training):
     """Methods that learn from the series that they denoise, some of them while they denoise it.
 
-    quick : leave out rows that would take minutes.
+    without : rows that are left out.
     """
 
-    quick: bool = False
+    without: tuple[str, ...] = ()
 
     def method(
         self, recipe: Recipe, seed: int, device: str = "cpu", apply: Apply = restored
-    ) -> Method:
+    ) -> Method | None:
         """See `Training.method`; the budget of a method that trains meanwhile is its setting."""
+        if recipe.method in self.without:
+            return None
         cls = get(recipe.method, self.kind)
         if cls.learns_from != "nothing":
             return super().method(recipe, seed, device, apply)
@@ -328,19 +333,17 @@ class OnSeries(Training):
         own = {"seconds": self.budget, "seed": seed}
         settings = {**recipe.fields, **{k: v for k, v in own.items() if k in known}}
         made = make(recipe.method, self.kind, **settings).to(device)
-
-        def method(noisy: Any, noise: Any) -> Any:
-            most = SLOW.get(recipe.method)
-            if self.quick and most and noisy.data.size > most:
-                raise HushError(f"{recipe.method} takes minutes, so quick runs leave it out")
-            return apply(made, noisy, None)
-
-        return method
+        return lambda noisy, noise: apply(made, noisy, None)
 
 
-def _training(name: str, samples: Callable[[int], Iterator[Sample]], quick: bool) -> Training:
+def _training(
+    name: str,
+    samples: Callable[[int], Iterator[Sample]],
+    quick: bool,
+    without: tuple[str, ...] = (),
+) -> Training:
     budget = QUICK_BUDGET if quick else BUDGET
-    return OnSeries(name, samples, RECIPES, budget, kind="volume", quick=quick)
+    return OnSeries(name, samples, RECIPES, budget, kind="volume", without=without)
 
 
 def _sizes(part: Part) -> dict[str, str]:

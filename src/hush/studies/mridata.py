@@ -25,6 +25,7 @@ from hush.studies.medical import read_planes
 
 SUFFIXES = (".nii", ".nii.gz")
 QUICK_SLICES = 16  #: in the middle of a volume with more
+SILENT = 0.25  #: of the brightest volume at b = 0: below it another one holds noise only
 NEIGHBOURS = 3  #: slices, from which on those of a volume are neighbours
 
 
@@ -65,11 +66,38 @@ class Scan:
 
     def values(self, volumes: Sequence[int]) -> np.ndarray:
         """The values of some volumes, float32, 0 where there is no signal."""
-        return self.record.data[list(volumes)].astype(np.float32) - np.float32(self.zero)
+        return real_values(self.record.data[list(volumes)], self.zero)
+
+    @cached_property
+    def silent(self) -> frozenset[int]:
+        """The volumes without signal: constant ones, and those at b = 0 that are noise only."""
+        tops = np.array([np.percentile(self.values([i]), 98) for i in range(self.series.count)])
+        flat = [i for i, volume in enumerate(self.record.data) if volume.min() == volume.max()]
+        weak = np.flatnonzero(self.series.unweighted)
+        most = np.max(tops[weak], initial=0.0)
+        return frozenset([*flat, *weak[tops[weak] < SILENT * most].tolist()])
+
+    @property
+    def weak(self) -> tuple[int, ...]:
+        """The volumes at b = 0 with signal."""
+        every = np.flatnonzero(self.series.unweighted).tolist()
+        return tuple(i for i in every if i not in self.silent)
+
+    @property
+    def shells(self) -> list[tuple[int, ...]]:
+        """The volumes of each weighted shell, those with signal."""
+        weighted = [s for s in self.series.shells if not self.series.unweighted[s[0]]]
+        return [tuple(i for i in shell if i not in self.silent) for shell in weighted]
 
     def take(self, volumes: Sequence[int]) -> Record:
         """Some volumes as a record of their own."""
         return taken(self.record, volumes)
+
+
+def real_values(stored: np.ndarray, zero: float) -> np.ndarray:
+    """Stored values as float32 with 0 where there is no signal, and where they are not finite."""
+    values = stored.astype(np.float32) - np.float32(zero)
+    return np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def taken(record: Record, volumes: Sequence[int]) -> Record:

@@ -24,7 +24,7 @@ from hush.errors import HushError
 from hush.metrics import SSIM_WINDOW, psnr, rmse
 from hush.record import Record
 from hush.studies.core import Metric
-from hush.studies.mridata import Scan
+from hush.studies.mridata import Scan, real_values
 from hush.studies.sample import Sample
 from hush.tasks import diffusion_mri as task
 
@@ -174,7 +174,7 @@ class Ruler:
     def after(self, result: Restored, volumes: Sequence[int]) -> np.ndarray:
         """Some denoised volumes, 0 where there is no signal."""
         where = [self.given.index(i) for i in volumes]
-        return result.data[where].astype(np.float32) - np.float32(self.scan.zero)
+        return real_values(result.data[where], self.scan.zero)
 
     # -- scores --------------------------------------------------------------------------------
 
@@ -213,11 +213,11 @@ class Ruler:
 
     def anatomical(self, result: Restored) -> float:
         """|Correlation| of residuals, less the expected Rician bias, with the anatomy: its mean."""
-        after = self.after(result, self.shell)
-        residual = self.scan.values(self.shell) - after
-        bias = task.expected_bias(after, self.noise.sigma)
-        share = task.bias_share(residual[:, self.mask], bias[:, self.mask])
-        found = task.anatomy_correlation(residual - share * bias, self.anatomy, self.mask)
+        after = self.after(result, self.shell)[:, self.mask]
+        residual = self.scan.values(self.shell)[:, self.mask] - after
+        bias = task.expected_bias(after, self.noise.sigma[self.mask])
+        share = task.bias_share(residual, bias)
+        found = task.anatomy_correlation(residual - share * bias, self.anatomy[self.mask])
         return float(np.abs(found).mean())
 
     def shift(self, result: Restored) -> float:
@@ -225,9 +225,10 @@ class Ruler:
         worst = 0.0
         for volumes in (self.shell, self.weak):
             if volumes:
-                after = self.after(result, volumes)
-                bias = task.expected_bias(after, self.noise.sigma)
-                found = task.shifts(self.scan.values(volumes), after, bias, self.mask)
+                after = self.after(result, volumes)[:, self.mask]
+                bias = task.expected_bias(after, self.noise.sigma[self.mask])
+                before = self.scan.values(volumes)[:, self.mask]
+                found = task.shifts(before, after, bias, self.mask)
                 worst = max(worst, float(np.abs(found).max()))
         return worst
 
@@ -289,7 +290,7 @@ def _repeats(result: Restored, sample: Sample, compare: Compare) -> Mapping[str,
     """A score of each repeat ``(Z, Y, X)`` against the mean of others, by the volumes' names."""
     scores = {}
     for name, (position, reference) in sample.reference.items():
-        made = result.data[position].astype(np.float64) - sample.about["zero"]
+        made = real_values(result.data[position], sample.about["zero"]).astype(np.float64)
         mask = sample.about.get("mask", np.ones(made.shape, bool))
         scores[name] = compare(made, reference, mask, float(reference.max()))
     return scores

@@ -197,8 +197,8 @@ class Training:
 
     def method(
         self, recipe: Recipe, seed: int, device: str = "cpu", apply: Apply = restored
-    ) -> Method:
-        """The recipe's row as a function from noisy to denoised data."""
+    ) -> Method | None:
+        """The recipe's row as a function from noisy to denoised data; None without such a row."""
         model = self.model(recipe, seed, device)
 
         def method(noisy: Any, noise: Any) -> Any:

@@ -87,12 +87,11 @@ def fit_tensor(
         table = gradients.gradient_table(
             np.where(weak, 0.0, bvals), bvecs=bvecs * ~weak[:, None], b0_threshold=0
         )
-        found = dti.TensorModel(table, fit_method="WLS").fit(
-            np.moveaxis(np.asarray(data, np.float64), 0, -1), mask=mask
-        )
-        fa = np.clip(np.nan_to_num(np.asarray(found.fa)), 0, 1) * mask
-        colour = np.asarray(dti.color_fa(fa, found.evecs))
-        md = np.nan_to_num(np.asarray(found.md)) * mask
+        found = dti.TensorModel(table, fit_method="WLS").fit(data[:, mask].T.astype(np.float64))
+        inside = np.clip(np.nan_to_num(np.asarray(found.fa)), 0, 1)
+        fa, md, colour = np.zeros(mask.shape), np.zeros(mask.shape), np.zeros((*mask.shape, 3))
+        fa[mask], md[mask] = inside, np.nan_to_num(np.asarray(found.md))
+        colour[mask] = dti.color_fa(inside, found.evecs)
     return Tensor(fa, colour, md)
 
 
@@ -262,9 +261,10 @@ def shell_noise(data: np.ndarray, bvecs: np.ndarray, mask: np.ndarray, adjacent:
     if freedom < 1:
         raise HushError("the noise of a shell is measured from two directions or more")
     values = data[:, mask].astype(np.float64)
-    residual = np.zeros(data.shape)
-    residual[:, mask] = values - predict(values, bvecs, bvecs, order)
-    variance = np.square(residual[:, mask]).sum(axis=0) / freedom
+    left = values - predict(values, bvecs, bvecs, order)
+    residual = np.zeros(data.shape, np.float32)
+    residual[:, mask] = left
+    variance = np.square(left).sum(axis=0) / freedom
     local, mean = np.zeros(mask.shape), np.zeros(mask.shape)
     local[mask], mean[mask] = variance, values.mean(axis=0)
     sigma = _complex_noise(
@@ -284,21 +284,23 @@ def autocorrelation(
 
     NaN where there is no residual, and along Z if slices are not adjacent.
     """
-    inside = residual - _means(residual, mask)[:, None, None, None]
-    inside = np.where(mask, inside, 0.0)
-    lags = []
-    for axis in range(3):
-        first, second = (
-            (slice(None),) * axis + (part,) for part in (slice(None, -1), slice(1, None))
-        )
-        pairs = mask[first] & mask[second]
-        if not pairs.any() or (axis == 0 and not adjacent):
-            lags.append(float("nan"))
-            continue
-        a, b = inside[:, *first][:, pairs], inside[:, *second][:, pairs]
-        power = float(np.sqrt(np.sum(a * a) * np.sum(b * b)))
-        lags.append(float(np.sum(a * b)) / power if power > 0 else float("nan"))
-    return lags[0], lags[1], lags[2]
+    steps = [
+        tuple((slice(None),) * axis + (part,) for part in (slice(None, -1), slice(1, None)))
+        for axis in range(3)
+    ]
+    both, powers = np.zeros(3), np.zeros((3, 2))
+    for volume in residual:  # one by one, to save memory
+        inside = np.where(mask, volume - volume[mask].mean(dtype=np.float64), 0.0)
+        for axis, (first, second) in enumerate(steps):
+            pairs = mask[first] & mask[second]
+            a, b = inside[first][pairs], inside[second][pairs]
+            both[axis] += a @ b
+            powers[axis] += a @ a, b @ b
+    if not adjacent:
+        both[0] = np.nan
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z, y, x = both / np.sqrt(powers.prod(axis=1))
+    return float(z), float(y), float(x)
 
 
 def low_passed(
@@ -314,7 +316,7 @@ def low_passed(
 
 
 def expected_bias(denoised: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """By how much Rician noise raises the mean at denoised amplitudes ``(C, Z, Y, X)``."""
+    """By how much Rician noise of σ `sigma` raises the mean at denoised amplitudes, any shape."""
     bias: np.ndarray = Rician(sigma).bias(np.maximum(denoised, 0).astype(np.float64))
     return bias
 
@@ -328,41 +330,42 @@ def bias_share(removed: np.ndarray, bias: np.ndarray) -> float:
     return float(np.clip(np.sum(removed * bias) / power, 0, 1)) if power > 0 else 0.0
 
 
-def anatomy_correlation(residual: np.ndarray, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Correlation of each residual ``(C, Z, Y, X)`` with an image ``(Z, Y, X)`` in a mask ``(C,)``.
+def anatomy_correlation(residual: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Correlation of each volume's residual ``(C, V)`` with an image ``(V,)``: ``(C,)``.
 
-    The residual is less the removed bias, and the image low-passed. NaN without a residual.
+    The voxels are those of the brain, the residual is less the removed bias, and the image is
+    low-passed. NaN without a residual.
     """
-    a = residual[:, mask] - _means(residual, mask)[:, None]
-    b = image[mask] - image[mask].mean()
+    a = residual - residual.mean(axis=1, keepdims=True, dtype=np.float64)
+    b = image - image.mean()
     with np.errstate(invalid="ignore", divide="ignore"):
         correlations: np.ndarray = (a @ b) / np.sqrt((a * a).sum(axis=1) * (b @ b))
     return correlations
 
 
 def blocks(mask: np.ndarray) -> list[np.ndarray]:
-    """Regions of a mask, cubes of 16 voxels, as indices into ``mask.ravel()``.
+    """Regions of a mask, cubes of 16 voxels, as indices into ``x[mask]``.
 
     Cubes with fewer than 256 voxels in the mask are left out; if all have fewer, the mask is one
     region.
     """
-    where = np.flatnonzero(mask)
-    cubes = np.stack(np.unravel_index(where, mask.shape)) // SIDE
-    _, labels = np.unique(cubes, axis=1, return_inverse=True)
+    where = np.argwhere(mask)
+    _, labels = np.unique(where // SIDE, axis=0, return_inverse=True)
     labels = np.ravel(labels)
-    found = [where[labels == k] for k in range(labels.max(initial=-1) + 1)]
+    found = [np.flatnonzero(labels == k) for k in range(labels.max(initial=-1) + 1)]
     large = [region for region in found if len(region) >= REGION]
-    return large or [where] * bool(len(where))
+    return large or [np.arange(len(where))] * bool(len(where))
 
 
 def shifts(before: np.ndarray, after: np.ndarray, bias: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """By how much denoising shifted the mean of every region of `blocks`, in per cent.
 
-    before, after, bias : ``(C, Z, Y, X)``; the bias is the expected Rician one, of which the share
-    that was removed is no shift.
+    before, after, bias : ``(C, V)``, of the mask's voxels; the bias is the expected Rician one, of
+    which the share that was removed is no shift.
     """
+    regions_ = blocks(mask)
     means = [
-        np.array([x.mean(axis=0).ravel()[region].mean() for region in blocks(mask)])
+        np.array([x.mean(axis=0, dtype=np.float64)[region].mean() for region in regions_])
         for x in (before, after, bias)
     ]
     removed = means[0] - means[1]
@@ -424,11 +427,6 @@ def _noise(data: np.ndarray, where: Regions) -> tuple[float, float]:
     if deviation == 0 or np.mean(values == 0) > 0.5:
         return float("nan"), float("nan")
     return float(values.mean()), deviation
-
-
-def _means(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    means: np.ndarray = x[:, mask].mean(axis=1, dtype=np.float64)
-    return means
 
 
 def _coefficients(order: int) -> int:
