@@ -308,8 +308,8 @@ def _shown(
     about: Mapping[str, Any],
     cells: Sequence[Cell],
 ) -> Shown:
-    sides = about.get("spacing") or (1.0, 1.0, 1.0)
-    width, height = (shape[a] * abs(float(sides[a])) for a in (plane.columns, plane.rows))
+    sides = pictures.sizes(about)
+    width, height = (round(shape[a] * sides[a], 3) for a in (plane.columns, plane.rows))
     places_ = tuple(i + 1 for i in at)
     return Shown(plane, places_, shape[plane.axis], width, height, tuple(cells))
 

@@ -21,7 +21,7 @@ from hush.report.pictures import Picture, encode, to_heat, to_pixels
 VOLUMES, SLICES = 4, 24  #: the most that are shown of a series, and of each plane
 FEW = 5  #: slices of each plane, below which fewer volumes are shown
 SHARE = 0.5  #: of the budget of an image's picture, which has one of it
-THIN = 8  #: voxels: planes with a shorter side are not shown
+THIN = 0.25  #: shorter side over the longer, below which a plane is not shown
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,18 @@ def planes(shape: Sequence[int], about: Mapping[str, Any]) -> list[Plane]:
     own = next(p for p in every if p.axis == 0)
     if not are_adjacent(about, shape[0]):
         return [own]
-    wide = [p for p in every if min(shape[p.rows], shape[p.columns]) >= THIN]
-    return wide or [own]
+    sides = [n * s for n, s in zip(shape, sizes(about), strict=True)]
+    return [p for p in every if p is own or _squareness(sides[p.rows], sides[p.columns]) >= THIN]
+
+
+def sizes(about: Mapping[str, Any]) -> tuple[float, float, float]:
+    """The size of a voxel along Z, Y and X, for its proportions; 1 if unknown."""
+    z, y, x = (abs(float(s)) for s in about.get("spacing") or (1, 1, 1))
+    return (z, y, x) if min(z, y, x) > 0 else (1.0, 1.0, 1.0)
+
+
+def _squareness(a: float, b: float) -> float:
+    return min(a, b) / max(a, b)
 
 
 def anatomy(affine: np.ndarray) -> list[tuple[int, bool]]:
@@ -153,5 +163,5 @@ def window(x: np.ndarray, zero: float) -> tuple[float, float]:
     if not seen.size:
         return 0.0, 1.0
     low, high = (float(q) for q in np.percentile(seen, [0.5, 99.7]))
-    low = min(low, zero) if zero <= low + 0.2 * (high - low) else low
+    low = min(low, zero) if zero >= low - 0.2 * (high - low) else low
     return low, high + 0.03 * (high - low)
