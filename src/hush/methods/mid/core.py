@@ -149,8 +149,7 @@ class ValueMID(Denoiser):
 
     def lessons(self, data: Any, corpus: bool) -> list[np.ndarray]:
         """What the networks are trained on, items ``(C, *S)``."""
-        items = self.kind.items(data)
-        return items if corpus else [self.prepared(x) for x in items]
+        return [x if corpus else self.prepared(x) for x in self.kind.items(data)]
 
     def cleaned(self, x: np.ndarray, found: Estimate) -> np.ndarray:
         """An item without damage that the ladder does not cover."""
@@ -244,15 +243,13 @@ class ValueMID(Denoiser):
             return self._loss(networks, x, [given[i] for i in indices], generator)
 
         def validate() -> Mapping[str, float]:
-            self.networks_ = networks
             return self._validate(networks, held_out, judged)
 
         from hush.training import train
 
         if not corpus:  # every collected patch gives two states
-            schedule = schedule.settled()
-            assert schedule.batch is not None
-            schedule = dataclasses.replace(schedule, batch=-(-schedule.batch // 2))
+            batch = schedule.settled().batch or 1
+            schedule = dataclasses.replace(schedule.settled(), batch=-(-batch // 2))
         self.networks_ = networks
         self.figures_ = train(
             networks,
