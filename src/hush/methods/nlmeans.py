@@ -29,6 +29,8 @@ class NLMeans(VolumeMethod):
 
     Slices that are not neighbours are denoised one by one. It runs DIPY's ``method="classic"``,
     because the blockwise one of DIPY 1.12 loses much of the signal in volumes of one or two slices.
+    Volumes are continued by mirror images first: near their ends DIPY reads beyond the array, and
+    results change from run to run.
     """
 
     patch: int = 1
@@ -55,16 +57,20 @@ class NLMeans(VolumeMethod):
         sigma = np.broadcast_to(np.asarray(level.sigma) / unit, seen.x.shape[1:])
         rician = level.magnitude if self.rician is None else self.rician
         out, slabs = np.empty_like(seen.x), seen.slabs()
+        reach = self.search + self.patch
         for c, volume in enumerate(seen.x):
             for slab in slabs:
+                part = np.pad(volume[slab].astype(np.float64) / unit, reach, mode="symmetric")
+                within = np.pad(np.ones(volume[slab].shape, bool), reach)
                 made = nlmeans(
-                    transposed(volume[slab].astype(np.float64) / unit),
-                    transposed(sigma[slab]),
+                    transposed(part),
+                    transposed(np.pad(sigma[slab], reach, mode="symmetric")),
+                    mask=transposed(within),
                     patch_radius=self.patch,
                     block_radius=self.search,
                     rician=rician,
                     method="classic",
                 )
-                out[c, slab] = made.transpose() * unit
+                out[c, slab] = made.transpose()[within].reshape(volume[slab].shape) * unit
                 advance(1 / len(slabs) / len(out))
         return Restoration(out, seen.process)
