@@ -45,7 +45,7 @@ from hush.studies.sample import Sample
 from hush.studies.trained import Apply, Method, Recipe, Training, restored
 from hush.tasks.diffusion_mri import ENOUGH, LEAST, held_out
 
-QUICK_PLANES = 6  #: of a repeated scan, in a quick run
+QUICK_PLANES = 4  #: of a repeated scan, in a quick run
 FIRST = 16  #: directions that are denoised alone too
 REPEATED = 3  #: volumes at b = 0, from which on they are judged as repeats
 BUDGET, QUICK_BUDGET = 120.0, 5.0  #: seconds of training for each method and series
