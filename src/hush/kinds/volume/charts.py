@@ -84,18 +84,21 @@ def background(
     zero = places.zero_of(about, scale)
     picks = places.spread(Series.of(len(item), about))
     step = max(1, len(picks) * len(sigma) // MOST)
-    values = [
-        ((item[c][where.outside].astype(np.float32) / scale - zero) / sigma)[::step] for c in picks
-    ]
-    x = np.concatenate(values)
-    x = x[np.isfinite(x)]
+    stored = np.stack([item[c][where.outside][::step] for c in picks]).astype(np.float32)
+    x = _over(stored, sigma[::step], zero, scale)
     coils = int(getattr(noise, "coils", 1))
     magnitude = bool(np.mean(x < 0) < NEGATIVE)
     law = chi(2 * coils) if magnitude else norm()
     name = ("Rayleigh" if coils == 1 else f"χ of {coils} coils") if magnitude else "Gaussian"
     low = 0.0 if magnitude else -WIDEST
     high = WIDEST if coils == 1 else float(law.ppf(0.9999))
-    heights, edges = np.histogram(x, BARS, (low, high))
+    edges = np.linspace(low, high, BARS + 1)
+    if item.dtype.kind in "iu":  # whole values would lie in some of the bars only
+        within = np.random.default_rng(0).uniform(-0.5, 0.5, stored.shape).astype(np.float32)
+        shown = _over(stored + within, sigma[::step], zero, scale)
+        heights, _ = np.histogram(np.abs(shown) if magnitude else shown, edges)
+    else:
+        heights, _ = np.histogram(x, edges)
     density = heights / (max(len(x), 1) * np.diff(edges))
     fine = np.linspace(low, high, 200)
     best = math.sqrt(float(np.mean(x**2)) / (2 * coils if magnitude else 1)) if x.size else 1.0
@@ -117,6 +120,12 @@ def background(
             (("one", "background"), ("curve", f"noise model ({name})")),
         )
     ]
+
+
+def _over(stored: np.ndarray, sigma: np.ndarray, zero: float, scale: float) -> np.ndarray:
+    """Values ``(C, N)`` as stored over σ ``(N,)`` in units of full range; finite ones only."""
+    x: np.ndarray = (stored / np.float32(scale) - np.float32(zero)) / sigma
+    return x[np.isfinite(x)]
 
 
 # -- directions -------------------------------------------------------------------------------

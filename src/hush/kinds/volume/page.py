@@ -215,7 +215,7 @@ def _signal(text: str) -> list[Card]:
 def _facts(record: Record, shells: str) -> str:
     sides = words.size(record)
     voxel = f"voxels of {sides}" if sides else ""
-    return "; ".join(filter(None, (describe.size(record), voxel, shells)))
+    return "; ".join(filter(None, (describe.size(record), voxel, shells and f"volumes: {shells}")))
 
 
 # -- pictures ---------------------------------------------------------------------------------
