@@ -259,12 +259,12 @@ def test_a_small_budget_makes_a_small_page() -> None:
     assert len(frame.render([small])) < 0.7 * len(frame.render([section()]))
 
 
-def test_an_inspection_shows_the_data_alone() -> None:
+def test_an_inspection_shows_the_data_and_the_noise() -> None:
     about = scan()
     record = series(noisy(fibres(about["bvals"], about["bvecs"])), **about)
     made = VOLUME.inspected(api.inspected(record), frame.BUDGET)
     assert isinstance(made, Volumes)
-    assert [c.tag for c in made.planes[0].cells] == ["The data"]
+    assert [c.tag for c in made.planes[0].cells] == ["The data", "σ of the noise"]
     assert made.directions is not None
     assert len(made.directions.cells) == 1
     assert "Directions before and after" not in frame.render([made])

@@ -321,7 +321,11 @@ def _by_slices(made: Components, read: Slices, drawn: np.ndarray) -> Components:
     from hush.kinds.image.measure.estimation import estimate_any
 
     usual = made.used[int(np.argsort(made.mean)[len(made.used) // 2])]
-    planes = [read(z, z + 1)[usual] for z in _slices(made.tissue)]
+    chosen = _slices(made.tissue)
+    planes = [read(z, z + 1)[usual] for z in chosen]
+    steps = [np.diff(p[0])[made.tissue[z, :, 1:]] for p, z in zip(planes, chosen, strict=True)]
+    if np.median(np.abs(np.concatenate(steps))) == 0:  # most neighbours are equal, as in a mask
+        return replace(made, sigma=0.0, power=np.ones_like(made.power))
     box = [_span(made.tissue.any((0, 2))), _span(made.tissue.any((0, 1)))]
     scale = max(float(np.abs(p).max()) for p in planes) or 1.0
     found = estimate_any([np.ascontiguousarray(p[:, *box]) / np.float32(scale) for p in planes])
@@ -390,7 +394,8 @@ def _slices(tissue: np.ndarray) -> list[int]:
     """Up to `SLICES` slices with tissue, evenly spread."""
     area = tissue.sum((1, 2))
     having = np.flatnonzero(area > 0.3 * area.max())
-    return having[np.linspace(0, len(having) - 1, min(SLICES, len(having))).astype(int)].tolist()
+    places = np.linspace(0, len(having) - 1, min(SLICES, len(having))).astype(int)
+    return [int(z) for z in having[places]]
 
 
 def _span(inside: Any) -> slice:
