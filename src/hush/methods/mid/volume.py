@@ -50,6 +50,7 @@ class VolumeMID(ValueMID):
     """MID for volumes.
 
     channels : slices that the networks see together, 3 or 1; set from the data when fitting.
+    turns : 1, or 2 to average over a slice and the same turned by half a circle.
     rest : variance of the noise that Φ leaves in a component, relative to what was in it;
         components are weighed by their signal's share of what remains, as in a Wiener filter.
 
@@ -62,6 +63,7 @@ class VolumeMID(ValueMID):
     stored: float = 0.0
 
     rest: float = 0.3
+    turns: int = 2
 
     series_: Components | None = field(default=None, init=False, repr=False)
     law_: Process | None = field(default=None, init=False, repr=False)
@@ -276,6 +278,9 @@ class VolumeMID(ValueMID):
                 slabs_ = [both[:, z : z + n] for z in starts[first : first + batch]]
                 state, level = torch.stack(slabs_, 1).to(device)
                 noise = network(channels_last(state), channels_last(level), spectrum)
+                if self.turns == 2:
+                    turned = (channels_last(x.flip(2, 3)) for x in (state, level))
+                    noise = (noise + network(*turned, spectrum).flip(2, 3)) / 2
                 for i, each in enumerate(noise.float().cpu().numpy(), first):
                     total[i : i + n] += each[:, :height, :width]
                     count[i : i + n] += 1
