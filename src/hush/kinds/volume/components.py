@@ -37,6 +37,12 @@ LARGE = 200  #: voxels of a class in a slice from which on it does
 LAGS = 3  #: up to which the noise's correlation is measured in the air around
 AIR = 5000  #: voxels of air that this takes, at least
 AWAY = 4  #: voxels that air is away from tissue
+BLOCK, BLOCKS = (
+    6,
+    20,
+)  #: side in voxels of blocks by which a level is checked, and how many at least
+#: a level is at least this share of that in quiet blocks, and at most this of that in usual ones
+LOWEST, HIGHEST = 0.8, 1.2
 SLICES = 9  #: slices by which a few volumes are measured
 
 #: reads the slices ``start:stop`` of a series, float32 ``(C, z, Y, X)``, finite
@@ -359,6 +365,10 @@ def _by_slices(made: Components, read: Slices, drawn: np.ndarray) -> Components:
     scale = max(float(np.abs(p).max()) for p in planes) or 1.0
     found = estimate_any([np.ascontiguousarray(p[:, *box]) / np.float32(scale) for p in planes])
     level = _in_tissue(found.process, drawn / scale) * scale
+    if blocks := _in_blocks(inside):
+        low, high = np.quantile(blocks, (0.1, 0.5)).tolist()
+        level = max(level, LOWEST * low)
+        level = level if found.correlated else min(level, HIGHEST * high)
     if len(made.used) > 1 and made.power[-1] < level**2:
         level = float(np.sqrt(made.power[-1]))
     if level <= 0:
@@ -384,6 +394,24 @@ def _by_slices(made: Components, read: Slices, drawn: np.ndarray) -> Components:
         spectrum=spectrum,
         lags=lags,
     )
+
+
+def _in_blocks(planes: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[float]:
+    """The deviation of the finest detail in blocks of tissue; empty if there are too few.
+
+    planes : slices ``(Y, X)``, and where they show tissue. Detail is the difference of differences
+    of four neighbours, which smooth anatomy has none of; its median withstands edges.
+    """
+    found = []
+    for x, tissue in planes:
+        d = np.diff(np.diff(x.astype(np.float64), axis=0), axis=1) / 2
+        whole = tissue[1:, 1:] & tissue[1:, :-1] & tissue[:-1, 1:] & tissue[:-1, :-1]
+        for i in range(0, d.shape[0] - BLOCK + 1, BLOCK // 2):
+            for j in range(0, d.shape[1] - BLOCK + 1, BLOCK // 2):
+                part = (slice(i, i + BLOCK), slice(j, j + BLOCK))
+                if whole[part].mean() > 0.8:
+                    found.append(float(np.median(np.abs(d[part][whole[part]]))) / 0.6745)
+    return found if len(found) >= BLOCKS else []
 
 
 def _around(made: Components, read: Slices, usual: int) -> np.ndarray | None:
