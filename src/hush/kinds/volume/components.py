@@ -31,6 +31,7 @@ CELL = 4  #: side in voxels of the cells in which the level is measured
 SMOOTH = 1.0  #: width in cells of the Gaussian by which their levels are averaged
 SILENT = 0.2  #: a volume with less than this share of the others' mean was not excited
 FAINTEST = 0.02  #: power of signal in units of the noise's up to which a component has none
+FEW = 24  #: volumes up to which all that a volume does not share with others is kept
 CLASSES = 5  #: of brightness in tissue, which keep their means
 LARGE = 200  #: voxels of a class in a slice from which on it does
 LAGS = 3  #: up to which the noise's correlation is measured in the air around
@@ -54,6 +55,7 @@ class Components:
         Z, Y, X; NaN if unknown.
     tissue : where there is any, bool ``(Z, Y, X)``; empty : where all volumes are exactly zero.
     average : of all volumes, float32 ``(Z, Y, X)``.
+    unit : of each used volume, the deviation of what it shares with no other, relative to `sigma`.
     """
 
     used: tuple[int, ...]
@@ -67,6 +69,7 @@ class Components:
     tissue: np.ndarray
     empty: np.ndarray
     average: np.ndarray
+    unit: np.ndarray
 
     @property
     def signal(self) -> np.ndarray:
@@ -93,14 +96,20 @@ class Components:
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Components ``(K, …)`` of slices ``(C, …)``."""
-        y = x[list(self.used)] - self.mean.reshape(-1, *[1] * (x.ndim - 1)).astype(np.float32)
+        y = x[list(self.used)] - self._of(self.mean, x.ndim)
+        y /= self._of(self.unit, x.ndim)
         return np.tensordot(self.rotation.T.astype(np.float32), y, 1)
 
     def back(self, c: np.ndarray) -> np.ndarray:
         """The used volumes ``(T, …)`` with these components."""
         y = np.tensordot(self.rotation.astype(np.float32), c, 1)
-        y += self.mean.reshape(-1, *[1] * (c.ndim - 1)).astype(np.float32)
+        y *= self._of(self.unit, c.ndim)
+        y += self._of(self.mean, c.ndim)
         return y
+
+    def _of(self, each: np.ndarray, ndim: int) -> np.ndarray:
+        """A number a volume, for arrays of `ndim` axes."""
+        return each.reshape(-1, *[1] * (ndim - 1)).astype(np.float32)
 
     def stated(self, noise: Process) -> Components:
         """The same series with noise as the user states it, in the data's units."""
@@ -155,7 +164,20 @@ def components(read: Slices, shape: Sequence[int], *, adjacent: bool) -> Compone
     x -= middle[:, None]
     values, vectors = _principal(x)
     lags = (np.nan,) * 3
-    made = Components(used, middle, vectors, values, 1.0, None, None, lags, tissue, empty, mean)
+    made = Components(
+        used,
+        middle,
+        vectors,
+        values,
+        1.0,
+        None,
+        None,
+        lags,
+        tissue,
+        empty,
+        mean,
+        np.ones(len(used)),
+    )
     if len(used) >= MANY:
         return _by_weakest(made, read, x, adjacent)
     usual = int(np.argsort(middle)[len(used) // 2])
@@ -225,7 +247,14 @@ def _by_weakest(made: Components, read: Slices, x: np.ndarray, adjacent: bool) -
     at = np.sqrt(_drawn_field(made, x.shape[1]))
     values, vectors = _principal(x / at)
     noise = float(np.median(values[weak])) / _weakest(spread)
-    made = replace(made, rotation=vectors, power=values / noise, sigma=float(np.sqrt(noise)))
+    covariance = (vectors * np.maximum(values, 1e-3 * noise)) @ vectors.T / noise
+    # What the others do not predict (of white noise 1) is motion and pulsation as well. Of few
+    # volumes it is also signal, because each has a direction of its own.
+    alone = 1 / np.diag(np.linalg.inv(covariance))
+    unit = np.sqrt(1 + max(0.0, 1 - FEW / len(x)) * np.maximum(alone - 1, 0))
+    values, vectors = np.linalg.eigh(covariance / np.multiply.outer(unit, unit))
+    values, vectors = values[::-1], np.ascontiguousarray(vectors[:, ::-1])
+    made = replace(made, rotation=vectors, power=values, sigma=float(np.sqrt(noise)), unit=unit)
     power, lags = _spectrum(replace(made, rotation=vectors[:, weak]), read, adjacent)
     return replace(made, spectrum=power, lags=lags)
 
