@@ -32,6 +32,10 @@ SMOOTH = 1.0  #: width in cells of the Gaussian by which their levels are averag
 SILENT = 0.2  #: a volume with less than this share of the others' mean was not excited
 FAINTEST = 0.02  #: power of signal in units of the noise's up to which a component has none
 FEW = 24  #: volumes up to which all that a volume does not share with others is kept
+MOST = (
+    4.0  #: the most variance of its own, relative to the scanner's noise, that is a volume's noise
+)
+UNLIKE = 10.0  #: above this it is all signal
 CLASSES = 5  #: of brightness in tissue, which keep their means
 LARGE = 200  #: voxels of a class in a slice from which on it does
 LAGS = 3  #: up to which the noise's correlation is measured in the air around
@@ -248,15 +252,24 @@ def _by_weakest(made: Components, read: Slices, x: np.ndarray, adjacent: bool) -
     values, vectors = _principal(x / at)
     noise = float(np.median(values[weak])) / _weakest(spread)
     covariance = (vectors * np.maximum(values, 1e-3 * noise)) @ vectors.T / noise
-    # What the others do not predict (of white noise 1) is motion and pulsation as well. Of few
-    # volumes it is also signal, because each has a direction of its own.
-    alone = 1 / np.diag(np.linalg.inv(covariance))
-    unit = np.sqrt(1 + max(0.0, 1 - FEW / len(x)) * np.maximum(alone - 1, 0))
+    unit = _unit(1 / np.diag(np.linalg.inv(covariance)))
     values, vectors = np.linalg.eigh(covariance / np.multiply.outer(unit, unit))
     values, vectors = values[::-1], np.ascontiguousarray(vectors[:, ::-1])
     made = replace(made, rotation=vectors, power=values, sigma=float(np.sqrt(noise)), unit=unit)
     power, lags = _spectrum(replace(made, rotation=vectors[:, weak]), read, adjacent)
     return replace(made, spectrum=power, lags=lags)
+
+
+def _unit(alone: np.ndarray) -> np.ndarray:
+    """The deviation of each volume's own noise from the variance that no other volume predicts.
+
+    Both in units of the scanner's noise. What is unpredictable is motion and pulsation as well. Of
+    few volumes it is also signal, because each has a direction of its own, and so it is where there
+    is far more than noise, as in the only volume at b = 0.
+    """
+    noise = np.where(alone > UNLIKE, 1, np.clip(alone, 1, MOST))
+    unit: np.ndarray = np.sqrt(1 + max(0.0, 1 - FEW / len(alone)) * (noise - 1))
+    return unit
 
 
 def _weakest(spread: float) -> float:
