@@ -62,7 +62,7 @@ class VolumeMID(ValueMID):
     blocks: Sequence[int] = (1, 2, 2)
     stored: float = 0.0
 
-    rest: float = 0.5
+    rest: float = 0.3
     turns: int = 2
 
     series_: Components | None = field(default=None, init=False, repr=False)
