@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from hush.noise.process import Draw
 
+_ROUNDS = 30  #: of the fixed point by which a level is found
 _HIGHEST_SNR = 1e3  # above it the magnitude's variance is σ² to one part in a million
 
 
@@ -172,6 +173,23 @@ class NonCentralChi(_Magnitude):
     @property
     def _coils(self) -> int:
         return self.coils
+
+
+def level_of(deviation: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """σ of the complex noise behind Rician magnitudes, from their rms deviation and their means.
+
+    deviation : ``(…)``, of several magnitudes together; means : ``(n, …)``, of each of them. The
+    result has the deviation's shape. It is Koay and Basser's fixed point, and is poorly determined
+    where all means are at the noise floor.
+    """
+    dark = 1 - math.pi / 4  # variance at no signal, in units of 2σ²
+    sigma = np.asarray(deviation, np.float64)
+    highest = sigma / math.sqrt(2 * dark)
+    for _ in range(_ROUNDS):
+        unit = np.where(sigma > 0, sigma, 1.0)
+        amplitude = Rician(1.0).unbias(np.asarray(means, np.float64) / unit)
+        sigma = np.minimum(deviation / np.sqrt(_variance(amplitude, 1).mean(0)), highest)
+    return sigma
 
 
 def _length(s: torch.Tensor, parts: Sequence[torch.Tensor]) -> torch.Tensor:
