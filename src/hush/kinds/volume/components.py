@@ -162,10 +162,11 @@ class Components:
 
         Weak components that are left out may have a little of a tissue's contrast. The mean of the
         noise over so many voxels is next to nothing, so each class of a slice keeps its mean.
+        Classes are those of the result: the noise of `x` must not choose its own class.
         """
         limits = np.quantile(self.average[self.tissue], np.arange(1, CLASSES) / CLASSES)
         for z in range(made.shape[1]):
-            group = np.digitize(self.average[start + z], limits) + 1
+            group = np.digitize(made[:, z].mean(0), limits) + 1
             group = np.where(self.tissue[start + z], group, 0)
             group[self.empty[start + z]] = CLASSES + 1
             count = np.bincount(group.ravel(), minlength=CLASSES + 2)
