@@ -21,8 +21,10 @@ from typing import Any
 import numpy as np
 
 from hush.noise.field import Grid
+from hush.noise.magnitude import level_of
 from hush.noise.processes import Correlated, Gaussian, Process, Rician
 from hush.noise.spectrum import OCTAVES, Octaves, levels_of_lags, octave_of
+from hush.noise.units import fixed
 
 WEAK = 4  #: one in this many components, the weakest, is taken as noise alone
 MANY = 12  #: volumes from which on the weakest components have no signal
@@ -41,6 +43,7 @@ LARGE = 200  #: voxels of a class in a slice from which on it does
 LAGS = 3  #: up to which the noise's correlation is measured in the air around
 AIR = 5000  #: voxels of air that this takes, at least
 AWAY = 4  #: voxels that air is away from tissue
+CELLS = 20_000  #: of tissue by which the level of complex noise is found
 SLICES = 9  #: slices by which a few volumes are measured
 
 #: reads the slices ``start:stop`` of a series, float32 ``(C, z, Y, X)``, finite
@@ -60,6 +63,9 @@ class Components:
     tissue : where there is any, bool ``(Z, Y, X)``; empty : where all volumes are exactly zero.
     average : of all volumes, float32 ``(Z, Y, X)``.
     unit : of each used volume, the deviation of what it shares with no other, relative to `sigma`.
+    magnitudes : no value is below zero.
+    parts : deviation of the complex noise behind magnitudes if it is known to be the same in every
+        place; else `complex_deviation` finds it.
     """
 
     used: tuple[int, ...]
@@ -74,6 +80,8 @@ class Components:
     empty: np.ndarray
     average: np.ndarray
     unit: np.ndarray
+    magnitudes: bool = False
+    parts: float | None = None
 
     @property
     def signal(self) -> np.ndarray:
@@ -97,6 +105,36 @@ class Components:
         """The noise of every component at this level, over the axes of a slice."""
         white = Gaussian(level)
         return white if self.spectrum is None else Correlated(white, self.spectrum, 2)
+
+    def magnitude_law(self, level: float) -> Process:
+        """The noise of every volume if these are magnitudes, with this level of complex noise."""
+        white = Rician(level)
+        return white if self.spectrum is None else Correlated(white, self.spectrum, 2)
+
+    def complex_deviation(self, made: np.ndarray, start: int) -> np.ndarray:
+        """The deviation of the complex noise in slices whose means of magnitudes are known.
+
+        made : of the used volumes, ``(T, z, Y, X)``, the first slice being `start`. The result is
+        float64 ``(z, Y, X)``. In the dark, magnitudes hardly tell: there it is that of the nearest
+        tissue.
+        """
+        from scipy.ndimage import distance_transform_edt
+
+        shape = made.shape[1:]
+        if self.parts is not None:
+            return np.full(shape, self.parts)
+        spread = np.broadcast_to(self.deviation(start, start + shape[0])[0], shape)
+        logs = []
+        for z in range(shape[0]):
+            seen = _in_cells(spread[z].astype(np.float64), CELL)
+            means = np.stack([_in_cells(np.maximum(v, 0), CELL) for v in made[:, z]])
+            log = 2 * np.log(np.maximum(level_of(seen, means), 1e-30))
+            dark = _in_cells(self.tissue[start + z].astype(np.float64), CELL) < 0.5
+            if not dark.all():
+                near = distance_transform_edt(dark, return_distances=False, return_indices=True)
+                log = log[tuple(near)]
+            logs.append(log)
+        return np.sqrt(Grid(np.stack(logs), shape, CELL).rows(0, shape[0]).astype(np.float64))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Components ``(K, …)`` of slices ``(C, …)``."""
@@ -128,17 +166,21 @@ class Components:
         field = Grid(np.log(np.maximum(cells, 1e-6)), self.tissue.shape, CELL)
         even = bool(np.ptp(variance) == 0)
         power = self.power * (self.sigma / level) ** 2
-        return replace(self, sigma=level, field=None if even else field, power=power)
+        parts = (
+            float(fixed(noise.sigma)) if isinstance(noise, Rician) and not noise.varies else None
+        )
+        return replace(self, sigma=level, field=None if even else field, power=power, parts=parts)
 
     def levelled(self, made: np.ndarray, x: np.ndarray, start: int) -> None:
         """Give slices of a result ``(C, z, Y, X)`` the means of `x` in tissue of like brightness.
 
         Weak components that are left out may have a little of a tissue's contrast. The mean of the
         noise over so many voxels is next to nothing, so each class of a slice keeps its mean.
+        Classes are those of the result: the noise of `x` must not choose its own class.
         """
         limits = np.quantile(self.average[self.tissue], np.arange(1, CLASSES) / CLASSES)
         for z in range(made.shape[1]):
-            group = np.digitize(self.average[start + z], limits) + 1
+            group = np.digitize(made[:, z].mean(0), limits) + 1
             group = np.where(self.tissue[start + z], group, 0)
             group[self.empty[start + z]] = CLASSES + 1
             count = np.bincount(group.ravel(), minlength=CLASSES + 2)
@@ -156,10 +198,11 @@ def components(read: Slices, shape: Sequence[int], *, adjacent: bool) -> Compone
     """
     count, depth = shape[0], shape[1]
     mean = np.empty(tuple(shape[1:]), np.float32)
-    empty = np.empty(mean.shape, bool)
+    empty, lowest = np.empty(mean.shape, bool), np.inf
     for z in range(depth):
         plane = read(z, z + 1)[:, 0]
         mean[z], empty[z] = plane.mean(0), ~plane.any(0)
+        lowest = min(lowest, float(plane.min()))
     tissue = tissue_of(mean, empty)
     drawn = _drawn(read, tissue, count)
     used = excited(drawn)
@@ -168,20 +211,8 @@ def components(read: Slices, shape: Sequence[int], *, adjacent: bool) -> Compone
     x -= middle[:, None]
     values, vectors = _principal(x)
     lags = (np.nan,) * 3
-    made = Components(
-        used,
-        middle,
-        vectors,
-        values,
-        1.0,
-        None,
-        None,
-        lags,
-        tissue,
-        empty,
-        mean,
-        np.ones(len(used)),
-    )
+    whole = (tissue, empty, mean, np.ones(len(used)), lowest >= 0)
+    made = Components(used, middle, vectors, values, 1.0, None, None, lags, *whole)
     if len(used) >= MANY:
         return _by_weakest(made, read, x, adjacent)
     usual = int(np.argsort(middle)[len(used) // 2])
@@ -371,29 +402,36 @@ def _by_slices(made: Components, read: Slices, drawn: np.ndarray) -> Components:
     box = [_span(made.tissue.any((0, 2))), _span(made.tissue.any((0, 1)))]
     scale = max(float(np.abs(p).max()) for p in planes) or 1.0
     found = estimate_any([np.ascontiguousarray(p[:, *box]) / np.float32(scale) for p in planes])
+    if made.magnitudes:
+        every = range(len(made.tissue))
+        mean = np.stack([_in_cells(read(z, z + 1)[usual, 0], CELL) for z in every])
+        mean = mean.astype(np.float64)
+        drawn = _cells_of_tissue(mean, made.tissue)
     level = _in_tissue(found.process, drawn / scale) * scale
     if len(made.used) > 1 and made.power[-1] < level**2:
         level = float(np.sqrt(made.power[-1]))
     if level <= 0:
         return replace(made, sigma=0.0, power=np.ones_like(made.power))
+    power, parts = made.power / level**2, None
     field, spectrum, lags = None, None, (np.nan, found.correlation, found.correlation)
     if found.correlated:
         spectrum = found.spectrum
-    if min(float(p.min()) for p in planes) >= 0:  # magnitudes, whatever law the slices showed
-        every = range(len(made.tissue))
-        mean = np.stack([_in_cells(read(z, z + 1)[usual, 0], CELL) for z in every])
-        law = Rician(level)
-        variance = law.variance(law.unbias(mean.astype(np.float64))) / level**2
+    if made.magnitudes:  # whatever law the slices showed
+        level = parts = float(level_of(np.array(level), drawn))
+        variance = Rician(level).variance_near(mean) / level**2
         field = Grid(np.log(variance), made.tissue.shape, CELL)
         if (around := _around(made, read, usual)) is not None:
             r = len(around) // 2
             spectrum = Octaves(tuple((levels_of_lags(around, OCTAVES)[0] ** 2).tolist()))
             lags = (np.nan, float(around[r + 1, r]), float(around[r, r + 1]))
+    rising = np.where(made.rotation.sum(0) < 0, -1.0, 1.0)  # magnitudes are skewed to one side
     return replace(
         made,
         sigma=level,
         field=field,
-        power=made.power / level**2,
+        rotation=made.rotation * rising,
+        power=power,
+        parts=parts,
         spectrum=spectrum,
         lags=lags,
     )
@@ -447,6 +485,13 @@ def _span(inside: Any) -> slice:
     return slice(max(0, min(first, last - 16)), max(last, first + 16))
 
 
+def _cells_of_tissue(mean: np.ndarray, tissue: np.ndarray) -> np.ndarray:
+    """The means ``(n,)`` of cells ``(Z, y, x)`` in tissue, evenly spread; of all if none is."""
+    inside = np.stack([_in_cells(t.astype(np.float64), CELL) for t in tissue]) > 0.5
+    means = mean[inside] if inside.any() else mean.ravel()
+    return means[:: max(1, len(means) // CELLS)]
+
+
 def _in_tissue(law: Process, values: np.ndarray) -> float:
-    """The rms deviation of noise at some measured values."""
-    return float(np.sqrt(np.mean(law.variance(values.astype(np.float64)))))
+    """The rms deviation of noise where measured values have these means."""
+    return float(np.sqrt(np.mean(law.variance_near(values.astype(np.float64)))))
