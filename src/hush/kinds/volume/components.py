@@ -213,6 +213,8 @@ def components(read: Slices, shape: Sequence[int], *, adjacent: bool) -> Compone
     lags = (np.nan,) * 3
     whole = (tissue, empty, mean, np.ones(len(used)), lowest >= 0)
     made = Components(used, middle, vectors, values, 1.0, None, None, lags, *whole)
+    if not tissue.any():
+        return replace(made, sigma=0.0, power=np.ones_like(values))
     if len(used) >= MANY:
         return _by_weakest(made, read, x, adjacent)
     usual = int(np.argsort(middle)[len(used) // 2])

@@ -235,9 +235,9 @@ class VolumeMID(ValueMID):
                 f"this model sees {n} slices together, but there are only {depth}; "
                 "choose a model for single slices"
             )
-        step = series.sigma / (series.sigma + series.brightness)
         if series.sigma <= 0:
             return Restoration(x + zero, noise, 0.0)
+        step = series.sigma / (series.sigma + series.brightness)
         if self.unbias and not series.magnitudes:
             raise HushError(
                 "these values are no magnitudes, as some are below zero, and have no bias to "
