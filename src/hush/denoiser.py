@@ -140,7 +140,7 @@ class Denoiser:
         found: Estimate | None = None,
     ) -> Restoration:
         """`restore` item `index`; a method that needs the batch's context overrides this."""
-        x = filled(batch.floats(index), batch.known(index))
+        x = filled(batch.floats(index), batch.known(index), batch.blank)
         return self.restore(x, noise, advance, found)
 
     def window(self, about: Mapping[str, Any]) -> Window | None:
@@ -167,7 +167,7 @@ class Denoiser:
 
     def looked(self, batch: Batch, index: int, found: Estimate) -> tuple[Estimate, float | None]:
         """What this method sees in item `index`: its noise, and its step (`step_of`)."""
-        x = filled(batch.floats(index), batch.known(index))
+        x = filled(batch.floats(index), batch.known(index), batch.blank)
         found = self.reviewed(x, found)
         return found, self.step_of(x, found)
 
@@ -289,6 +289,8 @@ class Denoiser:
             x = batch.floats(index)
             spread = np.full_like(x, np.nan) if self.spreads else None
             return stored.copy(), Restoration(x, noise, spread=spread)
+        if not known.any():
+            raise HushError("every value is NaN or infinite; there is nothing to denoise")
         whole = bool(known.all())
         if not self.is_trained:
             raise self.untrained()
@@ -314,11 +316,14 @@ class Denoiser:
             return stored[..., result.kept], result
         y = result.data
         if strength != 1:
-            x = filled(batch.floats(index), known)
+            x = filled(batch.floats(index), known, batch.blank)
             y = x + np.float32(strength) * (y - x)
             if result.replaced is not None:  # half an impulse is one still
                 y = np.where(result.replaced, result.data, y)
-        y = to_stored(y, stored.dtype, batch.scale)
+        made = to_stored(y, stored.dtype, batch.scale)
+        if not np.can_cast(stored.dtype, batch.real):  # what is unchanged is so to the last digit
+            made = np.where(y == batch.floats(index), stored, made)
+        y = made
         return (y if whole else np.where(known, y, stored)), result
 
     def suited(self: D, dtype: np.dtype[Any]) -> D:

@@ -107,6 +107,8 @@ class Batch:
     context : further data that the kind's methods may need; each : of every item, such as its rate,
         and its name in sentences, if it has one.
     real : the floats that methods compute with; float64 for coordinates, which may be large.
+    blank : what methods see, in units of full range, instead of a channel without any known value;
+        None if such data is refused.
     """
 
     data: np.ndarray | Sequence[np.ndarray]
@@ -115,6 +117,7 @@ class Batch:
     context: Mapping[str, Any] = field(default_factory=dict)
     each: Sequence[Mapping[str, Any]] = ()
     real: type[np.floating] = np.float32
+    blank: float | None = None
 
     def __len__(self) -> int:
         return len(self.data)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from hush.denoiser import Advance, Denoiser
 from hush.errors import HushError
 from hush.kinds.cut import Patches
 from hush.kinds.layout import filled
+from hush.kinds.volume import places
 from hush.kinds.volume.series import Series
 from hush.noise.processes import Correlated, Gaussian, NonCentralChi, Process, Rician
 from hush.noise.units import fixed
@@ -58,6 +59,7 @@ class Seen:
     empty : voxels that hold the value for no signal in all volumes, bool ``(Z, Y, X)``.
     scale : the stored value that means full range.
     noise : as the user stated it; found : as measured.
+    numbers : of the volumes in the whole series, from 1, for sentences.
     """
 
     x: np.ndarray
@@ -67,6 +69,7 @@ class Seen:
     scale: float = 1.0
     noise: Process | None = None
     found: Estimate | None = None
+    numbers: tuple[int, ...] = ()
 
     @classmethod
     def of(
@@ -77,7 +80,7 @@ class Seen:
         found: Estimate | None = None,
     ) -> Seen:
         """Item `index` of a batch, gaps filled."""
-        x = filled(batch.floats(index), batch.known(index))
+        x = filled(batch.floats(index), batch.known(index), batch.blank)
         about = batch.about(index)
         adjacent = about.get("adjacent")
         return cls(
@@ -88,7 +91,23 @@ class Seen:
             batch.scale,
             noise,
             found,
+            tuple(range(1, len(x) + 1)),
         )
+
+    def excited(self, about: Mapping[str, Any]) -> np.ndarray:
+        """Which volumes have signal, bool ``(C,)``; all if none has."""
+        full = {**about, "zero": places.zero_of(about, self.scale)}
+        empty, silent = places.without_signal(self.x, full, places.find(self.x, full))
+        used = ~(empty | silent)
+        return used if used.any() else np.ones_like(used)
+
+    def only(self, used: np.ndarray) -> Seen:
+        """These volumes alone."""
+        if used.all():
+            return self
+        at = np.flatnonzero(used)
+        numbers = tuple(self.numbers[i] for i in at)
+        return replace(self, x=self.x[at], series=self.series.only(at), numbers=numbers)
 
     @property
     def process(self) -> Process | None:
@@ -185,11 +204,15 @@ class VolumeMethod(Denoiser):
                 f"{self.name} learns a volume from the others of its series and needs at least "
                 f"{self.least} volumes, not {len(seen.x)}; use --method mid, bm4d or nlmeans"
             )
-        if seen.x.min() == seen.x.max():
+        used = seen.excited(batch.about(index))
+        chosen = seen.only(used)
+        if chosen.x.min() == chosen.x.max() or len(chosen.x) < self.least:
             return Restoration(seen.x, seen.process)
-        made = self.denoised(seen, advance or (lambda _: None))
+        made = self.denoised(chosen, advance or (lambda _: None))
         keep = seen.empty | ~np.isfinite(made.data)
-        made.data = np.where(keep, seen.x, made.data).astype(np.float32, copy=False)
+        result = seen.x.copy()
+        result[used] = np.where(keep, chosen.x, made.data)
+        made.data = result
         return made
 
     def level(self, seen: Seen) -> Level:

@@ -88,7 +88,7 @@ class Sampled:
             if not part.known(i).any():
                 continue
             if self._seen % self._every == 0:
-                self.kept.append(filled(part.floats(i), part.known(i)))
+                self.kept.append(filled(part.floats(i), part.known(i), part.blank))
                 self.about.append({**part.about(i), "full": part.scale})
             self._seen += 1
             while len(self.kept) > 1 and sum(x.size for x in self.kept) > self.most:
@@ -130,7 +130,7 @@ def float_items(data: Any, kind: Kind) -> list[np.ndarray]:
         batch = kind.batch(record)
         for i in range(len(batch)):
             if (known := batch.known(i)).any():  # else an empty plane of a stack
-                found.append(np.ascontiguousarray(filled(batch.floats(i), known)))
+                found.append(np.ascontiguousarray(filled(batch.floats(i), known, batch.blank)))
     if not found:
         raise HushError(f"there are no {kind.nouns[1]} with known values to train on")
     return found

@@ -80,19 +80,25 @@ def range_used(data: np.ndarray) -> float | None:
     return float(next((n for n in (255, 65535, 2**32 - 1) if most <= n), 2**63 - 1))
 
 
-def filled(x: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """An item ``(C, *S)`` with unknown values replaced by the nearest known ones."""
-    return x if known.all() else fill_nearest(x, known)
+def filled(x: np.ndarray, known: np.ndarray, empty: float | None = None) -> np.ndarray:
+    """An item ``(C, *S)`` with unknown values replaced by the nearest known ones.
+
+    empty : fills a channel without any known value; by default that is a `HushError`.
+    """
+    return x if known.all() else fill_nearest(x, known, empty)
 
 
-def fill_nearest(x: np.ndarray, known: np.ndarray) -> np.ndarray:
+def fill_nearest(x: np.ndarray, known: np.ndarray, empty: float | None = None) -> np.ndarray:
     """The same, always as a copy."""
     from scipy.ndimage import distance_transform_edt
 
     out = x.copy()
     for plane, ok in zip(out, known, strict=True):
         if not ok.any():
-            raise HushError("a whole channel is NaN or infinite; there is nothing to denoise")
+            if empty is None:
+                raise HushError("a whole channel is NaN or infinite; there is nothing to denoise")
+            plane[...] = empty
+            continue
         index = distance_transform_edt(~ok, return_distances=False, return_indices=True)
         plane[...] = plane[tuple(index)]
     return out

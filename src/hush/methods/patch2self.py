@@ -69,7 +69,8 @@ class Patch2Self(VolumeMethod):
         for group in (np.flatnonzero(weak), np.flatnonzero(~weak)):
             if len(group) == 1:
                 said.append(
-                    f"Volume {group[0]} is alone in its group, so patch2self left it as it is."
+                    f"Volume {seen.numbers[group[0]]} is alone in its group, so patch2self left it "
+                    "as it is."
                 )
             if len(group) > 1:
                 out[group] = self._predicted(patch2self, seen, group)

@@ -26,7 +26,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.kinds import NOTHING, Chosen, Kind, Option
-from hush.record import Record, channel_letter
+from hush.record import Batch, Record, channel_letter
 
 if TYPE_CHECKING:
     from hush.kinds.image.cut import Turned
@@ -81,6 +81,11 @@ class Volume(Kind):
     }
 
     # -- layout --------------------------------------------------------------------------------
+
+    def batch(self, record: Record) -> Batch:
+        """See `Kind.batch`; a volume without any known value is as good as one without signal."""
+        zero = float(record.context.get("zero") or 0.0)
+        return replace(super().batch(record), blank=zero / record.scale)
 
     def joint(self, record: Record) -> int:
         """How many slices a network sees together: three, or one if they are no neighbours."""

@@ -53,8 +53,12 @@ def _noise_free(item: np.ndarray, found: Estimate, several: bool) -> str:
     what = "series" if several else "volume"
     least = "No" if found.sigma == 0 else "Next to no"
     levels = np.unique(_sample(item))
-    only = f" It holds {len(levels)} different values, like a mask." if len(levels) <= 2 else ""
-    return f"{least} noise was found; denoising returns the {what} nearly unchanged.{only}"
+    held = {1: " It holds one value only.", 2: " It holds two values only, as a mask does."}
+    only = "unchanged" if found.sigma == 0 else "nearly unchanged"
+    return (
+        f"{least} noise was found, so denoising returns the {what} {only}."
+        f"{held.get(len(levels), '')}"
+    )
 
 
 def _little(item: np.ndarray, found: Estimate, given: Process | None) -> list[str]:
@@ -122,7 +126,10 @@ def _listed(which: np.ndarray) -> str:
 
 def _values(item: np.ndarray, record: Record, found: Estimate) -> list[str]:
     """Values that are no magnitudes, or too coarse."""
-    notes = []
+    notes: list[str] = []
+    seen = _sample(item)
+    if not seen.size:
+        return notes
     zero = np.float32(places.zero_of(record.context, record.scale))
     with np.errstate(invalid="ignore"):
         below = int(np.count_nonzero(item < zero))
@@ -132,7 +139,7 @@ def _values(item: np.ndarray, record: Record, found: Estimate) -> list[str]:
             f"{below} {what} negative, so this is not a magnitude image as scanners make it: an "
             "earlier step interpolated it, or it holds a real part or a phase."
         )
-    steps, sigma = np.ptp(_sample(item)) * record.scale, found.sigma * record.scale
+    steps, sigma = float(np.ptp(seen)) * record.scale, found.sigma * record.scale
     whole = record.data.dtype.kind in "iu"
     if whole and 2 < steps < FEW_STEPS and 0 < sigma < COARSE:
         notes.append(

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from hush.kinds.volume import places
 from hush.noise.field import Grid
 from hush.noise.magnitude import level_of
 from hush.noise.processes import Correlated, Gaussian, Process, Rician
@@ -31,7 +32,6 @@ MANY = 12  #: volumes from which on the weakest components have no signal
 DRAWN = 200_000  #: voxels of tissue by which the covariance is estimated
 CELL = 4  #: side in voxels of the cells in which the level is measured
 SMOOTH = 1.0  #: width in cells of the Gaussian by which their levels are averaged
-SILENT = 0.2  #: a volume with less than this share of the others' mean was not excited
 FAINTEST = 0.02  #: power of signal in units of the noise's up to which a component has none
 FEW = 24  #: volumes up to which all that a volume does not share with others is kept
 MOST = (
@@ -39,6 +39,7 @@ MOST = (
 )
 UNLIKE = 10.0  #: above this it is all signal
 CLASSES = 5  #: of brightness in tissue, which keep their means
+AROUND = 3.0  #: voxels: width of the Gaussian over which few volumes keep their means
 LARGE = 200  #: voxels of a class in a slice from which on it does
 LAGS = 3  #: up to which the noise's correlation is measured in the air around
 AIR = 5000  #: voxels of air that this takes, at least
@@ -176,11 +177,13 @@ class Components:
 
         Weak components that are left out may have a little of a tissue's contrast. The mean of the
         noise over so many voxels is next to nothing, so each class of a slice keeps its mean.
-        Classes are those of the result: the noise of `x` must not choose its own class.
+        Classes are those of the result: the noise of `x` must not choose its own class. Of a few
+        volumes the means over some voxels around are kept as well.
         """
+        many = len(self.used) >= MANY
         limits = np.quantile(self.average[self.tissue], np.arange(1, CLASSES) / CLASSES)
         for z in range(made.shape[1]):
-            group = np.digitize(made[:, z].mean(0), limits) + 1
+            group = np.digitize(made[list(self.used), z].mean(0), limits) + 1
             group = np.where(self.tissue[start + z], group, 0)
             group[self.empty[start + z]] = CLASSES + 1
             count = np.bincount(group.ravel(), minlength=CLASSES + 2)
@@ -189,6 +192,17 @@ class Components:
                 inside = group == name
                 shift = (x[:, z, inside] - made[:, z, inside]).mean(1, dtype=np.float64)
                 made[:, z, inside] += shift.astype(np.float32)[:, None]
+            if not many and (near := self.tissue[start + z] & ~self.empty[start + z]).any():
+                made[:, z] += _around_mean(x[:, z] - made[:, z], near)
+
+
+def _around_mean(r: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """The mean of what was removed from slices ``(C, Y, X)`` around each voxel inside; else 0."""
+    from scipy.ndimage import gaussian_filter
+
+    weight = np.maximum(gaussian_filter(inside.astype(np.float32), AROUND), 1e-3)
+    mean: np.ndarray = gaussian_filter(np.where(inside, r, 0), (0, AROUND, AROUND)) / weight
+    return np.where(inside, mean, 0)
 
 
 def components(read: Slices, shape: Sequence[int], *, adjacent: bool) -> Components:
@@ -205,7 +219,8 @@ def components(read: Slices, shape: Sequence[int], *, adjacent: bool) -> Compone
         lowest = min(lowest, float(plane.min()))
     tissue = tissue_of(mean, empty)
     drawn = _drawn(read, tissue, count)
-    used = excited(drawn)
+    air = _air(tissue, empty)
+    used = excited(drawn, _drawn(read, air, count) if air.sum() >= places.FEW else None)
     x = drawn[list(used)].astype(np.float64)
     middle = x.mean(1)
     x -= middle[:, None]
@@ -213,7 +228,7 @@ def components(read: Slices, shape: Sequence[int], *, adjacent: bool) -> Compone
     lags = (np.nan,) * 3
     whole = (tissue, empty, mean, np.ones(len(used)), lowest >= 0)
     made = Components(used, middle, vectors, values, 1.0, None, None, lags, *whole)
-    if not tissue.any():
+    if not tissue.any() or not x.any():
         return replace(made, sigma=0.0, power=np.ones_like(values))
     if len(used) >= MANY:
         return _by_weakest(made, read, x, adjacent)
@@ -237,12 +252,20 @@ def tissue_of(mean: np.ndarray, empty: np.ndarray) -> np.ndarray:
     return inside if inside.any() else ~empty
 
 
-def excited(drawn: np.ndarray) -> tuple[int, ...]:
-    """The volumes with signal, of values ``(C, n)`` in tissue; all if none has."""
-    level = np.abs(drawn.mean(1))
-    usual = np.median(level[level > 0]) if (level > 0).any() else 0.0
-    chosen = np.flatnonzero((level > SILENT * usual) & (np.ptp(drawn, axis=1) > 0))
+def excited(drawn: np.ndarray, air: np.ndarray | None = None) -> tuple[int, ...]:
+    """The volumes with signal, of values ``(C, n)`` in tissue and in the air; all if none has."""
+    silent = places.noise_only(drawn, air)
+    chosen = np.flatnonzero(~silent & (np.ptp(drawn, axis=1) > 0))
     return tuple(chosen.tolist()) or tuple(range(len(drawn)))
+
+
+def _air(tissue: np.ndarray, empty: np.ndarray) -> np.ndarray:
+    """Acquired background ``(Z, Y, X)``, bool, well away from tissue in the plane."""
+    from scipy.ndimage import binary_dilation
+
+    flat = np.ones((1, 3, 3), bool)
+    air: np.ndarray = ~binary_dilation(tissue | empty, flat, AWAY)
+    return air
 
 
 def _drawn(read: Slices, tissue: np.ndarray, count: int) -> np.ndarray:
@@ -382,7 +405,8 @@ def _spectrum(
         last = (c, mask)
     if not density.any():
         return None, (np.nan,) * 3
-    density /= count
+    for k in range(OCTAVES):  # a small slice has no low frequencies, its finest octave aside
+        density[k] = density[k] / count[k] if count[k] else density[max(k - 1, 0)]
     found = np.divide(lags, pairs, out=np.full(3, np.nan), where=pairs > 0)
     z, y, x = (float(v) for v in found)
     return Octaves(tuple((density / density.max()).tolist())), (z, y, x)
@@ -398,7 +422,8 @@ def _by_slices(made: Components, read: Slices, drawn: np.ndarray) -> Components:
     usual = made.used[int(np.argsort(made.mean)[len(made.used) // 2])]
     chosen = _slices(made.tissue)
     planes = [read(z, z + 1)[usual] for z in chosen]
-    steps = [np.diff(p[0])[made.tissue[z, :, 1:]] for p, z in zip(planes, chosen, strict=True)]
+    inside = [(p[0], made.tissue[z]) for p, z in zip(planes, chosen, strict=True)]
+    steps = [np.diff(p, axis=k)[np.delete(t, 0, k)] for p, t in inside for k in (0, 1)]
     if np.median(np.abs(np.concatenate(steps))) == 0:  # most neighbours are equal, as in a mask
         return replace(made, sigma=0.0, power=np.ones_like(made.power))
     box = [_span(made.tissue.any((0, 2))), _span(made.tissue.any((0, 1)))]

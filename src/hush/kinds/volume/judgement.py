@@ -41,6 +41,19 @@ FEW = 64  #: voxels that say nothing
 CHANCE = 4.0  #: standard errors
 
 
+#: the figures of a volume without any voxel to judge
+_NOTHING: dict[str, Any] = {
+    **dict.fromkeys(("mean", "rms", "expected_rms", "contrast", "bias", "anatomy", "edges"), 0.0),
+    "n": 0,
+    "ratio": None,
+    "autocorrelation": {},
+    "own": {},
+    "levels": [],
+    "anatomy_chance": math.inf,
+    "background": False,
+}
+
+
 @dataclass
 class _Sums:
     """Sums over volumes of products of the residual with itself, and with the smoothed image."""
@@ -84,6 +97,8 @@ def judged(
     """
     series = Series.of(len(noisy), about)
     picks = places.spread(series)
+    changed = [c for c in picks if not np.array_equal(noisy[c], clean[c], equal_nan=True)]
+    picks = changed or picks  # volumes without signal stay as they are
     picked = {k: v for k, v in about.items() if k not in ("bvals", "bvecs")}
     where = places.find(noisy[picks], picked)
     inside = where.inside if where.inside.sum() >= FEW else ~where.zeroed
@@ -102,6 +117,8 @@ def judged(
         blocks.append(_edges(looked, adjacent))
         values.append(tuple(a[looked.inside] for a in (looked.r, looked.x, looked.deviation)))
     r, level, deviation = (np.concatenate(v) for v in zip(*values, strict=True))
+    if not r.size:
+        return Judgement(_NOTHING, (), "There is nothing to judge: no voxel has a signal.")
     expected, rms = root_mean_square(deviation), root_mean_square(r)
     lags = {k: _ratios(v, sums.power) for k, v in sums.lags.items() if k != "Z" or adjacent}
     wide: float = math.prod(1 + 2 * sum(max(a, 0.0) for a in v) for v in lags.values())
@@ -247,7 +264,7 @@ def _add(sums: _Sums, v: _Looked, adjacent: bool) -> None:
     z[v.inside] -= z[v.inside].mean()
     sums.power += float(np.sum(z * z, dtype=np.float64))
     for axis, letter in enumerate(sums.lags):
-        for lag in range(1, min(LAGS, z.shape[axis] - 1) + 1):
+        for lag in range(1, min(LAGS, z.shape[axis] // 2) + 1):
             a, b = [slice(None)] * 3, [slice(None)] * 3
             a[axis], b[axis] = slice(lag, None), slice(None, -lag)
             first, second = tuple(a), tuple(b)

@@ -21,7 +21,7 @@ def measured(items: Sequence[np.ndarray]) -> Estimate:
     known = np.isfinite(x)
     if not known.any():
         return Estimate(Gaussian(0.0), 0.0, channels=(0.0,) * len(x))
-    x = filled(x, known)
+    x = filled(x, known, 0.0)
     made = components(
         lambda start, stop: x[:, start:stop], x.shape, adjacent=adjacent(x.shape[1], {})
     )

@@ -26,6 +26,8 @@ FEW = 200  #: voxels of background that say nothing
 EVEN = (0.7, 1.3)  #: of the background's median: beyond, there are ghosts
 #: signal of a volume over the background, up to which it holds noise only, and from which on not
 SILENT, LOUD = 1.1, 2.0
+FAINT = 0.2  #: and, without background, a volume's signal over that of the others,
+ALIKE = 0.1  #: and its correlation with them
 MOST = 20000  #: voxels that the volumes of a series are compared in
 
 
@@ -127,26 +129,59 @@ def _grain(item: np.ndarray, picks: Sequence[int], where: Mask, zero: float) -> 
 
 
 def without_signal(item: np.ndarray, about: Mapping[str, Any], where: Places) -> tuple[Mask, Mask]:
-    """Which volumes of an item hold one value only, and which hold noise only; bool ``(C,)``.
-
-    Noise only is seen by comparing with acquired background.
-    """
+    """Which volumes of an item hold one value only, and which hold noise only; bool ``(C,)``."""
     flat = item.reshape(len(item), -1)
-    empty = np.array([bool(np.ptp(x[np.isfinite(x)]) == 0) for x in _thinned(flat)])
+    empty = np.array([_even(x) for x in _thinned(flat)])
     for c in np.flatnonzero(empty):  # few, if any: look at all of them
-        x = flat[c][np.isfinite(flat[c])]
-        empty[c] = x.size == 0 or bool(np.ptp(x) == 0)
+        empty[c] = _even(flat[c])
     silent = np.zeros(len(item), bool)
-    if where.has_background:
-        zero = zero_of(about, 1.0)
-        step = max(1, int(where.inside.sum()) // MOST), max(1, int(where.outside.sum()) // MOST)
-        within = np.flatnonzero(where.inside)[:: step[0]]
-        beyond = np.flatnonzero(where.outside)[:: step[1]]
-        means = [(np.nanmean(x[within]), np.nanmean(x[beyond])) for x in flat[~empty]]
-        ratio = np.array([(a - zero) / (b - zero) if b > zero else np.inf for a, b in means])
-        if len(ratio) and ratio.max() > LOUD:
-            silent[~empty] = ratio < SILENT
+    if len(item) > 1 and where.inside.any() and not empty.all():
+        zero, others = zero_of(about, 1.0), flat[~empty]
+        beyond = _thin(others, where.outside) - zero if where.has_background else None
+        silent[~empty] = noise_only(_thin(others, where.inside) - zero, beyond)
     return empty, silent
+
+
+def noise_only(inside: np.ndarray, outside: np.ndarray | None) -> Mask:
+    """Which volumes were not excited, by some of their values in the object and the background.
+
+    inside : ``(C, n)``; outside : ``(C, m)``, or None if no background was acquired. A volume whose
+    object is as dark as its background holds noise only, if others do not; or one that is dark and
+    not like the others.
+    """
+    signal = np.abs(np.nanmean(inside, 1, np.float64))
+    lit = signal[signal > 0]
+    faint: Mask = signal <= FAINT * (np.median(lit) if lit.size else 0.0)
+    if faint.any() and not faint.all():
+        known = np.isfinite(inside).all(0)
+        others = inside[~faint][:, known].mean(0)
+        for c in np.flatnonzero(faint):
+            faint[c] = abs(_alike(inside[c, known], others)) < ALIKE
+    if outside is not None:
+        dark = np.abs(np.nanmean(outside, 1, np.float64))
+        ratio = signal / np.maximum(dark, np.finfo(np.float32).tiny)
+        if ratio.max() > LOUD:
+            faint |= ratio < SILENT
+    return faint
+
+
+def _alike(a: np.ndarray, b: np.ndarray) -> float:
+    """The correlation of two lists of values; 0 if one of them is constant."""
+    if not a.size or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def _thin(flat: np.ndarray, where: Mask) -> np.ndarray:
+    """Values of each volume in some voxels, evenly spread."""
+    chosen = np.flatnonzero(where)
+    return flat[:, chosen[:: max(1, len(chosen) // MOST)]]
+
+
+def _even(x: np.ndarray) -> bool:
+    """Whether values, those that are not finite aside, are one value only, or none."""
+    x = x[np.isfinite(x)]
+    return not x.size or bool(np.ptp(x) == 0)
 
 
 def _thinned(flat: np.ndarray) -> np.ndarray:

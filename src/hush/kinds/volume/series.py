@@ -61,6 +61,12 @@ class Series:
         b0 = about.get("b0")
         return cls(count, bvals, bvecs, B0 if b0 is None else float(b0))
 
+    def only(self, index: np.ndarray) -> Series:
+        """The series of some of the volumes, by their indices."""
+        bvals = None if self.bvals is None else self.bvals[index]
+        bvecs = None if self.bvecs is None else self.bvecs[index]
+        return Series(len(index), bvals, bvecs, self.b0)
+
     @property
     def unweighted(self) -> np.ndarray:
         """Which volumes count as b = 0, bool ``(C,)``; none if the b-values are unknown."""

@@ -34,7 +34,7 @@ from hush.errors import HushError
 from hush.kinds.cut import MOST_ADAPTED
 from hush.kinds.layout import filled
 from hush.kinds.volume import adjacent
-from hush.kinds.volume.components import MANY, Components, components
+from hush.kinds.volume.components import Components, components
 from hush.kinds.volume.cut import slabs
 from hush.methods.mid.core import ValueMID
 from hush.methods.mid.loss import spread
@@ -206,7 +206,7 @@ class VolumeMID(ValueMID):
 
         def read(start: int, stop: int) -> np.ndarray:
             part = batch.piece(index, slice(start, stop), 1)
-            return filled(part.floats(0), part.known(0)) - _zero(about, batch.scale)
+            return filled(part.floats(0), part.known(0), batch.blank) - _zero(about, batch.scale)
 
         series = components(read, shape, adjacent=adjacent(shape[1], about))
         other = copy.copy(self)
@@ -228,7 +228,8 @@ class VolumeMID(ValueMID):
         assert series is not None
         about, n = batch.about(index), self.channels or 1
         zero, begin = _zero(about, batch.scale), int(about.get("begin", 0))
-        x = filled(batch.floats(index), batch.known(index)) - zero
+        given = filled(batch.floats(index), batch.known(index), batch.blank)
+        x = given - zero
         depth = x.shape[1]
         if depth < n:
             raise HushError(
@@ -236,7 +237,7 @@ class VolumeMID(ValueMID):
                 "choose a model for single slices"
             )
         if series.sigma <= 0:
-            return Restoration(x + zero, noise, 0.0)
+            return Restoration(given, noise, 0.0)
         step = series.sigma / (series.sigma + series.brightness)
         if self.unbias and not series.magnitudes:
             raise HushError(
@@ -253,15 +254,17 @@ class VolumeMID(ValueMID):
             made = self._slices(x[:, low:high], series, begin + low, tell)
             part = out[:, start:stop]
             part[list(series.used)] = made[:, start - low : stop - low]
-            if len(series.used) >= MANY:
-                series.levelled(part, x[:, start:stop], begin + start)
+            series.levelled(part, x[:, start:stop], begin + start)
             if self.unbias:
                 used = part[list(series.used)]
                 deviation = series.complex_deviation(used, begin + start)
                 part[list(series.used)] = Rician(deviation).unbias(used)
             part[_zeroed(x[:, start:stop])] = 0
             part[:, series.empty[begin + start : begin + stop]] = 0
-        return Restoration(out + zero, noise, step)
+        out += zero
+        others = [c for c in range(len(x)) if c not in series.used]
+        out[others] = given[others]
+        return Restoration(out, noise, step)
 
     def _slices(
         self, x: np.ndarray, series: Components, begin: int, advance: Advance | None
