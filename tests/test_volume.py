@@ -7,8 +7,9 @@ import pytest
 
 import hush
 from hush.kinds.volume import VOLUME
-from hush.kinds.volume.components import Components, components, excited
+from hush.kinds.volume.components import Components
 from hush.kinds.volume.cut import slabs, toned
+from hush.kinds.volume.decomposition import components, excited
 from hush.kinds.volume.series import Series
 from hush.methods.mid.volume import VolumeMID
 from hush.record import Record

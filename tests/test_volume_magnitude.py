@@ -9,7 +9,8 @@ import pytest
 
 import hush
 from hush.errors import HushError
-from hush.kinds.volume.components import Components, components
+from hush.kinds.volume.components import Components
+from hush.kinds.volume.decomposition import components
 from hush.methods.mid.volume import LEVEL, VolumeMID
 from hush.noise.processes import Gaussian, Rician
 from hush.record import Record

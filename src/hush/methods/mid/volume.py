@@ -34,8 +34,9 @@ from hush.errors import HushError
 from hush.kinds.cut import MOST_ADAPTED
 from hush.kinds.layout import filled
 from hush.kinds.volume import adjacent
-from hush.kinds.volume.components import Components, components
+from hush.kinds.volume.components import Components
 from hush.kinds.volume.cut import slabs
+from hush.kinds.volume.decomposition import components
 from hush.methods.mid.core import ValueMID
 from hush.methods.mid.loss import spread
 from hush.nets import channels_last
