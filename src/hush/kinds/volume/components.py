@@ -287,6 +287,7 @@ def _by_weakest(made: Components, read: Slices, x: np.ndarray, adjacent: bool) -
     at = np.sqrt(_drawn_field(made, x.shape[1]))
     values, vectors = _principal(x / at)
     noise = float(np.median(values[weak])) / _weakest(spread)
+    noise *= _within(vectors[:, weak].T @ (x / at), made.tissue)
     made = replace(made, rotation=vectors, power=values / noise, sigma=float(np.sqrt(noise)))
     power, lags = _spectrum(replace(made, rotation=vectors[:, weak]), read, adjacent)
     return replace(made, spectrum=power, lags=lags)
@@ -299,6 +300,22 @@ def _weakest(spread: float) -> float:
     (Marchenko and Pastur), of which an eighth is below −0.63.
     """
     return max(0.25, 1 + spread**2 - 2 * 0.63 * spread)
+
+
+def _within(c: np.ndarray, tissue: np.ndarray) -> float:
+    """The power of components ``(K, n)`` of drawn voxels away from the air, relative to all.
+
+    At the border of tissue the level in every place is too low, as it is averaged with that of air.
+    """
+    from scipy.ndimage import binary_erosion
+
+    reach = round((1 + SMOOTH) * CELL)
+    inner = np.stack([binary_erosion(t, iterations=reach, border_value=1) for t in tissue])
+    inside = _drawn(lambda a, b: inner[None, a:b], tissue, 1)[0][: c.shape[1]]
+    if np.count_nonzero(inside) < max(LARGE, len(inside) // 10):
+        return 1.0
+    power = np.square(c).mean(0)
+    return float(power[inside].mean() / power.mean())
 
 
 def _drawn_field(made: Components, count: int) -> np.ndarray:
