@@ -207,7 +207,7 @@ def test_tissues_keep_their_means() -> None:
     out = hush.run(Record(noisy, "CZYX", kind="volume", full=1.0), model=untrained()).data
     tissue = of(noisy).tissue
     for volume, raw in zip(out, noisy, strict=True):
-        assert volume[tissue].mean() == pytest.approx(raw[tissue].mean(), rel=2e-3)
+        assert volume[tissue].mean() == pytest.approx(raw[tissue].mean(), rel=5e-3)
 
 
 def test_integers_and_a_strength_of_zero_come_back_the_same() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -14,6 +15,10 @@ from hush.noise.spectrum import Octaves
 from hush.noise.units import fixed
 
 MANY = 12  #: volumes from which on the weakest components have no signal
+BRIGHT = 2.2  #: mean of magnitudes, relative to σ, from which on they tell σ
+FAR = 4.0  #: width in cells of the Gaussian by which the level in the dark is averaged
+CELLS = 20_000  #: of tissue by which the level of complex noise is found
+SMOOTH = 1.0  #: width in cells of the Gaussian by which levels are averaged
 CELL = 4  #: side in voxels of the cells in which the level is measured
 FAINTEST = 0.02  #: power of signal in units of the noise's up to which a component has none
 CLASSES = 5  #: of brightness in tissue, which keep their means
@@ -90,9 +95,9 @@ class Components:
 
         made : of the used volumes, ``(T, z, Y, X)``, the first slice being `start`. The result is
         float64 ``(z, Y, X)``. In the dark, magnitudes hardly tell: there it is that of the nearest
-        tissue.
+        bright tissue in the slice, or of all bright tissue.
         """
-        from scipy.ndimage import distance_transform_edt
+        from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter
 
         shape = made.shape[1:]
         if self.parts is not None:
@@ -100,15 +105,32 @@ class Components:
         spread = np.broadcast_to(self.deviation(start, start + shape[0])[0], shape)
         logs = []
         for z in range(shape[0]):
-            seen = in_cells(spread[z].astype(np.float64), CELL)
             means = np.stack([in_cells(np.maximum(v, 0), CELL) for v in made[:, z]])
-            log = 2 * np.log(np.maximum(level_of(seen, means), 1e-30))
-            dark = in_cells(self.tissue[start + z].astype(np.float64), CELL) < 0.5
-            if not dark.all():
+            tissue = in_cells(self.tissue[start + z].astype(np.float64), CELL) > 0.5
+            bright = tissue & (means.mean(0) >= BRIGHT * self._typical)
+            # Not at its border, across which the level was smoothed.
+            inner = binary_erosion(bright, iterations=round(2 * SMOOTH), border_value=1)
+            dark = ~(inner if inner.any() else bright)
+            level = level_of(in_cells(spread[z], CELL), means)
+            log = 2 * np.log(np.maximum(level, 1e-30))
+            if dark.all():
+                log = np.full_like(log, 2 * np.log(max(self._typical, 1e-30)))
+            elif dark.any():
                 near = distance_transform_edt(dark, return_distances=False, return_indices=True)
-                log = log[tuple(near)]
+                log = np.where(dark, gaussian_filter(log[tuple(near)], FAR, mode="nearest"), log)
             logs.append(log)
         return np.sqrt(Grid(np.stack(logs), shape, CELL).rows(0, shape[0]).astype(np.float64))
+
+    @cached_property
+    def _typical(self) -> float:
+        """The deviation of the complex noise in the brightest third of tissue."""
+        depth, shape = range(len(self.tissue)), self.tissue[0].shape
+        spread = [np.broadcast_to(self.deviation(z, z + 1)[0, 0], shape) for z in depth]
+        seen = np.stack([in_cells(np.square(s), CELL) for s in spread])
+        mean = np.stack([in_cells(np.maximum(m, 0), CELL) for m in self.average])
+        variances, means = (cells_of_tissue(x, self.tissue) for x in (seen, mean))
+        bright = means >= np.quantile(means, 2 / 3)
+        return float(level_of(np.sqrt(variances[bright].mean()), means[bright]))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Components ``(K, …)`` of slices ``(C, …)``."""
@@ -154,10 +176,9 @@ class Components:
         volumes the means over some voxels around are kept as well.
         """
         many = len(self.used) >= MANY
-        limits = np.quantile(self.average[self.tissue], np.arange(1, CLASSES) / CLASSES)
+        limits = np.quantile(self.average[self.tissue], np.arange(CLASSES) / CLASSES)
         for z in range(made.shape[1]):
-            group = np.digitize(made[list(self.used), z].mean(0), limits) + 1
-            group = np.where(self.tissue[start + z], group, 0)
+            group = np.digitize(made[list(self.used), z].mean(0), limits)
             group[self.empty[start + z]] = CLASSES + 1
             count = np.bincount(group.ravel(), minlength=CLASSES + 2)
             count[-1] = 0
@@ -185,3 +206,10 @@ def in_cells(x: np.ndarray, side: int) -> np.ndarray:
     counts = [np.diff([*e, n]) for e, n in zip(edges, x.shape, strict=True)]
     mean: np.ndarray = sums / np.multiply.outer(*counts)
     return mean
+
+
+def cells_of_tissue(mean: np.ndarray, tissue: np.ndarray) -> np.ndarray:
+    """The means ``(n,)`` of cells ``(Z, y, x)`` in tissue, evenly spread; of all if none is."""
+    inside = np.stack([in_cells(t.astype(np.float64), CELL) for t in tissue]) > 0.5
+    means = mean[inside] if inside.any() else mean.ravel()
+    return means[:: max(1, len(means) // CELLS)]

@@ -21,7 +21,15 @@ from typing import Any
 import numpy as np
 
 from hush.kinds.volume import places
-from hush.kinds.volume.components import CELL, MANY, Components, Slices, in_cells
+from hush.kinds.volume.components import (
+    CELL,
+    MANY,
+    SMOOTH,
+    Components,
+    Slices,
+    cells_of_tissue,
+    in_cells,
+)
 from hush.noise.field import Grid
 from hush.noise.magnitude import level_of
 from hush.noise.processes import Process, Rician
@@ -29,14 +37,12 @@ from hush.noise.spectrum import OCTAVES, Octaves, levels_of_lags, octave_of
 
 WEAK = 4  #: one in this many components, the weakest, is taken as noise alone
 DRAWN = 200_000  #: voxels of tissue by which the covariance is estimated
-SMOOTH = 1.0  #: width in cells of the Gaussian by which their levels are averaged
 FEW = 24  #: volumes up to which all that a volume does not share with others is kept
 MOST = 4.0  #: most variance of its own, in units of the scanner's, that is noise of a volume
 UNLIKE = 10.0  #: above this it is all signal
 LAGS = 3  #: up to which the noise's correlation is measured in the air around
 AIR = 5000  #: voxels of air that this takes, at least
 AWAY = 4  #: voxels that air is away from tissue
-CELLS = 20_000  #: of tissue by which the level of complex noise is found
 SLICES = 9  #: slices by which a few volumes are measured
 
 
@@ -142,6 +148,7 @@ def _by_weakest(made: Components, read: Slices, x: np.ndarray, adjacent: bool) -
     at = np.sqrt(_drawn_field(made, x.shape[1]))
     values, vectors = _principal(x / at)
     noise = float(np.median(values[weak])) / _weakest(spread)
+    noise *= _within(vectors[:, weak].T @ (x / at), made.tissue)
     covariance = (vectors * np.maximum(values, 1e-3 * noise)) @ vectors.T / noise
     unit = _unit(1 / np.diag(np.linalg.inv(covariance)))
     values, vectors = np.linalg.eigh(covariance / np.multiply.outer(unit, unit))
@@ -170,6 +177,22 @@ def _weakest(spread: float) -> float:
     (Marchenko and Pastur), of which an eighth is below −0.63.
     """
     return max(0.25, 1 + spread**2 - 2 * 0.63 * spread)
+
+
+def _within(c: np.ndarray, tissue: np.ndarray) -> float:
+    """The power of components ``(K, n)`` of drawn voxels away from the air, relative to all.
+
+    At the border of tissue the level in every place is too low, as it is averaged with that of air.
+    """
+    from scipy.ndimage import binary_erosion
+
+    reach = round((1 + SMOOTH) * CELL)
+    inner = np.stack([binary_erosion(t, iterations=reach, border_value=1) for t in tissue])
+    inside = _drawn(lambda a, b: inner[None, a:b], tissue, 1)[0][: c.shape[1]]
+    if np.count_nonzero(inside) < max(places.FEW, len(inside) // 10):
+        return 1.0
+    power = np.square(c).mean(0)
+    return float(power[inside].mean() / power.mean())
 
 
 def _drawn_field(made: Components, count: int) -> np.ndarray:
@@ -259,7 +282,7 @@ def _by_slices(made: Components, read: Slices, drawn: np.ndarray) -> Components:
         every = range(len(made.tissue))
         mean = np.stack([in_cells(read(z, z + 1)[usual, 0], CELL) for z in every])
         mean = mean.astype(np.float64)
-        drawn = _cells_of_tissue(mean, made.tissue)
+        drawn = cells_of_tissue(mean, made.tissue)
     level = _in_tissue(found.process, drawn / scale) * scale
     if len(made.used) > 1 and made.power[-1] < level**2:
         level = float(np.sqrt(made.power[-1]))
@@ -336,13 +359,6 @@ def _span(inside: Any) -> slice:
     places = np.flatnonzero(inside)
     first, last = int(places[0]), int(places[-1]) + 1
     return slice(max(0, min(first, last - 16)), max(last, first + 16))
-
-
-def _cells_of_tissue(mean: np.ndarray, tissue: np.ndarray) -> np.ndarray:
-    """The means ``(n,)`` of cells ``(Z, y, x)`` in tissue, evenly spread; of all if none is."""
-    inside = np.stack([in_cells(t.astype(np.float64), CELL) for t in tissue]) > 0.5
-    means = mean[inside] if inside.any() else mean.ravel()
-    return means[:: max(1, len(means) // CELLS)]
 
 
 def _in_tissue(law: Process, values: np.ndarray) -> float:
