@@ -9,6 +9,7 @@ from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
+import pydicom
 import pytest
 from click.testing import CliRunner
 
@@ -64,8 +65,44 @@ def folder(noisy: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for k in range(5):
         photo[20 + 30 * k : 40 + 30 * k, 30:270] = 200
     iio.imwrite(tmp_path / "photo.png", photo)
+    scans(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def scans(folder: Path) -> None:
+    """A diffusion series with its table, a volume, a Zarr store and a DICOM series, all small."""
+    rng = np.random.default_rng(0)
+    z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in (4, 48, 40)), indexing="ij")
+    head = 300 * (y**2 + x**2 < 0.7) * (1 + 0.4 * np.sin(5 * x) * z)
+    about = {"affine": np.diag([2.0, 2, 3, 1]), "spacing": (3.0, 2.0, 2.0)}
+    directions = rng.normal(size=(7, 3)) * (np.arange(7) > 0)[:, None]
+    bvals = np.where(np.arange(7) > 0, 1000, 0)
+    clean = np.stack([head * (1 - 0.08 * i) for i in range(7)])
+    noisy = np.hypot(clean + 15 * rng.normal(size=clean.shape), 15 * rng.normal(size=clean.shape))
+    series = np.ascontiguousarray(noisy.astype(np.int16).T)
+    table = {"bvals": bvals, "bvecs": directions}
+    io.write(
+        Record(series, "XYZC", kind="volume", context={**about, **table}), folder / "dwi.nii.gz"
+    )
+    volume = Record(noisy[0].astype(np.int16), "ZYX", kind="volume", context=about)
+    io.write(volume, folder / "t1.nii.gz")
+    io.write(volume, folder / "big.zarr")
+    (folder / "scan_dicom").mkdir()
+    for i, plane in enumerate(noisy[0].astype(np.uint16)):
+        ds = pydicom.Dataset()
+        ds.file_meta = pydicom.dataset.FileMetaDataset()
+        ds.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+        ds.SOPClassUID, ds.SOPInstanceUID = pydicom.uid.MRImageStorage, f"1.2.{i + 1}"
+        ds.SeriesInstanceUID, ds.StudyInstanceUID, ds.Modality = "1.2", "1", "MR"
+        ds.ImagePositionPatient, ds.ImageOrientationPatient = [0, 0, 3 * i], [1, 0, 0, 0, 1, 0]
+        ds.Rows, ds.Columns = plane.shape
+        ds.PixelSpacing, ds.InstanceNumber = [2, 2], i + 1
+        ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+        ds.BitsAllocated = ds.BitsStored = 16
+        ds.HighBit, ds.PixelRepresentation = 15, 0
+        ds.PixelData = plane.tobytes()
+        ds.save_as(folder / "scan_dicom" / f"{i}.dcm", enforce_file_format=True)
 
 
 @pytest.mark.slow
@@ -81,6 +118,8 @@ def test_the_commands_run(folder: Path) -> None:
     assert (folder / "noisy.denoised.tif").exists()
     assert (folder / "out" / "report.html").exists()
     assert (folder / "mine.safetensors").exists()
+    assert (folder / "dwi_clean.bvec").read_bytes() == (folder / "dwi.bvec").read_bytes()
+    assert len(list((folder / "clean_dicom").iterdir())) == 4
 
 
 def test_the_python_runs(folder: Path, noisy: np.ndarray) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 import hush
 from hush.kinds.volume import VOLUME
-from hush.kinds.volume.components import Components, components, excited
+from hush.kinds.volume.components import Components
 from hush.kinds.volume.cut import slabs, toned
+from hush.kinds.volume.decomposition import components, excited
 from hush.kinds.volume.series import Series
 from hush.methods.mid.volume import VolumeMID
 from hush.record import Record
@@ -206,7 +207,7 @@ def test_tissues_keep_their_means() -> None:
     out = hush.run(Record(noisy, "CZYX", kind="volume", full=1.0), model=untrained()).data
     tissue = of(noisy).tissue
     for volume, raw in zip(out, noisy, strict=True):
-        assert volume[tissue].mean() == pytest.approx(raw[tissue].mean(), rel=2e-3)
+        assert volume[tissue].mean() == pytest.approx(raw[tissue].mean(), rel=5e-3)
 
 
 def test_integers_and_a_strength_of_zero_come_back_the_same() -> None:
@@ -258,3 +259,62 @@ def test_a_short_training_on_one_noisy_series_removes_noise() -> None:
     out = hush.run(record, model=model).data
     before, after = (float(np.square(x - clean).mean()) for x in (noisy, out))
     assert after < 0.3 * before
+
+
+# -- the contract of methods, for volumes --------------------------------------------------------
+
+SHAPES = [
+    (1, 8, 8),
+    (2, 9, 12),
+    (3, 16, 16),
+    (1, 1, 1),
+    (1, 1, 20),
+    (7, 20, 1),
+    (4, 2, 8, 8),
+    (20, 1, 12, 9),
+]
+
+
+def ramp(shape: tuple[int, ...]) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    x = np.linspace(0.2, 0.6, int(np.prod(shape))).reshape(shape)
+    return (x + 0.02 * rng.normal(size=shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64"])
+def test_any_shape_and_type_will_do(shape: tuple[int, ...], dtype: str) -> None:
+    x = (ramp(shape) * (200 if dtype != "float32" else 1)).astype(dtype)
+    y = untrained(1).denoise(x)
+    assert (y.dtype, y.shape) == (x.dtype, x.shape)
+    assert np.isfinite(y).all()
+
+
+def test_units_do_not_matter() -> None:
+    noisy, _ = series(16)
+    record = Record(noisy, "CZYX", kind="volume", full=1.0)
+    model = untrained()
+    once = hush.run(record, model=model).data
+    other = record.with_data(noisy * 1000, full=1000.0)
+    assert np.allclose(hush.run(other, model=model).data, once * 1000, rtol=1e-3, atol=1e-1)
+
+
+def test_missing_voxels_stay_missing_and_others_are_finite() -> None:
+    noisy, _ = series(14)
+    noisy[2, 1, 20:24, 30] = np.nan
+    out = hush.run(Record(noisy, "CZYX", kind="volume", full=1.0), model=untrained()).data
+    assert np.array_equal(np.isnan(out), np.isnan(noisy))
+
+
+def test_a_constant_volume_comes_back() -> None:
+    for value in (0, 77):
+        x = np.full((3, 16, 16), value, np.int16)
+        assert np.array_equal(untrained(1).denoise(x), x)
+
+
+def test_the_input_is_left_alone() -> None:
+    x = ramp((14, 3, 16, 16))
+    before = x.copy()
+    x.flags.writeable = False
+    untrained(1).denoise(x)
+    assert np.array_equal(x, before)

@@ -376,7 +376,7 @@ def test_a_crop_has_its_level_from_the_data(tmp_path: Path) -> None:
     part = noisy[:, :, 10:30, 10:26]
     code, said = call("inspect", save(tmp_path / "a.nii", part, np.int16, (bvals, bvecs)), "--json")
     assert code == 0
-    assert json.loads(said)["sigma"] == pytest.approx(SIGMA, rel=0.1)
+    assert json.loads(said)["sigma"] == pytest.approx(SIGMA, rel=0.15)
     assert "no background with noise only" in denoise(tmp_path / "a.nii")[1]
 
 

@@ -155,6 +155,10 @@ def run(
     denoiser = choose(record, model, method, steps, device, process)
     if process is None and denoiser.removes:  # it removes nothing else
         process = process_of(denoiser.removes[0], batch.scale, chosen)
+    for name in (k for k, o in chosen.options.items() if o.setting and record.context.get(k)):
+        if name not in denoiser.config():
+            raise HushError(f"{denoiser.name} has no --{name}; leave it out")
+        denoiser = denoiser.replace(**{name: True})
     denoiser = denoiser.with_spread() if uncertainty else denoiser
     check_memory(record, batch, denoiser)
     if process is not None:

@@ -153,8 +153,10 @@ class WithKinds(click.Command):
                     continue
                 added[option] = click.Option(
                     [f"--{option}"],
-                    type=click.UNPROCESSED,
-                    metavar=what.metavar,
+                    type=click.BOOL if what.setting else click.UNPROCESSED,
+                    is_flag=what.setting,
+                    default=None,
+                    metavar=None if what.setting else what.metavar,
                     help=what.help,
                     expose_value=False,
                     callback=_keep(option, what.type),
@@ -168,7 +170,7 @@ _CONTEXT = "hush.context"
 def _keep(option: str, convert: Callable[[str], Any]) -> Callable[..., None]:
     """A callback that stores a kind's option for `context`."""
 
-    def kept(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    def kept(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         if value is None:
             return
         try:

@@ -35,7 +35,7 @@ def command_of(o: Any, steps: int | None) -> str:
         if (value := getattr(o, option)) is not None:
             parts += [f"--{option}", value]
     for option, value in context().items():
-        parts += [f"--{option}", value]
+        parts += [f"--{option}"] if value is True else [f"--{option}", value]
     for setting in o.set:
         parts += ["--set", setting]
     return " ".join(p if "*" in str(p) else shlex.quote(str(p)) for p in parts)

@@ -46,13 +46,15 @@ class Option:
     """A command-line option of one kind, such as ``--rate``.
 
     type : converts the option's text to the value in `Record.context`.
-    reader : for the format's reader (`Format.takes`); other formats refuse it.
+    reader : for the format's reader (`Format.takes`); other formats refuse it. setting : it
+    takes no text, and turns on the method's setting of this name; methods without refuse it.
     """
 
     type: Callable[[str], Any]
     help: str
     metavar: str = "VALUE"
     reader: bool = False
+    setting: bool = False
 
 
 @dataclass(frozen=True)

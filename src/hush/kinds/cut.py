@@ -72,7 +72,7 @@ class Sampled:
 
     All items are kept as long as they have at most `most` samples together (64 gray megapixels);
     beyond that every second, every fourth and so on. A single larger item is cut to its middle.
-    about : the context of each.
+    about : the context of each, and as ``full`` the stored value that means full range.
     """
 
     most: int = MOST_ADAPTED
@@ -89,7 +89,7 @@ class Sampled:
                 continue
             if self._seen % self._every == 0:
                 self.kept.append(filled(part.floats(i), part.known(i), part.blank))
-                self.about.append(part.about(i))
+                self.about.append({**part.about(i), "full": part.scale})
             self._seen += 1
             while len(self.kept) > 1 and sum(x.size for x in self.kept) > self.most:
                 self.kept, self.about = self.kept[::2], self.about[::2]

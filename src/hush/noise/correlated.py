@@ -19,6 +19,8 @@ from hush.noise.units import Level, Number, Ratio, fit, fixed, level, root, word
 if TYPE_CHECKING:
     import torch
 
+    from hush.noise.process import Draw
+
 
 _REACH = 32  #: how far noise of any spectrum is drawn beyond a sample's border, in pixels
 
@@ -161,6 +163,23 @@ class Correlated(Process):
         blurred, second = around * normal(around, generator), deviation * normal(s, generator)
         increment = self._mixed(blurred, second)
         return s + increment, increment
+
+    def exchanged(
+        self, s: torch.Tensor, ratio: float, generator: torch.Generator, draw: Draw | None = None
+    ) -> tuple[Process, tuple[tuple[torch.Tensor, torch.Tensor], ...]]:
+        """See `Process.exchanged`; behind magnitudes, the complex noise has the spectrum."""
+        spectrum = self.spectrum
+        if not (self.noise.complex and isinstance(spectrum, Octaves)):
+            return super().exchanged(s, ratio, generator, draw)
+
+        def drawn(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+            return self._inner(self._filtered(normal(self._padded(x), generator), spectrum), x)
+
+        law, pairs = self.noise.exchanged(s, ratio, generator, drawn)
+        return dataclasses.replace(self, noise=law), pairs
+
+    def variance_near(self, mean: T) -> T:
+        return self.noise.variance_near(mean)
 
     def over(self, ndim: int) -> Correlated:
         return dataclasses.replace(self, ndim=ndim)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +21,9 @@ from hush.noise.units import Level, Ratio, at, fit, fixed, level, number, root
 if TYPE_CHECKING:
     import torch
 
+    from hush.noise.process import Draw
+
+_ROUNDS = 30  #: of the fixed point by which a level is found
 _HIGHEST_SNR = 1e3  # above it the magnitude's variance is σ² to one part in a million
 
 
@@ -31,7 +34,8 @@ class _Magnitude(Process):
     The law is closed: the noise is isotropic, so a state accumulates by treating the magnitude as
     a complex number, adding complex noise and taking the magnitude again. The ratio a is that of
     the variances σ² of the complex noise. Magnitudes themselves do not add: s + n is
-    |s + n₁ + i·n₂| ≈ s + n₁ to first order; the next term n₂²/2s is the bias.
+    |s + n₁ + i·n₂| ≈ s + n₁ to first order; the next term n₂²/2s is the bias. What is exchangeable
+    to all orders is the complex noise (`projected`, `exchanged`).
 
     sigma : standard deviation of each channel's real and imaginary part.
     """
@@ -39,6 +43,7 @@ class _Magnitude(Process):
     sigma: Level = field(metadata=level("the standard deviation of each part", maps=True))
     taylor_order: ClassVar[float] = 1
     biased: ClassVar[bool] = True
+    complex: ClassVar[bool] = True
     terms: ClassVar[tuple[int, ...]] = (0,)
 
     @property
@@ -83,17 +88,52 @@ class _Magnitude(Process):
         return dataclasses.replace(self, sigma=fixed(self.sigma) * root(ratio))
 
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        sigma = at(self.sigma, x)
-        squares = (x + sigma * normal(x, generator)).square()
-        for _ in range(2 * self._coils - 1):
-            squares = squares + (sigma * normal(x, generator)).square()
-        return squares.sqrt()
+        return _length(x, self._added(x, 2, generator))
 
     def accumulate(
         self, s: torch.Tensor, ratio: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         state = self.scaled(ratio - 1).sample(s, generator)
         return state, state - s
+
+    def projected(
+        self, s: torch.Tensor, ratio: float, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """`accumulate`, with the projection of the added noise instead of the difference.
+
+        The projection of complex noise on the final phase is exchangeable, which the difference of
+        magnitudes is not: given the state M and the amplitude A, with φ the final phase less that
+        of the signal, the projections of added and of all noise have expectations with the ratio
+        (a − 1)/a of their variances, and that of all noise is M − A·E[cos φ].
+        """
+        parts = self._added(s, ratio, generator)
+        state = _length(s, parts)
+        squares = sum((n * n for n in parts[1:]), (s + parts[0]) * parts[0])
+        return state, squares / state.clamp(min=1e-30)
+
+    def exchanged(
+        self, s: torch.Tensor, ratio: float, generator: torch.Generator, draw: Draw | None = None
+    ) -> tuple[Process, tuple[tuple[torch.Tensor, torch.Tensor], ...]]:
+        """See `Process.exchanged`; the ratio is always 2.
+
+        Complex states s + n and s − n have independent noise if n has as much as s. So do their
+        magnitudes, which have the same law: the expectation of one, given the other and its
+        surroundings, is the mean of magnitudes at the amplitude that these show.
+        """
+        parts = self._added(s, 2, generator, draw)
+        one, other = _length(s, parts), _length(s, [-n for n in parts])
+        return self.scaled(2), ((one, one - other), (other, other - one))
+
+    def variance_near(self, mean: T) -> T:
+        """See `Process.variance_near`; a mean of magnitudes is above the amplitude."""
+        return self.variance(self.unbias(mean))
+
+    def _added(
+        self, s: torch.Tensor, ratio: float, generator: torch.Generator, draw: Draw | None = None
+    ) -> list[torch.Tensor]:
+        """Further noise in every part of state `s`, that of its own direction first."""
+        sigma = at(self.sigma, s) * math.sqrt(ratio - 1)
+        return [sigma * (draw or normal)(s, generator) for _ in range(2 * self._coils)]
 
 
 @dataclass(frozen=True)
@@ -133,6 +173,31 @@ class NonCentralChi(_Magnitude):
     @property
     def _coils(self) -> int:
         return self.coils
+
+
+def level_of(deviation: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """σ of the complex noise behind Rician magnitudes, from their rms deviation and their means.
+
+    deviation : ``(…)``, of several magnitudes together; means : ``(n, …)``, of each of them. The
+    result has the deviation's shape. It is Koay and Basser's fixed point, and is poorly determined
+    where all means are at the noise floor.
+    """
+    dark = 1 - math.pi / 4  # variance at no signal, in units of 2σ²
+    sigma = np.asarray(deviation, np.float64)
+    highest = sigma / math.sqrt(2 * dark)
+    for _ in range(_ROUNDS):
+        unit = np.where(sigma > 0, sigma, 1.0)
+        amplitude = Rician(1.0).unbias(np.asarray(means, np.float64) / unit)
+        sigma = np.minimum(deviation / np.sqrt(_variance(amplitude, 1).mean(0)), highest)
+    return sigma
+
+
+def _length(s: torch.Tensor, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The magnitude of state `s` with noise in every part."""
+    squares = (s + parts[0]).square()
+    for n in parts[1:]:
+        squares = squares + n.square()
+    return squares.sqrt()
 
 
 @functools.lru_cache(maxsize=8)

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
     import torch
 
+    #: draws noise with the shape of a sample
+    Draw = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+
 T = TypeVar("T", float, "np.ndarray", "torch.Tensor")
 
 #: all families by their name in specs; defining a family adds it
@@ -80,6 +83,8 @@ class Process:
     normal: ClassVar[bool] = False
     #: E[y] is not x: there is a `bias`
     biased: ClassVar[bool] = False
+    #: values are magnitudes, and the noise that accumulates is that of their complex parts
+    complex: ClassVar[bool] = False
     #: The powers x⁰, x¹, x² of the signal in the variance; for magnitudes, in the variance of the
     #: real and the imaginary part. Empty if the variance is no polynomial of degree 2.
     terms: ClassVar[tuple[int, ...]] = ()
@@ -159,6 +164,23 @@ class Process:
         if self.symmetric:
             return state, s - increment
         return state, self.accumulate(s, ratio, generator)[0]
+
+    def exchanged(
+        self, s: torch.Tensor, ratio: float, generator: torch.Generator, draw: Draw | None = None
+    ) -> tuple[Process, tuple[tuple[torch.Tensor, torch.Tensor], ...]]:
+        """What noisy-only training learns from state `s`: two states, each with a target.
+
+        Returns the noise of the states, which may be other than at `ratio`, and each state with a
+        tensor whose expectation, given the state, is that of its whole noise: here the increment
+        divided by its share (a − 1)/a. draw : standard normal noise, for families that need it.
+        """
+        share = 1 - 1 / ratio
+        states = self.accumulate_twice(s, ratio, generator)
+        return self.scaled(ratio), tuple((state, (state - s) / share) for state in states)
+
+    def variance_near(self, mean: T) -> T:
+        """Variance of the noise where noisy values have this mean, elementwise."""
+        return self.variance(mean)
 
     @property
     def varies(self) -> bool:

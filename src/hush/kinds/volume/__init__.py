@@ -66,6 +66,12 @@ class Volume(Kind):
             "Volumes with at most this b-value count as b = 0; 50 by default.",
             "B",
         ),
+        "unbias": Option(
+            bool,
+            "Remove what Rician noise adds to dark places; by default results keep the mean of "
+            "magnitudes.",
+            setting=True,
+        ),
         "series": Option(
             str,
             "Which series of a DICOM folder: its number, identifier or description.",

@@ -1,49 +1,29 @@
-r"""A series in its principal components, the level of its noise, and how it spreads.
-
-The volumes y_1 … y_T of a series show one anatomy with independent noise of one variance, which may
-differ from place to place. Over the voxels of tissue, the covariance of the volumes, in units of
-that variance, has eigenvalues of about 1 for components that hold only noise, and larger ones for
-those with signal. The level in every place and the noise's spectrum follow from the components
-without signal. The rotation keeps the noise's law, because its increments are Gaussian and
-independent (Veraart et al., "Denoising of diffusion MRI using random matrix theory", NeuroImage
-2016, use the same in small neighbourhoods).
-
-A few volumes leave no component without signal. Then the level comes from slices, as that of an
-image does.
-"""
+"""A series in its principal components: a rotation of its volumes that keeps the noise's law."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 
-from hush.kinds.volume import places
 from hush.noise.field import Grid
+from hush.noise.magnitude import level_of
 from hush.noise.processes import Correlated, Gaussian, Process, Rician
-from hush.noise.spectrum import OCTAVES, Octaves, levels_of_lags, octave_of
+from hush.noise.spectrum import Octaves
+from hush.noise.units import fixed
 
-WEAK = 4  #: one in this many components, the weakest, is taken as noise alone
 MANY = 12  #: volumes from which on the weakest components have no signal
-DRAWN = 200_000  #: voxels of tissue by which the covariance is estimated
+BRIGHT = 2.2  #: mean of magnitudes, relative to σ, from which on they tell σ
+FAR = 4.0  #: width in cells of the Gaussian by which the level in the dark is averaged
+CELLS = 20_000  #: of tissue by which the level of complex noise is found
+SMOOTH = 1.0  #: width in cells of the Gaussian by which levels are averaged
 CELL = 4  #: side in voxels of the cells in which the level is measured
-SMOOTH = 1.0  #: width in cells of the Gaussian by which their levels are averaged
 FAINTEST = 0.02  #: power of signal in units of the noise's up to which a component has none
 CLASSES = 5  #: of brightness in tissue, which keep their means
-AROUND = 3.0  #: voxels: width of the Gaussian over which few volumes keep their means
+AROUND = 8.0  #: voxels: width of the Gaussian over which few volumes keep their means
 LARGE = 200  #: voxels of a class in a slice from which on it does
-LAGS = 3  #: up to which the noise's correlation is measured in the air around
-AIR = 5000  #: voxels of air that this takes, at least
-AWAY = 4  #: voxels that air is away from tissue
-BLOCK, BLOCKS = (
-    6,
-    20,
-)  #: side in voxels of blocks by which a level is checked, and how many at least
-#: a level is at least this share of that in quiet blocks, and at most this of that in usual ones
-LOWEST, HIGHEST = 0.8, 1.2
-SLICES = 9  #: slices by which a few volumes are measured
 
 #: reads the slices ``start:stop`` of a series, float32 ``(C, z, Y, X)``, finite
 Slices = Callable[[int, int], np.ndarray]
@@ -61,6 +41,10 @@ class Components:
         Z, Y, X; NaN if unknown.
     tissue : where there is any, bool ``(Z, Y, X)``; empty : where all volumes are exactly zero.
     average : of all volumes, float32 ``(Z, Y, X)``.
+    unit : of each used volume, the deviation of what it shares with no other, relative to `sigma`.
+    magnitudes : no value is below zero.
+    parts : deviation of the complex noise behind magnitudes if it is known to be the same in every
+        place; else `complex_deviation` finds it.
     """
 
     used: tuple[int, ...]
@@ -74,6 +58,9 @@ class Components:
     tissue: np.ndarray
     empty: np.ndarray
     average: np.ndarray
+    unit: np.ndarray
+    magnitudes: bool = False
+    parts: float | None = None
 
     @property
     def signal(self) -> np.ndarray:
@@ -98,16 +85,69 @@ class Components:
         white = Gaussian(level)
         return white if self.spectrum is None else Correlated(white, self.spectrum, 2)
 
+    def magnitude_law(self, level: float) -> Process:
+        """The noise of every volume if these are magnitudes, with this level of complex noise."""
+        white = Rician(level)
+        return white if self.spectrum is None else Correlated(white, self.spectrum, 2)
+
+    def complex_deviation(self, made: np.ndarray, start: int) -> np.ndarray:
+        """The deviation of the complex noise in slices whose means of magnitudes are known.
+
+        made : of the used volumes, ``(T, z, Y, X)``, the first slice being `start`. The result is
+        float64 ``(z, Y, X)``. In the dark, magnitudes hardly tell: there it is that of the nearest
+        bright tissue in the slice, or of all bright tissue.
+        """
+        from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter
+
+        shape = made.shape[1:]
+        if self.parts is not None:
+            return np.full(shape, self.parts)
+        spread = np.broadcast_to(self.deviation(start, start + shape[0])[0], shape)
+        logs = []
+        for z in range(shape[0]):
+            means = np.stack([in_cells(np.maximum(v, 0), CELL) for v in made[:, z]])
+            tissue = in_cells(self.tissue[start + z].astype(np.float64), CELL) > 0.5
+            bright = tissue & (means.mean(0) >= BRIGHT * self._typical)
+            # Not at its border, across which the level was smoothed.
+            inner = binary_erosion(bright, iterations=round(2 * SMOOTH), border_value=1)
+            dark = ~(inner if inner.any() else bright)
+            level = level_of(in_cells(spread[z], CELL), means)
+            log = 2 * np.log(np.maximum(level, 1e-30))
+            if dark.all():
+                log = np.full_like(log, 2 * np.log(max(self._typical, 1e-30)))
+            elif dark.any():
+                near = distance_transform_edt(dark, return_distances=False, return_indices=True)
+                log = np.where(dark, gaussian_filter(log[tuple(near)], FAR, mode="nearest"), log)
+            logs.append(log)
+        return np.sqrt(Grid(np.stack(logs), shape, CELL).rows(0, shape[0]).astype(np.float64))
+
+    @cached_property
+    def _typical(self) -> float:
+        """The deviation of the complex noise in the brightest third of tissue."""
+        depth, shape = range(len(self.tissue)), self.tissue[0].shape
+        spread = [np.broadcast_to(self.deviation(z, z + 1)[0, 0], shape) for z in depth]
+        seen = np.stack([in_cells(np.square(s), CELL) for s in spread])
+        mean = np.stack([in_cells(np.maximum(m, 0), CELL) for m in self.average])
+        variances, means = (cells_of_tissue(x, self.tissue) for x in (seen, mean))
+        bright = means >= np.quantile(means, 2 / 3)
+        return float(level_of(np.sqrt(variances[bright].mean()), means[bright]))
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Components ``(K, …)`` of slices ``(C, …)``."""
-        y = x[list(self.used)] - self.mean.reshape(-1, *[1] * (x.ndim - 1)).astype(np.float32)
+        y = x[list(self.used)] - self._of(self.mean, x.ndim)
+        y /= self._of(self.unit, x.ndim)
         return np.tensordot(self.rotation.T.astype(np.float32), y, 1)
 
     def back(self, c: np.ndarray) -> np.ndarray:
         """The used volumes ``(T, …)`` with these components."""
         y = np.tensordot(self.rotation.astype(np.float32), c, 1)
-        y += self.mean.reshape(-1, *[1] * (c.ndim - 1)).astype(np.float32)
+        y *= self._of(self.unit, c.ndim)
+        y += self._of(self.mean, c.ndim)
         return y
+
+    def _of(self, each: np.ndarray, ndim: int) -> np.ndarray:
+        """A number a volume, for arrays of `ndim` axes."""
+        return each.reshape(-1, *[1] * (ndim - 1)).astype(np.float32)
 
     def stated(self, noise: Process) -> Components:
         """The same series with noise as the user states it, in the data's units."""
@@ -118,26 +158,27 @@ class Components:
         level = float(np.sqrt(variance[self.tissue].mean()))
         if level <= 0:
             return replace(self, sigma=0.0)
-        cells = np.stack([_in_cells(v, CELL) for v in variance / level**2])
+        cells = np.stack([in_cells(v, CELL) for v in variance / level**2])
         field = Grid(np.log(np.maximum(cells, 1e-6)), self.tissue.shape, CELL)
         even = bool(np.ptp(variance) == 0)
         power = self.power * (self.sigma / level) ** 2
-        return replace(self, sigma=level, field=None if even else field, power=power)
+        parts = (
+            float(fixed(noise.sigma)) if isinstance(noise, Rician) and not noise.varies else None
+        )
+        return replace(self, sigma=level, field=None if even else field, power=power, parts=parts)
 
     def levelled(self, made: np.ndarray, x: np.ndarray, start: int) -> None:
         """Give slices of a result ``(C, z, Y, X)`` the means of `x` in tissue of like brightness.
 
         Weak components that are left out may have a little of a tissue's contrast. The mean of the
-        noise over so many voxels is next to nothing, so each class of a slice keeps its mean. The
-        noise of a few volumes shows in their average, by which classes would keep it: there the
-        brightness is that of the result, and its means over some voxels around are kept as well.
+        noise over so many voxels is next to nothing, so each class of a slice keeps its mean.
+        Classes are those of the result: the noise of `x` must not choose its own class. Of a few
+        volumes the means over some voxels around are kept as well.
         """
         many = len(self.used) >= MANY
-        limits = np.quantile(self.average[self.tissue], np.arange(1, CLASSES) / CLASSES)
+        limits = np.quantile(self.average[self.tissue], np.arange(CLASSES) / CLASSES)
         for z in range(made.shape[1]):
-            seen = self.average[start + z] if many else made[list(self.used), z].mean(0)
-            group = np.digitize(seen, limits) + 1
-            group = np.where(self.tissue[start + z], group, 0)
+            group = np.digitize(made[list(self.used), z].mean(0), limits)
             group[self.empty[start + z]] = CLASSES + 1
             count = np.bincount(group.ravel(), minlength=CLASSES + 2)
             count[-1] = 0
@@ -158,133 +199,7 @@ def _around_mean(r: np.ndarray, inside: np.ndarray) -> np.ndarray:
     return np.where(inside, mean, 0)
 
 
-def components(read: Slices, shape: Sequence[int], *, adjacent: bool) -> Components:
-    """The components of a series of this shape ``(C, Z, Y, X)``, read slice by slice.
-
-    adjacent : whether slices are neighbours.
-    """
-    count, depth = shape[0], shape[1]
-    mean = np.empty(tuple(shape[1:]), np.float32)
-    empty = np.empty(mean.shape, bool)
-    for z in range(depth):
-        plane = read(z, z + 1)[:, 0]
-        mean[z], empty[z] = plane.mean(0), ~plane.any(0)
-    tissue = tissue_of(mean, empty)
-    drawn = _drawn(read, tissue, count)
-    air = _air(tissue, empty)
-    used = excited(drawn, _drawn(read, air, count) if air.sum() >= places.FEW else None)
-    x = drawn[list(used)].astype(np.float64)
-    middle = x.mean(1)
-    x -= middle[:, None]
-    values, vectors = _principal(x)
-    lags = (np.nan,) * 3
-    made = Components(used, middle, vectors, values, 1.0, None, None, lags, tissue, empty, mean)
-    if not x.any():
-        return replace(made, sigma=0.0, power=np.ones_like(values))
-    if len(used) >= MANY:
-        return _by_weakest(made, read, x, adjacent)
-    usual = int(np.argsort(middle)[len(used) // 2])
-    return _by_slices(made, read, drawn[used[usual]])
-
-
-def tissue_of(mean: np.ndarray, empty: np.ndarray) -> np.ndarray:
-    """Where a mean volume ``(Z, Y, X)`` is brighter than its background, bool; all if no voxel is.
-
-    The threshold is Otsu's, halved, so that dark tissue stays in.
-    """
-    from skimage.filters import threshold_otsu
-
-    seen = mean[~empty]
-    if not seen.size or seen.min() == seen.max():
-        return ~empty
-    low, high = np.percentile(seen, (1, 99))
-    limit = 0.5 * (low + threshold_otsu(np.clip(seen, low, high)))
-    inside = (mean > limit) & ~empty
-    return inside if inside.any() else ~empty
-
-
-def excited(drawn: np.ndarray, air: np.ndarray | None = None) -> tuple[int, ...]:
-    """The volumes with signal, of values ``(C, n)`` in tissue and in the air; all if none has."""
-    silent = places.noise_only(drawn, air)
-    chosen = np.flatnonzero(~silent & (np.ptp(drawn, axis=1) > 0))
-    return tuple(chosen.tolist()) or tuple(range(len(drawn)))
-
-
-def _air(tissue: np.ndarray, empty: np.ndarray) -> np.ndarray:
-    """Acquired background ``(Z, Y, X)``, bool, well away from tissue in the plane."""
-    from scipy.ndimage import binary_dilation
-
-    flat = np.ones((1, 3, 3), bool)
-    air: np.ndarray = ~binary_dilation(tissue | empty, flat, AWAY)
-    return air
-
-
-def _drawn(read: Slices, tissue: np.ndarray, count: int) -> np.ndarray:
-    """Values ``(C, n)`` of voxels of tissue, evenly spread."""
-    every = max(1, int(np.count_nonzero(tissue)) // DRAWN)
-    parts, seen = [], 0
-    for z in range(len(tissue)):
-        inside = np.flatnonzero(tissue[z])
-        first = -seen % every
-        seen += len(inside)
-        if len(chosen := inside[first::every]):
-            parts.append(read(z, z + 1).reshape(count, -1)[:, chosen])
-    return np.concatenate(parts, axis=1) if parts else read(0, 1).reshape(count, -1)
-
-
-def _principal(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Variances and unit vectors ``(T, T)``, the greatest variance first, of values ``(T, n)``."""
-    values, vectors = np.linalg.eigh(x @ x.T / x.shape[1])
-    return np.maximum(values[::-1], 0), np.ascontiguousarray(vectors[:, ::-1])
-
-
-def _by_weakest(made: Components, read: Slices, x: np.ndarray, adjacent: bool) -> Components:
-    """Level, places and spectrum from the weakest components."""
-    weak = slice(-(len(made.used) // WEAK), None)
-    spread = np.sqrt(len(x) / x.shape[1])
-    variance = float(np.median(made.power[weak])) / _weakest(spread)
-    if variance <= 0:
-        return replace(made, sigma=0.0, power=np.ones_like(made.power))
-    part = replace(made, rotation=made.rotation[:, weak])
-    depth, height, width = made.tissue.shape
-    cells = (depth, -(-height // CELL), -(-width // CELL))
-    sums = np.zeros(cells)
-    for z in range(depth):
-        c = part.forward(read(z, z + 1)[:, 0])
-        sums[z] = _in_cells(np.square(c).mean(0) / variance, CELL)
-    field = _smooth(sums, made, adjacent)
-    made = replace(made, sigma=float(np.sqrt(variance)), field=field)
-    # Once more, in units of the level in every place.
-    at = np.sqrt(_drawn_field(made, x.shape[1]))
-    values, vectors = _principal(x / at)
-    noise = float(np.median(values[weak])) / _weakest(spread)
-    made = replace(made, rotation=vectors, power=values / noise, sigma=float(np.sqrt(noise)))
-    power, lags = _spectrum(replace(made, rotation=vectors[:, weak]), read, adjacent)
-    return replace(made, spectrum=power, lags=lags)
-
-
-def _weakest(spread: float) -> float:
-    """The median of the weakest quarter of the eigenvalues of white noise of variance 1.
-
-    They lie on a semicircle of half width ``2·spread``, the root of the ratio of volumes to voxels
-    (Marchenko and Pastur), of which an eighth is below −0.63.
-    """
-    return max(0.25, 1 + spread**2 - 2 * 0.63 * spread)
-
-
-def _drawn_field(made: Components, count: int) -> np.ndarray:
-    """The relative variance at the voxels that `_drawn` draws, ``(n,)``."""
-    assert made.field is not None
-
-    def rows(start: int, stop: int) -> np.ndarray:
-        assert made.field is not None
-        return made.field.rows(start, stop)[None]
-
-    found: np.ndarray = _drawn(rows, made.tissue, 1)[0]
-    return found[:count]
-
-
-def _in_cells(x: np.ndarray, side: int) -> np.ndarray:
+def in_cells(x: np.ndarray, side: int) -> np.ndarray:
     """Means of a plane ``(Y, X)`` over cells; those at the border may be smaller."""
     edges = [np.arange(0, n, side) for n in x.shape]
     sums = np.add.reduceat(np.add.reduceat(x, edges[0], 0), edges[1], 1)
@@ -293,175 +208,8 @@ def _in_cells(x: np.ndarray, side: int) -> np.ndarray:
     return mean
 
 
-def _smooth(sums: np.ndarray, made: Components, adjacent: bool) -> Grid:
-    """The field of cells ``(Z, y, x)`` of relative variances; empty ones get their neighbours."""
-    from scipy.ndimage import distance_transform_edt, gaussian_filter
-
-    full = np.stack([_in_cells(1.0 - e, CELL) for e in made.empty])
-    log = np.log(np.maximum(sums / np.maximum(full, 1e-6), 1e-6))
-    holes = full < 0.5
-    if holes.any() and not holes.all():
-        nearest = distance_transform_edt(holes, return_distances=False, return_indices=True)
-        log = log[tuple(nearest)]
-    log = gaussian_filter(log, (SMOOTH * adjacent, SMOOTH, SMOOTH), mode="nearest")
-    return Grid(log, made.tissue.shape, CELL)
-
-
-def _spectrum(
-    made: Components, read: Slices, adjacent: bool
-) -> tuple[Octaves | None, tuple[float, float, float]]:
-    """The noise's density per octave in the plane, and its lag-1 autocorrelation."""
-    depth, height, width = made.tissue.shape
-    bands = octave_of((height, width), OCTAVES)
-    count = np.bincount(bands.ravel(), minlength=OCTAVES)
-    density, lags, pairs = np.zeros(OCTAVES), np.zeros(3), np.zeros(3)
-    last: tuple[np.ndarray, np.ndarray] | None = None
-    inside = np.linspace(0, depth, min(depth, SLICES) + 1).astype(int)
-    chosen = {z for a in inside[:-1] for z in (a, min(a + 1, depth - 1))}
-    for z in sorted(chosen):
-        c = made.forward(read(z, z + 1)[:, 0]) / made.deviation(z, z + 1)[:, 0]
-        mask = made.tissue[z]
-        if mask.sum() < 16:
-            last = None
-            continue
-        c = np.where(mask, c - c[:, mask].mean(1)[:, None, None], 0)
-        density += np.bincount(
-            bands.ravel(), (np.abs(np.fft.fft2(c)) ** 2).mean(0).ravel(), OCTAVES
-        )
-        for axis in (1, 2):
-            near = mask & np.roll(mask, 1, axis - 1)
-            near[(slice(None),) * (axis - 1) + (0,)] = False
-            lags[axis] += float((c * np.roll(c, 1, axis))[:, near].sum())
-            pairs[axis] += float(np.square(c)[:, near].sum())
-        if adjacent and last is not None and last[1].shape == mask.shape and z - 1 in chosen:
-            both = mask & last[1]
-            lags[0] += float((c * last[0])[:, both].sum())
-            pairs[0] += float(np.square(c)[:, both].sum())
-        last = (c, mask)
-    if not density.any():
-        return None, (np.nan,) * 3
-    for k in range(OCTAVES):  # a small slice has no low frequencies, its finest octave aside
-        density[k] = density[k] / count[k] if count[k] else density[max(k - 1, 0)]
-    found = np.divide(lags, pairs, out=np.full(3, np.nan), where=pairs > 0)
-    z, y, x = (float(v) for v in found)
-    return Octaves(tuple((density / density.max()).tolist())), (z, y, x)
-
-
-def _by_slices(made: Components, read: Slices, drawn: np.ndarray) -> Components:
-    """The level of a few volumes, from slices of a usual one, cut to its tissue.
-
-    The weakest component, if there are several, can only have more variance than the noise.
-    """
-    from hush.kinds.image.measure.estimation import estimate_any
-
-    usual = made.used[int(np.argsort(made.mean)[len(made.used) // 2])]
-    chosen = _slices(made.tissue)
-    planes = [read(z, z + 1)[usual] for z in chosen]
-    inside = [(p[0], made.tissue[z]) for p, z in zip(planes, chosen, strict=True)]
-    steps = [np.diff(p, axis=k)[np.delete(t, 0, k)] for p, t in inside for k in (0, 1)]
-    if np.median(np.abs(np.concatenate(steps))) == 0:  # most neighbours are equal, as in a mask
-        return replace(made, sigma=0.0, power=np.ones_like(made.power))
-    box = [_span(made.tissue.any((0, 2))), _span(made.tissue.any((0, 1)))]
-    scale = max(float(np.abs(p).max()) for p in planes) or 1.0
-    found = estimate_any([np.ascontiguousarray(p[:, *box]) / np.float32(scale) for p in planes])
-    level = _in_tissue(found.process, drawn / scale) * scale
-    if blocks := _in_blocks(inside):
-        low, high = np.quantile(blocks, (0.1, 0.5)).tolist()
-        level = max(level, LOWEST * low)
-        level = level if found.correlated else min(level, HIGHEST * high)
-    if len(made.used) > 1 and made.power[-1] < level**2:
-        level = float(np.sqrt(made.power[-1]))
-    if level <= 0:
-        return replace(made, sigma=0.0, power=np.ones_like(made.power))
-    field, spectrum, lags = None, None, (np.nan, found.correlation, found.correlation)
-    if found.correlated:
-        spectrum = found.spectrum
-    if min(float(p.min()) for p in planes) >= 0:  # magnitudes, whatever law the slices showed
-        every = range(len(made.tissue))
-        mean = np.stack([_in_cells(read(z, z + 1)[usual, 0], CELL) for z in every])
-        law = Rician(level)
-        variance = law.variance(law.unbias(mean.astype(np.float64))) / level**2
-        field = Grid(np.log(variance), made.tissue.shape, CELL)
-        if (around := _around(made, read, usual)) is not None:
-            r = len(around) // 2
-            spectrum = Octaves(tuple((levels_of_lags(around, OCTAVES)[0] ** 2).tolist()))
-            lags = (np.nan, float(around[r + 1, r]), float(around[r, r + 1]))
-    return replace(
-        made,
-        sigma=level,
-        field=field,
-        power=made.power / level**2,
-        spectrum=spectrum,
-        lags=lags,
-    )
-
-
-def _in_blocks(planes: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[float]:
-    """The deviation of the finest detail in blocks of tissue; empty if there are too few.
-
-    planes : slices ``(Y, X)``, and where they show tissue. Detail is the difference of differences
-    of four neighbours, which smooth anatomy has none of; its median withstands edges.
-    """
-    found = []
-    for x, tissue in planes:
-        d = np.diff(np.diff(x.astype(np.float64), axis=0), axis=1) / 2
-        whole = tissue[1:, 1:] & tissue[1:, :-1] & tissue[:-1, 1:] & tissue[:-1, :-1]
-        for i in range(0, d.shape[0] - BLOCK + 1, BLOCK // 2):
-            for j in range(0, d.shape[1] - BLOCK + 1, BLOCK // 2):
-                part = (slice(i, i + BLOCK), slice(j, j + BLOCK))
-                if whole[part].mean() > 0.8:
-                    found.append(float(np.median(np.abs(d[part][whole[part]]))) / 0.6745)
-    return found if len(found) >= BLOCKS else []
-
-
-def _around(made: Components, read: Slices, usual: int) -> np.ndarray | None:
-    """The noise's autocorrelation in the plane from the air around, ``(2r + 1, 2r + 1)``.
-
-    Magnitudes of noise alone correlate with the square of the complex noise's correlation. None if
-    there is too little air that was acquired, or the noise is white there.
-    """
-    from scipy.ndimage import binary_dilation, uniform_filter
-
-    size = 2 * LAGS + 1
-    sums, pairs, power, count = np.zeros((size, size)), np.zeros((size, size)), 0.0, 0
-    for z in range(len(made.tissue)):
-        air = ~binary_dilation(made.tissue[z] | made.empty[z], iterations=AWAY)
-        if np.count_nonzero(air) < LARGE:
-            continue
-        x = read(z, z + 1)[usual, 0].astype(np.float64)
-        weight = np.maximum(uniform_filter(air.astype(np.float64), 15), 1e-3)
-        r = np.where(air, x - uniform_filter(np.where(air, x, 0), 15) / weight, 0)
-        power += float(np.sum(r * r))
-        count += int(np.count_nonzero(air))
-        for i, j in np.ndindex(size, size):
-            shift = (i - LAGS, j - LAGS)
-            both = air & np.roll(air, shift, (0, 1))
-            sums[i, j] += float(np.sum((r * np.roll(r, shift, (0, 1)))[both]))
-            pairs[i, j] += np.count_nonzero(both)
-    if count < AIR or power <= 0:
-        return None
-    found = sums / np.maximum(pairs, 1) / (power / count)
-    found[found < 4 / np.sqrt(count)] = 0
-    found = np.sqrt(found)
-    found[LAGS, LAGS] = 1
-    return found if np.count_nonzero(found) > 1 else None
-
-
-def _slices(tissue: np.ndarray) -> list[int]:
-    """Up to `SLICES` slices with tissue, evenly spread."""
-    area = tissue.sum((1, 2))
-    having = np.flatnonzero(area > 0.3 * area.max())
-    places = np.linspace(0, len(having) - 1, min(SLICES, len(having))).astype(int)
-    return [int(z) for z in having[places]]
-
-
-def _span(inside: Any) -> slice:
-    """From the first to the last place that is inside, at least 16."""
-    places = np.flatnonzero(inside)
-    first, last = int(places[0]), int(places[-1]) + 1
-    return slice(max(0, min(first, last - 16)), max(last, first + 16))
-
-
-def _in_tissue(law: Process, values: np.ndarray) -> float:
-    """The rms deviation of noise at some measured values."""
-    return float(np.sqrt(np.mean(law.variance(values.astype(np.float64)))))
+def cells_of_tissue(mean: np.ndarray, tissue: np.ndarray) -> np.ndarray:
+    """The means ``(n,)`` of cells ``(Z, y, x)`` in tissue, evenly spread; of all if none is."""
+    inside = np.stack([in_cells(t.astype(np.float64), CELL) for t in tissue]) > 0.5
+    means = mean[inside] if inside.any() else mean.ravel()
+    return means[:: max(1, len(means) // CELLS)]

@@ -8,7 +8,8 @@ import numpy as np
 
 from hush.kinds.layout import filled
 from hush.kinds.volume import adjacent
-from hush.kinds.volume.components import Components, components
+from hush.kinds.volume.components import Components
+from hush.kinds.volume.decomposition import components
 from hush.noise.processes import Gaussian
 from hush.results import Estimate
 

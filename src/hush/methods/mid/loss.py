@@ -54,54 +54,51 @@ def joint_loss(
 
     cell : side of the cells in which Ψ estimates the level.
     """
-    collected, states, deviations, shares, spectra = [], [], [], [], []
+    states, targets, deviations, spectra = [], [], [], []
     octaves: Any = networks["step"].octaves
     for s_0, process in zip(x, given, strict=True):
         if process is None:  # corpus: v_0 = 0, one jump to a random level
             now = ladder.corpus.draw(generator)
             if isinstance(now, Gaussian) and _uniform(generator) < _UNEVEN:
                 now = Gaussian(fixed(now.sigma) * field(x.shape[2:], generator))
-            s_t, share = now.sample(s_0, generator), 1.0
+            s_t = now.sample(s_0, generator)
             if _uniform(generator) < ladder.stored:
                 s_t = (s_t * 255).round().clamp(0, 255) / 255
             if _uniform(generator) < _STABLE and (form := stabilised(now)):
                 stable, now = form
                 s_0 = torch.from_numpy(stable.mean(s_0.cpu().numpy())).to(s_0)
                 s_t = stable(s_t)
-            reached: tuple[Tensor, ...] = (s_t,)
+            reached: tuple[tuple[Tensor, Tensor], ...] = ((s_t, s_t - s_0),)
         else:  # noisy-only: v_t = a·v_0 (eq. 1)
             if form := stabilised(process):
                 stable, process = form
                 s_0 = stable(s_0)
             a = 1 + (ladder.added * (_LEAST + (1 - _LEAST) * _uniform(generator))) ** 2
-            now, share = process.scaled(a), 1 - 1 / a
-            reached = process.accumulate_twice(s_0, a, generator)
-        for s_t in reached:
-            deviation = now.variance(local_mean(s_t[None]))[0].clamp(min=0).sqrt()
+            now, reached = process.exchanged(s_0, a, generator)
+        for s_t, target in reached:
+            deviation = now.variance_near(local_mean(s_t[None]))[0].clamp(min=0).sqrt()
             if now.white or isinstance(now, Correlated):
                 spectrum = torch.from_numpy(spread(now, x.shape[1], octaves, x.ndim - 2)).to(x)
             else:  # the law is known to first order, and the spectrum not at all
                 deviation, spectrum = realised(s_t - s_0, deviation, octaves)
-            collected.append(s_0)
             states.append(s_t)
-            shares.append(share)
+            targets.append(target)
             spectra.append(spectrum)
             deviations.append(deviation)
     s_t = channels_last(torch.stack(states))
     deviation, spectrum = torch.stack(deviations), torch.stack(spectra)
-    shared = torch.tensor(shares, device=x.device).view(-1, *[1] * (x.ndim - 1))
+    each = torch.zeros((len(states), *[1] * (x.ndim - 1)), device=x.device)
     every = tuple(range(1, x.ndim))
-    added = s_t - torch.stack(collected)  # Δ accumulated since s_0 (eq. 3)
 
     # Φ (eq. 7), both sides divided by the added share: the estimate of the whole noise. Squared
     # errors grow roughly in proportion to the level; dividing by it weights all levels equally.
-    told = deviation * torch.exp(ladder.jitter * _normal_like(shared, generator))
+    told = deviation * torch.exp(ladder.jitter * _normal_like(each, generator))
     # White noise is known to be white; other spectra are told less surely than a level.
     doubt = 2 * ladder.jitter * ((spectrum - 1).abs() > 1e-3)
     heard = spectrum * torch.exp(doubt * _normal_like(spectrum, generator))
     whole = networks["noise"](s_t, told, heard).float()
     level = deviation.square().mean(every).sqrt() + FLOOR
-    noise = ((whole - added / shared).square().mean(every) / level).mean()
+    noise = ((whole - torch.stack(targets)).square().mean(every) / level).mean()
 
     # Ψ (eq. 5): the level in each cell and octave, on a logarithmic scale.
     variance = average(deviation.square(), cell)

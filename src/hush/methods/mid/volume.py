@@ -7,6 +7,12 @@ each. A rotation U of the volumes keeps the law of independent Gaussian noise, s
 the components c = Uᵀ(y − μ) is the ladder in the volumes: increments remain exchangeable with the
 collected noise. With U from the principal components of the series, few components have the
 signal, with a high signal-to-noise ratio, and the others hold next to nothing but noise.
+
+*Magnitudes.* The noise of MR magnitudes is Rician, which matters where the signal is weak.
+Components of a series are sums over so many volumes that increments of Gaussian noise serve. A few
+volumes of magnitudes teach by adding complex noise (`hush.noise.magnitude`). Either way results are
+means of magnitudes, brighter than the signal where it is weak, as in the input; `unbias` takes the
+signal from these means by Koay's inversion of E[M].
 """
 
 from __future__ import annotations
@@ -28,14 +34,15 @@ from hush.errors import HushError
 from hush.kinds.cut import MOST_ADAPTED
 from hush.kinds.layout import filled
 from hush.kinds.volume import adjacent
-from hush.kinds.volume.components import Components, components
+from hush.kinds.volume.components import Components
 from hush.kinds.volume.cut import slabs
+from hush.kinds.volume.decomposition import components
 from hush.methods.mid.core import ValueMID
 from hush.methods.mid.loss import spread
 from hush.nets import channels_last
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet
-from hush.noise.processes import Gaussian, Process
+from hush.noise.processes import Gaussian, Process, Rician
 from hush.record import Batch
 from hush.results import Estimate, Restoration
 from hush.sampling import walk_down
@@ -53,6 +60,8 @@ class VolumeMID(ValueMID):
     turns : 1, or 2 to average over a slice and the same turned by half a circle.
     rest : variance of the noise that Φ leaves in a component, relative to what was in it;
         components are weighed by their signal's share of what remains, as in a Wiener filter.
+    unbias : remove what Rician noise adds to dark places; by default results keep the mean of
+        magnitudes. The option ``--unbias`` sets it for a file.
 
     The other settings are `ValueMID`'s.
     """
@@ -62,8 +71,9 @@ class VolumeMID(ValueMID):
     blocks: Sequence[int] = (1, 2, 2)
     stored: float = 0.0
 
-    rest: float = 0.5
+    rest: float = 0.3
     turns: int = 2
+    unbias: bool = False
 
     series_: Components | None = field(default=None, init=False, repr=False)
     law_: Process | None = field(default=None, init=False, repr=False)
@@ -108,21 +118,31 @@ class VolumeMID(ValueMID):
     def collected(
         self, items: Sequence[np.ndarray], about: Sequence[Mapping[str, Any]]
     ) -> tuple[list[np.ndarray], Process | None]:
-        """Slabs of the components of series with noise of deviation `LEVEL`, and its law."""
-        n, every, laws = self.channels or 1, [], []
+        """Slabs of series with noise of deviation `LEVEL`, and its law.
+
+        Of the components, or if all series are of few volumes of magnitudes, of these as they are.
+        """
+        n, every = self.channels or 1, []
+        kept: list[tuple[np.ndarray, Components]] = []
         for x, told in zip(items, about, strict=True):
-            own = self.bound(Batch([x], context=told), 0, None, None).series_
-            assert own is not None
-            if own.sigma <= 0 or x.shape[1] < n:
-                continue
-            laws.append(own.law(LEVEL))
-            strong = np.flatnonzero(own.signal > LEAST)
+            zero = _zero(told, told.get("full", 1.0))
+            own = self.bound(Batch([x], context={**told, "zero": zero}), 0, None, None).series_
+            if own is not None and own.sigma > 0 and x.shape[1] >= n:
+                kept.append((x - zero, own))
+        complex = all(own.parts is not None for _, own in kept)
+        for x, own in kept:
             most = max(1, MOST_ADAPTED // (x[0].size * n))
+            if complex:
+                for v in own.used[:most]:
+                    every += slabs(np.float32(LEVEL / own.sigma) * x[v], n)
+                continue
+            strong = np.flatnonzero(own.signal > LEAST)
             for c in own.forward(x)[strong[:most]]:
                 level = np.broadcast_to(own.deviation(0, len(c))[0], c.shape)
                 every += slabs(np.float32(LEVEL) * c / level, n)
         if len(every) * every[0].size > MOST_ADAPTED if every else False:
             every = every[:: -(-len(every) * every[0].size // MOST_ADAPTED)]
+        laws = [own.magnitude_law(LEVEL) if complex else own.law(LEVEL) for _, own in kept]
         return every, laws[0] if laws else None
 
     def measured(self, x: np.ndarray) -> Estimate:
@@ -220,6 +240,11 @@ class VolumeMID(ValueMID):
         if series.sigma <= 0:
             return Restoration(given, noise, 0.0)
         step = series.sigma / (series.sigma + series.brightness)
+        if self.unbias and not series.magnitudes:
+            raise HushError(
+                "these values are no magnitudes, as some are below zero, and have no bias to "
+                "remove; leave --unbias out"
+            )
         out = x.copy()
         size = max(1, AT_ONCE * 8 // x[:, 0].size)
         for start in range(0, depth, size):
@@ -231,6 +256,10 @@ class VolumeMID(ValueMID):
             part = out[:, start:stop]
             part[list(series.used)] = made[:, start - low : stop - low]
             series.levelled(part, x[:, start:stop], begin + start)
+            if self.unbias:
+                used = part[list(series.used)]
+                deviation = series.complex_deviation(used, begin + start)
+                part[list(series.used)] = Rician(deviation).unbias(used)
             part[_zeroed(x[:, start:stop])] = 0
             part[:, series.empty[begin + start : begin + stop]] = 0
         out += zero
@@ -243,6 +272,8 @@ class VolumeMID(ValueMID):
     ) -> np.ndarray:
         """The used volumes of some slices ``(C, z, Y, X)``, the first of them slice `begin`."""
         share = series.signal / np.maximum(series.signal + self.rest, 1e-12)
+        if len(share) == 1:  # nothing to weigh it against
+            share = np.ones(1)
         scale = np.float32(LEVEL / series.sigma)
         shares = spread(series.law(LEVEL), self.channels or 1, self._network("step").octaves, 2)
         told = scale * series.deviation(begin, begin + x.shape[1])[0]
