@@ -47,6 +47,7 @@ BLOCK = 6  #: side in voxels of blocks of tissue by which a level is checked
 BLOCKS = 20  #: how many of them there are at least
 #: a level is at least this share of that in quiet blocks, and at most this of that in usual ones
 LOWEST, HIGHEST = 0.8, 1.2
+LEAST = 0.5  #: of the finest detail in quiet blocks, noise of a measured spectrum makes this share
 SLICES = 9  #: slices by which a few volumes are measured
 
 
@@ -288,10 +289,13 @@ def _by_slices(made: Components, read: Slices, drawn: np.ndarray) -> Components:
         mean = mean.astype(np.float64)
         drawn = cells_of_tissue(mean, made.tissue)
     level = _in_tissue(found.process, drawn / scale) * scale
+    low = 0.0
     if blocks := _in_blocks(inside):
         low, high = np.quantile(blocks, (0.1, 0.5)).tolist()
-        level = max(level, LOWEST * low)
-        level = level if found.correlated else min(level, HIGHEST * high)
+        if level < LOWEST * low:  # then it is the finest detail that is measured
+            level, found = LOWEST * low, replace(found, correlated=False, spectrum=None)
+        elif not found.correlated:
+            level = min(level, HIGHEST * high)
     if len(made.used) > 1 and made.power[-1] < level**2:
         level = float(np.sqrt(made.power[-1]))
     if level <= 0:
@@ -308,6 +312,9 @@ def _by_slices(made: Components, read: Slices, drawn: np.ndarray) -> Components:
             r = len(around) // 2
             spectrum = Octaves(tuple((levels_of_lags(around, OCTAVES)[0] ** 2).tolist()))
             lags = (np.nan, float(around[r + 1, r]), float(around[r, r + 1]))
+    finest = (1 - lags[1]) * (1 - lags[2])  # variance of the finest detail of such noise
+    if finest < (LEAST * low / level) ** 2:  # there is far more: ghosts in the air, or anatomy
+        spectrum, lags = None, (np.nan,) * 3
     rising = np.where(made.rotation.sum(0) < 0, -1.0, 1.0)  # magnitudes are skewed to one side
     return replace(
         made,
