@@ -38,6 +38,7 @@ _DTYPES = "i1 u1 i2 u2 i4 u4 i8 u8 f4 f8"
 _UNITS = {"meter": 1e3, "mm": 1.0, "micron": 1e-3}  #: in mm
 _LEVEL = 3  #: of compression: nearly as small as 9, in a fraction of the time
 _LONGEST = 2**15 - 1  #: of an axis of NIfTI-1
+_PHASE = r"(^|[_.-])(part-)?(ph|phase)([_.]|$)"  #: in the name of a phase image
 _FARTHEST = 2**30  #: byte at which the voxels begin, after all extensions
 _ALIGNED = 16  #: bytes, of which the offset of the voxels is a multiple
 
@@ -83,8 +84,19 @@ def _begins(path: Path, magic: tuple[bytes, ...], endings: tuple[str, ...] = ())
 
 
 def probable(path: Path) -> bool:
-    """Whether a file in a folder is an image to denoise, and not a mask."""
-    return re.search(r"(^|[_.-])mask([_.-]|$)|_mask(?!ed)", path.name.lower()) is None
+    """Whether a file in a folder is an image to denoise, and neither a mask nor a phase."""
+    name = path.name.lower()
+    masked = re.search(r"(^|[_.-])mask([_.-]|$)|_mask(?!ed)", name)
+    return masked is None and re.search(_PHASE, name) is None
+
+
+def _phase_of(path: Path) -> str:
+    """The name of the phase image beside a magnitude image, as BIDS or dcm2niix name it; or ""."""
+    stem, name = _stem(path), path.name
+    ending = name[len(stem) :]
+    names = [f"{stem}_ph{ending}", f"{stem}_phase{ending}"]
+    names += [re.sub(r"part-mag", "part-phase", name), re.sub(r"_mag(?=[_.])", "_phase", name)]
+    return next((n for n in names if n != name and path.with_name(n).is_file()), "")
 
 
 def probable_pair(path: Path) -> bool:
@@ -167,6 +179,9 @@ def read(path: Path) -> Record:
         table = gradients.find(path, _stem(path), data.shape[3])
         context |= table.context
         meta |= {"gradients": table, "files": table.names, "notes": list(table.notes)}
+    if phase := _phase_of(path):
+        said = f"{phase}, the phase image beside this one, is not used."
+        meta["notes"] = [*meta.get("notes", ()), said]
     if pair:
         meta["files"] = (*meta.get("files", ()), path.name, image.name)
     return Record(data, _letters(data.shape), kind="volume", meta=meta, context=context)

@@ -43,6 +43,10 @@ UNLIKE = 10.0  #: above this it is all signal
 LAGS = 3  #: up to which the noise's correlation is measured in the air around
 AIR = 5000  #: voxels of air that this takes, at least
 AWAY = 4  #: voxels that air is away from tissue
+BLOCK = 6  #: side in voxels of blocks of tissue by which a level is checked
+BLOCKS = 20  #: how many of them there are at least
+#: a level is at least this share of that in quiet blocks, and at most this of that in usual ones
+LOWEST, HIGHEST = 0.8, 1.2
 SLICES = 9  #: slices by which a few volumes are measured
 
 
@@ -284,6 +288,10 @@ def _by_slices(made: Components, read: Slices, drawn: np.ndarray) -> Components:
         mean = mean.astype(np.float64)
         drawn = cells_of_tissue(mean, made.tissue)
     level = _in_tissue(found.process, drawn / scale) * scale
+    if blocks := _in_blocks(inside):
+        low, high = np.quantile(blocks, (0.1, 0.5)).tolist()
+        level = max(level, LOWEST * low)
+        level = level if found.correlated else min(level, HIGHEST * high)
     if len(made.used) > 1 and made.power[-1] < level**2:
         level = float(np.sqrt(made.power[-1]))
     if level <= 0:
@@ -311,6 +319,24 @@ def _by_slices(made: Components, read: Slices, drawn: np.ndarray) -> Components:
         spectrum=spectrum,
         lags=lags,
     )
+
+
+def _in_blocks(planes: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[float]:
+    """The deviation of the finest detail in blocks of tissue; empty if there are too few.
+
+    planes : slices ``(Y, X)``, and where they show tissue. Detail is the difference of differences
+    of four neighbours, which smooth anatomy has none of; its median withstands edges.
+    """
+    found = []
+    for x, tissue in planes:
+        d = np.diff(np.diff(x.astype(np.float64), axis=0), axis=1) / 2
+        whole = tissue[1:, 1:] & tissue[1:, :-1] & tissue[:-1, 1:] & tissue[:-1, :-1]
+        for i in range(0, d.shape[0] - BLOCK + 1, BLOCK // 2):
+            for j in range(0, d.shape[1] - BLOCK + 1, BLOCK // 2):
+                part = (slice(i, i + BLOCK), slice(j, j + BLOCK))
+                if whole[part].mean() > 0.8:
+                    found.append(float(np.median(np.abs(d[part][whole[part]]))) / 0.6745)
+    return found if len(found) >= BLOCKS else []
 
 
 def _around(made: Components, read: Slices, usual: int) -> np.ndarray | None:

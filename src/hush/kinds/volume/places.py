@@ -26,8 +26,9 @@ FEW = 200  #: voxels of background that say nothing
 EVEN = (0.7, 1.3)  #: of the background's median: beyond, there are ghosts
 #: signal of a volume over the background, up to which it holds noise only, and from which on not
 SILENT, LOUD = 1.1, 2.0
-FAINT = 0.2  #: and, without background, a volume's signal over that of the others,
-ALIKE = 0.1  #: and its correlation with them
+#: without background: a volume's signal over that of the others; the same, if it is as grainy as
+#: noise, its deviation over its mean being at least this; and its correlation with the others
+FAINT, DIM, ROUGH, ALIKE = 0.2, 0.5, 0.4, 0.1
 MOST = 20000  #: voxels that the volumes of a series are compared in
 
 
@@ -151,7 +152,9 @@ def noise_only(inside: np.ndarray, outside: np.ndarray | None) -> Mask:
     """
     signal = np.abs(np.nanmean(inside, 1, np.float64))
     lit = signal[signal > 0]
-    faint: Mask = signal <= FAINT * (np.median(lit) if lit.size else 0.0)
+    usual = np.median(lit) if lit.size else 0.0
+    rough = np.nanstd(inside, 1, np.float64) >= ROUGH * signal
+    faint: Mask = signal <= np.where(rough, DIM, FAINT) * usual
     if faint.any() and not faint.all():
         known = np.isfinite(inside).all(0)
         others = inside[~faint][:, known].mean(0)

@@ -1,0 +1,405 @@
+"""What users of volumes meet: each through the command line, on small files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from hush.cli import main
+
+nibabel = pytest.importorskip("nibabel")
+
+SHAPE = (4, 40, 36)
+LARGER = (6, 64, 60)  # a single volume is measured in slices, which takes some voxels
+SIGMA = 30.0
+
+
+def head(shape: Sequence[int] = SHAPE) -> np.ndarray:
+    """A bright ellipse with smooth parts, up to 1000, and nothing around."""
+    _, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    inside = (y / 0.8) ** 2 + (x / 0.75) ** 2 < 1
+    return inside * (600 + 200 * np.sin(4 * x) * np.cos(3 * y))
+
+
+def magnitude(clean: np.ndarray, sigma: float = SIGMA, seed: int = 0) -> np.ndarray:
+    """The magnitudes of complex noise on a signal."""
+    rng = np.random.default_rng(seed)
+    return np.hypot(
+        clean + sigma * rng.normal(size=clean.shape), sigma * rng.normal(size=clean.shape)
+    )
+
+
+def gradients(weak: int, count: int, b: float = 1000.0) -> tuple[np.ndarray, np.ndarray]:
+    """b-values, and directions spread over the half sphere."""
+    k = np.arange(count) + 0.5
+    z, angle = k / count, 2.399963 * k
+    r = np.sqrt(1 - z * z)
+    bvecs = np.stack([r * np.cos(angle), r * np.sin(angle), z], 1)
+    return np.r_[np.zeros(weak), np.full(count, b)], np.concatenate([np.zeros((weak, 3)), bvecs])
+
+
+def diffusion(
+    weak: int, count: int, sigma: float = SIGMA, b: float = 1000.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A noisy series ``(C, Z, Y, X)``, its signals, b-values and directions; fibres go in rings."""
+    bvals, bvecs = gradients(weak, count, b)
+    base = head()
+    _, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
+    angle = np.arctan2(y, x)
+    across = np.cos(angle)[..., None] * bvecs[:, 0] + np.sin(angle)[..., None] * bvecs[:, 1]
+    decay = np.exp(-bvals * (0.4e-3 + 0.6e-3 * across**2))
+    clean = np.moveaxis(base[..., None] * decay, -1, 0)
+    return magnitude(clean, sigma), clean, bvals, bvecs
+
+
+def save(
+    path: Path,
+    x: np.ndarray,
+    dtype: Any = np.int16,
+    b: tuple[np.ndarray, np.ndarray] | None = None,
+    scaling: tuple[float, float] | None = None,
+) -> Path:
+    """Write ``(C, Z, Y, X)`` or ``(Z, Y, X)`` as NIfTI with an oblique affine, b-values beside."""
+    stored = np.asarray(x).transpose()
+    stored = (np.rint(stored) if np.dtype(dtype).kind in "iu" else stored).astype(dtype)
+    affine = np.array([[-2, 0.1, 0, 90], [0.1, 2, 0.2, -120], [0, -0.2, 2.5, -70], [0, 0, 0, 1]])
+    image = nibabel.Nifti1Image(stored, affine)
+    image.header.set_sform(affine, 1)
+    image.header.set_qform(affine, 2)
+    image.header["descrip"] = b"as it was"
+    nibabel.save(image, path)
+    if scaling:  # nibabel sets these itself when it writes
+        raw = bytearray(path.read_bytes())
+        raw[112:120] = np.array(scaling, "<f4").tobytes()
+        path.write_bytes(raw)
+    if b is not None:
+        stem = path.name.split(".")[0]
+        np.savetxt(path.with_name(f"{stem}.bval"), b[0][None], fmt="%g")
+        np.savetxt(path.with_name(f"{stem}.bvec"), b[1].T, fmt="%.8f")
+    return path
+
+
+def stored(path: Path) -> np.ndarray:
+    """The stored values of a file, ``(C, Z, Y, X)`` or ``(Z, Y, X)``."""
+    found: np.ndarray = nibabel.load(path).dataobj.get_unscaled().transpose()
+    return found
+
+
+def call(*args: object) -> tuple[int, str]:
+    """Exit code and output of a command; nothing may end in a traceback."""
+    done = CliRunner().invoke(main, [str(a) for a in args])
+    said = " ".join(done.output.split())
+    assert "Traceback" not in said, said
+    assert "internal error" not in said, said
+    return done.exit_code, said
+
+
+def denoise(source: Path, *args: object, out: Path | None = None) -> tuple[np.ndarray, str]:
+    """The result's stored values, and all that was said."""
+    made = out or source.with_name(f"out_{source.name}")
+    code, said = call("denoise", source, "-o", made, "--overwrite", "--json", *args)
+    assert code == 0, said
+    row = json.loads(said)
+    return stored(made), " ".join(row["warnings"])
+
+
+def refused(source: Path, *args: object) -> str:
+    """The sentence with which a file is refused; nothing is written."""
+    made = source.with_name(f"out_{source.name}")
+    code, said = call("denoise", source, "-o", made, *args)
+    assert code != 0
+    assert not made.exists()
+    return said
+
+
+# -- nothing to remove ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+@pytest.mark.parametrize(
+    ("x", "dtype"),
+    [
+        (np.zeros((3, 8, 8)), np.int16),
+        (np.full((3, 8, 8), 7.3), np.float32),
+        (np.full((5, 3, 8, 8), 7.3), np.float64),
+        (np.full((1, 1, 1), 3.7), np.float32),
+        (np.arange(20).reshape(20, 1, 1, 1), np.float32),
+        (257 * (head((8, 30, 30)) > 600), np.int16),
+        (np.random.default_rng(0).integers(0, 2, (6, 16, 16)), np.uint8),
+    ],
+    ids=["zeros", "constant", "constant series", "voxel", "voxel series", "ball", "two levels"],
+)
+def test_without_noise_the_file_comes_back(
+    x: np.ndarray, dtype: Any, ending: str, tmp_path: Path
+) -> None:
+    source = save(tmp_path / f"a{ending}", x, dtype)
+    made, said = denoise(source)
+    np.testing.assert_array_equal(made, stored(source))
+    assert "No noise was found, so denoising returns the" in said
+    assert "unchanged" in said
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 4), (1, 8, 8), (20, 1, 8, 8), (1, 1, 64), (7, 2, 3, 3)])
+def test_very_small_volumes(shape: tuple[int, ...], tmp_path: Path) -> None:
+    x = 500 + 50 * np.random.default_rng(0).normal(size=shape)
+    source = save(tmp_path / "a.nii", x, np.float32)
+    made, _ = denoise(source)
+    assert np.isfinite(made).all()
+    assert abs(made.mean() - x.mean()) < 50
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_without_any_value_there_is_a_sentence(value: float, tmp_path: Path) -> None:
+    source = save(tmp_path / "a.nii", np.full((3, 8, 8), value), np.float32)
+    assert "every value is NaN or infinite; there is nothing to denoise" in refused(source)
+
+
+def test_values_that_are_not_finite_stay(tmp_path: Path) -> None:
+    x = magnitude(head())
+    x[1, 5, 5], x[2, 20, 20], x[3, 7] = np.inf, -np.inf, np.nan
+    source = save(tmp_path / "a.nii", x, np.float32)
+    made, said = denoise(source)
+    np.testing.assert_array_equal(np.isfinite(made), np.isfinite(x))
+    assert made[1, 5, 5] == np.inf
+    assert "NaN or infinite" in said
+
+
+def test_a_slice_without_values_stays(tmp_path: Path) -> None:
+    x = magnitude(head())
+    x[0] = np.nan
+    made, _ = denoise(save(tmp_path / "a.nii", x, np.float32))
+    assert np.isnan(made[0]).all()
+    assert np.isfinite(made[1:]).all()
+
+
+def test_negative_values_are_said(tmp_path: Path) -> None:
+    made, said = denoise(save(tmp_path / "a.nii", magnitude(head()) - 40))
+    assert "negative" in said
+    assert made.min() < 0
+
+
+# -- series --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [6, 30])
+def test_regions_keep_their_means(count: int, tmp_path: Path) -> None:
+    noisy, _, bvals, bvecs = diffusion(1, count)
+    made, _ = denoise(save(tmp_path / "a.nii", noisy, np.float32, (bvals, bvecs)))
+    base = head()
+    shifts = []
+    for low, high in ((400, 550), (550, 650), (650, 801)):
+        region = (base > low) & (base < high)
+        assert region.sum() > 400
+        shifts += [made[c][region].mean() / noisy[c][region].mean() - 1 for c in range(count + 1)]
+    assert np.median(np.abs(shifts)) < 0.005
+    assert np.sqrt(np.mean(np.square(shifts))) < 0.01
+    inside = base > 0
+    assert made[:, inside].mean() == pytest.approx(noisy[:, inside].mean(), rel=0.005)
+
+
+def test_two_volumes_at_b_0_alone(tmp_path: Path) -> None:
+    x = np.stack([magnitude(head(), seed=s) for s in (0, 1)])
+    source = save(tmp_path / "a.nii", x, np.int16, (np.zeros(2), np.zeros((2, 3))))
+    made, said = denoise(source)
+    inside = head() > 0
+    before = np.std((x[0] - x[1])[inside])
+    assert np.std((made[0].astype(float) - made[1])[inside]) < 0.7 * before
+    assert "repeats of one image, and there are no directions that could help" in said
+
+
+@pytest.mark.parametrize(("args", "weak"), [((), 2), (("--b0", "10"), 1), (("--b0", "2000"), 6)])
+def test_small_b_values_count_as_0(args: tuple[str, ...], weak: int, tmp_path: Path) -> None:
+    noisy, _, bvals, bvecs = diffusion(2, 4)
+    bvals[:2] = 0, 40
+    source = save(tmp_path / "a.nii", noisy, np.int16, (bvals, bvecs))
+    code, said = call("denoise", source, "-o", tmp_path / "o.nii", *args)
+    assert code == 0
+    assert f"volumes {weak} at b = 0" in said
+
+
+def test_a_threshold_is_a_b_value(tmp_path: Path) -> None:
+    source = save(tmp_path / "a.nii", np.stack([magnitude(head())] * 2))
+    assert "b-value" in refused(source, "--b0", "-3")
+
+
+@pytest.mark.parametrize("method", ["mid", "mppca", "patch2self", "nlmeans"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_volumes_without_excitation_stay(method: str, masked: bool, tmp_path: Path) -> None:
+    if method != "mid":
+        pytest.importorskip("dipy")
+    noisy, clean, bvals, bvecs = diffusion(1, 15, sigma=60, b=2000)
+    noisy[-2:] = magnitude(np.zeros((2, *SHAPE)), 60, seed=5)
+    noisy = noisy * (clean[0] > 0) if masked else noisy
+    source = save(tmp_path / "a.nii", noisy, np.float32, (bvals, bvecs))
+    made, said = denoise(source, "--method", method)
+    np.testing.assert_array_equal(made[-2:], stored(source)[-2:])
+    changed = [bool((made[c] != stored(source)[c]).any()) for c in range(14)]
+    assert all(changed[1:])
+    if not masked:
+        assert "Volumes 15 and 16 hold noise only" in said
+        assert "unchanged; no other volume is denoised with them" in said
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+@pytest.mark.parametrize("method", ["mid", "mppca", "patch2self"])
+def test_empty_volumes_in_a_series_stay(value: float, method: str, tmp_path: Path) -> None:
+    if method != "mid":
+        pytest.importorskip("dipy")
+    noisy, _, bvals, bvecs = diffusion(1, 15)
+    noisy[[3, 9]] = value
+    source = save(tmp_path / "a.nii", noisy, np.float32, (bvals, bvecs))
+    made, said = denoise(source, "--method", method)
+    np.testing.assert_array_equal(made[[3, 9]], stored(source)[[3, 9]])
+    assert np.isfinite(made[[0, 1, 2]]).all()
+    assert (made[1] != stored(source)[1]).any()
+    assert "Volumes 4 and 10 hold one value only, and are returned unchanged" in said
+
+
+def test_a_dim_volume_of_another_contrast_is_denoised(tmp_path: Path) -> None:
+    noisy, clean, bvals, bvecs = diffusion(1, 15, sigma=10)
+    noisy[-1] = magnitude(0.12 * clean[0], 10, seed=7) * (clean[0] > 0)
+    noisy[:-1] *= clean[0] > 0
+    source = save(tmp_path / "a.nii", noisy, np.float32, (bvals, bvecs))
+    made, said = denoise(source)
+    assert (made[-1] != stored(source)[-1]).any()
+    assert "hold noise only" not in said
+
+
+def test_no_b_values_and_wrong_counts_are_said(tmp_path: Path) -> None:
+    noisy, _, bvals, bvecs = diffusion(1, 12)
+    plain, said = denoise(save(tmp_path / "a.nii", noisy))
+    assert "b-values and directions of the 13 volumes are unknown" in said
+    source = save(tmp_path / "b.nii", noisy, np.int16, (bvals[:-2], bvecs[:-2]))
+    made, _ = denoise(source)
+    _, said = call("denoise", source, "-o", tmp_path / "c.nii", "-v")
+    assert "b.bval holds 11 b-values for 13 volumes; it is not used" in said
+    np.testing.assert_array_equal(made, plain)
+
+
+def test_one_slice_and_two(tmp_path: Path) -> None:
+    noisy, clean, bvals, bvecs = diffusion(1, 15)
+    for count, words in ((1, "only one slice"), (2, "two slices are not treated as neighbours")):
+        source = save(tmp_path / "a.nii", noisy[:, :count], np.float32, (bvals, bvecs))
+        made, said = denoise(source)
+        inside = np.broadcast_to(head()[:count] > 0, made.shape)
+        error = [np.std((x - clean[:, :count])[inside]) for x in (noisy[:, :count], made)]
+        assert error[1] < 0.6 * error[0]
+        assert words in said
+
+
+def test_long_voxels_are_said(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(
+        magnitude(head()).transpose().astype(np.int16), np.diag([1, 1, 6, 1])
+    )
+    nibabel.save(image, tmp_path / "a.nii")
+    assert "1 × 1 × 6 mm" in denoise(tmp_path / "a.nii")[1]
+
+
+# -- what may not change -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.int32, np.float32, np.float64])
+@pytest.mark.parametrize("scaling", [None, (0.0754, 3100.76), (2.5, 0.0)])
+def test_a_strength_of_0_gives_the_same_file(
+    dtype: Any, scaling: tuple[float, float] | None, tmp_path: Path
+) -> None:
+    noisy, _, bvals, bvecs = diffusion(1, 4)
+    source = save(tmp_path / "a.nii", noisy, dtype, (bvals, bvecs), scaling)
+    denoise(source, "--strength", "0", out=tmp_path / "o.nii")
+    assert (tmp_path / "o.nii").read_bytes() == source.read_bytes()
+
+
+def test_type_header_and_tables_stay(tmp_path: Path) -> None:
+    noisy, _, bvals, bvecs = diffusion(1, 15)
+    source = save(tmp_path / "a.nii.gz", noisy, np.int16, (bvals, bvecs), None)
+    (tmp_path / "a.bval").write_bytes(b"0 " + b"\t1000.5 " * 15 + b"\r\n")
+    out = tmp_path / "o.nii.gz"
+    denoise(source, out=out)
+    before, after = nibabel.load(source), nibabel.load(out)
+    assert before.header.binaryblock == after.header.binaryblock
+    assert after.header.get_qform(coded=True)[1] == 2
+    assert after.header.get_sform(coded=True)[1] == 1
+    for ending in (".bval", ".bvec"):
+        assert (tmp_path / f"o{ending}").read_bytes() == (tmp_path / f"a{ending}").read_bytes()
+
+
+def test_slope_and_intercept_stay_and_no_signal_is_where_they_say(tmp_path: Path) -> None:
+    slope, inter = 0.05, -200.0
+    noisy, clean, bvals, bvecs = diffusion(1, 15)
+    whole = np.rint((noisy * (clean[0] > 0) - inter) / slope)
+    source = save(tmp_path / "a.nii", whole, np.int16, (bvals, bvecs), (slope, inter))
+    out = tmp_path / "o.nii"
+    made, said = denoise(source, out=out)
+    assert out.read_bytes()[:352] == source.read_bytes()[:352]
+    assert made.dtype == np.int16
+    assert (made[:, clean[0] == 0] == round(-inter / slope)).all()
+    error = [np.std((x * slope + inter - clean)[:, clean[0] > 0]) for x in (whole, made)]
+    assert error[1] < 0.6 * error[0]
+    assert "set the background to zero" in said
+
+
+def test_directions_have_no_sign(tmp_path: Path) -> None:
+    noisy, _, bvals, bvecs = diffusion(1, 15)
+    plain, _ = denoise(save(tmp_path / "a.nii", noisy, np.float32, (bvals, bvecs)))
+    bvecs[::2] *= -1
+    turned, _ = denoise(save(tmp_path / "b.nii", noisy, np.float32, (bvals, bvecs)))
+    np.testing.assert_array_equal(plain, turned)
+
+
+@pytest.mark.parametrize("count", [0, 15])
+def test_masking_changes_neither_zeros_nor_the_level(count: int, tmp_path: Path) -> None:
+    noisy, clean, bvals, bvecs = diffusion(1, count)
+    if not count:
+        clean = head(LARGER)[None]
+        noisy = magnitude(clean[0])
+    b = (bvals, bvecs) if count else None
+    rows = {}
+    for name, x in (("all", noisy), ("masked", noisy * (clean[0] > 0))):
+        source = save(tmp_path / f"{name}.nii", x, np.int16, b)
+        code, said = call("denoise", source, "-o", tmp_path / f"o_{name}.nii", "--json")
+        assert code == 0
+        rows[name] = json.loads(said)
+    assert rows["masked"]["sigma"] == pytest.approx(rows["all"]["sigma"], rel=0.05)
+    made = stored(tmp_path / "o_masked.nii")
+    assert not made[..., clean[0] == 0].any()
+    assert "do not count as low noise" in " ".join(rows["masked"]["warnings"])
+
+
+def test_a_crop_has_its_level_from_the_data(tmp_path: Path) -> None:
+    noisy, _, bvals, bvecs = diffusion(1, 30)
+    part = noisy[:, :, 10:30, 10:26]
+    code, said = call("inspect", save(tmp_path / "a.nii", part, np.int16, (bvals, bvecs)), "--json")
+    assert code == 0
+    assert json.loads(said)["sigma"] == pytest.approx(SIGMA, rel=0.15)
+    assert "no background with noise only" in denoise(tmp_path / "a.nii")[1]
+
+
+def test_the_floor_of_magnitudes_is_not_removed(tmp_path: Path) -> None:
+    """Where the signal is weak, magnitudes are brighter; results keep that mean and say no more."""
+    noisy, clean, bvals, bvecs = diffusion(1, 30, sigma=60, b=3000)
+    made, said = denoise(save(tmp_path / "a.nii", noisy, np.float32, (bvals, bvecs)))
+    inside = clean[0] > 0
+    assert made[1:, inside].mean() == pytest.approx(noisy[1:, inside].mean(), rel=0.005)
+    assert "changed the mean" not in said
+
+
+@pytest.mark.parametrize("count", [0, 24])
+def test_denoised_twice(count: int, tmp_path: Path) -> None:
+    noisy, clean, bvals, bvecs = diffusion(2, count)
+    if not count:
+        clean = head(LARGER)[None]
+        noisy = magnitude(clean[0])
+    b = (bvals, bvecs) if count else None
+    source = save(tmp_path / "a.nii", noisy, np.float32, b)
+    once, _ = denoise(source, out=tmp_path / "b.nii")
+    twice, said = denoise(tmp_path / "b.nii", out=tmp_path / "c.nii")
+    inside = clean[0] > 0
+    changed = [np.std((y - x)[..., inside]) for x, y in ((noisy, once), (once, twice))]
+    assert changed[1] <= 0.1 * changed[0]
+    assert "ittle noise is left" in said or "noise was found, so denoising returns" in said
