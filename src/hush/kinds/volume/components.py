@@ -168,14 +168,19 @@ class Components:
         return replace(self, sigma=level, field=None if even else field, power=power, parts=parts)
 
     def levelled(self, made: np.ndarray, x: np.ndarray, start: int) -> None:
-        """Give slices of a result ``(C, z, Y, X)`` the means of `x` in tissue of like brightness.
+        """Give slices of a result ``(C, z, Y, X)`` the means of `x`.
 
-        Weak components that are left out may have a little of a tissue's contrast. The mean of the
-        noise over so many voxels is next to nothing, so each class of a slice keeps its mean.
-        Classes are those of the result: the noise of `x` must not choose its own class. Of a few
-        volumes the means over some voxels around are kept as well.
+        Weak components that are left out may have a little of a tissue's contrast. Of many volumes,
+        each class of brightness of a slice keeps its mean: over so many voxels the noise is next to
+        nothing. Classes are those of the result, because the noise of `x` must not choose its own
+        class. A few volumes are noisy even so, and keep the means over some voxels around.
         """
-        many = len(self.used) >= MANY
+        if len(self.used) < MANY:
+            for z in range(made.shape[1]):
+                near = ~self.empty[start + z]
+                if near.any():
+                    made[:, z] += _around_mean(x[:, z] - made[:, z], near)
+            return
         limits = np.quantile(self.average[self.tissue], np.arange(CLASSES) / CLASSES)
         for z in range(made.shape[1]):
             group = np.digitize(made[list(self.used), z].mean(0), limits)
@@ -186,8 +191,6 @@ class Components:
                 inside = group == name
                 shift = (x[:, z, inside] - made[:, z, inside]).mean(1, dtype=np.float64)
                 made[:, z, inside] += shift.astype(np.float32)[:, None]
-            if not many and (near := self.tissue[start + z] & ~self.empty[start + z]).any():
-                made[:, z] += _around_mean(x[:, z] - made[:, z], near)
 
 
 def _around_mean(r: np.ndarray, inside: np.ndarray) -> np.ndarray:
