@@ -331,7 +331,7 @@ def test_patch2self_separates_b0_by_the_threshold() -> None:
     about["bvals"][1] = 80
     result = made("patch2self").restore_item(Batch([x], context=about), 0)
     np.testing.assert_array_equal(result.data[0], x[0])
-    assert "Volume 0 is alone" in result.said[0]
+    assert "Volume 1 is alone" in result.said[0]
     result = made("patch2self").restore_item(Batch([x], context=about | {"b0": 100}), 0)
     assert not result.said
     assert rmse(result.data[0], x[0]) > 0
