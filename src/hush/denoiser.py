@@ -289,7 +289,7 @@ class Denoiser:
             x = batch.floats(index)
             spread = np.full_like(x, np.nan) if self.spreads else None
             return stored.copy(), Restoration(x, noise, spread=spread)
-        if not known.any():
+        if not known.any() and not self.kind.selected:
             raise HushError("every value is NaN or infinite; there is nothing to denoise")
         whole = bool(known.all())
         if not self.is_trained:

@@ -81,7 +81,6 @@ class Work:
             how = self._in_pieces(denoiser, batch, index, pieces, out, advance, found)
             place, made = out.place(index), out.glimpse(index)
         times.append(time.perf_counter())
-        how = replace(how, found=how.found or found)
         found = how.found or found
         process = self._glimpsed(how.process, batch.data[index].shape) or found.local
         before, scale = glimpse.data[0], batch.scale
@@ -151,7 +150,7 @@ class Work:
         """Restore an item piece by piece into `out`; what is returned holds no samples."""
         along, whole = self.kind.along, batch.data[index]
         step = pieces[0][1].stop
-        steps, process = [], self.given
+        steps, process, seen = [], self.given, None
         for outer, inner in pieces:
             outer = self._known(batch, index, outer, step)
             part = batch.piece(index, outer, along)
@@ -167,6 +166,7 @@ class Work:
                 if how.process and not how.process.varies:  # a map is the piece's own
                     process = how.process
                 steps += [(share, how.step)] * (how.step is not None)
+                seen = how.found
                 first = inner.start - outer.start
                 out.fill(index, inner, cut(made, slice(first, None), along))
             else:
@@ -174,7 +174,7 @@ class Work:
             for mapped in (whole, out.into):
                 let_go(mapped)
         mean = sum(w * s for w, s in steps) / sum(w for w, _ in steps) if steps else None
-        return Restoration(np.empty(0, np.float32), process, mean)
+        return Restoration(np.empty(0, np.float32), process, mean, found=seen)
 
     def _known(self, batch: Batch, index: int, outer: slice, step: int) -> slice:
         """A piece, wider by steps until every channel has known values in it, if it has any."""

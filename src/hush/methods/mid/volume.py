@@ -265,7 +265,7 @@ class VolumeMID(ValueMID):
         out += zero
         others = [c for c in range(len(x)) if c not in series.used]
         out[others] = given[others]
-        return Restoration(out, noise, step)
+        return Restoration(out, noise, step, found=found)
 
     def _slices(
         self, x: np.ndarray, series: Components, begin: int, advance: Advance | None
