@@ -370,7 +370,7 @@ def inspected(
     estimate, noisy = found[index], with_gaps(chosen.glimpse(batch, index), 0)
     step = None
     if denoiser is not None and np.isfinite(noisy).any():
-        part = middle(Batch([noisy], real=batch.real), MOST_INSPECTED)
+        part = middle(Batch([noisy], real=batch.real, blank=batch.blank), MOST_INSPECTED)
         if chosen.selected:  # an element is judged among all others
             part = batch.piece(index, slice(None))
         estimate, step = denoiser.looked(part, 0, estimate)
@@ -465,6 +465,8 @@ def compare(result: Source, reference: Source, **options: Any) -> Mapping[str, f
     ours, theirs = record_of(result, **options), record_of(reference, **options)
     chosen = kinds.get(theirs.kind)
     a, b = chosen.batch(ours), chosen.batch(theirs)
+    if peak := chosen.peak(theirs):
+        a, b = replace(a, scale=peak), replace(b, scale=peak)
     a = replace(a, scale=b.scale) if chosen.levels else a  # units do not depend on the type
     if ours.data.shape != theirs.data.shape and not chosen.selected:
         raise HushError(

@@ -60,7 +60,7 @@ class Work:
         if known.any(axis=tuple(range(1, noisy.ndim))).all() and not self.kind.selected:
             found = self.denoiser.reviewed(filled(noisy, known), found)
         if self.law is not None:
-            found = replace(found, process=self.law.of_terms(found.sigma**2, 0.0, 0.0))
+            found = self.kind.under(self.law, found)
         about = batch.about(index)
         own = replace(self.record, context=about)
         advice = self.kind.advice(own, noisy, self.given, found)

@@ -94,14 +94,14 @@ class Group:
 @click.option(
     "--residual",
     metavar="PATH",
-    help="Also write what was removed from every value, noisy minus denoised, as a float32 .tif or "
-    ".npy, or to a folder.",
+    help="Also write what was removed from every value, noisy minus denoised, in float32: a file "
+    "such as .tif, .npy or .nii.gz, or a folder.",
 )
 @click.option(
     "--sigma-map",
     metavar="PATH",
-    help="Also write the standard deviation of the noise in every place, as a float32 .tif or "
-    ".npy, or to a folder.",
+    help="Also write the standard deviation of the noise in every place, in float32: a file such "
+    "as .tif, .npy or .nii.gz, or a folder.",
 )
 @click.option(
     "--noise",
@@ -218,7 +218,7 @@ def _check(o: Options) -> None:
         if o.model:
             raise HushError(f"{name} is not trained and takes no model; leave --model out")
         denoiser = get(name)()
-        if denoiser.learns_from != "nothing" and models.shipped(name, 1) is None:
+        if not (models.shipped(name, 1) or any(c.learns_from == "nothing" for c in _classes(o))):
             raise HushError(
                 f"no model is shipped for {name}; train one with hush train --method {name} "
                 "and pass it with --model"
@@ -230,6 +230,14 @@ def _check(o: Options) -> None:
         raise HushError(f"{denoiser.name} cannot adapt to a file; leave --adapt out")
     if o.uncertainty:
         denoiser.with_spread()
+
+
+def _classes(o: Options) -> list[type[Denoiser]]:
+    """The method for the stated kind of data, or for every kind."""
+    from hush import kinds
+    from hush.methods import get
+
+    return [get(o.method or "mid", kind) for kind in ([o.kind] if o.kind else kinds.KINDS)]
 
 
 def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:

@@ -35,7 +35,8 @@ from hush.errors import HushError
     "--range",
     "full",
     type=click.FloatRange(min=0, min_open=True),
-    help="The value of full range; by default the integer type's maximum, or 1 for floats.",
+    help="The value of full range; by default the integer type's maximum, 1 for floats, and the "
+    "reference's highest value for volumes.",
 )
 @as_json
 @layout
@@ -73,6 +74,7 @@ def compare(
         )
     chosen = kinds.get(theirs.kind)
     ours = replace(ours, axes=theirs.axes, kind=theirs.kind)
+    full = full or chosen.peak(theirs)
     scale = full or theirs.scale
     # A format may not keep what full range is, and units do not depend on the type.
     same = ours.data.dtype == theirs.data.dtype or bool(chosen.levels)

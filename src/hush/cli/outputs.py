@@ -125,7 +125,7 @@ def _outputs(o: Options, source: str) -> tuple[Path, dict[str, Path], Path | Non
         fmt = io.format.named(path)
         if fmt is not None and not fmt.real:
             raise HushError(
-                f"{path}: {fmt.name} files do not hold float32 maps; write a .tif file, or .npy"
+                f"{path}: {fmt.name} files do not hold float32 maps; write .tif, .npy or .nii.gz"
             )
         names[path.resolve()], maps[name] = words, path
     return target, maps, picture

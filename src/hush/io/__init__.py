@@ -341,7 +341,8 @@ def _format_for(path: Path, kind: str | None = None, source: Format | None = Non
     if fmt is None or fmt.write is None:
         why = fmt.why if fmt else "hush does not know this kind of file"
         raise HushError(
-            f"{path}: {why}; use a name ending in {', '.join(supported(writable=True))}"
+            f"{path}: {why}; use a name ending in {', '.join(supported(writable=True))}, or in / "
+            "for a folder"
         )
     return fmt
 

@@ -250,6 +250,14 @@ class Kind:
 
         return measured(items)
 
+    def under(self, law: type[Process], found: Estimate) -> Estimate:
+        """The measurement under a law that the user states without a level."""
+        return replace(found, process=law.of_terms(found.sigma**2, 0.0, 0.0))
+
+    def peak(self, reference: Record) -> float | None:
+        """The stored value that scores take as full range; None for that of its type."""
+        return None
+
     def span(self, shape: Sequence[int]) -> int | None:
         """The length of a piece of an item of this shape, along `along`; None for the whole item.
 

@@ -240,7 +240,7 @@ def hardly_noisy(sigma: float, x: np.ndarray) -> bool:
     return sigma == 0 or sigma < HARDLY * contrast(x[np.isfinite(x)])
 
 
-def removed_nothing(stats: dict[str, Any]) -> list[str] | None:
+def removed_nothing(stats: dict[str, Any], strength: float = 1.0) -> list[str] | None:
     """Warnings if nothing or next to nothing was removed; None if something was."""
     if not stats["n"]:
         return ["There are no finite values, so there was nothing to denoise."]
@@ -248,7 +248,7 @@ def removed_nothing(stats: dict[str, Any]) -> list[str] | None:
         return []
     if stats["rms"] > 0:
         return None
-    if stats["expected_rms"] > 0:
+    if stats["expected_rms"] > 0 and strength > 0:
         return [
             "Nothing was removed, although the noise model predicts noise; "
             "check the level with hush inspect."

@@ -31,13 +31,7 @@ class Field:
     @property
     def range(self) -> tuple[float, float]:
         """The lowest and highest relative standard deviation."""
-        # Linear in between: the extremes are at centres, borders or seams.
-        pixels = []
-        for edges in self.edges:
-            first, last = edges[:-1], edges[1:] - 1
-            middle = (first + last) // 2, -(-(first + last) // 2)
-            pixels.append(np.unique([first, last, *middle]))
-        variance = self._at(*pixels)
+        variance = self._at(*(_extremes(edges) for edges in self.edges))
         return float(variance.min() ** 0.5), float(variance.max() ** 0.5)
 
     def on(self, shape: Sequence[int]) -> Field:
@@ -82,18 +76,13 @@ class Grid:
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """The relative variance in some slices, float32 ``(z, Y, X)``."""
-        down, across = (
-            _weights(np.arange(n), np.array([*range(0, n, self.side), n]), ())
-            for n in self.shape[1:]
-        )
-        planes = self.log[start:stop].astype(np.float32)
-        return np.exp(np.einsum("yi,zij,xj->zyx", down, planes, across, optimize=True))
+        return self._at(start, stop, *map(np.arange, self.shape[1:]))
 
     @property
     def range(self) -> tuple[float, float]:
         """The lowest and highest relative standard deviation."""
-        low, high = float(self.log.min()), float(self.log.max())
-        return float(np.exp(low / 2)), float(np.exp(high / 2))
+        variance = self._at(0, self.shape[0], *map(_extremes, self._edges))
+        return float(variance.min() ** 0.5), float(variance.max() ** 0.5)
 
     def map(self) -> np.ndarray:
         """The relative variance of every voxel, float32 ``(1, Z, Y, X)``."""
@@ -102,6 +91,26 @@ class Grid:
     def on(self, shape: Sequence[int]) -> Grid:
         """The same field, which is known for one grid."""
         return self
+
+    @property
+    def _edges(self) -> list[np.ndarray]:
+        """The cells' edges along rows and columns, in voxels."""
+        return [np.array([*range(0, n, self.side), n]) for n in self.shape[1:]]
+
+    def _at(self, start: int, stop: int, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """The relative variance in some rows and columns of some slices, float32."""
+        down, across = (
+            _weights(where, edges, ())
+            for where, edges in zip((rows, columns), self._edges, strict=True)
+        )
+        planes = self.log[start:stop].astype(np.float32)
+        return np.exp(np.einsum("yi,zij,xj->zyx", down, planes, across, optimize=True))
+
+
+def _extremes(edges: np.ndarray) -> np.ndarray:
+    """Pixels that hold the extremes of levels that are linear between the centres of cells."""
+    first, last = edges[:-1], edges[1:] - 1
+    return np.unique([first, last, (first + last) // 2, -(-(first + last) // 2)])
 
 
 def _weights(pixel: np.ndarray, edges: np.ndarray, seams: Sequence[int]) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hush.noise.field import Grid
 from hush.noise.processes import FAMILIES
 from hush.record import Record
 from hush.recording import let_go
@@ -34,7 +35,7 @@ def spec(process: Process, scale: float, found: Estimate | None = None) -> str:
 
     found : the measurement, if this process is the one measured.
     """
-    if found is not None and found.field is not None:
+    if found is not None and places(found, scale):
         return f"{family(process.family)}, {places(found, scale)} (map)"
     if process.varies:
         return f"{family(process.family)} with a map of levels"
@@ -49,11 +50,12 @@ def option(process: Process, scale: float, found: Estimate | None = None) -> str
 
 def places(found: Estimate, scale: float) -> str:
     """The lowest and highest level, such as "σ 5.1 to 30.6 over the image"; empty if it is the same
-    everywhere."""
+    everywhere, to the digits that are shown."""
     if found.sigma_range is None:
         return ""
     low, high = (number(scale * sigma) for sigma in found.sigma_range)
-    return f"σ {low} to {high} over the image"
+    whole = "volume" if isinstance(found.field, Grid) else "image"
+    return f"σ {low} to {high} over the {whole}" if low != high else ""
 
 
 def units(scale: float, unit: str = "") -> str:
@@ -89,8 +91,8 @@ def level(found: Estimate, scale: float, unit: str = "", element: str = "pixel")
     text = _level(found, scale, unit)
     if element != "pixel":
         text = text.removesuffix(EVERYWHERE)
-    if found.field is not None:
-        text += f"; {places(found, scale)}"
+    if where := places(found, scale):
+        text += f"; {where}"
     if found.uncertainty <= UNSURE:
         text += _doubt(found)
     if found.impulses and found.family != "impulse":
@@ -172,7 +174,9 @@ def size(record: Record) -> str:
     sizes = " × ".join(str(n) for n in record.data.shape)
     text = f"{sizes} ({record.axes}), {record.data.dtype}"
     bad = missing(record)
-    return f"{text}, {bad} values that are not finite" if bad else text
+    if not bad:
+        return text
+    return f"{text}, {bad} {'value that is' if bad == 1 else 'values that are'} not finite"
 
 
 def missing(record: Record) -> int:

@@ -134,6 +134,7 @@ def autocorrelation(
     values = [a for v in (*lags.values(), *own.values()) for a in v]
     most = max([1.6 * tolerance, *(1.15 * abs(a) for a in values)]) or 1.0
     count = max((len(v) for v in lags.values()), default=1) or 1
+    unit = "px" if element == "pixel" else element
     plot = _Plot((0.4, count + 0.6), (-most, most))
     for half, cls in ((tolerance, "tolerance"), (band, "chance")):
         if half:
@@ -147,8 +148,8 @@ def autocorrelation(
     for axis, (cls, word, dx) in looks.items():
         for lag, a in enumerate(lags.get(axis, []), 1):
             plot.stem(lag, a, f"stem {cls}", dx)
-            plot.dot(lag, a, cls, f"{lag} px{word}: {number(round(a, 3))}", dx)
-        for lag, a in enumerate(own.get(axis, []), 1):
+            plot.dot(lag, a, cls, f"{lag} {unit}{word}: {number(round(a, 3))}", dx)
+        for lag, a in enumerate(own.get(axis, [])[:count], 1):
             plot.dot(lag, a, f"ring {cls}", f"noise, {lag}{word}: {number(round(a, 3))}", dx)
     return plot.svg(title, f"distance, {element}s", "correlation", range(1, count + 1))
 

@@ -157,7 +157,7 @@ def warnings(
     known : an earlier warning already says that the noise is correlated.
     adaptable : adapting the model to the file may help and has not been tried.
     """
-    found = removed_nothing(residual)
+    found = removed_nothing(residual, strength)
     if found is not None:
         return found
     found = _correlation_warnings(residual, known or not process.white, adaptable)

@@ -144,6 +144,15 @@ class Volume(Kind):
 
         return measured(items)
 
+    def under(self, law: type[Process], found: Estimate) -> Estimate:
+        """See `Kind.under`; a few magnitudes have one level, and a map only if it is not Rician."""
+        from hush.kinds.volume.components import MANY
+        from hush.noise.processes import Rician
+
+        found = super().under(law, found)
+        even = law is Rician and len(found.channels) < MANY
+        return replace(found, field=None) if even else found
+
     def leveled(self, record: Record) -> Record:
         """The volumes of a series share one map ``(Z, Y, X)`` of the noise's level."""
         letter = channel_letter(record.axes)
@@ -220,6 +229,12 @@ class Volume(Kind):
         from hush.kinds.volume.words import looked
 
         return looked(self, seen)
+
+    def peak(self, reference: Record) -> float | None:
+        """The highest value: scanners use a small part of a type's range, and floats have none."""
+        x = reference.data
+        highest = float(np.max(x, initial=0, where=np.isfinite(x)))
+        return highest if highest > 0 else None
 
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
         """PSNR in dB, and SSIM as the mean over slices."""

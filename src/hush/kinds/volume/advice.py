@@ -38,6 +38,8 @@ def input_warnings(
     series = Series.of(len(item), about)
     where = places.find(item, about, scale)
     notes = missing(kind, item)
+    if not np.isfinite(item).any():
+        return [*notes, f"There is nothing to denoise in this {kind.name}."]
     if given is None and hardly_noisy(found.sigma, item):
         notes += [_noise_free(item, found, len(item) > 1)]
     else:
@@ -79,8 +81,10 @@ def _volumes(item: np.ndarray, record: Record, series: Series, where: places.Pla
         return []
     notes = []
     empty, silent = places.without_signal(item, _in_full(record), where)
+    unknown = np.array([not np.isfinite(x).any() for x in item])
     for which, what in (
-        (empty, "one value only"),
+        (unknown, "no finite value"),
+        (empty & ~unknown, "one value only"),
         (silent, "noise only, as if acquired without excitation"),
     ):
         if which.any():

@@ -139,7 +139,7 @@ def judged(
         "levels": _levels(level, r, deviation),
         "background": bool(where.has_background),
     }
-    notes = removed_nothing(stats)
+    notes = removed_nothing(stats, strength)
     if notes is None:
         notes = [
             *_structure(stats, adaptable),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -34,16 +35,20 @@ def estimate_of(made: Components, x: np.ndarray) -> Estimate:
     correlated = (
         bool(np.nanmax(np.abs(made.lags)) > WHITE) if np.isfinite(made.lags).any() else False
     )
+    sigma, field = made.sigma, made.field
+    if field is not None and made.parts is None:  # in units of the rms over tissue
+        mean = float(field.map()[0][made.tissue].mean(dtype=np.float64))
+        sigma, field = sigma * mean**0.5, replace(field, log=field.log - np.log(mean))
     return Estimate(
-        Gaussian(made.sigma),
-        made.sigma,
+        Gaussian(sigma),
+        sigma,
         correlated=correlated,
         autocorrelation=(max(made.lags, key=_size),) if correlated else (),
         near=made.lags if np.isfinite(made.lags).any() else (),
         spectrum=made.spectrum if correlated else None,
-        channels=(made.sigma,) * len(x),
+        channels=(sigma,) * len(x),
         amplitude=made.brightness,
-        field=made.field,
+        field=field,
     )
 
 

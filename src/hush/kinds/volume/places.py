@@ -79,17 +79,23 @@ def find(item: np.ndarray, about: Mapping[str, Any], scale: float = 1.0) -> Plac
     from skimage.filters import threshold_otsu
 
     zero = zero_of(about, scale)
-    picks = spread(Series.of(len(item), about))
+    picks = []
     shape = item.shape[1:]
     total, zeroed = np.zeros(shape, np.float32), np.ones(shape, bool)
     known = np.ones(shape, bool)
-    for c in picks:
+    for c in spread(Series.of(len(item), about)):
         x = np.asarray(item[c], np.float32)
+        finite = np.isfinite(x)
+        if not finite.any():
+            continue
+        picks.append(c)
         zeroed &= x == np.float32(zero)
-        known &= np.isfinite(x)
+        known &= finite
         total += np.nan_to_num(x - np.float32(zero), posinf=0, neginf=0)
-    valid = known & ~zeroed
     nothing = np.zeros(shape, bool)
+    if not picks:
+        return Places(nothing, nothing, nothing)
+    valid = known & ~zeroed
     if not valid.any():
         return Places(zeroed, nothing, nothing)
     deep = 3 if are_adjacent(about, shape[0]) else 1

@@ -86,8 +86,7 @@ def shells(batch: Batch, index: int) -> str:
 
 def noise(found: Estimate, scale: float) -> str:
     """Family and level, and its range over places, without the full range of the type."""
-    text = describe.noise(found, scale, "", "voxel").replace(describe.units(scale), "")
-    return text.replace(" over the image", " over the volume")
+    return describe.noise(found, scale, "", "voxel").replace(describe.units(scale), "")
 
 
 def between(found: Estimate) -> str:
@@ -109,7 +108,10 @@ def ratios(batch: Batch, index: int, found: Estimate) -> str:
     series, zero = Series.of(len(item), about), float(about.get("zero") or 0)
     parts = []
     for shell in series.shells:
-        picks = shell[:: max(1, len(shell) // 3)][:3]
+        held = [c for c in shell if np.isfinite(item[c][where.inside]).any()]
+        picks = held[:: max(1, len(held) // 3)][:3]
+        if not picks:
+            continue
         signal = np.median([np.nanmedian(item[c][where.inside]) for c in picks]) - zero
         name = "" if len(series.shells) == 1 else f" at b = {series.b_of(shell):.0f}"
         parts.append(f"{number(round(float(signal) / batch.scale / found.sigma, 1))}{name}")

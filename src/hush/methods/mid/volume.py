@@ -260,6 +260,8 @@ class VolumeMID(ValueMID):
                 used = part[list(series.used)]
                 deviation = series.complex_deviation(used, begin + start)
                 part[list(series.used)] = Rician(deviation).unbias(used)
+            if series.magnitudes:  # and so is their mean
+                np.maximum(part, 0, out=part)
             part[_zeroed(x[:, start:stop])] = 0
             part[:, series.empty[begin + start : begin + stop]] = 0
         out += zero
