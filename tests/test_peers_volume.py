@@ -485,3 +485,18 @@ def test_shares_add_up() -> None:
     for done in (0.25, 0.5, 1.0):
         step(done)
     assert got == pytest.approx([0.1, 0.1, 0.2])
+
+
+def test_a_level_measured_by_some_slices_serves_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a large series a few slices are measured, and their map fits no others."""
+    from hush.kinds.volume import VOLUME
+    from hush.record import Record
+
+    rng = np.random.default_rng(0)
+    x = np.linspace(1, 2, 30 * 24).reshape(30, 24) + np.arange(14)[:, None, None, None] / 20
+    x = np.repeat(x.reshape(14, 1, 30, 24), 9, 1) + 0.05 * rng.normal(size=(14, 9, 30, 24))
+    record = Record(x.astype(np.float32), "CZYX", kind="volume", full=2.0)
+    monkeypatch.setattr(type(VOLUME), "piece", 14 * 4 * 30 * 24)
+    made = hush.run(record, method="mppca")
+    assert np.isfinite(made.data).all()
+    assert made.items[0].found.field is not None

@@ -114,7 +114,11 @@ class Seen:
         """The noise model: as stated, or else as measured."""
         if self.noise is not None and self.noise.stated:
             return self.noise
-        return None if self.found is None else self.found.local
+        if self.found is None:
+            return None
+        field = self.found.field  # of a large series it covers some slices only
+        whole = field is None or tuple(field.shape) == self.x.shape[1:]
+        return self.found.local if whole else self.found.process
 
     @property
     def level(self) -> Level | None:
