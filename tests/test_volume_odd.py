@@ -26,6 +26,7 @@ nibabel = pytest.importorskip("nibabel")
 
 SHAPE = (6, 24, 24)
 SIGMA = 12.0
+SMALL = Gaussian(0.001)
 
 
 def magnitudes(count: int, seed: int = 0) -> np.ndarray:
@@ -170,6 +171,50 @@ def test_no_warning_that_nothing_was_removed_if_nothing_was_to_be() -> None:
             how=None,
         )
         assert any("Nothing was removed" in w for w in said.warnings) == warned
+
+
+# -- what is lost, and what does not fit ------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", [".tif", ".npy", ".npz"])
+def test_what_a_file_of_values_does_not_hold_of_a_volume_is_said(
+    ending: str, tmp_path: Path
+) -> None:
+    path = saved(tmp_path / "v.nii", magnitudes(1))
+    said = ran("denoise", path, "-v", "-o", tmp_path / f"o{ending}")
+    assert said.exit_code == 0
+    assert "no voxel size, orientation" in " ".join(said.output.split())
+    again = ran("denoise", tmp_path / f"o{ending}", "--kind", "volume", "-v")
+    assert "no voxel size" not in again.output
+
+
+def test_a_background_with_more_noise_than_the_object_is_said() -> None:
+    x = magnitudes(1) / 1000
+    record, where = series(x), places.find(x, {})
+    assert where.has_background
+    for sigma, said in ((SIGMA, False), (SIGMA / 10, True)):
+        found = Estimate(Gaussian(sigma / 1000), sigma / 1000)
+        notes = [w for w in VOLUME.advice(record, x, None, found) if "The background has a σ" in w]
+        assert bool(notes) == said
+        if said:
+            stated = re.search(r"rician:([\d.]+)\.$", notes[0])
+            assert stated is not None
+            assert float(stated[1]) == pytest.approx(SIGMA / 1000, rel=0.1)
+        assert not any("The background has" in w for w in VOLUME.advice(record, x, SMALL, found))
+
+
+def test_lost_chunks_are_counted(tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    x = magnitudes(2).astype(np.int16)
+    store = tmp_path / "s.zarr"
+    names = ["c", "z", "y", "x"]
+    made = zarr.create_array(
+        store, shape=x.shape, chunks=(1, 3, 24, 24), dtype="i2", dimension_names=names
+    )
+    made[:] = x
+    assert not any("chunks" in n for n in hush.read(store).meta["notes"])
+    (store / "c" / "1" / "0" / "0" / "0").unlink()
+    assert any(n.startswith("1 of the 4 chunks of s.zarr") for n in hush.read(store).meta["notes"])
 
 
 # -- the command line -------------------------------------------------------------------------

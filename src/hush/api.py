@@ -196,8 +196,8 @@ def run(
         file.flags.writeable = False  # the file is finished
     if into is not None:
         start = time.perf_counter()
+        made.notes += io.notes(made.record, into)
         if file is None:
-            made.notes += io.notes(made.record, into)
             io.write(made.record, into)
         made.timings["write"] = time.perf_counter() - start
     return made

@@ -40,9 +40,24 @@ def _nothing(record: Record) -> list[str]:
     return []
 
 
+def _values(record: Record) -> list[str]:
+    """A format for any values, which does not hold what a format of volumes does."""
+    source = record.meta.get("format")
+    if record.kind != "volume" or source not in _DESCRIBED:
+        return []
+    return [
+        "This file holds the values as they are stored, but no voxel size, orientation, slope, "
+        f"b-values or directions of the {source} input. Write .nii.gz to keep them."
+    ]
+
+
 def _always(path: Path) -> bool:
     """A format whose endings no other files have."""
     return True
+
+
+#: formats that say where voxels are
+_DESCRIBED = ("NIfTI", "NIfTI pair", "NRRD", "DICOM series", zarr.NAME)
 
 
 @dataclass(frozen=True)
@@ -163,6 +178,7 @@ FORMATS: tuple[Format, ...] = (
         tiff.write,
         tiff.MAGIC,
         real=True,
+        note=_values,
         open=tiff.open_large,
         also=("volume",),
     ),
@@ -175,6 +191,7 @@ FORMATS: tuple[Format, ...] = (
         kind=None,
         check=array.check_npy,
         real=True,
+        note=_values,
         open=array.open_npy,
     ),
     Format(
@@ -186,6 +203,7 @@ FORMATS: tuple[Format, ...] = (
         kind=None,
         check=array.check_npz,
         real=True,
+        note=_values,
     ),
     Format(
         "DICOM series",

@@ -98,6 +98,11 @@ def read(path: Path) -> Record:
         raise HushError(f"holds {stored.dtype} data rather than numbers; choose another array")
     store = _kept(folder, nodes, name, holder, stored)
     axes, kind, context, notes = _described(store)
+    if missing := stored.nchunks - stored.nchunks_initialized:
+        notes.append(
+            f"{missing} of the {stored.nchunks} chunks of {name or folder.name} were never "
+            f"written, or are lost; they read as {stored.fill_value}."
+        )
     return Record(
         loaded(stored),
         axes,

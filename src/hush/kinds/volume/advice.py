@@ -25,6 +25,7 @@ ZEROED = 0.01  #: share of voxels without any signal, from which on they are men
 #: a volume with fewer steps between dark and bright, and noise below this many of them, suffers
 #: from rounding
 FEW_STEPS, COARSE = 64, 2.0
+STRONGER = 3.0  #: the background's σ over that of the object from which on one of them is wrong
 LITTLE = 0.005  #: noise below this share of the contrast was probably reduced before
 LONG = 2.5  #: longest side of a voxel over the shortest, from which on it is mentioned
 LISTED = 4  #: volumes that a sentence names
@@ -44,6 +45,7 @@ def input_warnings(
         notes += [_noise_free(item, found, len(item) > 1)]
     else:
         notes += _little(item, found, given)
+    notes += _stronger(item, record, found, where) if given is None else []
     notes += _volumes(item, record, series, where)
     notes += _values(item, record, found)
     notes += _background(item, record, found, where)
@@ -172,6 +174,24 @@ def _background(
             "There is no background with noise only, so the noise is measured inside the object."
         )
     return notes
+
+
+def _stronger(item: np.ndarray, record: Record, found: Estimate, where: places.Places) -> list[str]:
+    """A background with far more noise than was measured in the object, if these are magnitudes."""
+    if not where.has_background or not found.sigma:
+        return []
+    zero = places.zero_of(record.context, record.scale)
+    seen = [x[where.outside] - np.float32(zero) for x in item]
+    powers = [float(np.mean(np.square(x))) for x in seen if np.isfinite(x).any() and x.min() >= 0]
+    level = math.sqrt(float(np.median(powers)) / 2) if powers else 0.0
+    if level < STRONGER * found.sigma:
+        return []
+    stated = number(level * record.scale)
+    return [
+        f"The background has a σ of {stated}, far above what was measured in the object. Either it "
+        "holds ghosts, or the object's fine noise was lost, as in interpolated images, and there "
+        f"is more noise than this. Then state --noise rician:{stated}."
+    ]
 
 
 def _slices(item: np.ndarray, record: Record) -> list[str]:
