@@ -253,3 +253,40 @@ def test_the_noises_own_correlation_ends_where_the_axis_ends() -> None:
     assert len(re.findall(r"noise, \d", svg)) == 3
     assert "1 voxel" in svg
     assert "px" not in svg
+
+
+def test_no_model_is_written_by_a_method_that_learns_from_what_it_denoises(tmp_path: Path) -> None:
+    path, model = saved(tmp_path / "s.nii", magnitudes(4)), tmp_path / "m.safetensors"
+    said = ran("train", path, "--method", "noise2noise", "--max-steps", 1, "-o", model)
+    assert said.exit_code == 1
+    assert "use hush denoise --method noise2noise" in said.output
+    assert not model.exists()
+
+
+def test_volumes_without_noise_are_not_said_to_be_thin(tmp_path: Path) -> None:
+    flat = saved(tmp_path / "v.nii", np.zeros((1, *SHAPE), np.float32))
+    thin = saved(tmp_path / "w.nii", magnitudes(1)[:, :2])
+    for path, why in ((flat, "no noise was found"), (thin, "fewer than 3 slices")):
+        said = ran("train", path, "--max-steps", 1, "-o", tmp_path / "m.safetensors", "--overwrite")
+        assert said.exit_code == 1
+        assert why in said.output
+        assert "1 noisy volume (1 file)" in said.output
+
+
+def test_a_volume_is_not_to_be_written_as_tiff(tmp_path: Path) -> None:
+    path = saved(tmp_path / "v.nii", magnitudes(1))
+    for name in ("o.png", "o.dcm"):
+        said = ran("denoise", path, "-o", tmp_path / name)
+        assert said.exit_code == 1
+        assert "write a .nii.gz file" in said.output
+
+
+def test_a_series_of_few_directions_is_mri(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    saved(tmp_path / "one" / "s.nii", magnitudes(4))
+    np.savetxt(tmp_path / "one" / "s.bval", [[0, 1000, 1000, 1000]], "%d")
+    np.savetxt(tmp_path / "one" / "s.bvec", np.eye(3, 4, 1))
+    said = ran("study", "mid/mri", "--data", tmp_path)
+    assert said.exit_code == 1
+    assert "directions" in said.output
+    assert "contains no MRI" not in said.output

@@ -177,6 +177,7 @@ def train(**options: Any) -> None:
     use_threads(o.threads)
     cls = _method(o)
     files = _files(o, cls.learns_from)
+    _check_kind(o, files.kind)
     model, schedule = _configured(o, files.kind)
     process = _process(o, files)
     _prepare(o, model, schedule, files)
@@ -216,6 +217,17 @@ def _is_due(o: Options) -> bool:
             "--overwrite starts a new one"
         )
     return True
+
+
+def _check_kind(o: Options, kind: Kind) -> None:
+    """Refuse a method that trains on each series of this kind while it denoises it."""
+    from hush.methods import get
+
+    if get(o.method, kind.name).learns_from == "nothing":
+        raise HushError(
+            f"{o.method} learns from the {kind.nouns[1]} that it denoises and needs no training "
+            f"before; use hush denoise --method {o.method}"
+        )
 
 
 def _method(o: Options) -> type[Denoiser]:
@@ -407,11 +419,13 @@ def _announce(o: Options, files: Files) -> None:
     from hush.report import describe
 
     kind = "pairs of noisy and clean" if o.clean else "clean" if o.corpus else "noisy"
-    what = f"{kind} {files.chosen.words}"
+    count, read = len(files.chosen.data), sum(files.counts.values())
+    words = files.chosen.words.removesuffix("s") if count == 1 else files.chosen.words
+    what = f"{kind} {words}"
     long = f"{o.max_steps} steps" if o.max_steps else describe.duration(o.budget or DEFAULT_BUDGET)
     say(
-        f"training {o.method} for {long} on {len(files.chosen.data)} {what} "
-        f"({sum(files.counts.values())} files); log and previews are in {o.folder}"
+        f"training {o.method} for {long} on {count} {what} "
+        f"({read} file{'s' * (read != 1)}); log and previews are in {o.folder}"
     )
 
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.io import dicom_frames
+from hush.io.image import instead
 from hush.record import Record
 
 if TYPE_CHECKING:
@@ -171,13 +172,13 @@ def check(record: Record) -> None:
         raise HushError("a volume of several files is written into a folder; give its name")
     if dataset is None:
         raise HushError(
-            "only images read from a DICOM file can be written as one; write a .tif file"
+            f"only images read from a DICOM file can be written as one; write {instead(record)}"
         )
     shape, dtype = record.meta.get("layout") or (shape_of(dataset), dtype_of(dataset))
     if (record.data.shape, record.data.dtype) != (shape, dtype):
         raise HushError(
             f"the DICOM file that was read holds {dtype} samples of shape {shape}, not "
-            f"{record.data.dtype} of {record.data.shape}; write a .tif file"
+            f"{record.data.dtype} of {record.data.shape}; write {instead(record)}"
         )
     if not (dataset.get("SOPClassUID") and dataset.get("SOPInstanceUID")):
         raise HushError(

@@ -78,6 +78,11 @@ def write_png(record: Record, path: Path) -> None:
     path.write_bytes(content[:header] + extra + content[header:])
 
 
+def instead(record: Record) -> str:
+    """A file that holds such a record."""
+    return "a .nii.gz file" if record.kind == "volume" else "a .tif file"
+
+
 def png_array(record: Record) -> np.ndarray:
     """The record's samples in PNG's layout: ``(Y, X)`` or ``(Y, X, S)``, alpha last.
 
@@ -98,7 +103,7 @@ def png_array(record: Record) -> np.ndarray:
         raise HushError(
             "a PNG file holds one gray or RGB image of 8 or 16 bits, not "
             f"{data.dtype.newbyteorder('=')} samples of shape {data.shape} (axes {axes}); "
-            "write a .tif file"
+            f"write {instead(record)}"
         )
     x = data.transpose([axes.index(a) for a in [*rest, *layout]])
     x = x.reshape(x.shape[len(rest) :] if samples > 1 else x.shape[len(rest) :][:2])

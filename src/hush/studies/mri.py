@@ -188,11 +188,16 @@ def mri_cases(
         raise HushError("mid/mri trains on the series that it denoises; leave --train out")
     cases: list[Case] = []
     reasons: list[str] = []
+
+    def noted(text: str) -> None:
+        reasons.append(text)
+        note(text)
+
     for source in find_series(data, only):
         if series is None or fnmatch(source.name, series):
             part = source, slices or (middle(source) if quick else None), resize
             try:
-                cases += _series_cases(part, quick, first, note)
+                cases += _series_cases(part, quick, first, noted)
             except HushError as e:
                 reasons.append(f"{source.name} is left out: {e}")
     if quick and cases:

@@ -111,6 +111,8 @@ class VolumeMID(ValueMID):
             every = [s for x in items for volume in x for s in slabs(volume, n)]
         else:
             every, self.law_ = self.collected(items, [{}] * len(items))
+        if not every and max(x.shape[1] for x in items) >= n:
+            raise HushError("no noise was found in these volumes, so there is nothing to learn")
         if not every:
             raise HushError(f"these volumes have fewer than {n} slices; add --set channels=1")
         return every
