@@ -17,8 +17,10 @@ import nibabel as nib
 import nrrd
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from hush import api, io, kinds
+from hush.cli import main
 from hush.denoiser import Advance, Denoiser
 from hush.errors import HushError
 from hush.io import gradients, grids
@@ -764,3 +766,19 @@ def test_stacks_of_stacks(tmp_path: Path) -> None:
     io.write(Record(x[0, 0], "YX"), tmp_path / "flat.tif")
     with pytest.raises(HushError, match="'YX' lacks Z"):
         read(tmp_path / "flat.tif", kind="volume")
+
+
+def test_maps_of_scaled_values_are_in_the_files_unit(tmp_path: Path) -> None:
+    """A map of stored values gets the slope, and no intercept: it is a difference or a level."""
+    rng = np.random.default_rng(0)
+    image = nib.Nifti1Image(rng.integers(100, 400, (24, 20, 3)).astype(np.int16), np.eye(4))
+    image.header.set_slope_inter(0.25, 10)
+    nib.save(image, tmp_path / "a.nii.gz")
+    words = ["denoise", "a.nii.gz", "-o", "b.nii.gz", "--residual", "r.nii.gz"]
+    result = CliRunner().invoke(main, [str(tmp_path / w) if "." in w else w for w in words])
+    assert result.exit_code == 0, result.output
+    before, after, removed = (nib.load(tmp_path / f"{n}.nii.gz") for n in "abr")
+    assert (removed.dataobj.slope, removed.dataobj.inter) == (0.25, 0)
+    np.testing.assert_allclose(
+        removed.get_fdata(), before.get_fdata() - after.get_fdata(), atol=1e-4
+    )

@@ -283,6 +283,8 @@ def _places(header: Nifti1Header) -> dict[str, Any]:
         slope, inter = header.get_slope_inter()
         if slope and inter:
             context["zero"] = -inter / slope
+        if slope and slope != 1:
+            context["slope"] = slope
     return context
 
 

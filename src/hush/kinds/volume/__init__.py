@@ -11,6 +11,8 @@ denoised together. What is known about them is in `Record.context`:
     ``(4, 4)``, from the indices of the data's axes X, Y, Z to millimetres.
 ``zero``
     The stored value that means no signal; 0 by default.
+``slope``
+    What a step of the stored values means in the file's unit; written with maps, such as that of σ.
 ``adjacent``
     False if slices are no neighbours; by default those of a volume with three slices or more are.
 """
