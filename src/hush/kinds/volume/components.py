@@ -193,6 +193,18 @@ class Components:
                 made[:, z, inside] += shift.astype(np.float32)[:, None]
 
 
+def inner(tissue: np.ndarray) -> np.ndarray:
+    """Tissue away from the air, with whose level the one at its border is averaged; all if little.
+
+    tissue : bool ``(Z, Y, X)``.
+    """
+    from scipy.ndimage import binary_erosion
+
+    reach = round((1 + SMOOTH) * CELL)
+    found = np.stack([binary_erosion(t, iterations=reach, border_value=1) for t in tissue])
+    return found if found.sum() >= tissue.sum() / 10 else tissue
+
+
 def _around_mean(r: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """The mean of what was removed from slices ``(C, Y, X)`` around each voxel inside; else 0."""
     from scipy.ndimage import gaussian_filter

@@ -29,6 +29,7 @@ from hush.kinds.volume.components import (
     Slices,
     cells_of_tissue,
     in_cells,
+    inner,
 )
 from hush.noise.field import Grid
 from hush.noise.magnitude import level_of
@@ -189,15 +190,10 @@ def _within(c: np.ndarray, tissue: np.ndarray) -> float:
 
     At the border of tissue the level in every place is too low, as it is averaged with that of air.
     """
-    from scipy.ndimage import binary_erosion
-
-    reach = round((1 + SMOOTH) * CELL)
-    inner = np.stack([binary_erosion(t, iterations=reach, border_value=1) for t in tissue])
-    inside = _drawn(lambda a, b: inner[None, a:b], tissue, 1)[0][: c.shape[1]]
-    if np.count_nonzero(inside) < max(places.FEW, len(inside) // 10):
-        return 1.0
+    away = inner(tissue)
+    inside = _drawn(lambda a, b: away[None, a:b], tissue, 1)[0][: c.shape[1]]
     power = np.square(c).mean(0)
-    return float(power[inside].mean() / power.mean())
+    return float(power[inside].mean() / power.mean()) if inside.any() else 1.0
 
 
 def _drawn_field(made: Components, count: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from hush.kinds.layout import filled
 from hush.kinds.volume import adjacent
-from hush.kinds.volume.components import Components
+from hush.kinds.volume.components import Components, inner
 from hush.kinds.volume.decomposition import components
 from hush.noise.processes import Gaussian
 from hush.results import Estimate
@@ -37,7 +37,7 @@ def estimate_of(made: Components, x: np.ndarray) -> Estimate:
     )
     sigma, field = made.sigma, made.field
     if field is not None and made.parts is None:  # in units of the rms over tissue
-        mean = float(field.map()[0][made.tissue].mean(dtype=np.float64))
+        mean = float(field.map()[0][inner(made.tissue)].mean(dtype=np.float64))
         sigma, field = sigma * mean**0.5, replace(field, log=field.log - np.log(mean))
     return Estimate(
         Gaussian(sigma),
