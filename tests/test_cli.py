@@ -545,7 +545,10 @@ def test_uncertainties_of_several_files_go_into_a_folder(
     ("options", "said"),
     [
         (["--uncertainty", "{folder}/u.tif"], "mid draws no samples .* --set keep=true"),
-        (["--uncertainty", "{folder}/u.png", "--model", "{sampler}"], r"write a \.tif file"),
+        (
+            ["--uncertainty", "{folder}/u.png", "--model", "{sampler}"],
+            r"write \.tif, \.npy or \.nii\.gz",
+        ),
         (["--uncertainty", "{file}", "--model", "{sampler}"], "would replace the input"),
         (
             ["--uncertainty", "{folder}/u.tif", "-o", "{folder}/u.tif", "--model", "{sampler}"],
