@@ -82,12 +82,12 @@ class Seen:
         """Item `index` of a batch, gaps filled."""
         x = filled(batch.floats(index), batch.known(index), batch.blank)
         about = batch.about(index)
-        adjacent = about.get("adjacent")
+        slices = x.shape[1]
         return cls(
             x,
             Series.of(len(x), about),
-            x.shape[1] >= 3 and adjacent is not False,
-            (x == np.float32(about.get("zero", 0.0)) / np.float32(batch.scale)).all(0),
+            slices >= 3 and places.are_adjacent(about, slices),
+            (x == np.float32(places.zero_of(about, batch.scale))).all(0),
             batch.scale,
             noise,
             found,
@@ -151,6 +151,31 @@ class Seen:
         """The parts along z that a method may look at together: all slices, or each alone."""
         z = self.x.shape[1]
         return [slice(0, z)] if self.adjacent else [slice(k, k + 1) for k in range(z)]
+
+
+def in_patches(
+    name: str,
+    seen: Seen,
+    radius: int,
+    run: Callable[[np.ndarray, np.ndarray, slice], np.ndarray],
+    advance: Callable[[float], None],
+) -> np.ndarray:
+    """A series ``(C, Z, Y, X)`` after DIPY's method `run` on patches, slab by slab.
+
+    run : takes a slab ``(X, Y, Z, C)``, the radius along X, Y, Z, and where the slab lies along Z.
+    Data with negative values is shifted by its minimum meanwhile, as DIPY clips its result at 0.
+    """
+    low = np.float32(min(0.0, float(seen.x.min())))
+    out, slabs = np.empty_like(seen.x), seen.slabs()
+    for slab in slabs:
+        part = transposed(seen.x[:, slab] - low)
+        sides = radii(part.shape[:3], radius)
+        if not sides.any():
+            raise HushError(f"{name} needs slices of at least 3 voxels along one axis")
+        with quiet():
+            out[:, slab] = run(part, sides, slab).transpose() + low
+        advance(1 / len(slabs))
+    return out
 
 
 def level_of(noise: Process, x: np.ndarray) -> Level:

@@ -19,10 +19,9 @@ from hush.series_methods import (
     Seen,
     VolumeMethod,
     grown,
+    in_patches,
     level_of,
     needing,
-    quiet,
-    radii,
     transposed,
 )
 
@@ -59,26 +58,18 @@ class LPCA(VolumeMethod):
         with needing("LPCA", "dipy", "diffusion"):
             from dipy.denoise.localpca import localpca
 
-        low = min(0.0, float(seen.x.min()))
-        out = np.empty_like(seen.x)
-        slabs = seen.slabs()
-        for slab in slabs:
-            part = transposed(seen.x[:, slab] - np.float32(low))
-            radius = radii(part.shape[:3], self.radius)
-            if not radius.any():
-                raise HushError("lpca needs slices of at least 3 voxels along one axis")
-            with quiet():
-                made = localpca(
-                    part,
-                    sigma=transposed(self._sigma(seen, slab)),
-                    mask=transposed(~seen.empty[slab]),
-                    patch_radius=radius,
-                    tau_factor=self.threshold,
-                    suppress_warning=True,
-                )
-            out[:, slab] = made.transpose() + np.float32(low)
-            advance(1 / len(slabs))
-        return Restoration(out, seen.process)
+        def run(part: np.ndarray, radius: np.ndarray, slab: slice) -> np.ndarray:
+            made: np.ndarray = localpca(
+                part,
+                sigma=transposed(self._sigma(seen, slab)),
+                mask=transposed(~seen.empty[slab]),
+                patch_radius=radius,
+                tau_factor=self.threshold,
+                suppress_warning=True,
+            )
+            return made
+
+        return Restoration(in_patches(self.name, seen, self.radius, run, advance), seen.process)
 
     def _sigma(self, seen: Seen, slab: slice) -> np.ndarray:
         """The noise's deviation in a slab ``(Z, Y, X)``: the given one, or the paper's estimate.

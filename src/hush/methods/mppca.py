@@ -21,7 +21,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.results import Restoration
-from hush.series_methods import Seen, VolumeMethod, needing, quiet, radii, transposed
+from hush.series_methods import Seen, VolumeMethod, in_patches, needing, transposed
 
 
 @dataclass
@@ -51,17 +51,9 @@ class MPPCA(VolumeMethod):
         with needing("MP-PCA", "dipy", "diffusion"):
             from dipy.denoise.localpca import mppca
 
-        low = min(0.0, float(seen.x.min()))
-        out = np.empty_like(seen.x)
-        slabs = seen.slabs()
-        for slab in slabs:
-            part = transposed(seen.x[:, slab] - np.float32(low))
-            radius = radii(part.shape[:3], self.radius)
-            if not radius.any():
-                raise HushError("mppca needs slices of at least 3 voxels along one axis")
+        def run(part: np.ndarray, radius: np.ndarray, slab: slice) -> np.ndarray:
             mask = transposed(~seen.empty[slab])
-            with quiet():
-                made = mppca(part, mask=mask, patch_radius=radius, suppress_warning=True)
-            out[:, slab] = made.transpose() + np.float32(low)
-            advance(1 / len(slabs))
-        return Restoration(out, seen.process)
+            made: np.ndarray = mppca(part, mask=mask, patch_radius=radius, suppress_warning=True)
+            return made
+
+        return Restoration(in_patches(self.name, seen, self.radius, run, advance), seen.process)
