@@ -91,7 +91,10 @@ class Volume(Kind):
 
     def joint(self, record: Record) -> int:
         """How many slices a network sees together: three, or one if they are no neighbours."""
-        return 3 if adjacent(record.data.shape[record.axes.index("Z")], record.context) else 1
+        from hush.kinds.volume.places import are_adjacent
+
+        slices = record.data.shape[record.axes.index("Z")]
+        return 3 if slices >= 3 and are_adjacent(record.context, slices) else 1
 
     # -- cut: slabs of a few slices --------------------------------------------------------------
 
@@ -249,11 +252,6 @@ class Volume(Kind):
         if min(a.shape[-2:]) >= 11:
             scores["ssim"] = float(np.mean([ssim(x, y) for x, y in planes]))
         return scores
-
-
-def adjacent(slices: int, about: Mapping[str, object]) -> bool:
-    """Whether a volume's slices are neighbours: of two alone that cannot be told."""
-    return slices >= 3 and about.get("adjacent") is not False
 
 
 VOLUME = Volume()

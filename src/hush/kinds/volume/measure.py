@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from hush.kinds.layout import filled
-from hush.kinds.volume import adjacent
 from hush.kinds.volume.components import Components, inner
 from hush.kinds.volume.decomposition import components
+from hush.kinds.volume.places import are_adjacent
 from hush.noise.processes import Gaussian
 from hush.results import Estimate
 
@@ -25,7 +25,7 @@ def measured(items: Sequence[np.ndarray]) -> Estimate:
         return Estimate(Gaussian(0.0), 0.0, channels=(0.0,) * len(x))
     x = filled(x, known, 0.0)
     made = components(
-        lambda start, stop: x[:, start:stop], x.shape, adjacent=adjacent(x.shape[1], {})
+        lambda start, stop: x[:, start:stop], x.shape, adjacent=are_adjacent({}, x.shape[1])
     )
     return estimate_of(made, x)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from hush.kinds.volume.places import are_adjacent
 from hush.kinds.volume.series import Series
 from hush.report.pictures import Picture, encode, to_heat, to_pixels
+from hush.tasks.diffusion_mri import anatomical_order
 
 VOLUMES, SLICES = 4, 24  #: the most that are shown of a series, and of each plane
 FEW = 5  #: slices of each plane, below which fewer volumes are shown
@@ -84,9 +84,8 @@ def anatomy(affine: np.ndarray) -> list[tuple[int, bool]]:
 
     It points to the right, the front or the head, the positive directions of NIfTI.
     """
-    share = affine[:3, :3] / np.maximum(np.linalg.norm(affine[:3, :3], axis=0), 1e-12)
-    order = max(permutations(range(3)), key=lambda o: sum(abs(share[k, o[k]]) for k in range(3)))
-    return [(2 - order[k], bool(share[k, order[k]] > 0)) for k in range(3)]
+    order = anatomical_order(affine)
+    return [(2 - order[k], bool(affine[k, order[k]] > 0)) for k in range(3)]
 
 
 @dataclass(frozen=True)

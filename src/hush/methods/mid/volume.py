@@ -33,10 +33,10 @@ from hush.denoiser import Advance, Window
 from hush.errors import HushError
 from hush.kinds.cut import MOST_ADAPTED
 from hush.kinds.layout import filled
-from hush.kinds.volume import adjacent
 from hush.kinds.volume.components import Components
 from hush.kinds.volume.cut import slabs
 from hush.kinds.volume.decomposition import components
+from hush.kinds.volume.places import are_adjacent, zero_of
 from hush.methods.mid.core import ValueMID
 from hush.methods.mid.loss import spread
 from hush.nets import channels_last
@@ -127,7 +127,7 @@ class VolumeMID(ValueMID):
         n, every = self.channels or 1, []
         kept: list[tuple[np.ndarray, Components]] = []
         for x, told in zip(items, about, strict=True):
-            zero = _zero(told, told.get("full", 1.0))
+            zero = np.float32(zero_of(told, told.get("full", 1.0)))
             own = self.bound(Batch([x], context={**told, "zero": zero}), 0, None, None).series_
             if own is not None and own.sigma > 0 and x.shape[1] >= n:
                 kept.append((x - zero, own))
@@ -206,12 +206,13 @@ class VolumeMID(ValueMID):
     ) -> VolumeMID:
         """See `Denoiser.bound`: with the components of the whole series."""
         about, shape = batch.about(index), batch.data[index].shape
+        zero = np.float32(zero_of(about, batch.scale))
 
         def read(start: int, stop: int) -> np.ndarray:
             part = batch.piece(index, slice(start, stop), 1)
-            return filled(part.floats(0), part.known(0), batch.blank) - _zero(about, batch.scale)
+            return filled(part.floats(0), part.known(0), batch.blank) - zero
 
-        series = components(read, shape, adjacent=adjacent(shape[1], about))
+        series = components(read, shape, adjacent=are_adjacent(about, shape[1]))
         other = copy.copy(self)
         other.series_ = series if noise is None or not noise.stated else series.stated(noise)
         return other
@@ -230,7 +231,7 @@ class VolumeMID(ValueMID):
         series = self.series_ or self.bound(batch, index, noise, found).series_
         assert series is not None
         about, n = batch.about(index), self.channels or 1
-        zero, begin = _zero(about, batch.scale), int(about.get("begin", 0))
+        zero, begin = np.float32(zero_of(about, batch.scale)), int(about.get("begin", 0))
         given = filled(batch.floats(index), batch.known(index), batch.blank)
         x = given - zero
         depth = x.shape[1]
@@ -323,11 +324,6 @@ class VolumeMID(ValueMID):
                     total[i : i + n] += each[:, :height, :width]
                     count[i : i + n] += 1
         return total / count
-
-
-def _zero(about: Mapping[str, Any], scale: float) -> np.float32:
-    """The value that means no signal, in units of full range."""
-    return np.float32(float(about.get("zero", 0.0)) / scale)
 
 
 def _share(advance: Advance, share: float, done: float) -> None:
