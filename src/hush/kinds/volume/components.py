@@ -152,9 +152,7 @@ class Components:
     def stated(self, noise: Process) -> Components:
         """The same series with noise as the user states it, in the data's units."""
         mean = np.maximum(self.average, 0).astype(np.float64)
-        unbias = getattr(noise, "unbias", None)
-        signal = mean if unbias is None else unbias(mean)
-        variance = np.broadcast_to(noise.variance(signal), mean.shape)
+        variance = np.broadcast_to(noise.variance_near(mean), mean.shape)
         level = float(np.sqrt(variance[self.tissue].mean()))
         if level <= 0:
             return replace(self, sigma=0.0)
