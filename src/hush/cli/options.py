@@ -152,7 +152,7 @@ class WithKinds(click.Command):
                 if option in taken:  # the command has its own option for it
                     continue
                 added[option] = click.Option(
-                    [f"--{option}"],
+                    [*([f"-{what.short}"] if what.short else []), f"--{option}"],
                     type=click.BOOL if what.setting else click.UNPROCESSED,
                     is_flag=what.setting,
                     default=None,

@@ -48,6 +48,7 @@ class Option:
     type : converts the option's text to the value in `Record.context`.
     reader : for the format's reader (`Format.takes`); other formats refuse it. setting : it
     takes no text, and turns on the method's setting of this name; methods without refuse it.
+    short : a letter for the command line, as in ``-n``.
     """
 
     type: Callable[[str], Any]
@@ -55,6 +56,7 @@ class Option:
     metavar: str = "VALUE"
     reader: bool = False
     setting: bool = False
+    short: str = ""
 
 
 @dataclass(frozen=True)
@@ -394,6 +396,7 @@ KINDS: Table[Kind] = Table(
         "points": "hush.kinds.points:POINTS",
         "correspondences": "hush.kinds.points.correspondences:CORRESPONDENCES",
         "segments": "hush.kinds.points.segments:SEGMENTS",
+        "alignment": "hush.kinds.alignment:ALIGNMENT",
     },
 )
 

@@ -42,6 +42,8 @@ METHODS: Table[type[Denoiser]] = Table(
         "bm4d": "hush.methods.bm4d:BM4D",
         "dip": "hush.methods.dip:DIP",
         "ddm2": "hush.methods.ddm2:DDM2",
+        "greedy": "hush.methods.greedy:Greedy",
+        "farthest": "hush.methods.farthest:Farthest",
         "none": "hush.methods.identity:Identity",
     },
 )
@@ -56,6 +58,7 @@ VARIANTS: Table[type[Denoiser]] = Table(
         "mid/points": "hush.methods.mid.elements:SetMID",
         "mid/correspondences": "hush.methods.mid.elements:SetMID",
         "mid/segments": "hush.methods.mid.elements:SetMID",
+        "random/alignment": "hush.methods.random_selection:RandomRows",
         "noise2noise/volume": "hush.methods.noise2noise:VolumeNoise2Noise",
     },
 )

@@ -9,8 +9,10 @@ import numpy as np
 
 from hush.denoiser import Advance
 from hush.errors import HushError
+from hush.kinds.alignment.family import Family
 from hush.kinds.points.elements import Elements
 from hush.selecting import Selecting, Verdict
+from hush.selecting_rows import Choice, RowSelection, chosen, spread
 
 
 @dataclass
@@ -24,7 +26,7 @@ class RandomSelection(Selecting):
     seed: int = 0
 
     name: ClassVar[str] = "random"
-    summary: ClassVar[str] = "keeps a random part of a set (sets)"
+    summary: ClassVar[str] = "keeps a random part (sets, alignments)"
     citation: ClassVar[str] = ""
     measures: ClassVar[bool] = False
 
@@ -44,3 +46,30 @@ class RandomSelection(Selecting):
         if advance:
             advance(1.0)
         return Verdict(kept, np.full(count, keep))
+
+
+@dataclass
+class RandomRows(RowSelection):
+    """Keeps a random part of the rows of an alignment.
+
+    keep : share to keep, if their number is not stated. seed : of the random numbers.
+    """
+
+    keep: float = 0.5
+    seed: int = 0
+
+    name: ClassVar[str] = "random"
+    summary: ClassVar[str] = RandomSelection.summary
+    citation: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        spread(self.keep, 1)
+
+    def choose(self, family: Family, count: int | None, advance: Advance | None = None) -> Choice:
+        """See `RowSelection.choose`."""
+        count = count or spread(self.keep, len(family))
+        drawn = np.random.default_rng(self.seed).permutation(len(family) - 1)[: count - 1] + 1
+        kept = chosen(np.r_[0, drawn], len(family))
+        if advance:
+            advance(1.0)
+        return Choice(kept, np.full(len(family), np.nan))

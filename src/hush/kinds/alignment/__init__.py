@@ -1,0 +1,207 @@
+"""Alignments of protein sequences: a row is a sequence, a column a position of the query.
+
+A record is ``(N, L)`` tokens (`hush.io.residues`). Its noise is a decision, as in sets: rows that
+do not help, because they repeat others or are misaligned. Results have fewer rows, the kept ones
+letter for letter, the query always among them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from hush.errors import HushError
+from hush.io import format_of
+from hush.io.residues import SIZE
+from hush.kinds import NOTHING, Kind, Option
+from hush.noise.outliers import Outliers
+from hush.record import Batch, Record
+from hush.results import Estimate
+
+if TYPE_CHECKING:
+    from hush.noise.process import Process
+    from hush.results import Denoised, Item, Judgement, Restoration
+
+
+def count(text: str) -> int:
+    """A number of rows, from 1."""
+    try:
+        rows = int(text)
+    except ValueError:
+        rows = 0
+    if rows < 1:
+        raise ValueError(f"the number of rows to keep is 1 or more, not {text}")
+    return rows
+
+
+def share(text: str) -> float:
+    """A share of the rows, above 0 and up to 1."""
+    try:
+        part = float(text)
+    except ValueError:
+        part = 0.0
+    if not 0 < part <= 1:
+        raise ValueError(f"the share of rows to keep is above 0 and up to 1, not {text}")
+    return part
+
+
+class Alignment(Kind):
+    """Aligned protein sequences."""
+
+    name: ClassVar[str] = "alignment"
+    nouns: ClassVar[tuple[str, str]] = ("alignment", "alignments")
+    element: ClassVar[str] = "row"
+    letters: ClassVar[str] = "N"
+    keys: ClassVar[frozenset[str]] = frozenset({"tokens"})
+    selected: ClassVar[bool] = True
+    options: ClassVar[Mapping[str, Option]] = {
+        "query": Option(
+            str,
+            "The query of an alignment, by its name or a part of it; by default the first row.",
+            "NAME",
+        ),
+        "count": Option(count, "Rows of an alignment to keep.", "NUMBER", short="n"),
+        "keep": Option(share, "Share of the rows of an alignment to keep, such as 0.2.", "SHARE"),
+    }
+    told: ClassVar[frozenset[str]] = frozenset({"names", "parts"})
+
+    # -- layout ----------------------------------------------------------------------------------
+
+    def axes(self, shape: tuple[int, ...]) -> str:
+        """``NC``: a row is a sequence."""
+        if len(shape) != 2:
+            raise HushError(
+                f"an alignment is an array of two dimensions, rows and columns, not of the shape "
+                f"{shape}"
+            )
+        return "NC"
+
+    def check(self, record: Record) -> None:
+        super().check(record)
+        if record.data.dtype != np.uint8 or record.data.max(initial=0) >= SIZE:
+            raise HushError(
+                f"alignments are tokens, uint8 below {SIZE} (hush.io.residues), not "
+                f"{record.data.dtype} up to {record.data.max()}; give a file such as .a3m"
+            )
+        if {"count", "keep"} <= record.context.keys():
+            raise HushError("state the rows to keep as a number or as a share, not as both")
+        self.query(record.context, len(record.data))
+
+    def full(self, data: np.ndarray) -> float | None:
+        """Tokens have no full range."""
+        return 1.0
+
+    def adopted(self, record: Record) -> Record:
+        """The tokens in an array; other formats than those of alignments hold none."""
+        fmt = format_of(record)
+        if fmt is not None and fmt.kind is not None:
+            raise HushError(f"{fmt.name} files hold no {self.nouns[1]}")
+        return super().adopted(record)
+
+    def from_arrays(self, arrays: Mapping[str, np.ndarray]) -> Record:
+        """The tokens in an .npz file, and the names of the rows."""
+        data = arrays["tokens"]
+        context = {k: tuple(map(str, v)) for k, v in arrays.items() if k == "names"}
+        return Record(data, self.axes(data.shape), kind=self.name, full=1.0, context=context)
+
+    def batch(self, record: Record) -> Batch:
+        """Every alignment as an item ``(L, N)``."""
+        return replace(super().batch(record), scale=1.0)
+
+    def rows(self, batch: Batch, index: int) -> np.ndarray:
+        """The tokens ``(N, L)`` of an item."""
+        return np.ascontiguousarray(batch.data[index].T)
+
+    def query(self, about: Mapping[str, Any], rows: int) -> int:
+        """The index of the query; `HushError` with the nearest names if there is none like it."""
+        wanted = about.get("query")
+        if wanted is None:
+            return 0
+        names = [str(name) for name in about.get("names", ())]
+        if wanted in names:
+            return names.index(wanted)
+        having = [i for i, name in enumerate(names) if wanted.lower() in name.lower()]
+        if len({names[i] for i in having}) > 1:
+            some = ", ".join(dict.fromkeys(names[i] for i in having[:4]))
+            raise HushError(
+                f"{len(having)} rows have '{wanted}' in their names: {some}"
+                f"{', …' * (len(having) > 4)}; state the whole name"
+            )
+        if not having:
+            near = difflib.get_close_matches(wanted, names, 3, 0.4) or names[:3]
+            said = f"; the nearest names are {', '.join(near)}" if near else ", which have no names"
+            raise HushError(f"no row is called '{wanted}'{said}")
+        return having[0]
+
+    def finished(self, record: Record, items: Sequence[Item]) -> Record:
+        """With the query first, and what stays of the rows' names."""
+        kept = items[0].kept
+        if kept is None:
+            kept = np.ones(len(record.data), bool)
+        query = self.query(record.context, len(kept))
+        order = np.flatnonzero(kept)
+        at = int(np.searchsorted(order, query))
+        first = np.r_[at, np.delete(np.arange(len(order)), at)]
+        names = record.context.get("names")
+        context = dict(record.context)
+        if names is not None:
+            context["names"] = tuple(names[i] for i in order[first])
+        context.pop("count", None), context.pop("keep", None)
+        whole = record.meta.get("kept", kept)  # of the rows of the file
+        places = np.flatnonzero(whole) if "kept" in record.meta else np.arange(len(kept))
+        stays = np.zeros(len(whole), bool)
+        stays[places[order]] = True
+        meta = {**record.meta, "kept": stays, "first": int(places[query])}
+        return replace(record, data=record.data[first], meta=meta, context=context)
+
+    def joint(self, record: Record) -> int:
+        """One model serves any number of columns."""
+        return 1
+
+    # -- measure -----------------------------------------------------------------------------------
+
+    def measure(self, items: Sequence[np.ndarray]) -> Estimate:
+        """Nothing: only a method tells which rows do not help, and measures their share by it."""
+        return Estimate(Outliers(0.0), 0.0, uncertainty=np.inf)
+
+    # -- show --------------------------------------------------------------------------------------
+
+    def advice(
+        self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
+    ) -> list[str]:
+        return []
+
+    def judge(
+        self,
+        noisy: np.ndarray,
+        clean: np.ndarray,
+        process: Process,
+        *,
+        strength: float,
+        scale: float,
+        known: bool = False,
+        adaptable: bool = False,
+        about: Mapping[str, Any] = NOTHING,
+        how: Restoration | None = None,
+    ) -> Judgement:
+        """How many rows were removed."""
+        from hush.kinds.alignment.judgement import judged
+
+        return judged(noisy, strength, about, how)
+
+    def facts(self, result: Denoised, given: bool) -> list[tuple[str, str]]:
+        from hush.kinds.alignment.show import facts
+
+        return facts(result, given)
+
+    def brief(self, result: Denoised) -> str:
+        from hush.kinds.alignment.show import brief
+
+        return brief(result)
+
+
+ALIGNMENT = Alignment()

@@ -1,0 +1,60 @@
+"""The different rows of an alignment, as methods see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from hush.io.residues import NONE, STATES
+
+
+@dataclass(frozen=True)
+class Family:
+    """Different rows, the query first, the others in an order that the file's does not change.
+
+    tokens : ``(n, L)`` uint8 (`hush.io.residues`); copies : rows of the alignment that each stands
+    for, int ``(n,)``.
+    """
+
+    tokens: np.ndarray
+    copies: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @cached_property
+    def states(self) -> np.ndarray:
+        """Amino acids and gaps ``(n, L)``, uint8 0 to 20."""
+        return STATES[self.tokens]
+
+    @cached_property
+    def gaps(self) -> np.ndarray:
+        """The share of gaps in each row, float ``(n,)``."""
+        return np.asarray((self.states == NONE).mean(1))
+
+    def part(self, where: np.ndarray) -> Family:
+        """The rows at `where`, bool or indices; the query has to be among them, first."""
+        return Family(self.tokens[where], self.copies[where])
+
+
+def different(tokens: np.ndarray, query: int) -> tuple[Family, np.ndarray, np.ndarray]:
+    """The different ones of rows ``(N, L)``.
+
+    Returns them, where each stands first ``(n,)``, and which of them every row is ``(N,)``. The
+    query itself stands for the rows with its residues.
+    """
+    rows = np.ascontiguousarray(tokens)
+    _, first, of, copies = np.unique(
+        rows.view(f"V{rows.shape[1]}").ravel(),
+        return_index=True,
+        return_inverse=True,
+        return_counts=True,
+    )
+    ahead = of[query]
+    order = np.r_[ahead, np.delete(np.arange(len(first)), ahead)]
+    first[ahead] = query
+    place = np.empty(len(order), np.intp)
+    place[order] = np.arange(len(order))
+    return Family(rows[first[order]], copies[order]), first[order], place[of.ravel()]
