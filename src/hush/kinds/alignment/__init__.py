@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -17,12 +18,14 @@ import numpy as np
 from hush.errors import HushError
 from hush.io import format_of
 from hush.io.residues import SIZE
-from hush.kinds import NOTHING, Kind, Option
+from hush.kinds import NOTHING, Chosen, Kind, Option
 from hush.noise.outliers import Outliers
 from hush.record import Batch, Record
 from hush.results import Estimate
 
 if TYPE_CHECKING:
+    from hush.kinds.alignment.cut import Families
+    from hush.kinds.alignment.family import Family
     from hush.noise.process import Process
     from hush.results import Denoised, Item, Judgement, Restoration
 
@@ -68,6 +71,11 @@ class Alignment(Kind):
         "keep": Option(share, "Share of the rows of an alignment to keep, such as 0.2.", "SHARE"),
     }
     told: ClassVar[frozenset[str]] = frozenset({"names", "parts"})
+
+    @property
+    def patch(self) -> int:
+        """See `Kind.patch`: the most rows of an alignment that trainings draw."""
+        return 64
 
     # -- layout ----------------------------------------------------------------------------------
 
@@ -161,6 +169,35 @@ class Alignment(Kind):
     def joint(self, record: Record) -> int:
         """One model serves any number of columns."""
         return 1
+
+    # -- cut ---------------------------------------------------------------------------------------
+
+    def chosen(
+        self, found: Sequence[Sequence[Record]], channels: str | None, takes: bool
+    ) -> Chosen:
+        """All alignments of all files, of any number of columns."""
+        if channels is not None:
+            raise HushError("alignments are not gray or RGB; leave --channels out")
+        data = [records[0] for records in found]
+        return Chosen(data, 1, range(len(found)), self.nouns[1])
+
+    def families(self, data: Any) -> list[Family]:
+        """Training data as families; `HushError` if none has enough different rows."""
+        from hush.kinds.alignment.cut import families
+
+        return families(data, self)
+
+    def patches(self, items: Sequence[Any], size: int) -> Families:  # type: ignore[override]
+        """See `Kind.patches`: indices of families, as their sizes differ."""
+        from hush.kinds.alignment.cut import Families
+
+        return Families(items, size)
+
+    def preview(self, before: Sequence[Any], after: Sequence[Any], path: Path) -> None:
+        """Write a PNG of alignments before and after, to follow a training."""
+        from hush.kinds.alignment.pictures import preview
+
+        preview(before, after, path)
 
     # -- measure -----------------------------------------------------------------------------------
 
