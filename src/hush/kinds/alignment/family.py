@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from hush.io.residues import NONE, STATES
+from hush.tasks.hamming import Packed, packed
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Family:
     def gaps(self) -> np.ndarray:
         """The share of gaps in each row, float ``(n,)``."""
         return np.asarray((self.states == NONE).mean(1))
+
+    @cached_property
+    def packed(self) -> Packed:
+        """The tokens, ready for their distances."""
+        return packed(self.tokens)
 
     def part(self, where: np.ndarray) -> Family:
         """The rows at `where`, bool or indices; the query has to be among them, first."""
