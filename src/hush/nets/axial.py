@@ -33,7 +33,7 @@ class Axial(nn.Module):
         )
 
     def forward(self, rows: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Features of rows ``(R, L, H)`` and of the context ``(C, L, H)``, L a multiple of WINDOW."""
+        """Features of rows ``(R, L, H)`` and context ``(C, L, H)``, L a multiple of WINDOW."""
         rows, context = self._along_columns(rows), self._along_columns(context)
         told = self.told(self.before_rows(context))
         return self._along_rows(rows, told), self._along_rows(context, told)
@@ -45,16 +45,22 @@ class Axial(nn.Module):
         ask, key, value = z.permute(3, 0, 1, 4, 2, 5).unbind(0)
         apart = torch.arange(WINDOW, device=x.device)
         bias = self.place[:, apart[:, None] - apart[None] + WINDOW - 1]
-        seen = F.scaled_dot_product_attention(ask, key, value, bias.to(ask.dtype))
+        seen = attended(ask, key, value, bias)
         return x + self.columns_out(seen.transpose(2, 3).reshape(count, length, width))
 
     def _along_rows(self, x: Tensor, told: Tensor) -> Tensor:
         count, length, width = x.shape
         ask = self.asks(self.before_rows(x)).view(count, length, self.heads, -1)
         key, value = told.view(len(told), length, 2, self.heads, -1).permute(2, 1, 3, 0, 4)
-        seen = F.scaled_dot_product_attention(ask.permute(1, 2, 0, 3), key, value)
+        seen = attended(ask.permute(1, 2, 0, 3), key, value, 0)
         x = x + self.rows_out(seen.permute(2, 0, 1, 3).reshape(count, length, width))
         return x + self.feed(x)
+
+
+def attended(ask: Tensor, key: Tensor, value: Tensor, bias: Tensor | int) -> Tensor:
+    """Attention ``(…, n, h)``; for a few keys faster than torch's fused one, mainly backwards."""
+    score = ask @ key.transpose(-1, -2) / ask.shape[-1] ** 0.5 + bias
+    return score.softmax(-1) @ value
 
 
 class AxialNet(nn.Module):
