@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gzip
 import re
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import numpy as np
 from hush.errors import HushError
 from hush.io import gradients, grids
 from hush.io.array import take_room
+from hush.io.gz import DAMAGED, packed, unpacked
 from hush.record import Record
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ _SECOND = 4
 _SIZES = {348: 344, 540: 4}  #: bytes of a header, and where its magic is
 _DTYPES = "i1 u1 i2 u2 i4 u4 i8 u8 f4 f8"
 _UNITS = {"meter": 1e3, "mm": 1.0, "micron": 1e-3}  #: in mm
-_LEVEL = 3  #: of compression: nearly as small as 9, in a fraction of the time
 _LONGEST = 2**15 - 1  #: of an axis of NIfTI-1
 _PHASE = r"(^|[_.-])(part-)?(ph|phase)([_.]|$)"  #: in the name of a phase image
 _FARTHEST = 2**30  #: byte at which the voxels begin, after all extensions
@@ -76,9 +75,9 @@ def paired(head: bytes, path: Path) -> bool:
 def _begins(path: Path, magic: tuple[bytes, ...], endings: tuple[str, ...] = ()) -> bool:
     """Whether a file has a magic; one that cannot be unpacked that far, by its name."""
     try:
-        with _unpacked(path) as stream:
+        with unpacked(path) as stream:
             head = stream.read(OFFSET + 4)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
+    except DAMAGED:
         return path.name.lower().endswith(endings)
     return head.startswith(magic, OFFSET) or head.startswith(magic, _SECOND)
 
@@ -105,19 +104,6 @@ def probable_pair(path: Path) -> bool:
         return ".hdr" in path.name.lower() and _begins(path, PAIR_MAGIC) and probable(path)
     except OSError:
         return True  # reading it raises the error
-
-
-@contextmanager
-def _unpacked(path: Path) -> Iterator[IO[bytes]]:
-    """The content of a file, decompressed if it is in gzip, whatever its name."""
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
-        if packed:
-            with gzip.GzipFile(fileobj=file) as stream:
-                yield stream  # type: ignore[misc]
-        else:
-            yield file
 
 
 def _stem(path: Path) -> str:
@@ -156,7 +142,7 @@ def read(path: Path) -> Record:
     """
     if path.name.lower().endswith((".img", ".img.gz")):
         path = _header_of(path)
-    with _explained(), _unpacked(path) as stream:
+    with _explained(), unpacked(path) as stream:
         raw, header = _header(stream)
         offset = int(header.get_data_offset())
         if not 0 <= offset <= _FARTHEST:
@@ -197,7 +183,7 @@ def _explained() -> Iterator[None]:
     """Turn what gzip raises for files that are cut short into a sentence."""
     try:
         yield
-    except (EOFError, zlib.error, gzip.BadGzipFile):
+    except DAMAGED:
         raise grids.short(0, 0) from None
 
 
@@ -251,7 +237,7 @@ def _checked(header: Nifti1Header) -> tuple[tuple[int, ...], np.dtype[Any]]:
 def _voxels(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], offset: int) -> np.ndarray:
     """The stored values in a file, the first axis fastest."""
     size = path.stat().st_size
-    with _unpacked(path) as stream:
+    with unpacked(path) as stream:
         if isinstance(stream, gzip.GzipFile):
             stream.read(offset)
             return grids.drawn(stream, shape, dtype, grids.SQUEEZED * size)
@@ -323,14 +309,9 @@ def write(record: Record, path: Path) -> None:
     top, _, dtype = _top(record)
     _, order = _order(record)
     data = grids.in_order(record.data, order)
-    with path.open("wb") as file:
-        if path.name.lower().endswith(".gz"):
-            with gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as stream:
-                stream.write(top)
-                grids.pour(data, dtype, stream)  # type: ignore[arg-type]
-        else:
-            file.write(top)
-            grids.pour(data, dtype, file)
+    with packed(path) as stream:
+        stream.write(top)
+        grids.pour(data, dtype, stream)
     _beside(record, path)
 
 

@@ -61,6 +61,7 @@ VARIANTS: Table[type[Denoiser]] = Table(
         "mid/points": "hush.methods.mid.elements:SetMID",
         "mid/correspondences": "hush.methods.mid.elements:SetMID",
         "mid/segments": "hush.methods.mid.elements:SetMID",
+        "mid/alignment": "hush.methods.mid.sequences:SequenceMID",
         "random/alignment": "hush.methods.random_selection:RandomRows",
         "noise2noise/volume": "hush.methods.noise2noise:VolumeNoise2Noise",
     },
