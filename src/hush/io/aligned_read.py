@@ -205,7 +205,14 @@ def record_of(
         soft=mixed and mode == "columns",
         stops_out=out and bool(stopped.any()),
     )
-    tokens = np.empty((len(text), width), np.uint8)
+    try:
+        tokens = np.empty((len(text), width), np.uint8)
+    except MemoryError:
+        size = len(text) * width / 2**30
+        raise HushError(
+            f"has {len(text)} rows of {width} columns, which need {size:.1f} GiB of memory, more "
+            "than there is; select some of the rows first"
+        ) from None
     for row, line in enumerate(text.columns()):
         tokens[row] = np.frombuffer(line.translate(_TOKENS), np.uint8)
     return Record(

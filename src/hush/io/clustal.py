@@ -28,8 +28,7 @@ NAME = "CLUSTAL"
 OWN = zipped(".clustal", ".clw")
 ENDINGS = (*zipped(".aln"), *OWN)
 MAGIC = (b"CLUSTAL", b"MUSCLE", b"PROBCONS", b"MSAPROBS", b"T-COFFEE", b"PROBALIGN", b"Kalign")
-_BLANK = re.compile(rb"[^\n]*(\n[ \t\r]*)?(\n|$)")  #: a line, and a blank one
-_ROW = re.compile(rb"(\S+)[ \t]+(\S.*?)(?:[ \t]+\d+)?[ \t]*$", re.M)
+_BLANK = re.compile(rb"[^\n]*\n[ \t]*(\r?\n|\Z)")  #: a line, and a blank one
 _WIDTH = 60  #: columns of a block that is written
 
 
@@ -64,13 +63,16 @@ def read(path: Path) -> Record:
             pieces.add(end, ABOUT_ALL)
             blocks.gap()
             marked = True
-        elif match := _ROW.match(line):
-            row = blocks.row(match[1])
-            pieces.add(end, row, blocks.block, (begin + match.start(2), begin + match.end(2)))
-            if 2 * row == len(pieces.heads):
-                pieces.heads.extend((begin, begin + match.end(1)))
         else:
-            raise HushError(f"line {number} is not a name with residues behind it")
+            name, *cells = line.split()
+            if not cells:
+                raise HushError(f"line {number} is not a name with residues behind it")
+            counted = len(cells) > 1 and cells[-1].isdigit()
+            stop = begin + line.rindex(cells[-1]) if counted else end
+            row, name_end = blocks.row(name), begin + len(name)
+            pieces.add(end, row, blocks.block, (name_end, stop))
+            if 2 * row == len(pieces.heads):
+                pieces.heads.extend((begin, name_end))
     extra = "the lines of conservation" if marked else ""
     return record_of(pieces.text(NAME, raw, extra=extra), notes=notes)
 
