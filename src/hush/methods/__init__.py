@@ -44,6 +44,9 @@ METHODS: Table[type[Denoiser]] = Table(
         "ddm2": "hush.methods.ddm2:DDM2",
         "greedy": "hush.methods.greedy:Greedy",
         "farthest": "hush.methods.farthest:Farthest",
+        "hhfilter": "hush.methods.hhfilter:HHfilter",
+        "henikoff": "hush.methods.henikoff:Henikoff",
+        "reweight": "hush.methods.reweight:Reweight",
         "none": "hush.methods.identity:Identity",
     },
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hush.io.residues import NONE, STATES
+from hush.tasks.hamming import Packed, packed
 
 if TYPE_CHECKING:
     from hush.kinds.alignment.statistics import Halves
@@ -44,6 +45,11 @@ class Family:
         from hush.kinds.alignment.statistics import halves
 
         return halves(self.states)
+
+    @cached_property
+    def packed(self) -> Packed:
+        """The tokens, ready for their distances."""
+        return packed(self.tokens)
 
     def part(self, where: np.ndarray) -> Family:
         """The rows at `where`, bool or indices; the query has to be among them, first."""
