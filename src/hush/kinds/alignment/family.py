@@ -45,6 +45,12 @@ class Family:
         return np.asarray((self.states != NONE).sum(1))
 
     @cached_property
+    def counts(self) -> np.ndarray:
+        """How many rows have each state in each column, int ``(L, 21)``."""
+        columns = np.ascontiguousarray(self.states.T)
+        return np.stack([np.bincount(column, minlength=NONE + 1) for column in columns])
+
+    @cached_property
     def packed(self) -> Packed:
         """The tokens as bits; none of them stands for no residue."""
         return packed(self.tokens, SIZE)
