@@ -59,11 +59,11 @@ class DiffusionRows(LearnedRows):
     """
 
     width: int = 32
-    levels: Sequence[float] = (0.2, 0.4, 0.6, 0.8)
+    levels: Sequence[float] = (0.25, 0.5, 0.75)
     seed: int = 0
 
     name: ClassVar[str] = "diffusion"
-    summary: ClassVar[str] = "diffusion over residues: what a model cannot restore (alignments)"
+    summary: ClassVar[str] = "diffusion over residues: what a model cannot restore"
     citation: ClassVar[str] = (
         "Austin et al., Structured Denoising Diffusion Models in Discrete State-Spaces, "
         "NeurIPS 2021"
@@ -97,12 +97,13 @@ class DiffusionRows(LearnedRows):
         return {"loss": torch.stack(losses).mean()}
 
     def scores(self, family: Family, advance: Advance | None = None) -> np.ndarray:
-        """The mean log-likelihood of each row's masked residues ``(n,)``; 0 of rows without."""
+        """The mean log-likelihood of each row's masked residues ``(n,)``; -inf without any."""
         rng = np.random.default_rng(self.seed)
         states, length = family.states, family.tokens.shape[1]
         known = Part(family.tokens, family.copies, profile(family))
         masks = [masked(length, level, rng) for level in self.levels]
-        total, size = np.zeros(len(family)), max(1, RESIDUES // length)
+        total, used = np.zeros(len(family)), np.zeros(len(family))
+        size = max(1, RESIDUES // length)
         for start in range(0, len(states), size):
             rows = states[start : start + size]
             for mask in masks:
@@ -111,11 +112,13 @@ class DiffusionRows(LearnedRows):
                         self.network, rows, np.broadcast_to(mask, rows.shape), known
                     )
                 counted = (rows != NONE) & mask
+                number = counted.sum(1)
                 sums = (likely.double().cpu().numpy() * counted).sum(1)
-                total[start : start + size] += sums / np.maximum(counted.sum(1), 1)
+                total[start : start + size] += sums / np.maximum(number, 1)
+                used[start : start + size] += number > 0
             if advance:
                 advance(len(rows) / len(states))
-        return total / len(masks)
+        return np.where(used > 0, total / np.maximum(used, 1), -np.inf)
 
     def choose(self, family: Family, count: int | None, advance: Advance | None = None) -> Choice:
         """See `RowSelection.choose`.
@@ -125,8 +128,9 @@ class DiffusionRows(LearnedRows):
         logistic function of the likelihood, and is no calibrated probability.
         """
         likely = self.scores(family, advance)
-        middle = np.median(likely)
-        deviation = 1.4826 * np.median(np.abs(likely - middle)) or 1.0
+        known = likely[np.isfinite(likely)] if np.isfinite(likely).any() else np.zeros(1)
+        middle = np.median(known)
+        deviation = 1.4826 * np.median(np.abs(known - middle)) or 1.0
         z = np.clip((likely - middle) / deviation + WIDTH, -50, 50)
         kept = z >= 0
         if count is not None:
