@@ -101,7 +101,8 @@ def selected(record: Record, rows: Sequence[int], first: int | None = None) -> R
     kept = np.zeros(len(record.meta["aligned"]), bool)
     kept[list(rows)] = True
     meta = {**record.meta, "kept": kept} | ({} if first is None else {"first": first})
-    return replace(record, data=record.data[kept], meta=meta)
+    order = sorted(rows, key=lambda row: (row != first, row))
+    return replace(record, data=record.data[order], meta=meta)
 
 
 def written(record: Record, path: Path) -> bytes:

@@ -32,7 +32,7 @@ def planted(
     liked = np.stack([rng.permutation(20)[:4] for _ in range(half)])
     other = np.stack([rng.permutation(20)[:4] for _ in range(half)])
     letter = rng.integers(0, 4, (count, half))
-    pair = np.where(rng.random(letter.shape) < strength, letter, rng.integers(0, 4, letter.shape))
+    pair = np.where(rng.random(letter.shape) < 0.9, letter, rng.integers(0, 4, letter.shape))
     at = np.arange(half)
     rows = np.concatenate([liked[at, letter], other[at, pair]], axis=1) + FIRST
     rows[rng.random(rows.shape) < 0.05] = GAP

@@ -8,7 +8,7 @@ An alignment is a record ``(N, L)`` with axes ``NC``: sequences, then columns, a
 ``kept``
     bool ``(N,)`` over the rows of the file: those that are in ``Record.data``, in order.
 ``first``
-    Index in the file of the row that is written before the others, such as the query.
+    Index in the file of the row that is before the others in ``Record.data``, such as the query.
 
 ``Record.context["names"]`` holds the name of each row that was read.
 """
@@ -121,7 +121,8 @@ def text_of(record: Record) -> tuple[Text, np.ndarray] | None:
     kept = np.asarray(record.meta.get("kept", np.ones(len(text), bool)), bool)
     if kept.shape != (len(text),):
         return None
-    expected = text.tokens if kept.all() else text.tokens[kept]
+    order = _order(record, kept)
+    expected = text.tokens if order == list(range(len(text))) else text.tokens[order]
     return (text, kept) if np.array_equal(expected, record.data) else None
 
 
@@ -167,7 +168,7 @@ def _places(text: Text, first: int | None) -> np.ndarray:
 
 
 def _order(record: Record, kept: np.ndarray) -> list[int]:
-    """The kept rows of the file, in the order in which they are written."""
+    """The kept rows of the file, in the order in which they are in the record."""
     rows: list[int] = np.flatnonzero(kept).tolist()
     first = record.meta.get("first")
     if first is not None and kept[first]:

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 
 def count(text: str) -> int:
-    """A number of rows, from 1."""
+    """A number from 1."""
     try:
-        rows = int(text)
+        number = int(text)
     except ValueError:
-        rows = 0
-    if rows < 1:
-        raise ValueError(f"the number of rows to keep is 1 or more, not {text}")
-    return rows
+        number = 0
+    if number < 1:
+        raise ValueError(f"give a whole number from 1, not {text}")
+    return number
 
 
 def share(text: str) -> float:
@@ -68,6 +68,9 @@ class Alignment(Kind):
             "NAME",
         ),
         "count": Option(count, "Rows of an alignment to keep.", "NUMBER", short="n"),
+        "alignment": Option(
+            count, "Which alignment of a file with several, from 1.", "NUMBER", reader=True
+        ),
         "keep": Option(share, "Share of the rows of an alignment to keep, such as 0.2.", "SHARE"),
     }
     told: ClassVar[frozenset[str]] = frozenset({"names", "parts"})
@@ -140,8 +143,11 @@ class Alignment(Kind):
                 f"{', …' * (len(having) > 4)}; state the whole name"
             )
         if not having:
-            near = difflib.get_close_matches(wanted, names, 3, 0.4) or names[:3]
-            said = f"; the nearest names are {', '.join(near)}" if near else ", which have no names"
+            near = difflib.get_close_matches(wanted, names, 3, 0.4)
+            some = (
+                f"the rows are called {', '.join(names[:3])}, …" if names else "rows have no names"
+            )
+            said = f"; the nearest are {', '.join(near)}" if near else f"; {some}"
             raise HushError(f"no row is called '{wanted}'{said}")
         return having[0]
 

@@ -42,7 +42,7 @@ from hush.noise.process import Process
 from hush.selecting_rows import Choice, chosen, estimate
 
 MISALIGNED, REDUNDANT = 0, 1  #: the logits of Φ
-CONTEXT = 48  #: rows that a row is compared with in every column
+CONTEXT = 24  #: rows that a row is compared with in every column
 CHUNK = 2**16  #: residues that are scored at once
 
 
@@ -65,7 +65,7 @@ class SequenceMID(LearnedRows):
 
     steps: int = 2
     width: int = 32
-    layers: int = 2
+    layers: int = 1
     added: Sequence[float] = (0.05, 0.3)
     threshold: float = 0.5
     sharpness: float = 0.15
