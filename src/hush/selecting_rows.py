@@ -101,6 +101,48 @@ class RowSelection(Denoiser):
         return how.found or found, how.step
 
 
+@dataclass
+class WeightedRows(RowSelection):
+    """Base of methods that weigh rows; a method adds `weigh`.
+
+    keep : share of the rows to keep, if their number is not stated. ranked : keep the rows with
+    the largest weights, instead of a draw by the weights. seed : of the draw.
+    """
+
+    keep: float = 0.5
+    ranked: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        spread(self.keep, 1)
+
+    def weigh(
+        self, family: Family, advance: Advance | None = None
+    ) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Weights of the rows, 0 or more, float ``(n,)``, and sentences for the user."""
+        raise NotImplementedError
+
+    def choose(self, family: Family, count: int | None, advance: Advance | None = None) -> Choice:
+        """See `RowSelection.choose`; the score is the weight relative to the largest one."""
+        weights, said = self.weigh(family, advance)
+        key = -weights if self.ranked else waits(weights, np.random.default_rng(self.seed))
+        order = 1 + np.argsort(key[1:], kind="stable")
+        count = count or spread(self.keep, len(family))
+        kept = chosen(np.r_[0, order[: count - 1]], len(family))
+        return Choice(kept, weights / (weights.max() or 1.0), said)
+
+
+def waits(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Keys ``(n,)``: those with the smallest are a draw without replacement by their weights.
+
+    Waiting times with the weights as rates (Efraimidis and Spirakis, Information Processing Letters
+    2006); without a weight, infinite.
+    """
+    with np.errstate(divide="ignore"):
+        times: np.ndarray = rng.standard_exponential(len(weights)) / weights
+    return times
+
+
 def wanted(
     about: Mapping[str, Any], noise: Process | None, rows: int, unlike: int
 ) -> tuple[int | None, tuple[str, ...]]:
@@ -140,3 +182,10 @@ def chosen(order: np.ndarray, rows: int) -> np.ndarray:
     kept = np.zeros(rows, bool)
     kept[order] = True
     return kept
+
+
+def estimate(score: np.ndarray) -> Estimate:
+    """The share of rows that do not help, by the probabilities ``(n,)`` that they do."""
+    share, variance = float(np.mean(1 - score)), float(np.sum(score * (1 - score)))
+    doubt = float(np.sqrt(variance)) / max(share * len(score), 1e-6)
+    return Estimate(Outliers(share), share, uncertainty=doubt)

@@ -26,6 +26,8 @@ Metadata shared by the formats, under these keys of ``Record.meta`` (all optiona
 ``png``, ``tiff``, ``npz``, ``dicom``, ``nifti``, ``nrrd``, ``gradients``, ``edf``, ``wfdb``,
 ``columns``, ``ply``, ``pcd``, ``rows``
     Format-specific metadata, for writing the same format again.
+``aligned``, ``first``
+    Of alignments: their text, and the row that is written first (`hush.io.aligned`).
 ``slices``, ``frames``, ``scaled``, ``stored``, ``layout``, ``folder``, ``pngs``
     Of volumes in several files or frames: where each slice is from, and how it is written back.
 """
@@ -258,8 +260,10 @@ def output_path(
     inputs, or if `out` is a folder or ends in a slash, it is the input's name in that folder.
     Otherwise it is `out`. Input names get another ending if the format is only read (``.png`` for
     JPEG), or with `real` if it does not hold float32. Unknown endings become ``.tif``; DICOM files,
-    which often have no ending, get ``.dcm`` after their names. If the format does not hold the
-    stated `kind` of data, such as segments found in a photo, the result is ``.npz``.
+    which often have no ending, get ``.dcm`` after their names. If the ending is that of another
+    kind of data than the content is, the result has the first ending of the content's format
+    (``.sto`` for an alignment in a ``.txt`` file). If the format does not hold the stated `kind` of
+    data, such as segments found in a photo, the result is ``.npz``.
 
     A folder that is one input, such as a DICOM series, becomes a folder: ``scan`` gives
     ``scan.denoised``, or `out` itself.
@@ -283,6 +287,10 @@ def output_path(
         stem, suffix = name[: -len(known)], name[-len(known) :]
     else:
         stem, suffix = (name, ".dcm") if _is_dicom(source) else (source.stem, ".tif")
+    own = _by_content(source) if whole is None else None
+    meant = kind or (own and own.kind)
+    if own and meant and own.holds(meant) and not _holds(suffix, meant):
+        suffix = own.suffixes[0]
     suffix = _written_as(suffix, real, kind)
     inside = many or os.fspath(out or "").endswith(("/", os.sep)) or Path(out or "").is_dir()
     if out is None:
@@ -308,6 +316,21 @@ def holds(path: str | os.PathLike[str], kind: str) -> bool:
     return fmt is not None and fmt.holds(kind)
 
 
+def _by_content(path: Path) -> Format | None:
+    """The format of a file, if its content tells it."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(256)
+        return next((f for f in formats() if f.magic and f.recognises(head, path)), None)
+    except OSError:  # reading it later raises the error
+        return None
+
+
+def _holds(suffix: str, kind: str) -> bool:
+    """Whether files with this ending may hold that kind of data."""
+    return any(f.holds(kind) for f in formats() if suffix.lower() in f.suffixes)
+
+
 def _written_as(suffix: str, real: bool, kind: str | None) -> str:
     """The ending of the result for a file with this ending, or with `real` of a float32 map."""
     fmt = preferred((f for f in formats() if suffix.lower() in f.suffixes), kind)
@@ -327,9 +350,12 @@ def _held(path: Path) -> bool:
 def _written(path: Path, kind: str | None, source: Format | None) -> Format | None:
     """The format to write, by the ending of `path` and the kind of data.
 
-    source : the format of the input; folders without an ending get that.
+    source : the format of the input; folders without an ending get that, and so do files with one
+        of its endings if it is for the same kind of data, and hush's own.
     """
     fmt = named(path, kind)
+    if fmt is not None and source in FORMATS and source.write and source.named(path):
+        fmt = source if source.kind == fmt.kind else fmt
     if fmt is None and source is not None and source.folder is not None and not source.suffixes:
         return source
     return fmt

@@ -37,3 +37,8 @@ def packed(path: Path) -> Iterator[IO[bytes]]:
                 yield stream  # type: ignore[misc]
         else:
             yield file
+
+
+def zipped(*endings: str) -> tuple[str, ...]:
+    """Endings, and those of the same files in gzip."""
+    return (*endings, *(f"{ending}.gz" for ending in endings))

@@ -25,7 +25,8 @@ def _tokens() -> np.ndarray:
     table = np.full(256, UNKNOWN, np.uint8)
     for token, letter in enumerate(LETTERS, FIRST):
         table[ord(letter)] = table[ord(letter.lower())] = token
-    table[ord(".")] = GAP  # both signs mean a gap
+    for sign in ".~_":  # all mean a gap; HMMER writes the last two
+        table[ord(sign)] = GAP
     return table
 
 

@@ -71,10 +71,10 @@ def _bits(x: np.ndarray) -> np.ndarray:
 
 def as_set(record: Record) -> Record:
     """The record; HushError if it is not a set."""
-    if record.axes != "NC":
+    if record.axes != "NC" or record.kind == "alignment":
+        what = "an alignment" if record.kind == "alignment" else f"not one (axes {record.axes})"
         raise HushError(
-            f"the ending is that of a set of points, and this is not one (axes {record.axes}); "
-            "use another ending"
+            f"the ending is that of a set of points, and this is {what}; use another ending"
         )
     return record
 

@@ -44,6 +44,9 @@ METHODS: Table[type[Denoiser]] = Table(
         "ddm2": "hush.methods.ddm2:DDM2",
         "greedy": "hush.methods.greedy:Greedy",
         "farthest": "hush.methods.farthest:Farthest",
+        "hhfilter": "hush.methods.hhfilter:HHfilter",
+        "henikoff": "hush.methods.henikoff:Henikoff",
+        "reweight": "hush.methods.reweight:Reweight",
         "none": "hush.methods.identity:Identity",
     },
 )
@@ -58,6 +61,7 @@ VARIANTS: Table[type[Denoiser]] = Table(
         "mid/points": "hush.methods.mid.elements:SetMID",
         "mid/correspondences": "hush.methods.mid.elements:SetMID",
         "mid/segments": "hush.methods.mid.elements:SetMID",
+        "mid/alignment": "hush.methods.mid.sequences:SequenceMID",
         "random/alignment": "hush.methods.random_selection:RandomRows",
         "noise2noise/volume": "hush.methods.noise2noise:VolumeNoise2Noise",
     },

@@ -16,6 +16,7 @@ from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.kinds.alignment.family import Family
 from hush.selecting_rows import Choice, RowSelection, chosen, spread
+from hush.tasks.hamming import Packed
 
 
 @dataclass
@@ -42,19 +43,18 @@ class Farthest(RowSelection):
 
     def choose(self, family: Family, count: int | None, advance: Advance | None = None) -> Choice:
         """See `RowSelection.choose`; if more are asked for, the nearest of the dropped rows too."""
-        rows, count = family.tokens, count or spread(self.keep, len(family))
-        away = (rows != rows[0]).sum(1)
-        left = max(count, len(rows) - round(self.drop * len(rows)))
-        near = np.argsort(away, kind="stable")[:left]
-        order = farthest(rows[near], count, advance)
-        return Choice(chosen(near[order], len(rows)), np.full(len(rows), np.nan))
+        rows, count = len(family), count or spread(self.keep, len(family))
+        left = max(count, rows - round(self.drop * rows))
+        near = np.argsort(family.packed.distances(0), kind="stable")[:left]
+        order = farthest(family.part(near).packed, count, advance)
+        return Choice(chosen(near[order], rows), np.full(rows, np.nan))
 
 
-def farthest(rows: np.ndarray, count: int, advance: Advance | None = None) -> np.ndarray:
-    """Indices of `count` of the rows ``(n, L)``, the first row first; of equal ones the first."""
-    order, nearest = [0], np.full(len(rows), rows.shape[1] + 1, np.int64)
+def farthest(rows: Packed, count: int, advance: Advance | None = None) -> np.ndarray:
+    """Indices of `count` of the rows, the first row first; of equal ones the first."""
+    order, nearest = [0], np.full(len(rows), np.iinfo(np.int32).max, np.int32)
     while len(order) < count:
-        np.minimum(nearest, (rows != rows[order[-1]]).sum(1), out=nearest)
+        np.minimum(nearest, rows.distances(order[-1]), out=nearest)
         nearest[order[-1]] = -1
         order.append(int(nearest.argmax()))
         if advance:

@@ -15,6 +15,8 @@ from hush.denoiser import Advance
 from hush.kinds.alignment.family import Family
 from hush.selecting_rows import Choice, RowSelection, chosen, spread
 
+CHOSEN = -(2**62)  #: sum of distances of a row that is chosen
+
 
 @dataclass
 class Greedy(RowSelection):
@@ -34,12 +36,12 @@ class Greedy(RowSelection):
 
     def choose(self, family: Family, count: int | None, advance: Advance | None = None) -> Choice:
         """See `RowSelection.choose`; of equal ones the first in the family's order is taken."""
-        rows, count = family.tokens, count or spread(self.keep, len(family))
-        order, total = [0], np.zeros(len(rows), np.int64)
+        count = count or spread(self.keep, len(family))
+        order, total = [0], np.zeros(len(family), np.int64)
         while len(order) < count:
-            total += (rows != rows[order[-1]]).sum(1)
-            total[order] = -1
+            total += family.packed.distances(order[-1])
+            total[order[-1]] = CHOSEN
             order.append(int(total.argmax()))
             if advance:
                 advance(1 / count)
-        return Choice(chosen(np.array(order), len(rows)), np.full(len(rows), np.nan))
+        return Choice(chosen(np.array(order), len(family)), np.full(len(family), np.nan))

@@ -42,7 +42,7 @@ def mean_field(
         raise HushError(f"the pseudocount is {pseudocount:g}; give one between 0 and 1")
     if weights is None:
         weights = reweighted(states, identity)
-    U = _deviations(states, np.asarray(weights, np.float64), pseudocount)
+    U = deviations(states, np.asarray(weights, np.float64), pseudocount)
     squares = _from_rows(U) if len(U) < U.shape[1] else _from_columns(U)
     np.fill_diagonal(squares, 0.0)
     return apc(STATES / pseudocount * np.sqrt(squares))
@@ -59,7 +59,7 @@ def mean_field(
 # whichever state is left out. The matrix with the smaller side, N + 1 or 21 L, is factorised.
 
 
-def _deviations(states: np.ndarray, weights: np.ndarray, pseudocount: float) -> np.ndarray:
+def deviations(states: np.ndarray, weights: np.ndarray, pseudocount: float) -> np.ndarray:
     """√c U, float64 ``(N + 1, 21 L)``."""
     share = weights / weights.sum()
     U = np.empty((len(states) + 1, states.shape[1] * STATES))

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hush.io.residues import NONE, STATES
+from hush.tasks.hamming import Packed, packed
+
+if TYPE_CHECKING:
+    from hush.kinds.alignment.statistics import Halves
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,18 @@ class Family:
     def gaps(self) -> np.ndarray:
         """The share of gaps in each row, float ``(n,)``."""
         return np.asarray((self.states == NONE).mean(1))
+
+    @cached_property
+    def halves(self) -> Halves:
+        """The statistics of one half of the rows, by which the other is judged."""
+        from hush.kinds.alignment.statistics import halves
+
+        return halves(self.states)
+
+    @cached_property
+    def packed(self) -> Packed:
+        """The tokens, ready for their distances."""
+        return packed(self.tokens)
 
     def part(self, where: np.ndarray) -> Family:
         """The rows at `where`, bool or indices; the query has to be among them, first."""

@@ -204,21 +204,31 @@ def set_loss(
     """
     device = next(network.parameters()).device
     logits, shares = network(*tensors(graphs, seen, device))
-    noise, step = [], []
-    for z, share, new in zip(logits.split([len(a) for a in added]), shares, added, strict=True):
-        target = torch.from_numpy(new).to(z)
-        count = target.sum()
-        outlier = z.float().sigmoid()
-        whole = count if corpus else outlier.detach().sum().maximum(count)
-        c = 1.0 if corpus else count / whole  # P(added | outlier)
-        noise.append(F.binary_cross_entropy((c * outlier).clamp(EPS, 1 - EPS), target))
-        if not corpus:
-            sure = outlier[target > 0].topk(max(1, int(count) // 4)).values.mean()
-            # Of elements that Φ does not tell apart none is sure: all would be called outliers.
-            apart = (sure - outlier.mean()).detach().clamp(0, APART) / APART
-            noise[-1] = noise[-1] + SURE * apart * (SUREST - sure) ** 2
-        step.append((share.float().sigmoid() - whole / len(new)) ** 2)
-    return {"noise_loss": torch.stack(noise).mean(), "step_loss": torch.stack(step).mean()}
+    losses = [
+        further_loss(z, share, torch.from_numpy(new).to(z), corpus)
+        for z, share, new in zip(logits.split([len(a) for a in added]), shares, added, strict=True)
+    ]
+    noise, step = (torch.stack(part).mean() for part in zip(*losses, strict=True))
+    return {"noise_loss": noise, "step_loss": step}
+
+
+def further_loss(z: Tensor, share: Tensor, added: Tensor, corpus: bool) -> tuple[Tensor, Tensor]:
+    """Φ's and Ψ's loss on one state.
+
+    z : logits ``(n,)`` of being noise; share : the logit of its share; added : 1 where an element
+    is known to be noise, ``(n,)``; corpus : all others are known to be none.
+    """
+    count = added.sum()
+    outlier = z.float().sigmoid()
+    whole = count if corpus else outlier.detach().sum().maximum(count)
+    c = 1.0 if corpus else count / whole  # P(added | outlier)
+    noise = F.binary_cross_entropy((c * outlier).clamp(EPS, 1 - EPS), added)
+    if not corpus:
+        sure = outlier[added > 0].topk(max(1, int(count) // 4)).values.mean()
+        # Of elements that Φ does not tell apart none is sure: all would be called outliers.
+        apart = (sure - outlier.mean()).detach().clamp(0, APART) / APART
+        noise = noise + SURE * apart * (SUREST - sure) ** 2
+    return noise, (share.float().sigmoid() - whole / len(added)) ** 2
 
 
 __all__ = ["SetMID"]

@@ -1,0 +1,284 @@
+r"""MID on alignments: the noise is rows that do not help to predict contacts.
+
+As in sets (`hush.methods.mid.elements`), a collected alignment s_0 holds such rows already,
+training adds further ones of the same law (`hush.kinds.alignment.further`), and Φ learns by binary
+cross-entropy which rows are of the added, as a share of the probability p that a row is noise at
+all. The paper calls rows noise that repeat others; real alignments also hold misaligned ones. Φ has
+a logit for each sort, and Ψ the share of each among the rows, together the step t/T.
+
+A misaligned row may fit every column by itself. What it breaks are the couplings between columns,
+so Φ sees those of mean-field DCA (`hush.kinds.alignment.statistics`) beside the tokens.
+
+Denoising (algorithm 2) removes misaligned rows in steps, and judges the rest anew by statistics of
+what is left. Redundancy is not a property of one row: of two copies either may go. So what is left
+is taken up row by row, the one next that is farthest from those taken already, times a weight that
+falls with the probability that it is misaligned; until the number of rows that was asked for, or
+until all others repeat those taken (step zero).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hush.denoiser import Advance
+from hush.errors import HushError
+from hush.io.residues import GAP, STATES
+from hush.kinds.alignment.cut import FEWEST
+from hush.kinds.alignment.family import Family
+from hush.kinds.alignment.further import misaligned, redundant
+from hush.kinds.alignment.redundancy import filtered, nearest
+from hush.kinds.alignment.statistics import COLUMNS, ROWS, Statistics, rows
+from hush.learned_rows import Drawn, LearnedRows
+from hush.methods.mid.elements import CLEAN, further_loss
+from hush.nets.axial import AxialNet
+from hush.noise.process import Process
+from hush.selecting_rows import Choice, chosen, estimate
+
+MISALIGNED, REDUNDANT = 0, 1  #: the logits of Φ
+CONTEXT = 48  #: rows that a row is compared with in every column
+CHUNK = 2**16  #: residues that are scored at once
+
+
+@dataclass(frozen=True)
+class Part(Family):
+    """Some rows of a family, and what is known of others of its rows."""
+
+    known: Statistics
+
+
+@dataclass
+class SequenceMID(LearnedRows):
+    """MID for alignments.
+
+    steps : in which misaligned rows are removed. width, layers : of the network. added : lowest and
+    highest share of a state that training adds, of each sort of noise. threshold : probability of
+    being noise above which a row is removed, if the rows to keep are not stated. sharpness : how
+    much the probability of being misaligned weighs against the distance to rows taken already.
+    """
+
+    steps: int = 2
+    width: int = 32
+    layers: int = 2
+    added: Sequence[float] = (0.05, 0.3)
+    threshold: float = 0.5
+    sharpness: float = 0.3
+    seed: int = 0
+
+    name: ClassVar[str] = "mid"
+    summary: ClassVar[str] = "iterative removal, trained by adding further noise to noisy data"
+    citation: ClassVar[str] = "MID: A Self-supervised Multimodal Iterative Denoising Framework"
+    iterates: ClassVar[bool] = True
+
+    corpus_: bool = field(default=False, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise HushError("steps must be at least 1")
+        if len(self.added) != 2 or not 0 < self.added[0] <= self.added[1] < 0.5:
+            raise HushError("added must be two shares below 0.5, the lower one first")
+        if not 0 < self.threshold < 1:
+            raise HushError(f"threshold must be a probability, not {self.threshold:g}")
+
+    @property
+    def increments(self) -> int:
+        """See `Denoiser.increments`."""
+        return self.steps
+
+    def build(self) -> AxialNet:
+        """Φ and Ψ, untrained."""
+        return AxialNet(COLUMNS, ROWS, 2, self.width, self.layers)
+
+    # -- training: algorithm 1 -------------------------------------------------------------------
+
+    def fit(
+        self,
+        data: Any,
+        *,
+        corpus: bool = False,
+        noise: Process | str | None = None,
+        start: SequenceMID | None = None,
+        **options: Any,
+    ) -> Self:
+        """Learn from alignments with noise, or with `corpus` from clean ones.
+
+        data : as `LearnedRows.fit`. noise : not needed, as the share of noise is learned.
+        """
+        self.corpus_ = corpus
+        if start is not None:
+            self.network_ = start.network
+        return super().fit(data, **options)
+
+    def drawn(self, family: Family, most: int, rng: np.random.Generator) -> Family:
+        """Rows of one half of a family, with what the other half says of them."""
+        split = family.halves
+        half = int(rng.integers(2))
+        mine = np.flatnonzero(split.first if half == 0 else ~split.first)
+        mine = np.sort(rng.permutation(mine[mine != 0])[: most - 1])
+        where = np.r_[0, mine]
+        return Part(family.tokens[where], family.copies[where], split.of[1 - half])
+
+    def loss(self, network: AxialNet, drawn: Sequence[Drawn]) -> dict[str, Tensor]:
+        """Eq. 9 on further states of families, for either sort of noise."""
+        losses = []
+        for part, rng in drawn:
+            assert isinstance(part, Part)
+            clean = self.corpus_ and rng.random() < CLEAN
+            counts = [0, 0]
+            if not clean:
+                shares = rng.uniform(self.added[0], self.added[1], 2)
+                counts = [max(1, round(len(part) * s / (1 - s))) for s in shares]
+            wrong = misaligned(part.tokens, counts[0], rng)
+            copies = redundant(part.tokens, counts[1], rng)
+            tokens = np.concatenate([part.tokens, wrong, copies])
+            new = np.zeros((len(tokens), 2), bool)
+            new[len(part) : len(part) + len(wrong), MISALIGNED] = True
+            new[len(part) + len(wrong) :, REDUNDANT] = True
+            states = STATES[tokens]
+            columns = part.known.columns(states, states[0])
+            told = rows(states, columns, nearest(states))
+            context = context_of(len(tokens), rng)
+            other = tokens[context], columns[context]
+            logits, seen = scored(network, tokens, columns, told, other)
+            steps = network.shares(seen)
+            for k in (MISALIGNED, REDUNDANT):
+                target = torch.from_numpy(new[:, k]).to(logits)
+                losses.append(further_loss(logits[:, k], steps[k], target, self.corpus_))
+        noise, step = (torch.stack(part).mean() for part in zip(*losses, strict=True))
+        return {"noise_loss": noise, "step_loss": step}
+
+    # -- denoising: algorithm 2 --------------------------------------------------------------------
+
+    def choose(self, family: Family, count: int | None, advance: Advance | None = None) -> Choice:
+        """Remove misaligned rows, step by step, then take up the rest by distance."""
+        size = len(family)
+        if size < FEWEST:
+            return self._few(family, count)
+        left = np.arange(size)
+        p, weight = np.zeros((size, 2)), np.ones(size)
+        trace: list[dict[str, Any]] = []
+        step = None
+        for number in range(self.steps):
+            logits, shares = self.predict(family if len(left) == size else family.part(left))
+            p[left] = 1 / (1 + np.exp(-logits))
+            p[0] = 0.0
+            step = 1 - float(np.prod(1 - shares)) if step is None else step
+            weight[left] = weights(logits[:, MISALIGNED], self.sharpness)
+            stays = p[left, MISALIGNED] <= self.threshold
+            if count is not None and stays.sum() < count:
+                stays = chosen(np.argsort(p[left, MISALIGNED], kind="stable")[:count], len(left))
+            removed = float(np.mean(~stays)) * len(left) / size
+            level = float(1 - np.prod(1 - p, axis=1).mean())
+            trace.append({"step": number + 1, "level": level, "removed_rms": removed})
+            left = left[stays]
+            if advance:
+                advance(0.5 / self.steps)
+        rest = None if advance is None else (lambda share: advance(0.5 * share))
+        if count is not None:
+            order = left[farthest(family.tokens[left], weight[left], count, rest)]
+        else:
+            order = left[unrepeated(family.states[left], p[left], self.threshold)]
+        score = np.prod(1 - p, axis=1)
+        return Choice(chosen(order, size), score, step=step, trace=trace, found=estimate(score[1:]))
+
+    def _few(self, family: Family, count: int | None) -> Choice:
+        """Too few rows to judge: all of them, or those farthest from each other."""
+        unknown = np.full(len(family), np.nan)
+        if count is None:
+            said = (
+                f"Only {len(family)} rows are different: too few to judge, which takes {FEWEST}; "
+                "all of them come back.",
+            )
+            return Choice(np.ones(len(family), bool), unknown, said)
+        order = farthest(family.tokens, np.ones(len(family)), count)
+        return Choice(chosen(order, len(family)), unknown)
+
+    def predict(self, family: Family) -> tuple[np.ndarray, np.ndarray]:
+        """Φ's logits of rows ``(n, 2)``, and Ψ's shares of either sort of noise ``(2,)``."""
+        states = family.states
+        near = nearest(states)
+        context = context_of(len(family), np.random.default_rng(self.seed))
+        known = family.halves
+        every = max(1, CHUNK // states.shape[1])
+        with torch.inference_mode():
+            parts = []
+            first = known.columns(states, context)
+            for start in range(0, len(states), every):
+                where = np.arange(start, min(start + every, len(states)))
+                columns = known.columns(states, where)
+                whole = rows(states[where], columns, near[where])
+                seen = (family.tokens[context], first)
+                parts.append(scored(self.network, family.tokens[where], columns, whole, seen))
+            logits, told = (torch.cat(part) for part in zip(*parts, strict=True))
+            shares = self.network.shares(told).sigmoid()
+        return logits.double().cpu().numpy(), shares.double().cpu().numpy()
+
+
+def weights(logits: np.ndarray, sharpness: float) -> np.ndarray:
+    """What distances to rows are multiplied by, given their logits ``(n,)`` of being misaligned."""
+    spread = float(logits.std()) or 1.0
+    return np.exp(-sharpness * np.clip((logits - logits.mean()) / spread, -3, 3))
+
+
+def farthest(
+    tokens: np.ndarray, weight: np.ndarray, count: int, advance: Advance | None = None
+) -> np.ndarray:
+    """Indices of `count` rows ``(n, L)``, the first row first.
+
+    The next is the one with the largest product of its weight and its distance from the nearest row
+    taken. A distance is the number of columns in which both have a residue, and not the same: where
+    gaps counted, fragments would be the farthest of all.
+    """
+    order, nearest_ = [0], np.full(len(tokens), tokens.shape[1] + 1.0)
+    residue = tokens != GAP
+    while len(order) < count:
+        last = order[-1]
+        away = ((tokens != tokens[last]) & residue & residue[last]).sum(1)
+        np.minimum(nearest_, away + 1e-3, out=nearest_)  # so that of equal rows weights decide
+        nearest_[last] = -1
+        order.append(int((nearest_ * np.where(nearest_ < 0, 1, weight)).argmax()))
+        if advance:
+            advance(1 / count)
+    return np.array(order)
+
+
+def context_of(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Which rows the others are compared with, the query among them."""
+    return np.r_[0, 1 + rng.permutation(count - 1)[: CONTEXT - 1]]
+
+
+def scored(
+    network: AxialNet,
+    tokens: np.ndarray,
+    columns: np.ndarray,
+    told: np.ndarray,
+    context: tuple[np.ndarray, np.ndarray],
+) -> tuple[Tensor, Tensor]:
+    """Φ's logits of rows ``(n, 2)``, and what Ψ sees of them."""
+    place = next(network.parameters()).device
+
+    def tensor(x: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(x)).to(place)
+
+    seen = tensor(context[0]), tensor(context[1])
+    made: tuple[Tensor, Tensor] = network(tensor(tokens), tensor(columns), tensor(told), seen)
+    return made
+
+
+def unrepeated(states: np.ndarray, p: np.ndarray, threshold: float) -> np.ndarray:
+    """Indices of rows, in the order in which they are taken, without those that repeat others.
+
+    p : probabilities ``(n, 2)`` by Φ. Rows that no other one repeats stay, and then, the least
+    misaligned first, those that no row taken before repeats as much as Φ calls redundant.
+    """
+    order = np.argsort(p[:, MISALIGNED], kind="stable")
+    doubted = p[:, REDUNDANT] > threshold
+    if not doubted.any():
+        return order
+    limit = float(np.quantile(nearest(states)[doubted], 0.05))
+    return order[filtered(states[order], limit)]

@@ -1,0 +1,90 @@
+"""The strongest couplings of an alignment, and how well each row agrees with them.
+
+Couplings are those of mean-field DCA (`hush.tasks.dca`). A row that is misaligned, or put together
+from parts of others, may fit every column by itself, but it breaks the couplings between them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg.lapack import dpotri
+
+from hush.io.residues import NONE
+from hush.tasks.dca import PSEUDOCOUNT, STATES, apc, deviations, norms2, reweighted
+
+APART = 4  #: columns between which couplings are not only those of neighbours
+EACH = 2.0  #: pairs for each column
+
+
+@dataclass(frozen=True)
+class Couplings:
+    """Couplings between pairs of columns, centred: their mean over either residue is 0.
+
+    pairs : int ``(P, 2)``, the strongest first; blocks : float32 ``(P, 21, 21)``, by state, 0 for
+    gaps.
+    """
+
+    pairs: np.ndarray
+    blocks: np.ndarray
+
+    def fields(self, states: np.ndarray) -> np.ndarray:
+        """Of each residue the sum of its couplings to the others of its row, float32 ``(N, L)``."""
+        out = np.zeros(states.shape, np.float32)
+        for (i, j), block in zip(self.pairs, self.blocks, strict=True):
+            value = block[states[:, i], states[:, j]]
+            out[:, i] += value
+            out[:, j] += value
+        return out
+
+
+def strongest(
+    states: np.ndarray,
+    *,
+    weights: np.ndarray | None = None,
+    each: float = EACH,
+    pseudocount: float = PSEUDOCOUNT,
+) -> Couplings:
+    """The couplings of states ``(N, L)`` between the ``each · L`` pairs of the highest scores.
+
+    weights : of the rows, ``(N,)``; by default `reweighted`.
+    """
+    count = states.shape[1]
+    weights = reweighted(states) if weights is None else weights
+    U = deviations(states, np.asarray(weights, np.float64), pseudocount)
+    if len(U) < U.shape[1]:  # see hush.tasks.dca: the smaller of the two matrices is factorised
+        gram = U @ U.T
+        gram.flat[:: len(gram) + 1] += 1
+        lower = cholesky(gram, lower=True, overwrite_a=True, check_finite=False)
+        Y = solve_triangular(lower, U, lower=True, check_finite=False).astype(np.float32)
+        whole = Y.T @ Y
+    else:
+        matrix = U.T @ U
+        matrix.flat[:: len(matrix) + 1] += 1
+        upper = cholesky(matrix, lower=False, overwrite_a=True, check_finite=False)
+        inverse, _ = dpotri(upper, lower=False, overwrite_c=True)
+        whole = -np.triu(inverse).astype(np.float32)
+    whole *= np.float32(STATES / pseudocount)
+    amino = np.arange(count * STATES).reshape(count, STATES)[:, :NONE]
+    i, j = np.triu_indices(count, 1)
+    squares = np.zeros((count, count))
+    for first in range(count):
+        rows = whole[amino[first, 0] : amino[first, 0] + NONE, amino[first:].ravel()]
+        squares[first, first:] = squares[first:, first] = norms2(rows)[0]
+    scores = apc(np.sqrt(squares))
+    far = j - i >= APART
+    best = np.argsort(-scores[i, j][far], kind="stable")[: max(1, round(each * count))]
+    pairs = np.stack([i[far][best], j[far][best]], 1)
+    share = np.zeros((count, STATES))
+    for state in range(STATES):
+        share[:, state] = weights @ (states == state)
+    share = share[:, :NONE] + 1e-3
+    share /= share.sum(1, keepdims=True)
+    blocks = np.zeros((len(pairs), STATES, STATES), np.float32)
+    for block, (a, b) in zip(blocks, pairs, strict=True):
+        part = whole[amino[a, 0] : amino[a, 0] + NONE, amino[b, 0] : amino[b, 0] + NONE]
+        along, across = share[a] @ part, part @ share[b]
+        block[:NONE, :NONE] = part - along[None] - across[:, None] + share[a] @ across
+    return Couplings(pairs, blocks)
