@@ -44,7 +44,6 @@ def mean_field(
         weights = reweighted(states, identity)
     U = deviations(states, np.asarray(weights, np.float64), pseudocount)
     squares = _from_rows(U) if len(U) < U.shape[1] else _from_columns(U)
-    np.fill_diagonal(squares, 0.0)
     return apc(STATES / pseudocount * np.sqrt(squares))
 
 
@@ -90,12 +89,11 @@ def _from_columns(U: np.ndarray) -> np.ndarray:
     matrix.flat[:: len(matrix) + 1] += 1
     upper = cholesky(matrix, lower=False, overwrite_a=True, check_finite=False)
     inverse, _ = dpotri(upper, lower=False, overwrite_c=True)  # its upper triangle
-    squares = np.empty((columns, columns))
+    squares = np.zeros((columns, columns))
     for first in range(columns):
         at = first * STATES
-        block = amino(inverse[at : at + NONE, at:])
-        squares[first, first:] = squares[first:, first] = norms2(block)[0]
-    return squares
+        squares[first, first:] = norms2(amino(inverse[at : at + NONE, at:]))[0]
+    return mirrored(squares)
 
 
 def amino(x: np.ndarray) -> np.ndarray:
@@ -104,18 +102,23 @@ def amino(x: np.ndarray) -> np.ndarray:
 
 
 def products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Squared norms ``(L, L)`` of the blocks of leftᵀ right, float32 ``(R, 20 L)``.
+    """Squared norms ``(L, L)`` of the blocks of leftᵀ right, each ``(R, 20 L)``; 0 on the diagonal.
 
     The product has to be symmetric.
     """
     columns = left.shape[1] // NONE
-    squares = np.empty((columns, columns))
+    squares = np.zeros((columns, columns))
     for first in range(0, columns, SITES):
-        part = slice(first, min(first + SITES, columns))
-        rows = left[:, first * NONE : part.stop * NONE]
-        squares[part, first:] = norms2(rows.T @ right[:, first * NONE :])
-        squares[first:, part] = squares[part, first:].T
-    return squares
+        stop = min(first + SITES, columns)
+        rows = left[:, first * NONE : stop * NONE]
+        squares[first:stop, first:] = norms2(rows.T @ right[:, first * NONE :])
+    return mirrored(squares)
+
+
+def mirrored(squares: np.ndarray) -> np.ndarray:
+    """Symmetric, with what is above the diagonal, and 0 on it."""
+    upper = np.triu(squares, 1)
+    return upper + upper.T
 
 
 def norms2(couplings: np.ndarray) -> np.ndarray:

@@ -77,7 +77,9 @@ def _stored(path: Path) -> dict[str, Any]:
         with torch.serialization.safe_globals([Namespace]):
             stored = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError):
-        raise HushError(f"{path.name} is not a file of weights, or holds more than weights") from None
+        raise HushError(
+            f"{path.name} is not a file of weights, or holds more than weights"
+        ) from None
     if not isinstance(stored, dict) or "model" not in stored:
         raise HushError(f"{path.name} does not have the weights of an MSA Transformer")
     return stored
