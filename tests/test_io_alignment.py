@@ -434,6 +434,7 @@ def test_soft_masked_residues_become_capitals_in_a3m(tmp_path: Path) -> None:
         ("a.a3m", ">a\nAC\n>b\n\n>c\nAC\n", "row 2, 'b', has no residues"),
         ("a.a3m", ">a\nACD\n#x\n", "holds '#'"),
         ("a.clw", "CLUSTAL\n\na AC\nb\n", "line 4 is not a name with residues"),
+        ("a.clw", "CLUSTAL\n\na A\n\nCLUSTAL W (1.8) x\n\na A\n", "another alignment from line 5"),
         ("a.sto", "# STOCKHOLM 1.0\n#=GF ID x\n//\n", "holds no sequences"),
         ("a.a3m", "\n \n\n", "blank lines"),
         ("a.sto", "# STOCKHOLM 1.0\nab\n//\n", "row 1, 'ab', has no residues"),
