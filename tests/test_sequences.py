@@ -157,7 +157,8 @@ def test_rows_are_filtered_as_one_by_one(limit: float) -> None:
 
 
 def test_rows_are_taken_up_by_weighted_distance() -> None:
-    tokens, count = planted(50, 30), 20
+    family, count = different(planted(50, 30), 0)[0], 20
+    tokens = family.tokens
     weight = np.random.default_rng(0).uniform(0.5, 2, len(tokens))
     order = [0]
     residue = tokens != GAP
@@ -169,7 +170,7 @@ def test_rows_are_taken_up_by_weighted_distance() -> None:
         left = [i for i in range(len(tokens)) if i not in order]
         value = [weight[i] * min(apart(i, j) for j in order) for i in left]
         order.append(left[int(np.argmax(value))])
-    np.testing.assert_array_equal(farthest(tokens, weight, count), order)
+    np.testing.assert_array_equal(farthest(family, weight, count), order)
 
 
 def test_planted_noise_is_found(trained: Any, family: Family) -> None:
