@@ -219,6 +219,20 @@ def test_copies_go_first(trained: Any) -> None:
     assert not made.items[0].kept[100:].any()
 
 
+def test_rows_of_text_and_of_biopython_are_alignments() -> None:
+    rows = ["ACDEF", "AC-EF", "ACDEW", "GCDEW"]
+    made = hush.run(rows, kind="alignment", method="greedy", context={"count": 2})
+    assert made.record.context["names"] == ("row1", "row4")
+    Seq = pytest.importorskip("Bio.Seq").Seq
+    SeqRecord = pytest.importorskip("Bio.SeqRecord").SeqRecord
+    every = [SeqRecord(Seq(row), id=f"s{i}") for i, row in enumerate(rows)]
+    again = hush.run(every, kind="alignment", method="greedy", context={"count": 2})
+    np.testing.assert_array_equal(again.data, made.data)
+    assert again.record.context["names"] == ("s0", "s3")
+    with pytest.raises(HushError, match="row2 has 4 columns, and row1 has 5"):
+        hush.run(["ACDEF", "ACDE"], kind="alignment")
+
+
 def test_few_rows_come_back(trained: Any) -> None:
     made = run(trained, planted(9))
     assert len(made.data) == 9

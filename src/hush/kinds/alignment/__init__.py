@@ -17,7 +17,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.io import format_of
-from hush.io.residues import SIZE
+from hush.io.residues import SIZE, TOKENS
 from hush.kinds import NOTHING, Chosen, Kind, Option
 from hush.noise.outliers import Outliers
 from hush.record import Batch, Record
@@ -118,6 +118,25 @@ class Alignment(Kind):
         data = arrays["tokens"]
         context = {k: tuple(map(str, v)) for k, v in arrays.items() if k == "names"}
         return Record(data, self.axes(data.shape), kind=self.name, full=1.0, context=context)
+
+    def from_objects(self, objects: Any) -> Record | None:
+        """Rows of text, or of objects with a `seq` of text and an `id`, as Biopython has them."""
+        if isinstance(objects, np.ndarray) or not len(objects):
+            return None
+        every = list(objects)
+        rows = [str(getattr(row, "seq", row)) for row in every]
+        if not all(isinstance(row, str) or hasattr(row, "seq") for row in every):
+            return None
+        names = tuple(str(getattr(row, "id", f"row{i}")) for i, row in enumerate(every, 1))
+        length = len(rows[0])
+        for name, row in zip(names, rows, strict=True):
+            if len(row) != length or not length or not row.isascii():
+                raise HushError(
+                    f"{name} has {len(row)} columns, and {names[0]} has {length}: rows of an "
+                    "alignment are letters and gaps, as many in each"
+                )
+        data = TOKENS[np.frombuffer("".join(rows).encode(), np.uint8).reshape(-1, length)]
+        return Record(data, "NC", kind=self.name, full=1.0, context={"names": names})
 
     def batch(self, record: Record) -> Batch:
         """Every alignment as an item ``(L, N)``."""
