@@ -17,7 +17,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.io import format_of
-from hush.io.residues import SIZE
+from hush.io.residues import SIZE, TOKENS
 from hush.kinds import NOTHING, Chosen, Kind, Option
 from hush.noise.outliers import Outliers
 from hush.record import Batch, Record
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 
 def count(text: str) -> int:
-    """A number of rows, from 1."""
+    """A number from 1."""
     try:
-        rows = int(text)
+        number = int(text)
     except ValueError:
-        rows = 0
-    if rows < 1:
-        raise ValueError(f"the number of rows to keep is 1 or more, not {text}")
-    return rows
+        number = 0
+    if number < 1:
+        raise ValueError(f"give a whole number from 1, not {text}")
+    return number
 
 
 def share(text: str) -> float:
@@ -68,6 +68,9 @@ class Alignment(Kind):
             "NAME",
         ),
         "count": Option(count, "Rows of an alignment to keep.", "NUMBER", short="n"),
+        "alignment": Option(
+            count, "Which alignment of a file with several, from 1.", "NUMBER", reader=True
+        ),
         "keep": Option(share, "Share of the rows of an alignment to keep, such as 0.2.", "SHARE"),
     }
     told: ClassVar[frozenset[str]] = frozenset({"names", "parts"})
@@ -116,6 +119,25 @@ class Alignment(Kind):
         context = {k: tuple(map(str, v)) for k, v in arrays.items() if k == "names"}
         return Record(data, self.axes(data.shape), kind=self.name, full=1.0, context=context)
 
+    def from_objects(self, objects: Any) -> Record | None:
+        """Rows of text, or of objects with a `seq` of text and an `id`, as Biopython has them."""
+        if isinstance(objects, np.ndarray) or not len(objects):
+            return None
+        every = list(objects)
+        rows = [str(getattr(row, "seq", row)) for row in every]
+        if not all(isinstance(row, str) or hasattr(row, "seq") for row in every):
+            return None
+        names = tuple(str(getattr(row, "id", f"row{i}")) for i, row in enumerate(every, 1))
+        length = len(rows[0])
+        for name, row in zip(names, rows, strict=True):
+            if len(row) != length or not length or not row.isascii():
+                raise HushError(
+                    f"{name} has {len(row)} columns, and {names[0]} has {length}: rows of an "
+                    "alignment are letters and gaps, as many in each"
+                )
+        data = TOKENS[np.frombuffer("".join(rows).encode(), np.uint8).reshape(-1, length)]
+        return Record(data, "NC", kind=self.name, full=1.0, context={"names": names})
+
     def batch(self, record: Record) -> Batch:
         """Every alignment as an item ``(L, N)``."""
         return replace(super().batch(record), scale=1.0)
@@ -140,8 +162,11 @@ class Alignment(Kind):
                 f"{', …' * (len(having) > 4)}; state the whole name"
             )
         if not having:
-            near = difflib.get_close_matches(wanted, names, 3, 0.4) or names[:3]
-            said = f"; the nearest names are {', '.join(near)}" if near else ", which have no names"
+            near = difflib.get_close_matches(wanted, names, 3, 0.4)
+            some = (
+                f"the rows are called {', '.join(names[:3])}, …" if names else "rows have no names"
+            )
+            said = f"; the nearest are {', '.join(near)}" if near else f"; {some}"
             raise HushError(f"no row is called '{wanted}'{said}")
         return having[0]
 

@@ -12,7 +12,7 @@ from hush.io.residues import NONE, SIZE, STATES
 from hush.kinds.alignment.identity import Packed, packed
 
 if TYPE_CHECKING:
-    from hush.kinds.alignment.statistics import Halves
+    from hush.kinds.alignment.statistics import Halves, Statistics
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,13 @@ class Family:
     def gaps(self) -> np.ndarray:
         """The share of gaps in each row, float ``(n,)``."""
         return np.asarray((self.states == NONE).mean(1))
+
+    @cached_property
+    def known(self) -> Statistics:
+        """The statistics of all rows."""
+        from hush.kinds.alignment.statistics import statistics
+
+        return statistics(self.states)
 
     @cached_property
     def residues(self) -> np.ndarray:
