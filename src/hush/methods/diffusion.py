@@ -53,7 +53,7 @@ class Diffusion(LearnedSets):
 
     name: ClassVar[str] = "diffusion"
     summary: ClassVar[str] = (
-        "diffusion: what a model moves far or cannot restore (sets, alignments)"
+        "a diffusion model: what it moves far (sets) or cannot restore (alignments)"
     )
     citation: ClassVar[str] = (
         "Ho, Jain and Abbeel, Denoising Diffusion Probabilistic Models, NeurIPS 2020"
