@@ -287,5 +287,8 @@ def unrepeated(states: np.ndarray, p: np.ndarray, threshold: float) -> np.ndarra
     doubted = p[:, REDUNDANT] > threshold
     if not doubted.any():
         return order
-    limit = float(np.quantile(nearest(states)[doubted], 0.05))
+    share = nearest(states)
+    limit = float(np.quantile(share[doubted], 0.05))
+    if not doubted.all():  # between what Φ calls redundant and what it does not
+        limit = min(limit, (limit + float(np.quantile(share[~doubted], 0.95))) / 2)
     return order[filtered(states[order], limit)]
