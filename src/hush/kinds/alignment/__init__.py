@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from hush.kinds.alignment.cut import Families
     from hush.kinds.alignment.family import Family
     from hush.noise.process import Process
-    from hush.results import Denoised, Item, Judgement, Restoration
+    from hush.report.frame import Entry
+    from hush.results import Denoised, Inspection, Item, Judgement, Restoration, Survey
 
 
 def count(text: str) -> int:
@@ -235,7 +236,9 @@ class Alignment(Kind):
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
     ) -> list[str]:
-        return []
+        from hush.kinds.alignment.advice import advice
+
+        return advice(self, record)
 
     def judge(
         self,
@@ -250,10 +253,10 @@ class Alignment(Kind):
         about: Mapping[str, Any] = NOTHING,
         how: Restoration | None = None,
     ) -> Judgement:
-        """How many rows were removed."""
+        """How many rows were removed, and what that did to the alignment."""
         from hush.kinds.alignment.judgement import judged
 
-        return judged(noisy, strength, about, how)
+        return judged(self, noisy, strength, about, how)
 
     def facts(self, result: Denoised, given: bool) -> list[tuple[str, str]]:
         from hush.kinds.alignment.show import facts
@@ -264,6 +267,42 @@ class Alignment(Kind):
         from hush.kinds.alignment.show import brief
 
         return brief(result)
+
+    def stepped(self, entry: Mapping[str, Any], scale: float) -> str:
+        from hush.kinds.alignment.show import stepped
+
+        return stepped(entry)
+
+    def survey(self, record: Record) -> Survey:
+        from hush.kinds.alignment.advice import survey
+
+        return survey(self, record)
+
+    def looked(self, seen: Inspection) -> list[tuple[str, str]]:
+        from hush.kinds.alignment.show import looked
+
+        return looked(self, seen)
+
+    def section(self, result: Denoised, budget: float) -> Entry:
+        from hush.kinds.alignment.page import section
+
+        return section(self, result, budget)
+
+    def inspected(self, seen: Inspection, budget: float) -> Entry:
+        from hush.kinds.alignment.page import inspected
+
+        return inspected(self, seen, budget)
+
+    def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
+        """Shares of the rows of `a` that are in `b`, and the other way round."""
+        from hush.metrics import agreement
+
+        if len(a) != len(b):
+            raise HushError(
+                f"alignments of {len(a)} and {len(b)} columns have no rows in common; compare "
+                "selections of one alignment"
+            )
+        return agreement(a, b)
 
 
 ALIGNMENT = Alignment()
