@@ -36,7 +36,7 @@ from hush.kinds.alignment.distances import shared
 from hush.kinds.alignment.family import Family
 from hush.kinds.alignment.further import misaligned, redundant
 from hush.kinds.alignment.redundancy import filtered, nearest
-from hush.kinds.alignment.statistics import COLUMNS, ROWS, Statistics, rows
+from hush.kinds.alignment.statistics import COLUMNS, ROWS, Statistics, rows, statistics
 from hush.learned_rows import Drawn, LearnedRows
 from hush.methods.mid.elements import CLEAN, further_loss
 from hush.nets.axial import AxialNet
@@ -44,6 +44,9 @@ from hush.noise.process import Process
 from hush.selecting_rows import Choice, chosen, estimate
 
 MISALIGNED, REDUNDANT = 0, 1  #: the logits of Φ
+#: share of the states that training draws from few rows, as in small alignments: at least so many,
+#: and statistics from at most so many
+SHALLOW, LEAST, MANY = 0.5, 8, 300
 CONTEXT = 24  #: rows that a row is compared with in every column
 TIE = 1e-3  #: added to distances, so that weights decide between rows at a distance of 0
 CHUNK = 2**16  #: residues that are scored at once
@@ -122,10 +125,14 @@ class SequenceMID(LearnedRows):
         """Rows of one half of a family, with what the other half says of them."""
         split = family.halves
         half = int(rng.integers(2))
-        mine = np.flatnonzero(split.first if half == 0 else ~split.first)
-        mine = np.sort(rng.permutation(mine[mine != 0])[: most - 1])
-        where = np.r_[0, mine]
-        return Part(family.tokens[where], family.copies[where], split.of[1 - half])
+        first = split.first if half == 0 else ~split.first
+        others, known = np.flatnonzero(~first), split.of[1 - half]
+        if rng.random() < SHALLOW:  # as in a small alignment
+            most, few = (int(np.exp(rng.uniform(np.log(LEAST), np.log(n)))) for n in (most, MANY))
+            known = statistics(family.states[np.sort(rng.permutation(others)[:few])])
+        mine = np.flatnonzero(first)
+        where = np.r_[0, np.sort(rng.permutation(mine[mine != 0])[: most - 1])]
+        return Part(family.tokens[where], family.copies[where], known)
 
     def loss(self, network: AxialNet, drawn: Sequence[Drawn]) -> dict[str, Tensor]:
         """Eq. 9 on further states of families, for either sort of noise."""
@@ -145,7 +152,7 @@ class SequenceMID(LearnedRows):
             new[len(part) + len(wrong) :, REDUNDANT] = True
             states = STATES[tokens]
             columns = part.others.columns(states, states[0])
-            told = rows(states, columns, nearest(states))
+            told = rows(states, columns, nearest(states), part.others.number)
             context = context_of(len(tokens), rng)
             other = tokens[context], columns[context]
             logits, seen = scored(network, tokens, columns, told, other)
@@ -215,7 +222,7 @@ class SequenceMID(LearnedRows):
             for start in range(0, len(states), every):
                 where = np.arange(start, min(start + every, len(states)))
                 columns = known.columns(states, where)
-                whole = rows(states[where], columns, near[where])
+                whole = rows(states[where], columns, near[where], known.number)
                 seen = (family.tokens[context], first)
                 parts.append(scored(self.network, family.tokens[where], columns, whole, seen))
             logits, told = (torch.cat(part) for part in zip(*parts, strict=True))
