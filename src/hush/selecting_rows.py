@@ -158,9 +158,8 @@ def wanted(
     if count is None:
         return None, ()
     if count > rows:
-        return rows, (
-            f"There are {rows:,} rows, fewer than the {count:,} asked for: all come back.",
-        )
+        there = "is 1 row" if rows == 1 else f"are {rows:,} rows"
+        return rows, (f"There {there}, fewer than the {count:,} asked for: all come back.",)
     if count > unlike:
         copies = count - unlike
         return count, (

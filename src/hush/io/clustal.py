@@ -47,7 +47,8 @@ def read(path: Path) -> Record:
     Raises
     ------
     HushError
-        If a line is not a name with residues, or rows are not equally long.
+        If a line is not a name with residues, rows are not equally long, or there are several
+        alignments.
     """
     raw, notes = text_in(path)
     pieces, blocks, marked, header = Pieces(), Blocks(), False, True
@@ -67,6 +68,8 @@ def read(path: Path) -> Record:
             name, *cells = line.split()
             if not cells:
                 raise HushError(f"line {number} is not a name with residues behind it")
+            if len(cells) > 2 and line.startswith(MAGIC):
+                raise HushError(f"holds another alignment from line {number} on; split the file")
             counted = len(cells) > 1 and cells[-1].isdigit()
             stop = begin + line.rindex(cells[-1]) if counted else end
             row, name_end = blocks.row(name), begin + len(name)

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from hush.errors import HushError
 from hush.io.aligned import (
-    INSERTED,
     Text,
     labels,
     left_out,
@@ -24,7 +23,7 @@ from hush.io.aligned import (
     text_of,
     told,
 )
-from hush.io.aligned_read import Pieces, beginning, cleaned, record_of, text_in
+from hush.io.aligned_read import KNOWN, Pieces, beginning, cleaned, record_of, text_in
 from hush.io.gz import DAMAGED, packed, unpacked, zipped
 from hush.record import Record
 
@@ -54,8 +53,8 @@ def _begins(head: bytes, path: Path) -> bool:
         start = start.partition(b"\n")[2].lstrip()
     if named or not start.startswith(b">"):
         return start.startswith(b">")
-    second = start.partition(b"\n")[2].partition(b"\n")[0]
-    return not second.translate(None, b"\r \t-~_*" + INSERTED + INSERTED.upper())
+    second = start.partition(b"\n")[2].partition(b"\n")[0].strip()
+    return bool(second) and not second.translate(None, KNOWN)
 
 
 def is_a3m(head: bytes, path: Path) -> bool:

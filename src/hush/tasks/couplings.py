@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg.blas import ssyrk
 from scipy.linalg.lapack import dpotri
 
 from hush.io.residues import NONE
-from hush.tasks.dca import PSEUDOCOUNT, STATES, apc, deviations, norms2, reweighted
+from hush.tasks.dca import PSEUDOCOUNT, STATES, apc, deviations, reweighted
 
 APART = 4  #: columns between which couplings are not only those of neighbours
 EACH = 2.0  #: pairs for each column
@@ -21,7 +22,7 @@ EACH = 2.0  #: pairs for each column
 
 @dataclass(frozen=True)
 class Couplings:
-    """Couplings between pairs of columns, centred: their mean over either residue is 0.
+    """Couplings between pairs of columns, in the zero-sum gauge.
 
     pairs : int ``(P, 2)``, the strongest first; blocks : float32 ``(P, 21, 21)``, by state, 0 for
     gaps.
@@ -59,7 +60,7 @@ def strongest(
         gram.flat[:: len(gram) + 1] += 1
         lower = cholesky(gram, lower=True, overwrite_a=True, check_finite=False)
         Y = solve_triangular(lower, U, lower=True, check_finite=False).astype(np.float32)
-        whole = Y.T @ Y
+        whole = ssyrk(1.0, Y.T)  # its upper triangle; half the work of a product
     else:
         matrix = U.T @ U
         matrix.flat[:: len(matrix) + 1] += 1
@@ -67,24 +68,16 @@ def strongest(
         inverse, _ = dpotri(upper, lower=False, overwrite_c=True)
         whole = -np.triu(inverse).astype(np.float32)
     whole *= np.float32(STATES / pseudocount)
-    amino = np.arange(count * STATES).reshape(count, STATES)[:, :NONE]
-    i, j = np.triu_indices(count, 1)
     squares = np.zeros((count, count))
     for first in range(count):
-        rows = whole[amino[first, 0] : amino[first, 0] + NONE, amino[first:].ravel()]
-        squares[first, first:] = squares[first:, first] = norms2(rows)[0]
+        rows = whole[first * STATES : (first + 1) * STATES, first * STATES :]
+        norms = np.square(rows).reshape(STATES, -1, STATES).sum((0, 2), dtype=np.float64)
+        squares[first, first:] = squares[first:, first] = norms
     scores = apc(np.sqrt(squares))
-    far = j - i >= APART
-    best = np.argsort(-scores[i, j][far], kind="stable")[: max(1, round(each * count))]
-    pairs = np.stack([i[far][best], j[far][best]], 1)
-    share = np.zeros((count, STATES))
-    for state in range(STATES):
-        share[:, state] = weights @ (states == state)
-    share = share[:, :NONE] + 1e-3
-    share /= share.sum(1, keepdims=True)
+    i, j = np.triu_indices(count, min(APART, count - 1))
+    best = np.argsort(-scores[i, j], kind="stable")[: max(1, round(each * count))]
+    pairs = np.stack([i[best], j[best]], 1)
     blocks = np.zeros((len(pairs), STATES, STATES), np.float32)
     for block, (a, b) in zip(blocks, pairs, strict=True):
-        part = whole[amino[a, 0] : amino[a, 0] + NONE, amino[b, 0] : amino[b, 0] + NONE]
-        along, across = share[a] @ part, part @ share[b]
-        block[:NONE, :NONE] = part - along[None] - across[:, None] + share[a] @ across
+        block[:NONE, :NONE] = whole[a * STATES :, b * STATES :][:NONE, :NONE]
     return Couplings(pairs, blocks)

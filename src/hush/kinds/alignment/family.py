@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hush.io.residues import NONE, STATES
-from hush.tasks.hamming import Packed, packed
+from hush.io.residues import NONE, SIZE, STATES
+from hush.kinds.alignment.alphabet import Alphabet, alphabet
+from hush.kinds.alignment.identity import Packed, packed
 
 if TYPE_CHECKING:
-    from hush.kinds.alignment.statistics import Halves
+    from hush.kinds.alignment.statistics import Halves, Statistics
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,20 @@ class Family:
         return len(self.tokens)
 
     @cached_property
+    def alphabet(self) -> Alphabet:
+        """What the letters stand for."""
+        return alphabet(self.tokens)
+
+    @cached_property
     def states(self) -> np.ndarray:
-        """Amino acids and gaps ``(n, L)``, uint8 0 to 20."""
-        return STATES[self.tokens]
+        """Amino acids, or nucleotides, ``(n, L)``, uint8 from 0; `NONE` for gaps."""
+        found = self.alphabet
+        table = (
+            STATES
+            if found.none >= NONE
+            else np.where(found.states < found.none, found.states, NONE)
+        )
+        return table.astype(np.uint8)[self.tokens]
 
     @cached_property
     def gaps(self) -> np.ndarray:
@@ -40,16 +52,39 @@ class Family:
         return np.asarray((self.states == NONE).mean(1))
 
     @cached_property
+    def known(self) -> Statistics:
+        """The statistics of all rows."""
+        from hush.kinds.alignment.statistics import statistics
+
+        return statistics(self.states)
+
+    @cached_property
+    def residues(self) -> np.ndarray:
+        """The number of residues in each row, int ``(n,)``."""
+        return np.asarray((self.states != NONE).sum(1))
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """How many rows have each state in each column, int ``(L, 21)``."""
+        columns = np.ascontiguousarray(self.states.T)
+        return np.stack([np.bincount(column, minlength=NONE + 1) for column in columns])
+
+    @cached_property
+    def packed(self) -> Packed:
+        """The tokens as bits; none of them stands for no residue."""
+        return packed(self.tokens, SIZE)
+
+    @cached_property
+    def packed_states(self) -> Packed:
+        """The states as bits."""
+        return packed(self.states, NONE)
+
+    @cached_property
     def halves(self) -> Halves:
         """The statistics of one half of the rows, by which the other is judged."""
         from hush.kinds.alignment.statistics import halves
 
         return halves(self.states)
-
-    @cached_property
-    def packed(self) -> Packed:
-        """The tokens, ready for their distances."""
-        return packed(self.tokens)
 
     def part(self, where: np.ndarray) -> Family:
         """The rows at `where`, bool or indices; the query has to be among them, first."""

@@ -14,7 +14,7 @@ from hush.io.residues import NONE
 from hush.tasks.couplings import Couplings, strongest
 from hush.tasks.dca import STATES, reweighted
 
-MOST = 2500  #: rows that couplings are measured with; more make them hardly better
+MOST = 2000  #: rows that couplings are measured with; more make them hardly better
 PSEUDO = 0.1  #: share of the background in a column's frequencies
 #: of each residue of a row: see `Statistics.columns`; of each row: see `rows`
 COLUMNS, ROWS = 5, 5
@@ -50,8 +50,10 @@ class Statistics:
         return out
 
 
-def statistics(states: np.ndarray) -> Statistics:
-    """Statistics of rows ``(N, L)``, weighted so that similar rows count once."""
+def statistics(states: np.ndarray, seed: int = 0) -> Statistics:
+    """Of rows ``(N, L)``, at most `MOST` of them, weighted so that similar ones count once."""
+    if len(states) > MOST:
+        states = states[np.sort(np.random.default_rng(seed).permutation(len(states))[:MOST])]
     weights = reweighted(states)
     weights /= weights.sum()
     share = np.stack([weights @ (states == s) for s in range(STATES)], 1)
@@ -87,13 +89,11 @@ class Halves:
 
 
 def halves(states: np.ndarray, seed: int = 0) -> Halves:
-    """Rows ``(n, L)`` split at random; statistics are of at most `MOST` rows of each half."""
+    """Rows ``(n, L)`` split at random."""
     order = np.random.default_rng(seed).permutation(len(states))
     first = np.zeros(len(states), bool)
     first[order[: len(order) // 2]] = True
-    parts = (order[: len(order) // 2][:MOST], order[len(order) // 2 :][:MOST])
-    one, other = (statistics(states[np.sort(part)]) for part in parts)
-    return Halves(first, (one, other))
+    return Halves(first, (statistics(states[first]), statistics(states[~first])))
 
 
 def rows(states: np.ndarray, columns: np.ndarray, nearest: np.ndarray) -> np.ndarray:

@@ -11,9 +11,10 @@ so Φ sees those of mean-field DCA (`hush.kinds.alignment.statistics`) beside th
 
 Denoising (algorithm 2) removes misaligned rows in steps, and judges the rest anew by statistics of
 what is left. Redundancy is not a property of one row: of two copies either may go. So what is left
-is taken up row by row, the one next that is farthest from those taken already, times a weight that
-falls with the probability that it is misaligned; until the number of rows that was asked for, or
-until all others repeat those taken (step zero).
+is taken up row by row, until there are as many as were asked for, or until all others repeat those
+taken (step zero). Next is the row that is farthest from those taken already, times a weight that
+grows with its agreement with the family's couplings: contacts are predicted from rows that show
+them.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ from torch import Tensor
 
 from hush.denoiser import Advance
 from hush.errors import HushError
-from hush.io.residues import GAP, STATES
+from hush.io.residues import STATES
+from hush.kinds.alignment.alphabet import PROTEIN
 from hush.kinds.alignment.cut import FEWEST
+from hush.kinds.alignment.distances import shared
 from hush.kinds.alignment.family import Family
 from hush.kinds.alignment.further import misaligned, redundant
 from hush.kinds.alignment.redundancy import filtered, nearest
@@ -41,7 +44,8 @@ from hush.noise.process import Process
 from hush.selecting_rows import Choice, chosen, estimate
 
 MISALIGNED, REDUNDANT = 0, 1  #: the logits of Φ
-CONTEXT = 48  #: rows that a row is compared with in every column
+CONTEXT = 24  #: rows that a row is compared with in every column
+TIE = 1e-3  #: added to distances, so that weights decide between rows at a distance of 0
 CHUNK = 2**16  #: residues that are scored at once
 
 
@@ -49,7 +53,7 @@ CHUNK = 2**16  #: residues that are scored at once
 class Part(Family):
     """Some rows of a family, and what is known of others of its rows."""
 
-    known: Statistics
+    others: Statistics
 
 
 @dataclass
@@ -58,16 +62,16 @@ class SequenceMID(LearnedRows):
 
     steps : in which misaligned rows are removed. width, layers : of the network. added : lowest and
     highest share of a state that training adds, of each sort of noise. threshold : probability of
-    being noise above which a row is removed, if the rows to keep are not stated. sharpness : how
-    much the probability of being misaligned weighs against the distance to rows taken already.
+    being noise above which a row is removed. sharpness : how much a row's agreement with the
+    couplings weighs against its distance from rows taken already.
     """
 
     steps: int = 2
     width: int = 32
-    layers: int = 2
+    layers: int = 1
     added: Sequence[float] = (0.05, 0.3)
     threshold: float = 0.5
-    sharpness: float = 0.3
+    sharpness: float = 0.15
     seed: int = 0
 
     name: ClassVar[str] = "mid"
@@ -140,7 +144,7 @@ class SequenceMID(LearnedRows):
             new[len(part) : len(part) + len(wrong), MISALIGNED] = True
             new[len(part) + len(wrong) :, REDUNDANT] = True
             states = STATES[tokens]
-            columns = part.known.columns(states, states[0])
+            columns = part.others.columns(states, states[0])
             told = rows(states, columns, nearest(states))
             context = context_of(len(tokens), rng)
             other = tokens[context], columns[context]
@@ -157,10 +161,10 @@ class SequenceMID(LearnedRows):
     def choose(self, family: Family, count: int | None, advance: Advance | None = None) -> Choice:
         """Remove misaligned rows, step by step, then take up the rest by distance."""
         size = len(family)
-        if size < FEWEST:
-            return self._few(family, count)
+        if size < FEWEST or family.alphabet is not PROTEIN:
+            return self._unjudged(family, count)
         left = np.arange(size)
-        p, weight = np.zeros((size, 2)), np.ones(size)
+        p = np.zeros((size, 2))
         trace: list[dict[str, Any]] = []
         step = None
         for number in range(self.steps):
@@ -168,7 +172,6 @@ class SequenceMID(LearnedRows):
             p[left] = 1 / (1 + np.exp(-logits))
             p[0] = 0.0
             step = 1 - float(np.prod(1 - shares)) if step is None else step
-            weight[left] = weights(logits[:, MISALIGNED], self.sharpness)
             stays = p[left, MISALIGNED] <= self.threshold
             if count is not None and stays.sum() < count:
                 stays = chosen(np.argsort(p[left, MISALIGNED], kind="stable")[:count], len(left))
@@ -180,23 +183,24 @@ class SequenceMID(LearnedRows):
                 advance(0.5 / self.steps)
         rest = None if advance is None else (lambda share: advance(0.5 * share))
         if count is not None:
-            order = left[farthest(family.tokens[left], weight[left], count, rest)]
+            near = family.part(left)
+            order = left[farthest(near, weights(near, self.sharpness), count, rest)]
         else:
             order = left[unrepeated(family.states[left], p[left], self.threshold)]
         score = np.prod(1 - p, axis=1)
         return Choice(chosen(order, size), score, step=step, trace=trace, found=estimate(score[1:]))
 
-    def _few(self, family: Family, count: int | None) -> Choice:
-        """Too few rows to judge: all of them, or those farthest from each other."""
+    def _unjudged(self, family: Family, count: int | None) -> Choice:
+        """Too few rows, or none of proteins: all of them, or those farthest from each other."""
         unknown = np.full(len(family), np.nan)
+        why = f"Only {len(family)} rows are different: too few to judge, which takes {FEWEST}"
+        if family.alphabet is not PROTEIN:
+            why = "The network knows amino acids only, so no row was judged"
         if count is None:
-            said = (
-                f"Only {len(family)} rows are different: too few to judge, which takes {FEWEST}; "
-                "all of them come back.",
-            )
+            said = (f"{why}; all different rows come back. -n keeps those far from each other.",)
             return Choice(np.ones(len(family), bool), unknown, said)
-        order = farthest(family.tokens, np.ones(len(family)), count)
-        return Choice(chosen(order, len(family)), unknown)
+        order = farthest(family, np.ones(len(family)), count)
+        return Choice(chosen(order, len(family)), unknown, (f"{why}: distance alone decided.",))
 
     def predict(self, family: Family) -> tuple[np.ndarray, np.ndarray]:
         """Φ's logits of rows ``(n, 2)``, and Ψ's shares of either sort of noise ``(2,)``."""
@@ -219,29 +223,32 @@ class SequenceMID(LearnedRows):
         return logits.double().cpu().numpy(), shares.double().cpu().numpy()
 
 
-def weights(logits: np.ndarray, sharpness: float) -> np.ndarray:
-    """What distances to rows are multiplied by, given their logits ``(n,)`` of being misaligned."""
-    spread = float(logits.std()) or 1.0
-    return np.exp(-sharpness * np.clip((logits - logits.mean()) / spread, -3, 3))
+def weights(family: Family, sharpness: float) -> np.ndarray:
+    """What distances to rows are multiplied by ``(n,)``."""
+    agreement = family.known.couplings.fields(family.states).sum(1)
+    spread = float(agreement.std()) or 1.0
+    made: np.ndarray = np.exp(sharpness * (agreement - agreement.mean()) / spread)
+    return made
 
 
 def farthest(
-    tokens: np.ndarray, weight: np.ndarray, count: int, advance: Advance | None = None
+    family: Family, weight: np.ndarray, count: int, advance: Advance | None = None
 ) -> np.ndarray:
-    """Indices of `count` rows ``(n, L)``, the first row first.
+    """Indices of `count` rows, the first row first.
 
     The next is the one with the largest product of its weight and its distance from the nearest row
     taken. A distance is the number of columns in which both have a residue, and not the same: where
     gaps counted, fragments would be the farthest of all.
     """
-    order, nearest_ = [0], np.full(len(tokens), tokens.shape[1] + 1.0)
-    residue = tokens != GAP
+    order, near = [0], np.full(len(family), np.inf)
+    columns = family.states.shape[1]
+    gaps = columns - family.residues
     while len(order) < count:
-        last = order[-1]
-        away = ((tokens != tokens[last]) & residue & residue[last]).sum(1)
-        np.minimum(nearest_, away + 1e-3, out=nearest_)  # so that of equal rows weights decide
-        nearest_[last] = -1
-        order.append(int((nearest_ * np.where(nearest_ < 0, 1, weight)).argmax()))
+        unlike, same = shared(family.packed_states, order[-1])
+        alone = gaps + gaps[order[-1]] - 2 * (columns - unlike - same)  # one of both has a gap
+        np.minimum(near, unlike - alone + TIE, out=near)
+        near[order[-1]] = -np.inf
+        order.append(int((near * weight).argmax()))
         if advance:
             advance(1 / count)
     return np.array(order)
