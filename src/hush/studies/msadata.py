@@ -262,8 +262,8 @@ def _mapped(query: str, chains: Sequence[Chain]) -> tuple[np.ndarray, np.ndarray
     same = sum(query[i] == chain.sequence[j] for i, j in pairs)
     if len(pairs) < FEWEST or same < SHARE * len(pairs):
         raise HushError(
-            f"{same} of the {len(query)} residues of its query are in chain {chain.name or '1'} of its "
-            "structure, which seems to be that of another protein"
+            f"only {same} of the {len(query)} residues of its query are in the structure, which "
+            "seems to be that of another protein"
         )
     places = np.full((len(query), 3), np.nan)
     places[pairs[:, 0]] = chain.coordinates[pairs[:, 1]]
