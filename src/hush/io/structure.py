@@ -1,7 +1,7 @@
 """Protein structures, PDB and mmCIF: which residues a chain has, and where they are.
 
-The files are read with biotite, by their content and not by their name, and also in gzip. Of several
-models the first counts, of alternate locations that of the highest occupancy.
+Files are read with biotite, by their content and not by their name, in gzip too. Of several models
+the first counts, of alternate locations that of the highest occupancy.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import io
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -115,7 +116,7 @@ def _chains(atoms: Any, path: Path) -> list[Chain]:
     atoms = atoms[structure.filter_amino_acids(atoms)]
     edges = structure.get_residue_starts(atoms, add_exclusive_stop=True)
     parts: dict[str, list[tuple[str, np.ndarray, str]]] = {}
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         residue = atoms[start:stop]
         names = residue.atom_name.tolist()
         atom = next((a for a in ("CB", "CA") if a in names), None)

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from hush.errors import HushError
+from hush.io import read
 from hush.io.residues import BYTES, GAP, NONE, STATES, TOKENS
 from hush.io.structure import Chain, contacts, read_chain, read_chains
 from hush.record import Record
@@ -97,8 +98,8 @@ class Family:
 def families(data: Path, only: str | None = None, note: Note = ignore) -> list[Family]:
     """The families of a manifest: that of DIR, of ``DIR/alignments``, or the file itself.
 
-    only : a pattern for names. note : told why a family is left out. `HushError` if there is no
-    manifest, or none of its families can be read.
+    only : a pattern for the name, or a part of it between slashes. note : told why a family is left
+    out. `HushError` if there is no manifest, or none of its families can be read.
     """
     path = _manifest(data)
     try:
@@ -110,7 +111,7 @@ def families(data: Path, only: str | None = None, note: Note = ignore) -> list[F
     found = []
     for entry in entries:
         name = str(entry.get("name", ""))
-        if only is None or fnmatch(name, only) or fnmatch(name.split("/")[-1], only):
+        if only is None or any(fnmatch(part, only) for part in (name, *name.split("/"))):
             try:
                 found.append(_family(entry, path.parent))
             except HushError as error:
@@ -165,21 +166,10 @@ def _joined(paths: Sequence[Path]) -> tuple[np.ndarray, tuple[str, ...]]:
 
 def _read(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     """Tokens and names of one file."""
-    # Until hush.io reads alignments: FASTA and a3m, insertions left out.
-    names: list[str] = []
-    rows: list[list[bytes]] = []
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise HushError(f"{path} cannot be read: {error.strerror}") from None
-    for line in lines:
-        if line.startswith(b">"):
-            names.append(line[1:].split(maxsplit=1)[0].decode("utf-8", "replace"))
-            rows.append([])
-        else:
-            rows[-1].append(line.translate(None, bytes(range(97, 123)) + b"."))
-    text = [b"".join(row) for row in rows]
-    return TOKENS[np.frombuffer(b"".join(text), np.uint8)].reshape(len(text), -1), tuple(names)
+    record = read(path, "alignment")
+    if record.kind != "alignment":
+        raise HushError(f"{path.name} is not an alignment")
+    return record.data, tuple(record.context["names"])
 
 
 # -- its query -----------------------------------------------------------------------------------

@@ -44,7 +44,6 @@ def mean_field(
         weights = reweighted(states, identity)
     U = deviations(states, np.asarray(weights, np.float64), pseudocount)
     squares = _from_rows(U) if len(U) < U.shape[1] else _from_columns(U)
-    np.fill_diagonal(squares, 0.0)
     return apc(STATES / pseudocount * np.sqrt(squares))
 
 
@@ -74,23 +73,13 @@ def deviations(states: np.ndarray, weights: np.ndarray, pseudocount: float) -> n
 def _from_rows(U: np.ndarray) -> np.ndarray:
     """Squared norms ``(L, L)`` of the couplings / c, through rows.
 
-    Float32 is enough for the product: after the factorisation, which is done in float64, nothing
-    amplifies errors.
+    Float32 is enough after the factorisation, which is done in float64: nothing amplifies errors.
     """
-    columns = U.shape[1] // STATES
     gram = U @ U.T
     gram.flat[:: len(gram) + 1] += 1
-    lower = cholesky(gram, lower=True, overwrite_a=True, check_finite=False)
-    Y = solve_triangular(lower, U, lower=True, check_finite=False)
-    Y = Y.reshape(-1, columns, STATES)[..., :NONE].astype(np.float32).reshape(len(U), -1)
-    squares = np.empty((columns, columns))
-    for first in range(0, columns, SITES):
-        part = slice(first, min(first + SITES, columns))
-        squares[part, first:] = norms2(
-            Y[:, first * NONE : part.stop * NONE].T @ Y[:, first * NONE :]
-        )
-        squares[first:, part] = squares[part, first:].T
-    return squares
+    lower = cholesky(gram, lower=True, overwrite_a=True, check_finite=False).astype(np.float32)
+    Y = solve_triangular(lower, U.astype(np.float32), lower=True, check_finite=False)
+    return products(amino(Y), amino(Y))
 
 
 def _from_columns(U: np.ndarray) -> np.ndarray:
@@ -100,12 +89,36 @@ def _from_columns(U: np.ndarray) -> np.ndarray:
     matrix.flat[:: len(matrix) + 1] += 1
     upper = cholesky(matrix, lower=False, overwrite_a=True, check_finite=False)
     inverse, _ = dpotri(upper, lower=False, overwrite_c=True)  # its upper triangle
-    squares = np.empty((columns, columns))
-    amino = np.arange(columns * STATES).reshape(columns, STATES)[:, :NONE]
+    squares = np.zeros((columns, columns))
     for first in range(columns):
-        block = inverse[first * STATES : first * STATES + NONE, amino[first:].ravel()]
-        squares[first, first:] = squares[first:, first] = norms2(block)[0]
-    return squares
+        at = first * STATES
+        squares[first, first:] = norms2(amino(inverse[at : at + NONE, at:]))[0]
+    return mirrored(squares)
+
+
+def amino(x: np.ndarray) -> np.ndarray:
+    """The amino acids' columns ``(R, 20 L)`` of ``(R, 21 L)``."""
+    return np.ascontiguousarray(x.reshape(len(x), -1, STATES)[..., :NONE]).reshape(len(x), -1)
+
+
+def products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Squared norms ``(L, L)`` of the blocks of leftᵀ right, each ``(R, 20 L)``; 0 on the diagonal.
+
+    The product has to be symmetric.
+    """
+    columns = left.shape[1] // NONE
+    squares = np.zeros((columns, columns))
+    for first in range(0, columns, SITES):
+        stop = min(first + SITES, columns)
+        rows = left[:, first * NONE : stop * NONE]
+        squares[first:stop, first:] = norms2(rows.T @ right[:, first * NONE :])
+    return mirrored(squares)
+
+
+def mirrored(squares: np.ndarray) -> np.ndarray:
+    """Symmetric, with what is above the diagonal, and 0 on it."""
+    upper = np.triu(squares, 1)
+    return upper + upper.T
 
 
 def norms2(couplings: np.ndarray) -> np.ndarray:
