@@ -22,7 +22,7 @@ The paper predicts contacts by the MSA Transformer: MID 2.2 % above greedy selec
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,9 +30,10 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.methods import make
-from hush.studies import msapage
-from hush.studies.core import Case, Note, Study, ignore
-from hush.studies.msadata import MANIFEST, Family, alignments, families
+from hush.studies import msadata
+from hush.studies.core import Case, Find, Note, Study, ignore
+from hush.studies.folders import image_files
+from hush.studies.msadata import MANIFEST, Family
 from hush.studies.msascores import (
     MEAN_FIELD,
     PRECISION,
@@ -41,7 +42,6 @@ from hush.studies.msascores import (
     SELECTION,
     Kept,
     Remembered,
-    kept,
 )
 from hush.studies.resampling import Resampling
 from hush.studies.sample import Sample
@@ -53,6 +53,7 @@ SHARE = 0.7  #: of a family's rows, the most that are kept
 MEAN = 512  #: the most rows that count in the mean over numbers of rows
 SLOW_ROWS = 256  #: from which contacts are predicted by pseudo-likelihood too
 DRAWS, QUICK_DRAWS = 4, 2  #: of methods that draw at random
+SLOW_DRAWS = 2  #: at most, for pseudo-likelihood
 QUICK_FAMILIES = 6
 BUDGET, QUICK_BUDGET = 1200.0, 60.0  #: seconds of training for each method
 RECIPES = {"mid": Recipe("mid"), "diffusion": Recipe("diffusion")}
@@ -72,12 +73,8 @@ class Task:
             record = family.record
             draws = tuple(range(seed * self.draws, (seed + 1) * self.draws))
             about = {"family": family.name, "count": rows, "draws": draws}
-            yield Sample(
-                f"{family.name}@{rows}",
-                record.with_context(**about),
-                family,
-                about={"dca": self.dca},
-            )
+            noisy = replace(record, context={**record.context, **about})
+            yield Sample(f"{family.name}@{rows}", noisy, family, about={"dca": self.dca})
 
 
 def family_of(name: str) -> str:
@@ -96,26 +93,29 @@ def msa_cases(
     train: Path | None = None,
     note: Note = ignore,
     rows: Sequence[int] | None = None,
-    count: int | None = None,
+    families: int | None = None,
     draws: int | None = None,
 ) -> list[Case]:
     """A case for every number of rows, for their mean, and for pseudo-likelihood.
 
-    rows : numbers of rows to keep; count : families at most; draws : of random selections.
+    rows : numbers of rows to keep; families : the most of them; draws : of random selections.
     """
     numbers = sorted(set(rows or (QUICK_ROWS if quick else ROWS)))
-    most = count or (QUICK_FAMILIES if quick else None)
-    found = [f for f in families(data, only, note) if _judged(f, min(numbers), note)]
+    most = families or (QUICK_FAMILIES if quick else None)
+    found = {
+        f.name: f for f in msadata.families(data, only, note) if _judged(f, min(numbers), note)
+    }
     if not found:
         raise HushError(f"no family in {data} has contacts, and enough rows, to judge {numbers[0]}")
-    found = thinned(found, most) if most else found
+    every = thinned([*found.values()], most or len(found))
     training = _training(train, quick) if train else None
     draws = draws or (QUICK_DRAWS if quick else DRAWS)
     apply = Remembered()
 
     def case(label: str, of: Sequence[int], dca: str) -> Case:
-        tested = tuple((f, n) for n in of for f in found if n <= SHARE * len(f))
-        task = Task(tested, dca, draws)
+        tested = tuple((f, n) for n in of for f in every if n <= SHARE * len(f))
+        times = draws if dca == MEAN_FIELD else min(draws, SLOW_DRAWS)
+        task = Task(tested, dca, times)
         several = len(of) > 1
         return Case(
             settings={
@@ -123,7 +123,7 @@ def msa_cases(
                 "families": f"{len({f.name for f, _ in tested})}",
                 "rows": label,
                 "dca": dca,
-                "draws": f"{draws}",
+                "draws": f"{times}",
             },
             samples=task.samples,
             count=len(tested),
@@ -135,10 +135,10 @@ def msa_cases(
         )
 
     for n in numbers:
-        if skipped := [f.name for f in found if n > SHARE * len(f)]:
+        if skipped := [f.name for f in every if n > SHARE * len(f)]:
             few = ", ".join(skipped[:4]) + (", …" if len(skipped) > 4 else "")
             note(f"{n} rows are above {SHARE:.0%} of {len(skipped)} families, left out: {few}")
-    numbers = [n for n in numbers if any(n <= SHARE * len(f) for f in found)]
+    numbers = [n for n in numbers if any(n <= SHARE * len(f) for f in every)]
     cases = [case(f"{n}", [n], MEAN_FIELD) for n in numbers]
     if len(together := [n for n in numbers if n <= MEAN]) > 1:
         cases.append(case(f"{together[0]}-{together[-1]}", together, MEAN_FIELD))
@@ -168,10 +168,9 @@ def _name(data: Path) -> str:
 
 
 def _training(folder: Path, quick: bool) -> Training:
-    """On all alignments of a folder, which need no structures."""
-    paths = alignments(folder)
+    count = len(list(lessons(folder)))
     return Training(
-        name=f"{folder.resolve().name};train={len(paths)}",
+        name=f"{_name(folder)};train={count}",
         samples=partial(lessons, folder),
         recipes=RECIPES,
         budget=QUICK_BUDGET if quick else BUDGET,
@@ -180,9 +179,16 @@ def _training(folder: Path, quick: bool) -> Training:
 
 
 def lessons(folder: Path, seed: int = 0) -> Iterator[Sample]:
-    """The alignments of a folder; the seed has no effect."""
-    for name, record in alignments(folder).items():
-        yield Sample(name, record, None)
+    """The alignments of a manifest, or all in a folder, to train on; the seed has no effect."""
+    from hush.io import read
+
+    if any((folder / place / MANIFEST).is_file() for place in (".", "alignments")):
+        yield from (Sample(family.name, family.record, None) for family in msadata.families(folder))
+        return
+    paths = image_files(folder, "alignment")
+    if not paths:
+        raise HushError(f"{folder} contains no alignments; give --train a folder with some")
+    yield from (Sample(path.name, read(path, "alignment"), None) for path in paths)
 
 
 # -- the study -------------------------------------------------------------------------------
@@ -190,7 +196,7 @@ def lessons(folder: Path, seed: int = 0) -> Iterator[Sample]:
 
 def undropped(sample: Sample) -> Kept:
     """The row ``farthest:all``: farthest points of all rows."""
-    return kept(make("farthest", "alignment", drop=0.0), sample.noisy)
+    return Remembered()(make("farthest", "alignment", drop=0.0), sample.noisy)
 
 
 def _numbers(text: str) -> list[int]:
@@ -207,6 +213,13 @@ def _count(text: str) -> int:
     return count
 
 
+def draw(cases: Sequence[Case], find: Find, path: Path, *, quick: bool) -> None:
+    """Write ``NAME.html``, a page about all rows, and ``NAME.differences.json``."""
+    from hush.studies.msapage import write
+
+    write(MSA, cases, find, path)
+
+
 MSA = Study(
     name="mid/msa",
     title="MID on protein alignments: contacts from the rows that are kept (section IV-E)",
@@ -218,10 +231,10 @@ MSA = Study(
     metrics=(*PRECISION, *SELECTION),
     rows={"farthest:all": undropped},
     references=("none",),
-    picture=msapage.draw,
+    picture=draw,
     group=family_of,
     resampling=Resampling(unit=family_of),
     against=("greedy", "random", "farthest"),
     relative=True,
-    options={"rows": _numbers, "count": _count, "draws": _count},
+    options={"rows": _numbers, "families": _count, "draws": _count},
 )

@@ -7,7 +7,7 @@ another case, the results are remembered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -21,8 +21,8 @@ from hush.studies.core import Metric
 from hush.studies.fingerprint import fingerprint
 from hush.studies.msadata import Family
 from hush.studies.sample import Sample
-from hush.studies.sets import select
-from hush.tasks.contacts import DIVISORS, precision, precisions
+from hush.studies.sets import Selection, select
+from hush.tasks.contacts import DIVISORS, precisions
 from hush.tasks.dca import effective_number, mean_field
 
 MEAN_FIELD, PSEUDO_LIKELIHOOD = "mean-field", "pseudo-likelihood"
@@ -49,22 +49,23 @@ class Remembered:
     at random (``draws``).
     """
 
-    found: dict[tuple[Any, ...], Kept] = field(default_factory=dict)
+    found: dict[tuple[Any, ...], Selection] = field(default_factory=dict)
 
-    def __call__(self, method: Denoiser, noisy: Record, noise: Any) -> Kept:
-        about = noisy.context
-        key = fingerprint(method), about["family"], about["count"], tuple(about["draws"])
-        if key not in self.found:
-            self.found[key] = kept(method, noisy, noise)
-        return self.found[key]
+    def __call__(self, method: Denoiser, noisy: Record, noise: Any = None) -> Kept:
+        about, made = noisy.context, []
+        for one in drawn(method, about["draws"]):
+            key = fingerprint(one), about["family"], about["count"]
+            if key not in self.found:
+                self.found[key] = select(one, noisy, noise)
+            made.append(self.found[key])
+        return Kept(tuple(x.kept for x in made), float(np.mean([x.seconds for x in made])))
 
 
-def kept(method: Denoiser, noisy: Record, noise: Any = None) -> Kept:
-    """What a method keeps; of one that has a seed and learns nothing, in several draws."""
-    drawn = "seed" in method.config() and method.learns_from == "nothing"
-    every = [method.replace(seed=k) for k in noisy.context["draws"]] if drawn else [method]
-    made = [select(one, noisy, noise) for one in every]
-    return Kept(tuple(one.kept for one in made), float(np.mean([one.seconds for one in made])))
+def drawn(method: Denoiser, seeds: Sequence[int]) -> list[Denoiser]:
+    """A method for each seed, if it draws at random: it has a seed and learns nothing."""
+    if "seed" in method.config() and method.learns_from == "nothing":
+        return [method.replace(seed=seed) for seed in seeds]
+    return [method]
 
 
 # -- scores ----------------------------------------------------------------------------------

@@ -53,9 +53,7 @@ class Resampling:
             return NOTHING
         return _tested(*self._means({n: a[n] - b[n] for n in shared}, seed))
 
-    def relative(
-        self, a: Mapping[str, float], b: Mapping[str, float], seed: int = 0
-    ) -> Difference:
+    def relative(self, a: Mapping[str, float], b: Mapping[str, float], seed: int = 0) -> Difference:
         """``mean(a) / mean(b) - 1``, as `difference`; all NaN if ``mean(b)`` is not above 0."""
         shared = _shared(a, b)
         if not shared:
