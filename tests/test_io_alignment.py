@@ -101,7 +101,8 @@ def selected(record: Record, rows: Sequence[int], first: int | None = None) -> R
     kept = np.zeros(len(record.meta["aligned"]), bool)
     kept[list(rows)] = True
     meta = {**record.meta, "kept": kept} | ({} if first is None else {"first": first})
-    return replace(record, data=record.data[kept], meta=meta)
+    order = sorted(rows, key=lambda row: (row != first, row))
+    return replace(record, data=record.data[order], meta=meta)
 
 
 def written(record: Record, path: Path) -> bytes:
@@ -433,6 +434,7 @@ def test_soft_masked_residues_become_capitals_in_a3m(tmp_path: Path) -> None:
         ("a.a3m", ">a\nAC\n>b\n\n>c\nAC\n", "row 2, 'b', has no residues"),
         ("a.a3m", ">a\nACD\n#x\n", "holds '#'"),
         ("a.clw", "CLUSTAL\n\na AC\nb\n", "line 4 is not a name with residues"),
+        ("a.clw", "CLUSTAL\n\na A\n\nCLUSTAL W (1.8) x\n\na A\n", "another alignment from line 5"),
         ("a.sto", "# STOCKHOLM 1.0\n#=GF ID x\n//\n", "holds no sequences"),
         ("a.a3m", "\n \n\n", "blank lines"),
         ("a.sto", "# STOCKHOLM 1.0\nab\n//\n", "row 1, 'ab', has no residues"),

@@ -32,7 +32,7 @@ def planted(
     liked = np.stack([rng.permutation(20)[:4] for _ in range(half)])
     other = np.stack([rng.permutation(20)[:4] for _ in range(half)])
     letter = rng.integers(0, 4, (count, half))
-    pair = np.where(rng.random(letter.shape) < strength, letter, rng.integers(0, 4, letter.shape))
+    pair = np.where(rng.random(letter.shape) < 0.9, letter, rng.integers(0, 4, letter.shape))
     at = np.arange(half)
     rows = np.concatenate([liked[at, letter], other[at, pair]], axis=1) + FIRST
     rows[rng.random(rows.shape) < 0.05] = GAP
@@ -157,7 +157,8 @@ def test_rows_are_filtered_as_one_by_one(limit: float) -> None:
 
 
 def test_rows_are_taken_up_by_weighted_distance() -> None:
-    tokens, count = planted(50, 30), 20
+    family, count = different(planted(50, 30), 0)[0], 20
+    tokens = family.tokens
     weight = np.random.default_rng(0).uniform(0.5, 2, len(tokens))
     order = [0]
     residue = tokens != GAP
@@ -169,7 +170,7 @@ def test_rows_are_taken_up_by_weighted_distance() -> None:
         left = [i for i in range(len(tokens)) if i not in order]
         value = [weight[i] * min(apart(i, j) for j in order) for i in left]
         order.append(left[int(np.argmax(value))])
-    np.testing.assert_array_equal(farthest(tokens, weight, count), order)
+    np.testing.assert_array_equal(farthest(family, weight, count), order)
 
 
 def test_planted_noise_is_found(trained: Any, family: Family) -> None:
@@ -216,6 +217,20 @@ def test_copies_go_first(trained: Any) -> None:
     made = run(trained, twice, count=100)
     assert {r.tobytes() for r in made.data} == {r.tobytes() for r in tokens}
     assert not made.items[0].kept[100:].any()
+
+
+def test_rows_of_text_and_of_biopython_are_alignments() -> None:
+    rows = ["ACDEF", "AC-EF", "ACDEW", "GCDEW"]
+    made = hush.run(rows, kind="alignment", method="greedy", context={"count": 2})
+    assert made.record.context["names"] == ("row1", "row4")
+    Seq = pytest.importorskip("Bio.Seq").Seq
+    SeqRecord = pytest.importorskip("Bio.SeqRecord").SeqRecord
+    every = [SeqRecord(Seq(row), id=f"s{i}") for i, row in enumerate(rows)]
+    again = hush.run(every, kind="alignment", method="greedy", context={"count": 2})
+    np.testing.assert_array_equal(again.data, made.data)
+    assert again.record.context["names"] == ("s0", "s3")
+    with pytest.raises(HushError, match="row2 has 4 columns, and row1 has 5"):
+        hush.run(["ACDEF", "ACDE"], kind="alignment")
 
 
 def test_few_rows_come_back(trained: Any) -> None:

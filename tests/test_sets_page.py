@@ -13,8 +13,9 @@ import hush
 from hush import api
 from hush.kinds import get
 from hush.kinds.points import scenes
-from hush.kinds.points.judgement import agreement, sureness
+from hush.kinds.points.judgement import sureness
 from hush.kinds.points.page import InspectedScene, Scene
+from hush.metrics import agreement
 from hush.record import Record
 from hush.report import frame, plots
 from hush.results import Item

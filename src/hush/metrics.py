@@ -98,6 +98,20 @@ def _errors(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     return float(np.mean((a[finite] - b[finite]) ** 2)), float(np.var(b[finite]))
 
 
+def agreement(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
+    """Of sets ``(D, N)`` and ``(D, M)`` of elements: how many of one are in the other.
+
+    precision : the share of the different elements of `a` that are in `b`; recall : of those of `b`
+    that are in `a`. NaN for a set without elements.
+    """
+    one, other = ({x.tobytes() for x in np.ascontiguousarray(y.T)} for y in (a, b))
+    both = len(one & other)
+    return {
+        "precision": both / len(one) if one else float("nan"),
+        "recall": both / len(other) if other else float("nan"),
+    }
+
+
 def mean_score(values: Sequence[float]) -> float:
     """The mean over items, without those where a score is not defined; NaN if there is none."""
     known = [v for v in values if not np.isnan(v)]

@@ -128,6 +128,8 @@ def record_of(
         return replace(x, axes=axes or x.axes, kind=chosen.name, context=both)
     if isinstance(x, str | PathLike):
         return read(x, kind=kind, axes=axes, context=context)
+    if kind and (record := kinds.get(kind).from_objects(x)) is not None:
+        return record_of(record, context=context)
     mask = None if not isinstance(x, np.ma.MaskedArray) else ~np.ma.getmaskarray(x)
     try:
         data = np.asarray(x)

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 #: file's share of the time for ``--adapt``. `error` is null on success; on failure or skip every
 #: other key may be null.
 KEYS = (
-    *("input", "output", "picture", "uncertainty", "residual", "sigma_map", "skipped", "error"),
+    *("input", "output", "picture", "uncertainty", "residual", "sigma_map", "scores"),
+    *("skipped", "error"),
     *("kind", "method", "model"),
     *("family", "sigma", "sigma_range", "gain"),
     *("correlated", "process", "step", "steps", "strength", "seed", "adapted", "removed_rms"),
@@ -102,6 +103,12 @@ class Group:
     metavar="PATH",
     help="Also write the standard deviation of the noise in every place, in float32: a file such "
     "as .tif, .npy or .nii.gz, or a folder.",
+)
+@click.option(
+    "--scores",
+    metavar="PATH",
+    help="Also write a table of the rows of a set or an alignment: number, name, whether it was "
+    "kept, score. A .tsv or .csv file, or a folder.",
 )
 @click.option(
     "--noise",
@@ -302,14 +309,14 @@ def _row(job: Job) -> dict[str, Any]:
 def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, Any]) -> Result:
     """Read, denoise and write one file, and fill in its row."""
     from hush import api, io, kinds
-    from hush.kinds import maps
+    from hush.kinds import maps, scores
     from hush.report import rows
 
     assert job.target is not None
     start = time.perf_counter()
     record = read(job.source, o.axes, o.kind)
     io.check(record, job.target)
-    _check_maps(record, job)
+    _check_beside(record, job)
     key = _key(o, record)
     name = Path(job.source).name
     keeps = is_kept(o, job.target)
@@ -333,6 +340,8 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
     for map_, path in job.maps.items():
         if not is_kept(o, path):
             maps.write(result, map_, path)
+    if job.scores and not is_kept(o, job.scores):
+        scores.write(result, job.scores)
     if job.picture and not is_kept(o, job.picture):
         drawn = kinds.get(record.kind).picture(result)
         if drawn is not None:
@@ -367,11 +376,13 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
     return result
 
 
-def _check_maps(record: Record, job: Job) -> None:
-    """Refuse maps that this record cannot have, before any work."""
+def _check_beside(record: Record, job: Job) -> None:
+    """Refuse maps and a table that this record cannot have, before any work."""
     from hush import io
-    from hush.kinds import maps
+    from hush.kinds import maps, scores
 
+    if job.scores:
+        scores.check(record)
     for name, path in job.maps.items():
         if name != "uncertainty":
             maps.check(record)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
@@ -24,6 +25,7 @@ class Options(Running):
     uncertainty: str | None
     residual: str | None
     sigma_map: str | None
+    scores: str | None
     noise: str | None
     steps: int | None
     adapt: float
@@ -45,12 +47,13 @@ class Options(Running):
 class Job:
     """An input, the paths of its result, and the reason not to denoise it, if any.
 
-    maps, picture : further files that are written, if any; maps by their names in `MAPS`.
+    maps, scores, picture : further files that are written, if any; maps by their names in `MAPS`.
     """
 
     source: str
     target: Path | None = None
     maps: Mapping[str, Path] = field(default_factory=dict)
+    scores: Path | None = None
     picture: Path | None = None
     error: HushError | None = None
     skipped: bool = False
@@ -59,12 +62,18 @@ class Job:
     def due(self) -> bool:
         return self.error is None and not self.skipped
 
+    @property
+    def outputs(self) -> list[Path]:
+        """Every file that is written."""
+        every = (self.target, *self.maps.values(), self.scores, self.picture)
+        return [path for path in every if path]
+
 
 def check_folders(o: Options) -> None:
     """Refuse names of files where several results need folders."""
     from hush.io import supported
 
-    for option in ("out", *MAPS):
+    for option in ("out", *MAPS, "scores"):
         path = getattr(o, option) or ""
         if o.many and (Path(path).is_file() or path.lower().endswith(supported())):
             name = "--output" if option == "out" else f"--{option.replace('_', '-')}"
@@ -78,13 +87,11 @@ def plan(o: Options) -> list[Job]:
     taken: dict[Path, str] = {}
     for source in o.files:
         try:
-            target, maps, picture = _outputs(o, source)
-            outputs = [path for path in (target, *maps.values(), picture) if path]
-            for path in outputs:
+            job = _outputs(o, source)
+            for path in job.outputs:
                 _check(o, path, taken, inputs)
-            taken |= {path.resolve(): source for path in outputs}
-            skipped = all(is_kept(o, path) for path in outputs)
-            jobs.append(Job(source, target, maps, picture, skipped=skipped))
+            taken |= {path.resolve(): source for path in job.outputs}
+            jobs.append(replace(job, skipped=all(is_kept(o, path) for path in job.outputs)))
         except HushError as error:
             jobs.append(Job(source, error=error))
     return jobs
@@ -105,8 +112,8 @@ def _check(o: Options, path: Path, taken: Mapping[Path, str], inputs: set[Path])
         raise HushError(f"{path} already exists; --overwrite replaces it, --skip-existing keeps it")
 
 
-def _outputs(o: Options, source: str) -> tuple[Path, dict[str, Path], Path | None]:
-    """The paths of the result for `source`, of its maps and of its picture."""
+def _outputs(o: Options, source: str) -> Job:
+    """The paths of the result for `source`, and of all that is written beside it."""
     from hush import io, kinds
 
     target = io.output_path(source, o.out, o.many, kind=o.kind)
@@ -128,7 +135,25 @@ def _outputs(o: Options, source: str) -> tuple[Path, dict[str, Path], Path | Non
                 f"{path}: {fmt.name} files do not hold float32 maps; write .tif, .npy or .nii.gz"
             )
         names[path.resolve()], maps[name] = words, path
-    return target, maps, picture
+    table = None if o.scores is None else _table(o, source, o.scores)
+    if table is not None and (other := names.get(table.resolve())):
+        raise HushError(f"{table} is {other}; choose another path for the scores")
+    return Job(source, target, maps, table, picture)
+
+
+def _table(o: Options, source: str, given: str) -> Path:
+    """The path of the table of scores for `source`: `given`, or its name in that folder."""
+    from hush import io
+    from hush.kinds import scores
+
+    path = Path(given)
+    if o.many or given.endswith(("/", os.sep)) or path.is_dir():
+        name = Path(source).name
+        ending = next((s for s in io.supported() if name.lower().endswith(s)), Path(source).suffix)
+        path = path / f"{name[: len(name) - len(ending)]}.tsv"
+    scores.separator(path)
+    io.check_target(path)
+    return path
 
 
 def is_kept(o: Options, path: Path) -> bool:
@@ -144,5 +169,6 @@ def paths(job: Job) -> dict[str, str | None]:
         ("output", job.target),
         ("picture", job.picture),
         *((name, job.maps.get(name)) for name in MAPS),
+        ("scores", job.scores),
     )
     return {name: str(path) if path else None for name, path in every}

@@ -41,6 +41,8 @@ def summary(o: Any, row: Mapping[str, Any], result: Result) -> list[tuple[str, s
         lines.append(("residual", row["residual"]))
     if row.get("sigma_map"):
         lines.append(("map of σ", row["sigma_map"]))
+    if row.get("scores"):
+        lines.append(("scores", row["scores"]))
     if row.get("picture"):
         lines.append(("picture", row["picture"]))
     lines.append(("time", describe.duration(row["seconds"])))

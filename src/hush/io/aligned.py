@@ -8,7 +8,7 @@ An alignment is a record ``(N, L)`` with axes ``NC``: sequences, then columns, a
 ``kept``
     bool ``(N,)`` over the rows of the file: those that are in ``Record.data``, in order.
 ``first``
-    Index in the file of the row that is written before the others, such as the query.
+    Index in the file of the row that is before the others in ``Record.data``, such as the query.
 
 ``Record.context["names"]`` holds the name of each row that was read.
 """
@@ -43,14 +43,14 @@ class Text:
     rows ``(P,)`` : to which row a piece belongs, or `SHARED` or `ABOUT_ALL`.
     blocks ``(P,)`` : in which block of rows a piece is; -1 for pieces outside, such as annotation
         by name.
-    begins, stops ``(K,)`` : where residues are, row after row; first ``(N + 1,)`` : the first of
+    begins, stops ``(K,)`` : where residues are, row after row; offsets ``(N + 1,)`` : the first of
         those of each row.
     heads ``(N, 2)`` : where the names are, and after them descriptions; None without names.
     described : descriptions that are elsewhere, by row.
     same ``(N,)`` : the first row with the same name.
     inserted : whether lower-case letters and dots are insertions, and there are some; soft :
         whether there are some in columns.
-    stops_out : whether a ``*`` at the end of a row is in no column.
+    starred : whether a ``*`` at the end of a row is in no column.
     tokens ``(N, L)`` : that were read.
     extra : what other formats do not hold, as words; empty for nothing.
     """
@@ -62,23 +62,23 @@ class Text:
     blocks: np.ndarray
     begins: array[int]
     stops: array[int]
-    first: array[int]
+    offsets: array[int]
     same: np.ndarray
     heads: np.ndarray | None = None
     described: Mapping[int, bytes] = field(default_factory=dict)
     extra: str = ""
     inserted: bool = False
     soft: bool = False
-    stops_out: bool = False
+    starred: bool = False
     tokens: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.uint8))
 
     def __len__(self) -> int:
-        return len(self.first) - 1
+        return len(self.offsets) - 1
 
     def characters(self, rows: Sequence[int] | None = None) -> Iterator[bytes]:
         """All characters of some rows, or of each, without spaces and line ends."""
         for row in range(len(self)) if rows is None else rows:
-            cells = range(self.first[row], self.first[row + 1])
+            cells = range(self.offsets[row], self.offsets[row + 1])
             parts = (self.raw[self.begins[k] : self.stops[k]] for k in cells)
             yield b"".join(parts).translate(None, SPACE)
 
@@ -86,7 +86,7 @@ class Text:
         """The characters of some rows that are in columns, ``L`` each."""
         left_out = INSERTED if self.inserted else b""
         for line in self.characters(rows):
-            line = line.removesuffix(b"*") if self.stops_out else line
+            line = line.removesuffix(b"*") if self.starred else line
             yield line.translate(None, left_out) if left_out else line
 
     def label(self, row: int) -> tuple[bytes, bytes]:
@@ -121,7 +121,8 @@ def text_of(record: Record) -> tuple[Text, np.ndarray] | None:
     kept = np.asarray(record.meta.get("kept", np.ones(len(text), bool)), bool)
     if kept.shape != (len(text),):
         return None
-    expected = text.tokens if kept.all() else text.tokens[kept]
+    order = _order(record, kept)
+    expected = text.tokens if order == list(range(len(text))) else text.tokens[order]
     return (text, kept) if np.array_equal(expected, record.data) else None
 
 
@@ -167,7 +168,7 @@ def _places(text: Text, first: int | None) -> np.ndarray:
 
 
 def _order(record: Record, kept: np.ndarray) -> list[int]:
-    """The kept rows of the file, in the order in which they are written."""
+    """The kept rows of the file, in the order in which they are in the record."""
     rows: list[int] = np.flatnonzero(kept).tolist()
     first = record.meta.get("first")
     if first is not None and kept[first]:
@@ -216,7 +217,7 @@ def left_out(record: Record, target: str, holds: str = "") -> list[str]:
         text.label(row)[1] for row in np.flatnonzero(kept).tolist()
     ):
         lost.append("descriptions")
-    lost += ["the * at the ends of rows"] * text.stops_out + [text.extra]
+    lost += ["the * at the ends of rows"] * text.starred + [text.extra]
     return told(target, text, lost)
 
 

@@ -130,9 +130,9 @@ class Pieces:
         count = int(rows.max(initial=-1)) + 1
         firsts = np.searchsorted(rows[filled], np.arange(count + 1))
         heads = np.array(self.heads, np.int64).reshape(-1, 2) if self.heads else None
-        begins, stops, first = (array("q", x.tobytes()) for x in (*cells[filled].T, firsts))
+        begins, stops, offsets = (array("q", x.tobytes()) for x in (*cells[filled].T, firsts))
         made = {"same": np.arange(count), **more}
-        return Text(name, raw, ends, rows, blocks, begins, stops, first, heads=heads, **made)
+        return Text(name, raw, ends, rows, blocks, begins, stops, offsets, heads=heads, **made)
 
 
 class Blocks:
@@ -203,7 +203,7 @@ def record_of(
         text,
         inserted=mixed and mode == "insertions",
         soft=mixed and mode == "columns",
-        stops_out=out and bool(stopped.any()),
+        starred=out and bool(stopped.any()),
     )
     try:
         tokens = np.empty((len(text), width), np.uint8)

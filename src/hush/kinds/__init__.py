@@ -148,6 +148,13 @@ class Kind:
         """The record in an .npz file with this kind's `keys`."""
         raise HushError(f"{self.nouns[1]} are read from one array; name one of the file's arrays")
 
+    def from_objects(self, objects: Any) -> Record | None:
+        """The record in what Python callers give instead of an array; None if it is one.
+
+        For a kind whose elements are not numbers, such as rows of text.
+        """
+        return None
+
     def batch(self, record: Record) -> Batch:
         """The record as items ``(C, *S)``, views of its data for the usual layouts."""
         self.check(record)

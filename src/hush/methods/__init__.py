@@ -62,6 +62,7 @@ VARIANTS: Table[type[Denoiser]] = Table(
         "mid/correspondences": "hush.methods.mid.elements:SetMID",
         "mid/segments": "hush.methods.mid.elements:SetMID",
         "mid/alignment": "hush.methods.mid.sequences:SequenceMID",
+        "diffusion/alignment": "hush.methods.diffusion_rows:DiffusionRows",
         "random/alignment": "hush.methods.random_selection:RandomRows",
         "noise2noise/volume": "hush.methods.noise2noise:VolumeNoise2Noise",
     },

@@ -52,7 +52,7 @@ class Diffusion(LearnedSets):
     seed: int = 0
 
     name: ClassVar[str] = "diffusion"
-    summary: ClassVar[str] = "diffusion over coordinates: what a model moves far (sets)"
+    summary: ClassVar[str] = "diffusion: what a model moves far (sets) or cannot restore (alignments)"
     citation: ClassVar[str] = (
         "Ho, Jain and Abbeel, Denoising Diffusion Probabilistic Models, NeurIPS 2020"
     )

@@ -14,9 +14,10 @@ import numpy as np
 
 from hush.denoiser import Advance
 from hush.errors import HushError
+from hush.kinds.alignment.distances import distances
 from hush.kinds.alignment.family import Family
+from hush.kinds.alignment.identity import Packed
 from hush.selecting_rows import Choice, RowSelection, chosen, spread
-from hush.tasks.hamming import Packed
 
 
 @dataclass
@@ -45,7 +46,7 @@ class Farthest(RowSelection):
         """See `RowSelection.choose`; if more are asked for, the nearest of the dropped rows too."""
         rows, count = len(family), count or spread(self.keep, len(family))
         left = max(count, rows - round(self.drop * rows))
-        near = np.argsort(family.packed.distances(0), kind="stable")[:left]
+        near = np.argsort(distances(family.packed, 0), kind="stable")[:left]
         order = farthest(family.part(near).packed, count, advance)
         return Choice(chosen(near[order], rows), np.full(rows, np.nan))
 
@@ -54,7 +55,7 @@ def farthest(rows: Packed, count: int, advance: Advance | None = None) -> np.nda
     """Indices of `count` of the rows, the first row first; of equal ones the first."""
     order, nearest = [0], np.full(len(rows), np.iinfo(np.int32).max, np.int32)
     while len(order) < count:
-        np.minimum(nearest, rows.distances(order[-1]), out=nearest)
+        np.minimum(nearest, distances(rows, order[-1]), out=nearest)
         nearest[order[-1]] = -1
         order.append(int(nearest.argmax()))
         if advance:

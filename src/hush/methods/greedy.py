@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from hush.denoiser import Advance
+from hush.kinds.alignment.distances import distances
 from hush.kinds.alignment.family import Family
 from hush.selecting_rows import Choice, RowSelection, chosen, spread
 
@@ -39,7 +40,7 @@ class Greedy(RowSelection):
         count = count or spread(self.keep, len(family))
         order, total = [0], np.zeros(len(family), np.int64)
         while len(order) < count:
-            total += family.packed.distances(order[-1])
+            total += distances(family.packed, order[-1])
             total[order[-1]] = CHOSEN
             order.append(int(total.argmax()))
             if advance:

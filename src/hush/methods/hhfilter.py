@@ -29,9 +29,9 @@ import numpy as np
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.io.residues import NONE
+from hush.kinds.alignment.distances import shared
 from hush.kinds.alignment.family import Family
 from hush.selecting_rows import Choice, RowSelection, chosen
-from hush.tasks.hamming import packed
 
 
 @dataclass
@@ -59,12 +59,12 @@ class HHfilter(RowSelection):
         """See `RowSelection.choose`."""
         rows, there = len(family), family.states[0] != NONE
         covers = (family.states[:, there] != NONE).mean(1) if there.any() else 1 - family.gaps
-        passes = (covers >= self.cov / 100) & (Alike(family).identities(0) >= self.qid / 100)
+        passes = (covers >= self.cov / 100) & (identities(family, 0) >= self.qid / 100)
         longest = np.argsort(family.gaps, kind="stable")
         order = np.r_[0, longest[passes[longest] & (longest > 0)]]
         most = len(order) if count is None else min(count, len(order))
         limits = [self.id / 100] if count is None else [step / 100 for step in range(101)]
-        places, limit = filtered(Alike(family.part(order)), limits, most, advance)
+        places, limit = filtered(family.part(order), limits, most, advance)
         kept = order[places]
         said: tuple[str, ...] = ()
         if count is not None and count > len(order):
@@ -85,34 +85,26 @@ class HHfilter(RowSelection):
         return Choice(chosen(kept, rows), np.full(rows, np.nan), said)
 
 
-class Alike:
-    """The identities of rows, over the columns in which both have residues."""
-
-    def __init__(self, family: Family) -> None:
-        known = family.states != NONE
-        self.states, self.known = packed(family.states), packed(known.view(np.uint8))
-        self.residues = known.sum(1)
-
-    def identities(self, row: int, start: int = 0) -> np.ndarray:
-        """The identity of the rows from `start` on with this one; 0 without common columns."""
-        alone = self.known.distances(row, start)  # columns in which one of the two has a residue
-        both = (self.residues[start:] + self.residues[row] - alone) // 2
-        same = both - (self.states.distances(row, start) - alone)
-        share: np.ndarray = same / np.maximum(both, 1)
-        return share
+def identities(family: Family, row: int, start: int = 0) -> np.ndarray:
+    """The identity of the rows from `start` on with this one; 0 without common columns."""
+    unlike, same = shared(family.packed_states, row, start)
+    # Residues in both rows: 2 (same + others) + lone ones; columns that differ: others + lone ones.
+    both = family.residues[start:] + family.residues[row] - same - unlike
+    share: np.ndarray = same / np.maximum(both, 1)
+    return share
 
 
 def filtered(
-    rows: Alike, limits: Sequence[float], most: int, advance: Advance | None = None
+    family: Family, limits: Sequence[float], most: int, advance: Advance | None = None
 ) -> tuple[list[int], float]:
     """Indices of at most so many rows that are kept, the first among them, and the last limit."""
-    kept, nearest, limit = [0], rows.identities(0), limits[0]
+    kept, nearest, limit = [0], identities(family, 0), limits[0]
     nearest[0] = np.inf
     for limit in limits:
         while len(kept) < most and nearest.min() <= limit:
             row = int(np.argmax(nearest <= limit))
             start = row if len(limits) == 1 else 0  # those before stay above the only limit
-            np.maximum(nearest[start:], rows.identities(row, start), out=nearest[start:])
+            np.maximum(nearest[start:], identities(family, row, start), out=nearest[start:])
             nearest[row] = np.inf
             kept.append(row)
             if advance:

@@ -18,9 +18,9 @@ import numpy as np
 
 from hush.denoiser import Advance
 from hush.errors import HushError
+from hush.kinds.alignment.distances import EXACT, SAMPLE, similar
 from hush.kinds.alignment.family import Family
 from hush.selecting_rows import WeightedRows
-from hush.tasks.hamming import EXACT, SAMPLE, packed, similar
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Reweight(WeightedRows):
     ) -> tuple[np.ndarray, tuple[str, ...]]:
         """See `WeightedRows.weigh`; rows are compared with a sample if they are many."""
         most = int((1 - self.identity) * family.states.shape[1] + 1e-9)
-        count = similar(packed(family.states), most, seed=self.seed, advance=advance)
+        count = similar(family.packed_states, most, seed=self.seed, advance=advance)
         said: tuple[str, ...] = ()
         if len(family) > EXACT:
             said = (

@@ -71,7 +71,7 @@ class AxialNet(nn.Module):
     """
 
     def __init__(
-        self, columns: int, rows: int, noises: int, width: int = 32, layers: int = 2, heads: int = 4
+        self, columns: int, rows: int, noises: int, width: int = 32, layers: int = 1, heads: int = 2
     ) -> None:
         super().__init__()
         self.tokens = nn.Embedding(SIZE, width)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg.blas import ssyrk
 from scipy.linalg.lapack import dpotri
 
 from hush.io.residues import NONE
@@ -59,7 +60,7 @@ def strongest(
         gram.flat[:: len(gram) + 1] += 1
         lower = cholesky(gram, lower=True, overwrite_a=True, check_finite=False)
         Y = solve_triangular(lower, U, lower=True, check_finite=False).astype(np.float32)
-        whole = Y.T @ Y
+        whole = ssyrk(1.0, Y.T)  # its upper triangle; half the work of a product
     else:
         matrix = U.T @ U
         matrix.flat[:: len(matrix) + 1] += 1

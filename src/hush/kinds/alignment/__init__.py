@@ -17,7 +17,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.io import format_of
-from hush.io.residues import SIZE
+from hush.io.residues import SIZE, TOKENS
 from hush.kinds import NOTHING, Chosen, Kind, Option
 from hush.noise.outliers import Outliers
 from hush.record import Batch, Record
@@ -27,18 +27,19 @@ if TYPE_CHECKING:
     from hush.kinds.alignment.cut import Families
     from hush.kinds.alignment.family import Family
     from hush.noise.process import Process
-    from hush.results import Denoised, Item, Judgement, Restoration
+    from hush.report.frame import Entry
+    from hush.results import Denoised, Inspection, Item, Judgement, Restoration, Survey
 
 
 def count(text: str) -> int:
-    """A number of rows, from 1."""
+    """A number from 1."""
     try:
-        rows = int(text)
+        number = int(text)
     except ValueError:
-        rows = 0
-    if rows < 1:
-        raise ValueError(f"the number of rows to keep is 1 or more, not {text}")
-    return rows
+        number = 0
+    if number < 1:
+        raise ValueError(f"give a whole number from 1, not {text}")
+    return number
 
 
 def share(text: str) -> float:
@@ -68,6 +69,9 @@ class Alignment(Kind):
             "NAME",
         ),
         "count": Option(count, "Rows of an alignment to keep.", "NUMBER", short="n"),
+        "alignment": Option(
+            count, "Which alignment of a file with several, from 1.", "NUMBER", reader=True
+        ),
         "keep": Option(share, "Share of the rows of an alignment to keep, such as 0.2.", "SHARE"),
     }
     told: ClassVar[frozenset[str]] = frozenset({"names", "parts"})
@@ -116,6 +120,25 @@ class Alignment(Kind):
         context = {k: tuple(map(str, v)) for k, v in arrays.items() if k == "names"}
         return Record(data, self.axes(data.shape), kind=self.name, full=1.0, context=context)
 
+    def from_objects(self, objects: Any) -> Record | None:
+        """Rows of text, or of objects with a `seq` of text and an `id`, as Biopython has them."""
+        if isinstance(objects, np.ndarray) or not len(objects):
+            return None
+        every = list(objects)
+        rows = [str(getattr(row, "seq", row)) for row in every]
+        if not all(isinstance(row, str) or hasattr(row, "seq") for row in every):
+            return None
+        names = tuple(str(getattr(row, "id", f"row{i}")) for i, row in enumerate(every, 1))
+        length = len(rows[0])
+        for name, row in zip(names, rows, strict=True):
+            if len(row) != length or not length or not row.isascii():
+                raise HushError(
+                    f"{name} has {len(row)} columns, and {names[0]} has {length}: rows of an "
+                    "alignment are letters and gaps, as many in each"
+                )
+        data = TOKENS[np.frombuffer("".join(rows).encode(), np.uint8).reshape(-1, length)]
+        return Record(data, "NC", kind=self.name, full=1.0, context={"names": names})
+
     def batch(self, record: Record) -> Batch:
         """Every alignment as an item ``(L, N)``."""
         return replace(super().batch(record), scale=1.0)
@@ -140,8 +163,11 @@ class Alignment(Kind):
                 f"{', …' * (len(having) > 4)}; state the whole name"
             )
         if not having:
-            near = difflib.get_close_matches(wanted, names, 3, 0.4) or names[:3]
-            said = f"; the nearest names are {', '.join(near)}" if near else ", which have no names"
+            near = difflib.get_close_matches(wanted, names, 3, 0.4)
+            some = (
+                f"the rows are called {', '.join(names[:3])}, …" if names else "rows have no names"
+            )
+            said = f"; the nearest are {', '.join(near)}" if near else f"; {some}"
             raise HushError(f"no row is called '{wanted}'{said}")
         return having[0]
 
@@ -210,7 +236,9 @@ class Alignment(Kind):
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
     ) -> list[str]:
-        return []
+        from hush.kinds.alignment.advice import advice
+
+        return advice(self, record)
 
     def judge(
         self,
@@ -225,10 +253,10 @@ class Alignment(Kind):
         about: Mapping[str, Any] = NOTHING,
         how: Restoration | None = None,
     ) -> Judgement:
-        """How many rows were removed."""
+        """How many rows were removed, and what that did to the alignment."""
         from hush.kinds.alignment.judgement import judged
 
-        return judged(noisy, strength, about, how)
+        return judged(self, noisy, strength, about, how)
 
     def facts(self, result: Denoised, given: bool) -> list[tuple[str, str]]:
         from hush.kinds.alignment.show import facts
@@ -239,6 +267,42 @@ class Alignment(Kind):
         from hush.kinds.alignment.show import brief
 
         return brief(result)
+
+    def stepped(self, entry: Mapping[str, Any], scale: float) -> str:
+        from hush.kinds.alignment.show import stepped
+
+        return stepped(entry)
+
+    def survey(self, record: Record) -> Survey:
+        from hush.kinds.alignment.advice import survey
+
+        return survey(self, record)
+
+    def looked(self, seen: Inspection) -> list[tuple[str, str]]:
+        from hush.kinds.alignment.show import looked
+
+        return looked(self, seen)
+
+    def section(self, result: Denoised, budget: float) -> Entry:
+        from hush.kinds.alignment.page import section
+
+        return section(self, result, budget)
+
+    def inspected(self, seen: Inspection, budget: float) -> Entry:
+        from hush.kinds.alignment.page import inspected
+
+        return inspected(self, seen, budget)
+
+    def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
+        """Shares of the rows of `a` that are in `b`, and the other way round."""
+        from hush.metrics import agreement
+
+        if len(a) != len(b):
+            raise HushError(
+                f"alignments of {len(a)} and {len(b)} columns have no rows in common; compare "
+                "selections of one alignment"
+            )
+        return agreement(a, b)
 
 
 ALIGNMENT = Alignment()

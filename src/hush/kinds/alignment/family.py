@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hush.io.residues import NONE, STATES
-from hush.tasks.hamming import Packed, packed
+from hush.io.residues import NONE, SIZE, STATES
+from hush.kinds.alignment.identity import Packed, packed
 
 if TYPE_CHECKING:
     from hush.kinds.alignment.statistics import Halves, Statistics
@@ -47,16 +47,32 @@ class Family:
         return statistics(self.states)
 
     @cached_property
+    def residues(self) -> np.ndarray:
+        """The number of residues in each row, int ``(n,)``."""
+        return np.asarray((self.states != NONE).sum(1))
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """How many rows have each state in each column, int ``(L, 21)``."""
+        columns = np.ascontiguousarray(self.states.T)
+        return np.stack([np.bincount(column, minlength=NONE + 1) for column in columns])
+
+    @cached_property
+    def packed(self) -> Packed:
+        """The tokens as bits; none of them stands for no residue."""
+        return packed(self.tokens, SIZE)
+
+    @cached_property
+    def packed_states(self) -> Packed:
+        """The states as bits."""
+        return packed(self.states, NONE)
+
+    @cached_property
     def halves(self) -> Halves:
         """The statistics of one half of the rows, by which the other is judged."""
         from hush.kinds.alignment.statistics import halves
 
         return halves(self.states)
-
-    @cached_property
-    def packed(self) -> Packed:
-        """The tokens, ready for their distances."""
-        return packed(self.tokens)
 
     def part(self, where: np.ndarray) -> Family:
         """The rows at `where`, bool or indices; the query has to be among them, first."""

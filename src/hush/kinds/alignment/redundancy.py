@@ -8,19 +8,22 @@ from hush.io.residues import NONE
 from hush.kinds.alignment.identity import Packed, compared, packed
 
 BLOCK = 512  #: rows that are filtered at once
-MOST = 20_000  #: rows up to which each is compared with all others; else with so many, at random
+MOST = 20_000  #: rows up to which each is compared with all others
+SAMPLE = 5_000  #: so many, at random, of which each of more rows is compared with
 
 
-def nearest(states: np.ndarray, most: int = MOST, seed: int = 0) -> np.ndarray:
+def nearest(
+    states: np.ndarray, most: int = MOST, sample: int = SAMPLE, seed: int = 0
+) -> np.ndarray:
     """The largest share of a row's residues that another row has, float ``(N,)``.
 
     It is not symmetric: a fragment is repeated by the whole sequence, which it does not repeat.
-    Of more than `most` rows ``(N, L)``, each is compared with so many of the others.
+    Of more than `most` rows ``(N, L)``, each is compared with a `sample` of them.
     """
     count = len(states)
     some = np.arange(count)
     if count > most:
-        some = np.sort(np.random.default_rng(seed).permutation(count)[:most])
+        some = np.sort(np.random.default_rng(seed).permutation(count)[:sample])
     every = packed(states, NONE)
     others = every if count <= most else packed(states[some], NONE)
     best = np.zeros(count, np.int64)

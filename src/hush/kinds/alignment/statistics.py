@@ -14,7 +14,7 @@ from hush.io.residues import NONE
 from hush.tasks.couplings import Couplings, strongest
 from hush.tasks.dca import STATES, reweighted
 
-MOST = 2500  #: rows that couplings are measured with; more make them hardly better
+MOST = 2000  #: rows that couplings are measured with; more make them hardly better
 PSEUDO = 0.1  #: share of the background in a column's frequencies
 #: of each residue of a row: see `Statistics.columns`; of each row: see `rows`
 COLUMNS, ROWS = 5, 5

@@ -336,7 +336,7 @@ class Points(Kind):
 
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
         """Shares of the rows of `a` that are in `b`, and the other way round."""
-        from hush.kinds.points.judgement import agreement
+        from hush.metrics import agreement
 
         return agreement(a, b)
 

@@ -1,4 +1,4 @@
-"""Judging what was left out of a set, and comparing sets."""
+"""Judging what was left out of a set."""
 
 from __future__ import annotations
 
@@ -131,13 +131,3 @@ def planar(pairs: np.ndarray) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         off = np.linalg.norm(moved[..., :2] / moved[..., 2:] - other, axis=-1)
     return float((off < CLOSE).mean(1).max())
-
-
-def agreement(a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
-    """Of items ``(D, N)``: the share of the rows of `a` that are in `b`, and of `b` in `a`."""
-    one, other = ({x.tobytes() for x in np.ascontiguousarray(y.T)} for y in (a, b))
-    both = len(one & other)
-    return {
-        "precision": both / len(one) if one else float("nan"),
-        "recall": both / len(other) if other else float("nan"),
-    }

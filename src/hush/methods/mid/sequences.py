@@ -29,8 +29,9 @@ from torch import Tensor
 
 from hush.denoiser import Advance
 from hush.errors import HushError
-from hush.io.residues import GAP, STATES
+from hush.io.residues import STATES
 from hush.kinds.alignment.cut import FEWEST
+from hush.kinds.alignment.distances import shared
 from hush.kinds.alignment.family import Family
 from hush.kinds.alignment.further import misaligned, redundant
 from hush.kinds.alignment.redundancy import filtered, nearest
@@ -42,7 +43,8 @@ from hush.noise.process import Process
 from hush.selecting_rows import Choice, chosen, estimate
 
 MISALIGNED, REDUNDANT = 0, 1  #: the logits of Φ
-CONTEXT = 48  #: rows that a row is compared with in every column
+CONTEXT = 24  #: rows that a row is compared with in every column
+TIE = 1e-3  #: added to distances, so that weights decide between rows at a distance of 0
 CHUNK = 2**16  #: residues that are scored at once
 
 
@@ -65,7 +67,7 @@ class SequenceMID(LearnedRows):
 
     steps: int = 2
     width: int = 32
-    layers: int = 2
+    layers: int = 1
     added: Sequence[float] = (0.05, 0.3)
     threshold: float = 0.5
     sharpness: float = 0.15
@@ -180,8 +182,8 @@ class SequenceMID(LearnedRows):
                 advance(0.5 / self.steps)
         rest = None if advance is None else (lambda share: advance(0.5 * share))
         if count is not None:
-            weight = weights(family.part(left), self.sharpness)
-            order = left[farthest(family.tokens[left], weight, count, rest)]
+            near = family.part(left)
+            order = left[farthest(near, weights(near, self.sharpness), count, rest)]
         else:
             order = left[unrepeated(family.states[left], p[left], self.threshold)]
         score = np.prod(1 - p, axis=1)
@@ -196,7 +198,7 @@ class SequenceMID(LearnedRows):
                 "all of them come back.",
             )
             return Choice(np.ones(len(family), bool), unknown, said)
-        order = farthest(family.tokens, np.ones(len(family)), count)
+        order = farthest(family, np.ones(len(family)), count)
         return Choice(chosen(order, len(family)), unknown)
 
     def predict(self, family: Family) -> tuple[np.ndarray, np.ndarray]:
@@ -229,22 +231,23 @@ def weights(family: Family, sharpness: float) -> np.ndarray:
 
 
 def farthest(
-    tokens: np.ndarray, weight: np.ndarray, count: int, advance: Advance | None = None
+    family: Family, weight: np.ndarray, count: int, advance: Advance | None = None
 ) -> np.ndarray:
-    """Indices of `count` rows ``(n, L)``, the first row first.
+    """Indices of `count` rows, the first row first.
 
     The next is the one with the largest product of its weight and its distance from the nearest row
     taken. A distance is the number of columns in which both have a residue, and not the same: where
     gaps counted, fragments would be the farthest of all.
     """
-    order, nearest_ = [0], np.full(len(tokens), tokens.shape[1] + 1.0)
-    residue = tokens != GAP
+    order, near = [0], np.full(len(family), np.inf)
+    columns = family.states.shape[1]
+    gaps = columns - family.residues
     while len(order) < count:
-        last = order[-1]
-        away = ((tokens != tokens[last]) & residue & residue[last]).sum(1)
-        np.minimum(nearest_, away + 1e-3, out=nearest_)  # so that of equal rows weights decide
-        nearest_[last] = -1
-        order.append(int((nearest_ * np.where(nearest_ < 0, 1, weight)).argmax()))
+        unlike, same = shared(family.packed_states, order[-1])
+        alone = gaps + gaps[order[-1]] - 2 * (columns - unlike - same)  # one of both has a gap
+        np.minimum(near, unlike - alone + TIE, out=near)
+        near[order[-1]] = -np.inf
+        order.append(int((near * weight).argmax()))
         if advance:
             advance(1 / count)
     return np.array(order)
