@@ -52,7 +52,9 @@ class Diffusion(LearnedSets):
     seed: int = 0
 
     name: ClassVar[str] = "diffusion"
-    summary: ClassVar[str] = "diffusion: what a model moves far (sets) or cannot restore (alignments)"
+    summary: ClassVar[str] = (
+        "a diffusion model: what it moves far (sets) or cannot restore (alignments)"
+    )
     citation: ClassVar[str] = (
         "Ho, Jain and Abbeel, Denoising Diffusion Probabilistic Models, NeurIPS 2020"
     )

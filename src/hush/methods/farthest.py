@@ -59,5 +59,5 @@ def farthest(rows: Packed, count: int, advance: Advance | None = None) -> np.nda
         nearest[order[-1]] = -1
         order.append(int(nearest.argmax()))
         if advance:
-            advance(1 / count)
+            advance(1 / (count - 1))
     return np.array(order)

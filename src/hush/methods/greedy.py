@@ -44,5 +44,5 @@ class Greedy(RowSelection):
             total[order[-1]] = CHOSEN
             order.append(int(total.argmax()))
             if advance:
-                advance(1 / count)
+                advance(1 / (count - 1))
         return Choice(chosen(np.array(order), len(family)), np.full(len(family), np.nan))

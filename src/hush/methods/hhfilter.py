@@ -111,4 +111,6 @@ def filtered(
                 advance(1 / most)
         if len(kept) == most:
             break
+    if advance:
+        advance(1 - (len(kept) - 1) / most)
     return kept, limit
