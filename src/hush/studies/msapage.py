@@ -104,12 +104,12 @@ def _ours(label: str) -> bool:
 
 def _plain(one: Compared) -> dict[str, Any]:
     """For JSON, in which there is no NaN."""
-    parts = {key: value._asdict() for key, value in vars(one).items() if isinstance(value, tuple)}
-    finite = {
-        key: {name: x if np.isfinite(x) else None for name, x in of.items()}
-        for key, of in parts.items()
-    }
-    return {**asdict(one), **finite}
+
+    def finite(found: Difference) -> dict[str, float | None]:
+        return {name: x if np.isfinite(x) else None for name, x in found._asdict().items()}
+
+    told = {"difference": finite(one.difference), "relative": finite(one.relative)}
+    return {**asdict(one), **told}
 
 
 # -- the page ----------------------------------------------------------------------------------
