@@ -161,7 +161,7 @@ def test_the_same_seed_gives_the_same_rows(name: str, method: Callable[..., Any]
 
 @pytest.mark.parametrize("name", EVERY)
 def test_odd_alignments(name: str, method: Callable[..., Any]) -> None:
-    """The query alone, only copies of it, two rows, rows and a query of gaps, unusual residues."""
+    """The query alone, copies of it, two rows, rows and a query of gaps, odd letters, RNA."""
     model = method(name)
     query = relatives(1, 12)
     assert len(run(model, query).data) == 1
@@ -169,7 +169,8 @@ def test_odd_alignments(name: str, method: Callable[..., Any]) -> None:
     assert len(run(model, np.repeat(query, 4, 0)).data) == 1
     assert len(run(model, relatives(2, 12), count=1).data) == 1
     odd = tokens("ACDEFG", "------", "XXBZUO", "ACDEF-", "-CDEFG")
-    for rows in (odd, odd[[1, 0, 2, 3, 4]]):
+    rna = tokens("ACGUAC", "ACGU--", "GGGUAC", "-CGUAA", "UUGUAC")
+    for rows in (odd, odd[[1, 0, 2, 3, 4]], rna):
         for count in range(1, 6):
             made = run(model, rows, count=count)
             assert len(made.data) == count

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hush.io.residues import NONE, SIZE, STATES
+from hush.kinds.alignment.alphabet import Alphabet, alphabet
 from hush.kinds.alignment.identity import Packed, packed
 
 if TYPE_CHECKING:
@@ -30,9 +31,20 @@ class Family:
         return len(self.tokens)
 
     @cached_property
+    def alphabet(self) -> Alphabet:
+        """What the letters stand for."""
+        return alphabet(self.tokens)
+
+    @cached_property
     def states(self) -> np.ndarray:
-        """Amino acids and gaps ``(n, L)``, uint8 0 to 20."""
-        return STATES[self.tokens]
+        """Amino acids, or nucleotides, ``(n, L)``, uint8 from 0; `NONE` for gaps."""
+        found = self.alphabet
+        table = (
+            STATES
+            if found.none >= NONE
+            else np.where(found.states < found.none, found.states, NONE)
+        )
+        return table.astype(np.uint8)[self.tokens]
 
     @cached_property
     def gaps(self) -> np.ndarray:

@@ -30,6 +30,7 @@ from torch import Tensor
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.io.residues import STATES
+from hush.kinds.alignment.alphabet import PROTEIN
 from hush.kinds.alignment.cut import FEWEST
 from hush.kinds.alignment.distances import shared
 from hush.kinds.alignment.family import Family
@@ -160,8 +161,8 @@ class SequenceMID(LearnedRows):
     def choose(self, family: Family, count: int | None, advance: Advance | None = None) -> Choice:
         """Remove misaligned rows, step by step, then take up the rest by distance."""
         size = len(family)
-        if size < FEWEST:
-            return self._few(family, count)
+        if size < FEWEST or family.alphabet is not PROTEIN:
+            return self._unjudged(family, count)
         left = np.arange(size)
         p = np.zeros((size, 2))
         trace: list[dict[str, Any]] = []
@@ -189,17 +190,17 @@ class SequenceMID(LearnedRows):
         score = np.prod(1 - p, axis=1)
         return Choice(chosen(order, size), score, step=step, trace=trace, found=estimate(score[1:]))
 
-    def _few(self, family: Family, count: int | None) -> Choice:
-        """Too few rows to judge: all of them, or those farthest from each other."""
+    def _unjudged(self, family: Family, count: int | None) -> Choice:
+        """Too few rows, or none of proteins: all of them, or those farthest from each other."""
         unknown = np.full(len(family), np.nan)
+        why = f"Only {len(family)} rows are different: too few to judge, which takes {FEWEST}"
+        if family.alphabet is not PROTEIN:
+            why = "The network knows amino acids only, so no row was judged"
         if count is None:
-            said = (
-                f"Only {len(family)} rows are different: too few to judge, which takes {FEWEST}; "
-                "all of them come back.",
-            )
+            said = (f"{why}; all different rows come back. -n keeps those far from each other.",)
             return Choice(np.ones(len(family), bool), unknown, said)
         order = farthest(family, np.ones(len(family)), count)
-        return Choice(chosen(order, len(family)), unknown)
+        return Choice(chosen(order, len(family)), unknown, (f"{why}: distance alone decided.",))
 
     def predict(self, family: Family) -> tuple[np.ndarray, np.ndarray]:
         """Φ's logits of rows ``(n, 2)``, and Ψ's shares of either sort of noise ``(2,)``."""
@@ -286,5 +287,8 @@ def unrepeated(states: np.ndarray, p: np.ndarray, threshold: float) -> np.ndarra
     doubted = p[:, REDUNDANT] > threshold
     if not doubted.any():
         return order
-    limit = float(np.quantile(nearest(states)[doubted], 0.05))
+    share = nearest(states)
+    limit = float(np.quantile(share[doubted], 0.05))
+    if not doubted.all():  # between what Φ calls redundant and what it does not
+        limit = min(limit, (limit + float(np.quantile(share[~doubted], 0.95))) / 2)
     return order[filtered(states[order], limit)]
