@@ -380,11 +380,13 @@ def test_columns_that_lose_their_residues_are_a_warning() -> None:
 
 
 def test_one_row_comes_back_with_one_sentence() -> None:
-    one = record(tokens("ACDEFGHIKL"), names=("q",))
-    for method in ("farthest", "greedy", "random"):
-        result = hush.run(one, method=method)
-        assert np.array_equal(result.data, one.data)
-        assert len(result.warnings) == 1
+    for letters in ("ACDEFGHIKL", "ACGUACGU--"):
+        for told in ({}, {"count": 5}):
+            one = record(tokens(letters), names=("q",), **told)
+            for method in ("farthest", "greedy", "random"):
+                result = hush.run(one, method=method)
+                assert np.array_equal(result.data, one.data)
+                assert len(result.warnings) == 1
 
 
 def test_the_share_that_a_method_found_is_told() -> None:

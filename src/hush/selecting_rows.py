@@ -158,12 +158,13 @@ def wanted(
     if count is None:
         return None, ()
     if count > rows:
-        there = "is 1 row" if rows == 1 else f"are {rows:,} rows"
-        return rows, (f"There {there}, fewer than the {count:,} asked for: all come back.",)
+        few = f"There are {rows:,} rows, fewer than the {count:,} asked for: all come back."
+        return rows, (few,) if rows > 1 else ()  # the kind has a sentence for one row
     if count > unlike:
         copies = count - unlike
         return count, (
-            f"Only {unlike:,} rows are different, so {copies:,} of the {count:,} that are kept "
+            f"Only {unlike:,} of the rows {'is' if unlike == 1 else 'are'} different, so "
+            f"{copies:,} of the {count:,} that are kept "
             f"{'is a copy' if copies == 1 else 'are copies'} of others.",
         )
     return count, ()

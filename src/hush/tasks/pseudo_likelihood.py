@@ -14,7 +14,7 @@ from hush.errors import HushError
 from hush.tasks.dca import IDENTITY, STATES, amino, apc, checked, one_hot, products, reweighted
 
 REGULARISATION = 0.2  #: for each other column, of a sum over rows (Seemayer et al., 2014)
-ITERATIONS = 100
+ITERATIONS = 50
 SMALLEST = 1e-5  #: relative eigenvalue of the rows' products, from which on it counts
 
 

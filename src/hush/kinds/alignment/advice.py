@@ -9,7 +9,8 @@ import numpy as np
 
 from hush.kinds.alignment import show
 from hush.kinds.alignment.alphabet import FILLED, OTHER, PROTEIN, alphabet
-from hush.kinds.alignment.measure import EXACT, HALF, SAMPLE, as_one, covers, measured
+from hush.kinds.alignment.distances import EXACT
+from hush.kinds.alignment.measure import HALF, SAMPLE, as_one, covers, measured
 from hush.kinds.alignment.profile import LEAST
 from hush.report import describe
 from hush.results import Survey
@@ -43,11 +44,13 @@ def advice(kind: Alignment, record: Record) -> list[str]:
     rows = kind.rows(kind.batch(record), 0)
     query = kind.query(record.context, len(rows))
     filled = FILLED[rows]
+    if len(rows) == 1 and filled.any():
+        return ["There is one row only, the query, which comes back as it is."]
     return [
         *_query(filled, query, record.context),
-        *_few(filled),
-        *_blank(filled, record.context),
         *_letters(rows, filled),
+        *_blank(filled, record.context),
+        *_few(filled),
         *_copies(rows, filled, query),
         *_short(filled, query),
         *_deep(rows),
@@ -95,13 +98,9 @@ def _query(filled: np.ndarray, query: int, about: Mapping[str, Any]) -> list[str
 
 def _few(filled: np.ndarray) -> list[str]:
     count = len(filled)
-    if count == 1:
-        return ["There is one row only, the query, which comes back as it is."]
-    if count < LEAST:
-        return [
-            f"Only {count} rows: too few to tell which are misaligned, which takes {LEAST} rows."
-        ]
-    return []
+    if not 1 < count < LEAST:
+        return []
+    return [f"Only {count} rows: too few to tell which are misaligned, which takes {LEAST} rows."]
 
 
 def _blank(filled: np.ndarray, about: Mapping[str, Any]) -> list[str]:
@@ -136,9 +135,8 @@ def _letters(rows: np.ndarray, filled: np.ndarray) -> list[str]:
             "alone."
         ]
     return [
-        f"The residues are {letters.name}, not amino acids. Measures and simple methods compare "
-        "identity alone and stay valid; networks learned from proteins, so do not rely on their "
-        "scores."
+        f"The residues are {letters.name}, not amino acids: rows are compared by identity alone, "
+        "because the networks learned from proteins."
     ]
 
 

@@ -14,7 +14,7 @@ from hush.report import plots
 from hush.report.frame import Chart
 from hush.report.pictures import Picture, encode, to_heat
 
-WIDTH, LEFT, RIGHT, TOP, BOTTOM = 410, 58, 14, 6, 40
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 410, 66, 14, 6, 40
 STRIP, GAP = 8.0, 4.0  #: of the query above the rows, and of the marks beside them
 #: height of all rows, with which a picture is as high as a matrix, and the most of one row
 TALL, ROW = WIDTH - LEFT - RIGHT - STRIP - GAP, 14.0

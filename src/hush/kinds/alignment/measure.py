@@ -10,9 +10,9 @@ import numpy as np
 
 from hush.kinds.alignment import identity, profile
 from hush.kinds.alignment.alphabet import FILLED, OTHER, Alphabet, alphabet
+from hush.kinds.alignment.distances import EXACT
 
-EXACT = 20_000  #: rows up to which all are compared with each other
-SAMPLE = 2_000  #: of more rows, so many are compared with all; the standard error is about 1 %
+SAMPLE = 2_000  #: of more than `EXACT` rows, so many are compared with all: about 1 % error
 CLOSE = 0.8  #: share of columns from which on two rows count as neighbours
 REPEATED = 0.9  #: share of a row's residues from which on another row repeats it
 HALF = 0.5  #: share of the query's columns below which a row is short

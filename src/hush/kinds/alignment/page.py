@@ -197,7 +197,7 @@ def _cards(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Card, .
 
 
 def _icon(seen: _Seen) -> Picture:
-    rows, columns = (drawings.spaced(n, ICON) for n in seen.tokens.shape)
+    rows, columns = (np.linspace(0, n - 1, ICON).round().astype(int) for n in seen.tokens.shape)
     return encode(colours.coloured(seen.tokens[np.ix_(rows, columns)], seen.letters))
 
 
