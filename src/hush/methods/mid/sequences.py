@@ -32,7 +32,7 @@ from hush.errors import HushError
 from hush.io.residues import STATES
 from hush.kinds.alignment.alphabet import PROTEIN
 from hush.kinds.alignment.cut import FEWEST
-from hush.kinds.alignment.distances import shared
+from hush.kinds.alignment.distances import EXACT, shared
 from hush.kinds.alignment.family import Family
 from hush.kinds.alignment.further import misaligned, redundant
 from hush.kinds.alignment.redundancy import filtered, nearest
@@ -170,7 +170,8 @@ class SequenceMID(LearnedRows):
         size = len(family)
         if size < FEWEST or family.alphabet is not PROTEIN:
             return self._unjudged(family, count)
-        left = np.arange(size)
+        left = shortlist(family, count)
+        judged = chosen(left, size)
         p = np.zeros((size, 2))
         trace: list[dict[str, Any]] = []
         step = None
@@ -183,7 +184,7 @@ class SequenceMID(LearnedRows):
             if count is not None and stays.sum() < count:
                 stays = chosen(np.argsort(p[left, MISALIGNED], kind="stable")[:count], len(left))
             removed = float(np.mean(~stays)) * len(left) / size
-            level = float(1 - np.prod(1 - p, axis=1).mean())
+            level = float(1 - np.prod(1 - p[judged], axis=1).mean())
             trace.append({"step": number + 1, "level": level, "removed_rms": removed})
             left = left[stays]
             if advance:
@@ -194,8 +195,15 @@ class SequenceMID(LearnedRows):
             order = left[farthest(near, weights(near, self.sharpness), count, rest)]
         else:
             order = left[unrepeated(family.states[left], p[left], self.threshold)]
-        score = np.prod(1 - p, axis=1)
-        return Choice(chosen(order, size), score, step=step, trace=trace, found=estimate(score[1:]))
+        score = np.where(judged, np.prod(1 - p, axis=1), np.nan)
+        said: tuple[str, ...] = ()
+        if not judged.all():
+            said = (
+                f"Of {size:,} different rows the {judged.sum():,} that agree best with the couplings "
+                "were judged, to limit the time; the others are left out.",
+            )
+        found = estimate(score[1:][judged[1:]])
+        return Choice(chosen(order, size), score, said, step=step, trace=trace, found=found)
 
     def _unjudged(self, family: Family, count: int | None) -> Choice:
         """Too few rows, or none of proteins: all of them, or those farthest from each other."""
@@ -228,6 +236,19 @@ class SequenceMID(LearnedRows):
             logits, told = (torch.cat(part) for part in zip(*parts, strict=True))
             shares = self.network.shares(told).sigmoid()
         return logits.double().cpu().numpy(), shares.double().cpu().numpy()
+
+
+def shortlist(family: Family, count: int | None) -> np.ndarray:
+    """Indices of the rows to judge: of more than `EXACT`, those that agree best with the couplings.
+
+    At least twice as many as are asked for.
+    """
+    most = max(EXACT, 2 * (count or 0))
+    if len(family) <= most:
+        return np.arange(len(family))
+    agreement = family.known.couplings.fields(family.states).sum(1)
+    agreement[0] = np.inf
+    return np.sort(np.argsort(-agreement, kind="stable")[:most])
 
 
 def weights(family: Family, sharpness: float) -> np.ndarray:
