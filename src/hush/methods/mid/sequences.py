@@ -199,7 +199,7 @@ class SequenceMID(LearnedRows):
         said: tuple[str, ...] = ()
         if not judged.all():
             said = (
-                f"Of {size:,} different rows the {judged.sum():,} that agree best with the couplings "
+                f"Of {size:,} different rows the {judged.sum():,} that agree best with couplings "
                 "were judged, to limit the time; the others are left out.",
             )
         found = estimate(score[1:][judged[1:]])
