@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
@@ -341,6 +343,73 @@ def test_the_msa_transformer_needs_its_package_and_weights(tmp_path: Path) -> No
         return
     with pytest.raises(HushError, match=r"none\.pt does not exist"):
         esm_contacts(tokens, tmp_path / "none.pt")
+
+
+def weights_file(folder: Path) -> tuple[Path, torch.nn.Module]:
+    """A small network with random weights, stored as the published ones are, and itself."""
+    esm = pytest.importorskip("esm")
+    torch.manual_seed(0)
+    sizes = {"layers": 2, "embed_dim": 32, "ffn_embed_dim": 32, "attention_heads": 4}
+    drops = {"dropout": 0.1, "attention_dropout": 0.1, "activation_dropout": 0.1}
+    most = {"max_tokens": 2**14, "max_tokens_per_msa": 2**14, "max_positions": 1024}
+    args = Namespace(
+        arch="msa_transformer",
+        embed_positions_msa=True,
+        embed_positions_msa_dim=32,
+        **sizes,
+        **drops,
+        **most,
+    )
+    network = esm.MSATransformer(args, esm.Alphabet.from_architecture(args.arch)).eval()
+    swapped = {"row": "column", "column": "row"}
+    stored, regression = {}, {}
+    for name, value in network.state_dict().items():
+        if name.startswith("contact_head.regression"):
+            regression[name] = value
+        else:
+            name = re.sub("row|column", lambda found: swapped[found[0]], name)
+            stored[f"encoder.{'' if name.startswith('lm_head') else 'sentence_encoder.'}{name}"] = (
+                value
+            )
+    path = folder / "small.pt"
+    torch.save({"args": args, "model": stored}, path)
+    torch.save({"model": regression}, folder / "small-contact-regression.pt")
+    return path, network
+
+
+def test_the_msa_transformers_contacts_are_those_of_its_network(tmp_path: Path) -> None:
+    path, network = weights_file(tmp_path)
+    tokens = np.random.default_rng(0).integers(4, 31, (6, 12)).astype(np.uint8)
+    found = esm_contacts(tokens, path)
+    rows = torch.from_numpy(np.insert(tokens.astype(np.int64), 0, 0, axis=1))
+    with torch.no_grad():
+        expected = network.predict_contacts(rows[None])[0].numpy()
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(found, found.T)
+
+
+def test_loading_weights_runs_no_code(tmp_path: Path) -> None:
+    path, _ = weights_file(tmp_path)
+    trace = tmp_path / "ran"
+    bad = path.with_name("bad.pt")
+    torch.save({"args": Namespace(arch="msa_transformer"), "model": Runs(trace)}, bad)
+    with pytest.raises(HushError, match="not a file of weights, or holds more"):
+        esm_contacts(np.full((2, 4), 5, np.uint8), bad)
+    assert not trace.exists()
+    path.with_name("small-contact-regression.pt").unlink()
+    with pytest.raises(HushError, match=r"small-contact-regression\.pt does not exist"):
+        esm_contacts(np.full((2, 4), 5, np.uint8), path)
+
+
+class Runs:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.path,)
 
 
 def test_the_msa_transformer_takes_tokens_up_to_its_size() -> None:

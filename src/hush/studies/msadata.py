@@ -216,8 +216,7 @@ def _domain(entry: Mapping[str, Any], path: Path, columns: int) -> np.ndarray:
 
 def _best(tokens: np.ndarray, chains: Sequence[Chain]) -> int:
     """The row with the most residues equal to those of a chain, of those that share most words."""
-    states = STATES[tokens].astype(np.intp)
-    words = _words(states)
+    words = _words(STATES[tokens])
     shared = np.zeros(len(tokens), np.intp)
     for chain in chains:
         of = np.zeros((NONE + 1) ** 3, bool)
@@ -230,7 +229,7 @@ def _best(tokens: np.ndarray, chains: Sequence[Chain]) -> int:
 
 def _words(states: np.ndarray) -> np.ndarray:
     """Three neighbouring amino acids as a number from 1 on, 0 with a gap, of ``(N, L)``."""
-    s = states.astype(np.intp) + 1
+    s = states.astype(np.int16) + np.int16(1)
     s[states == NONE] = 0
     a, b, c = s[:, :-2], s[:, 1:-1], s[:, 2:]
     words: np.ndarray = np.where((a > 0) & (b > 0) & (c > 0), (a * 21 + b) * 21 + c - 462, 0)
@@ -263,8 +262,8 @@ def _mapped(query: str, chains: Sequence[Chain]) -> tuple[np.ndarray, np.ndarray
     same = sum(query[i] == chain.sequence[j] for i, j in pairs)
     if len(pairs) < FEWEST or same < SHARE * len(pairs):
         raise HushError(
-            f"{same} of the {len(query)} residues of its query are in chain {chain.name} of its "
-            "structure, which seems to be that of another protein"
+            f"only {same} of the {len(query)} residues of its query are in the structure, which "
+            "seems to be that of another protein"
         )
     places = np.full((len(query), 3), np.nan)
     places[pairs[:, 0]] = chain.coordinates[pairs[:, 1]]
