@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from skimage import color
 
 import hush
 from hush import api
 from hush.io.residues import AMINO, GAP, STATES, TOKENS
 from hush.kinds import get
 from hush.kinds.alignment import charts, colours, drawings
-from hush.kinds.alignment.alphabet import PROTEIN, RNA
+from hush.kinds.alignment.alphabet import DNA, PROTEIN, RNA
 from hush.kinds.alignment.page import InspectedRows, Rows
 from hush.record import Record
 from hush.report import frame
@@ -60,6 +61,39 @@ def bars(svg: str, cls: str) -> int:
 
 
 # -- rows ------------------------------------------------------------------------------------------
+
+
+#: colours as readers without red or green cones see them (Machado et al., IEEE TVCG 2009)
+VISION = {
+    "all cones": np.eye(3),
+    "protanopia": np.array(
+        [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ]
+    ),
+    "deuteranopia": np.array(
+        [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.01182, 0.04294, 0.968881],
+        ]
+    ),
+}
+
+
+@pytest.mark.parametrize("vision", VISION)
+@pytest.mark.parametrize("letters", [PROTEIN, RNA, DNA], ids=lambda letters: letters.name)
+def test_any_two_classes_are_told_apart(letters: Any, vision: str) -> None:
+    every = [colour for _, colour in colours.classes(letters).values()]
+    x = np.array([*every, colours.REST, colours.GAP]) / 255
+    linear = np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4) @ VISION[vision].T
+    linear = np.clip(linear, 0, 1)
+    shown = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    seen = color.rgb2lab(shown)
+    apart = color.deltaE_ciede2000(seen[:, None], seen[None])
+    assert apart[np.triu_indices(len(x), 1)].min() > 10  # 1 is the least that can be seen
 
 
 def test_every_residue_has_the_colour_of_its_class() -> None:

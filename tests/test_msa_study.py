@@ -243,6 +243,8 @@ def test_pseudo_likelihood_of_as_many_rows_without_the_full_alignment(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(msa, "SLOW_ROWS", 32)
+    quick = msa_cases(data, quick=True, only=None, rows=[32])[-1]
+    assert (quick.settings["dca"], quick.settings["draws"]) == ("pseudo-likelihood", "1")
     results = short(data, "none", "true", "wrong", only="[ot][nw]*")
     told = {c.method for c in results.cells if "dca=pseudo-likelihood" in c.case}
     assert told == {"true", "wrong"}
@@ -364,7 +366,9 @@ def test_the_page_has_curves_tables_contacts_and_differences(data: Path, tmp_pat
     assert against == {r for r in msa.MSA.methods if r not in ("mid", "diffusion")}
 
 
-def test_models_are_trained_on_the_alignments_in_a_folder(data: Path, tmp_path: Path) -> None:
+def test_models_are_trained_on_the_alignments_in_a_folder(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for k in range(2):
         write_family(tmp_path, f"{k}", 40, 0, 10 + k)
         (tmp_path / f"{k}/family.a3m").rename(tmp_path / f"{k}.a3m")
@@ -374,6 +378,7 @@ def test_models_are_trained_on_the_alignments_in_a_folder(data: Path, tmp_path: 
     cells = [c for c in results.cells if c.method == "mid"]
     assert cells
     assert all("budget=0.5s" in c.case for c in cells)
+    monkeypatch.setattr("hush.models.shipped", lambda *_: None)
     with pytest.raises(HushError, match="nothing to train mid on"):
         short(data, "mid", only="small")
     with pytest.raises(HushError, match="no alignments"):

@@ -53,7 +53,9 @@ SHARE = 0.7  #: of a family's rows, the most that are kept
 MEAN = 512  #: the most rows that count in the mean over numbers of rows
 SLOW_ROWS = 256  #: from which contacts are predicted by pseudo-likelihood too
 DRAWS, QUICK_DRAWS = 4, 2  #: of methods that draw at random
-SLOW_DRAWS = 2  #: at most, for pseudo-likelihood
+#: the most draws and families for pseudo-likelihood, which takes a hundred times as long
+SLOW_DRAWS, QUICK_SLOW_DRAWS = 2, 1
+QUICK_SLOW_FAMILIES = 2
 QUICK_FAMILIES = 6
 BUDGET, QUICK_BUDGET = 1200.0, 60.0  #: seconds of training for each method
 RECIPES = {"mid": Recipe("mid"), "diffusion": Recipe("diffusion")}
@@ -61,17 +63,34 @@ RECIPES = {"mid": Recipe("mid"), "diffusion": Recipe("diffusion")}
 
 @dataclass(frozen=True)
 class Task:
-    """Families, each with a number of rows to keep, and how contacts are predicted from them."""
+    """Families, numbers of rows to keep of each, and how contacts are predicted from them."""
 
-    of: tuple[tuple[Family, int], ...]
+    families: tuple[Family, ...]
+    numbers: tuple[int, ...]
     dca: str
     draws: int
 
+    @property
+    def pairs(self) -> list[tuple[Family, int]]:
+        """Families with numbers of rows that are not above `SHARE` of theirs."""
+        return [(f, n) for n in self.numbers for f in self.families if n <= SHARE * len(f)]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The contents of a case."""
+        low, high = self.numbers[0], self.numbers[-1]
+        return {
+            "families": f"{len({family.name for family, _ in self.pairs})}",
+            "rows": f"{low}" if low == high else f"{low}-{high}",
+            "dca": self.dca,
+            "draws": f"{self.draws}",
+        }
+
     def samples(self, seed: int = 0) -> Iterator[Sample]:
         """A sample ``FAMILY@ROWS`` each; the seed is that of methods that draw at random."""
-        for family, rows in self.of:
+        draws = tuple(range(seed * self.draws, (seed + 1) * self.draws))
+        for family, rows in self.pairs:
             record = family.record
-            draws = tuple(range(seed * self.draws, (seed + 1) * self.draws))
             about = {"family": family.name, "count": rows, "draws": draws}
             noisy = replace(record, context={**record.context, **about})
             yield Sample(f"{family.name}@{rows}", noisy, family, about={"dca": self.dca})
@@ -102,49 +121,52 @@ def msa_cases(
     """
     numbers = sorted(set(rows or (QUICK_ROWS if quick else ROWS)))
     most = families or (QUICK_FAMILIES if quick else None)
-    found = {
-        f.name: f for f in msadata.families(data, only, note) if _judged(f, min(numbers), note)
-    }
-    if not found:
-        raise HushError(f"no family in {data} has contacts, and enough rows, to judge {numbers[0]}")
-    every = thinned([*found.values()], most or len(found))
-    training = _training(train, quick) if train else None
-    draws = draws or (QUICK_DRAWS if quick else DRAWS)
-    apply = Remembered()
-
-    def case(label: str, of: Sequence[int], dca: str) -> Case:
-        tested = tuple((f, n) for n in of for f in every if n <= SHARE * len(f))
-        times = draws if dca == MEAN_FIELD else min(draws, SLOW_DRAWS)
-        task = Task(tested, dca, times)
-        several = len(of) > 1
-        return Case(
-            settings={
-                "data": only or _name(data),
-                "families": f"{len({f.name for f, _ in tested})}",
-                "rows": label,
-                "dca": dca,
-                "draws": f"{times}",
-            },
-            samples=task.samples,
-            count=len(tested),
-            training=training,
-            kind="alignment",
-            metrics=[m.name for m in PRECISION] if several or dca != MEAN_FIELD else None,
-            without=() if dca == MEAN_FIELD else ("none",),
-            apply=apply,
-        )
-
+    every = _families(data, only, min(numbers), most, note)
     for n in numbers:
         if skipped := [f.name for f in every if n > SHARE * len(f)]:
             few = ", ".join(skipped[:4]) + (", …" if len(skipped) > 4 else "")
             note(f"{n} rows are above {SHARE:.0%} of {len(skipped)} families, left out: {few}")
     numbers = [n for n in numbers if any(n <= SHARE * len(f) for f in every)]
-    cases = [case(f"{n}", [n], MEAN_FIELD) for n in numbers]
-    if len(together := [n for n in numbers if n <= MEAN]) > 1:
-        cases.append(case(f"{together[0]}-{together[-1]}", together, MEAN_FIELD))
+    draws = draws or (QUICK_DRAWS if quick else DRAWS)
+    exact = Task(tuple(every), tuple(numbers), MEAN_FIELD, draws)
+    tasks = [replace(exact, numbers=(n,)) for n in numbers]
+    if len(together := tuple(n for n in numbers if n <= MEAN)) > 1:
+        tasks.append(replace(exact, numbers=together))
     if SLOW_ROWS in numbers:
-        cases.append(case(f"{SLOW_ROWS}", [SLOW_ROWS], PSEUDO_LIKELIHOOD))
-    return cases
+        long = [f for f in every if SHARE * len(f) >= SLOW_ROWS]
+        some = tuple(thinned(long, QUICK_SLOW_FAMILIES) if quick else long)
+        few_draws = min(draws, QUICK_SLOW_DRAWS if quick else SLOW_DRAWS)
+        tasks.append(Task(some, (SLOW_ROWS,), PSEUDO_LIKELIHOOD, few_draws))
+    training = _training(train, quick) if train else None
+    apply = Remembered()
+    return [
+        Case(
+            settings={"data": only or _name(data), **task.settings},
+            samples=task.samples,
+            count=len(task.pairs),
+            training=training,
+            kind="alignment",
+            metrics=None if task in tasks[: len(numbers)] else [m.name for m in PRECISION],
+            without=("none",) if task.dca == PSEUDO_LIKELIHOOD else (),
+            apply=apply,
+        )
+        for task in tasks
+    ]
+
+
+def _families(
+    data: Path, only: str | None, fewest: int, most: int | None, note: Note
+) -> list[Family]:
+    """The families that can be judged, at most so many of them; `note` gets what is left out."""
+    found: dict[str, Family] = {}
+    for family in msadata.families(data, only, note):
+        if family.name in found:
+            note(f"{family.name} is in the manifest twice; the first one is used")
+        elif _judged(family, fewest, note):
+            found[family.name] = family
+    if not found:
+        raise HushError(f"no family in {data} has contacts, and enough rows, to judge {fewest}")
+    return thinned([*found.values()], most or len(found))
 
 
 def _judged(family: Family, fewest: int, note: Note) -> bool:

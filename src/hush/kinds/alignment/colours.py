@@ -1,4 +1,8 @@
-"""The colours of residues in pictures, which are the same on light and dark pages."""
+"""The colours of residues in pictures, which are the same on light and dark pages.
+
+They are those of Okabe and Ito ("Color universal design", 2008), which readers with any colour
+vision can tell apart.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +16,23 @@ from hush.kinds.alignment.alphabet import DNA, FILLED, PROTEIN, RNA, Alphabet
 Colour = tuple[int, int, int]
 
 GAP: Colour = (236, 239, 241)
-REST: Colour = (138, 143, 152)
+REST: Colour = (88, 92, 100)
 #: letters by what they are, and their colour
 AMINO_ACIDS: Mapping[str, tuple[str, Colour]] = {
-    "aliphatic": ("AVLIM", (79, 121, 199)),
-    "aromatic": ("FWY", (52, 152, 150)),
-    "positive": ("KRH", (206, 70, 88)),
-    "negative": ("DE", (150, 84, 200)),
-    "polar": ("STNQ", (96, 166, 90)),
-    "glycine, proline": ("GP", (229, 150, 60)),
-    "cysteine": ("C", (226, 200, 70)),
+    "aliphatic": ("AVLIM", (0, 114, 178)),
+    "aromatic": ("FWY", (86, 180, 233)),
+    "positive": ("KRH", (213, 94, 0)),
+    "negative": ("DE", (204, 121, 167)),
+    "polar": ("STNQ", (0, 158, 115)),
+    "glycine, proline": ("GP", (230, 159, 0)),
+    "cysteine": ("C", (240, 228, 66)),
 }
 NUCLEOTIDES: Mapping[str, tuple[str, Colour]] = {
-    "A": ("A", (96, 166, 90)),
-    "C": ("C", (79, 121, 199)),
-    "G": ("G", (229, 150, 60)),
-    "T": ("T", (206, 70, 88)),
-    "U": ("U", (206, 70, 88)),
+    "A": ("A", (0, 158, 115)),
+    "C": ("C", (0, 114, 178)),
+    "G": ("G", (240, 228, 66)),
+    "T": ("T", (213, 94, 0)),
+    "U": ("U", (213, 94, 0)),
 }
 
 
