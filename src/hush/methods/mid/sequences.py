@@ -46,7 +46,8 @@ from hush.selecting_rows import Choice, chosen, estimate
 MISALIGNED, REDUNDANT = 0, 1  #: the logits of Φ
 #: share of the states that training draws from few rows, as in small alignments: at least so many,
 #: and statistics from at most so many
-SHALLOW, LEAST, MANY = 0.5, 8, 300
+SHALLOW, LEAST, MANY = 0.6, 8, 600
+SPOILED = 0.6  #: the most misaligned rows beside a row of these, as in alignments with many
 CONTEXT = 24  #: rows that a row is compared with in every column
 TIE = 1e-3  #: added to distances, so that weights decide between rows at a distance of 0
 CHUNK = 2**16  #: residues that are scored at once
@@ -129,7 +130,9 @@ class SequenceMID(LearnedRows):
         others, known = np.flatnonzero(~first), split.of[1 - half]
         if rng.random() < SHALLOW:  # as in a small alignment
             most, few = (int(np.exp(rng.uniform(np.log(LEAST), np.log(n)))) for n in (most, MANY))
-            known = statistics(family.states[np.sort(rng.permutation(others)[:few])])
+            some = family.tokens[rng.permutation(others)[:few]]
+            wrong = misaligned(some, round(len(some) * rng.uniform(0, SPOILED)), rng)
+            known = statistics(STATES[np.concatenate([some, wrong])])
         mine = np.flatnonzero(first)
         where = np.r_[0, np.sort(rng.permutation(mine[mine != 0])[: most - 1])]
         return Part(family.tokens[where], family.copies[where], known)
