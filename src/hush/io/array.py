@@ -22,7 +22,12 @@ RATES = ("fs", "rate", "sfreq", "sampling_rate", "sample_rate", "srate")
 NAMES = ("columns", "channels", "names", "labels", "channel_names", "ch_names")
 UNITS = ("units", "unit")
 #: the key of the elements of a set, by its kind of data
-SETS = {"points": "points", "correspondences": "matches", "segments": "segments"}
+SETS = {
+    "points": "points",
+    "correspondences": "matches",
+    "segments": "segments",
+    "alignment": "tokens",
+}
 
 
 def array_axes(shape: tuple[int, ...]) -> str:
