@@ -90,7 +90,14 @@ class _Plot:
             f'y="{top}" height="{self.y(0) - top:.1f}"><title>{escape(tip)}</title></rect>'
         )
 
-    def svg(self, label: str, x_name: str, y_name: str, x_ticks: Sequence[float]) -> str:
+    def svg(
+        self,
+        label: str,
+        x_name: str,
+        y_name: str,
+        x_ticks: Sequence[float],
+        x_labels: Mapping[float, str] = MappingProxyType({}),
+    ) -> str:
         out = [f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">']
         out.append(f"<title>{escape(label)}</title>")
         levels = ticks(*self.y_range)
@@ -103,7 +110,7 @@ class _Plot:
         for t in x_ticks:
             out.append(
                 f'<text x="{self.x(t)}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">'
-                f"{number(t)}</text>"
+                f"{x_labels.get(t) or number(t)}</text>"
             )
         middle = (LEFT + WIDTH - RIGHT) / 2
         out.append(
@@ -261,12 +268,17 @@ def curves(
     areas: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray]] = (),
     log: bool = False,
     y_range: tuple[float, float] | None = None,
+    doubled: Sequence[float] = (),
 ) -> str:
     """Lines through points; series : label → (class, x, y). NaN leaves a gap.
 
     areas : bands behind the lines, as (class, x, lower edge, upper edge).
     log : powers of ten on the y axis; values at or below 0 leave a gap.
+    doubled : values to label on an x axis that is logarithmic then.
     """
+    if doubled:
+        series = {name: (c, np.log2(x), y) for name, (c, x, y) in series.items()}
+        areas = [(c, np.log2(x), lower, upper) for c, x, lower, upper in areas]
     every = [(c, np.asarray(x, float), np.asarray(y, float)) for c, x, y in series.values()]
     if log:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -287,4 +299,5 @@ def curves(
         whole = np.flatnonzero(np.isfinite(y))
         for run in np.split(whole, np.flatnonzero(np.diff(whole) > 1) + 1):
             plot.line([(float(x[i]), float(y[i])) for i in run], f"trace {cls}")
-    return plot.svg(title, x_name, y_name, ticks(*plot.x_range))
+    labels = {float(np.log2(x)): number(x) for x in doubled}
+    return plot.svg(title, x_name, y_name, [*labels] or ticks(*plot.x_range), labels)

@@ -26,6 +26,7 @@ from hush.studies.images import IMAGES
 from hush.studies.ledger import Cell, Key, Ledger
 from hush.studies.lines import LINES
 from hush.studies.mri import MRI
+from hush.studies.msa import MSA
 from hush.studies.pairs import PAIRS
 from hush.studies.semg import SEMG
 from hush.studies.table import tables
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 SETS = (LINES, CORRESPONDENCES, LEAVE_ONE_OUT, VANISHING)
 #: studies by name: those of hush, and those of packages with entry points ``hush.studies``
 STUDIES: Mapping[str, Study] = ChainMap(
-    {study.name: study for study in (IMAGES, ABLATION, *SETS, SEMG, MRI, PAIRS, *DIFFDENOISE)},
+    {study.name: study for study in (IMAGES, ABLATION, *SETS, SEMG, MRI, MSA, PAIRS, *DIFFDENOISE)},
     Table("hush.studies", {}),  # type: ignore[arg-type]  # never written to
 )
 
@@ -159,7 +160,7 @@ def run(
         ]
         if study.picture and ledger.path and not methods:
             try:
-                study.picture(cases, find, ledger.path, quick=quick)
+                study.picture(results.cases, find, ledger.path, quick=quick)
             except HushError as e:
                 results.notes.append(f"no picture was drawn: {e}")
         if not results.cells and notes:

@@ -104,6 +104,7 @@ class Case:
     told : whether methods are given the noise of the samples. For methods trained in the case,
         their recipe decides.
     metrics : names of those that make sense here; None for all of the study.
+    without : rows that are left out here.
     apply : how a method is applied to a sample's noisy data, if the result is not an array.
     """
 
@@ -116,6 +117,7 @@ class Case:
     kind: str = "image"
     told: bool = True
     metrics: Collection[str] | None = None
+    without: Collection[str] = ()
     apply: Apply = restored
 
     def key(self, variant: str = "") -> str:
@@ -192,7 +194,7 @@ class Study:
         runs. With more than one, samples and methods do not depend on the seed, and a sample is
         denoised once.
     resampling : how samples are weighed, and resampled for intervals of differences.
-    against : rows to which tables state the others' differences.
+    against : rows to which tables state the others' differences; relative : also in percent.
     options : sizes that users may set, further arguments of `cases`, by name: a function that reads
         the option's text.
     synthetic : whether samples are made and no data are read.
@@ -211,6 +213,7 @@ class Study:
     runs: int = 1
     resampling: Resampling | None = None
     against: Sequence[str] = ()
+    relative: bool = False
     options: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
     synthetic: bool = False
 
@@ -268,6 +271,8 @@ def find_method(name: str, case: Case, seed: int, device: str = "cpu") -> Method
 
 def _row(study: Study, name: str, case: Case, seed: int, find: Find) -> Row | None:
     """A row as a function of a sample; None if it does not apply to the case."""
+    if name in case.without:
+        return None
     if case.options and name not in METHODS:  # they have no fields to set
         return None
     if name in study.rows:

@@ -31,6 +31,7 @@ from hush.denoiser import Denoiser
 from hush.errors import HushError
 from hush.record import Record
 from hush.studies.core import Case, Find, Note, Study, ignore
+from hush.studies.fingerprint import fingerprint
 from hush.studies.pairdata import Scene, find_scenes, pairs_of
 from hush.studies.resampling import Resampling
 from hush.studies.sample import Sample
@@ -92,10 +93,7 @@ class Remembered:
         if method.learns_from != "noisy":
             return select(method, noisy, noise)
         if self.last[0] is not method:
-            digest = sha256(repr((method.name, method.config())).encode())
-            for weights in method.weights().values():
-                digest.update(weights.detach().cpu().contiguous().numpy().tobytes())
-            self.last = method, digest.hexdigest()
+            self.last = method, fingerprint(method)
         key = self.last[1], sha256(np.ascontiguousarray(noisy.data).tobytes()).hexdigest()
         if key not in self.found:
             self.found[key] = select(method, noisy, noise)

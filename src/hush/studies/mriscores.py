@@ -24,6 +24,7 @@ from hush.errors import HushError
 from hush.metrics import SSIM_WINDOW, psnr, rmse
 from hush.record import Record
 from hush.studies.core import Metric
+from hush.studies.fingerprint import fingerprint
 from hush.studies.mridata import Scan, real_values
 from hush.studies.sample import Sample
 from hush.tasks import diffusion_mri as task
@@ -55,11 +56,7 @@ class Remembered:
     found: dict[tuple[str, str], Restored] = field(default_factory=dict)
 
     def __call__(self, method: Denoiser, noisy: Record, noise: Any) -> Restored:
-        digest = sha256(repr((method.name, method.config())).encode())
-        for weights in method.weights().values():
-            digest.update(weights.detach().cpu().contiguous().numpy().tobytes())
-        data = sha256(np.ascontiguousarray(noisy.data).data).hexdigest()
-        key = digest.hexdigest(), data
+        key = fingerprint(method), sha256(np.ascontiguousarray(noisy.data).data).hexdigest()
         if key not in self.found:
             made = restore(method, noisy, noise)
             while len(self.found) >= REMEMBERED:

@@ -174,10 +174,15 @@ def _compared(bases: Sequence[Row], metric: Metric) -> Sequence[Row]:
 
 def _difference(study: Study, row: Row, base: Row, metric: Metric) -> str:
     ours, theirs = row.per_sample(metric.name), base.per_sample(metric.name)
-    value, low, high, _ = (study.resampling or Resampling()).difference(ours, theirs)
+    resampling = study.resampling or Resampling()
+    value, low, high, _ = resampling.difference(ours, theirs)
     if not np.isfinite(value):
         return MISSING
-    return f"{value:+.{metric.digits}f} [{low:+.{metric.digits}f}, {high:+.{metric.digits}f}]"
+    text = f"{value:+.{metric.digits}f} [{low:+.{metric.digits}f}, {high:+.{metric.digits}f}]"
+    if not study.relative:
+        return text
+    ratio = resampling.relative(ours, theirs).value
+    return f"{text} {100 * ratio:+.1f} %" if np.isfinite(ratio) else text
 
 
 def _quantile(freedom: int) -> float:
