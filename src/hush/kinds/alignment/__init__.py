@@ -50,7 +50,9 @@ def share(text: str) -> float:
     except ValueError:
         part = 0.0
     if not 0 < part <= 1:
-        raise ValueError(f"the share of rows to keep is above 0 and up to 1, not {text}")
+        raise ValueError(
+            f"the share of rows to keep is above 0 and up to 1, not {text}; -n takes a number"
+        )
     return part
 
 
@@ -118,7 +120,9 @@ class Alignment(Kind):
             )
         self._stated(record.context)
         if {"count", "keep"} <= record.context.keys():
-            raise HushError("state the rows to keep as a number or as a share, not as both")
+            raise HushError(
+                "state the rows to keep as a number (count) or as a share (keep), not as both"
+            )
         self.query(record.context, len(record.data))
 
     def _stated(self, context: Mapping[str, Any]) -> None:
@@ -185,12 +189,13 @@ class Alignment(Kind):
             some = (
                 f"the rows are called {', '.join(names[:3])}, …" if names else "rows have no names"
             )
-            said = f"; the nearest are {', '.join(near)}" if near else f"; {some}"
+            are = "nearest is" if len(near) == 1 else "nearest are"
+            said = f"; the {are} {', '.join(near)}" if near else f"; {some}"
             raise HushError(f"no row is called '{wanted}'{said}")
         return having[0]
 
     def finished(self, record: Record, items: Sequence[Item]) -> Record:
-        """With the query first, and what stays of the rows' names."""
+        """With the query first, what stays of the rows' names, and arrays for an .npz file."""
         kept = items[0].kept
         if kept is None:
             kept = np.ones(len(record.data), bool)
@@ -208,6 +213,14 @@ class Alignment(Kind):
         stays = np.zeros(len(whole), bool)
         stays[places[order]] = True
         meta = {**record.meta, "kept": stays, "first": int(places[query])}
+        arrays = {**record.meta.get("arrays", {}), "mask": kept}
+        if items[0].probability is not None:
+            arrays["probability"] = items[0].probability
+        if items[0].step is not None:
+            arrays["step"] = np.float64(items[0].step)
+        if names is not None:
+            arrays["names"] = context["names"]
+        meta |= {"npz": record.meta.get("npz", ("tokens", True)), "arrays": arrays}
         return replace(record, data=record.data[first], meta=meta, context=context)
 
     def joint(self, record: Record) -> int:
