@@ -121,7 +121,7 @@ class Alignment(Kind):
         self._stated(record.context)
         if {"count", "keep"} <= record.context.keys():
             raise HushError("state the rows to keep as a number or as a share, not as both")
-        self.query(record.context, count)
+        self.query(record.context, len(record.data))
 
     def _stated(self, context: Mapping[str, Any]) -> None:
         """Refuse options that the command line would not take."""
