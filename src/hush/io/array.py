@@ -22,7 +22,12 @@ RATES = ("fs", "rate", "sfreq", "sampling_rate", "sample_rate", "srate")
 NAMES = ("columns", "channels", "names", "labels", "channel_names", "ch_names")
 UNITS = ("units", "unit")
 #: the key of the elements of a set, by its kind of data
-SETS = {"points": "points", "correspondences": "matches", "segments": "segments"}
+SETS = {
+    "points": "points",
+    "correspondences": "matches",
+    "segments": "segments",
+    "alignment": "tokens",
+}
 
 
 def array_axes(shape: tuple[int, ...]) -> str:
@@ -236,6 +241,8 @@ def write_npz(record: Record, path: Path) -> None:
     key, compressed = record.meta.get("npz", (usual, True))
     if "order" in record.meta:
         data = {"T": data[0], "CT": data, "TC": data.T}[record.meta["order"]]
+    elif record.kind == "alignment" and "names" in record.context:
+        arrays["names"] = np.array(record.context["names"])
     elif layout := record.context.get("layout"):
         arrays = {"fs": np.float64(layout[0].rate)} if layout[0].rate else {}
         arrays |= {"columns": np.array([c.name for c in layout])}
