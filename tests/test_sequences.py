@@ -253,3 +253,17 @@ def test_a_file_round_trip_gives_the_same_rows(trained: Any, tmp_path: Any, fami
 def test_settings_out_of_range(settings: dict[str, Any], word: str) -> None:
     with pytest.raises(HushError, match=word):
         make("mid", "alignment", **settings)
+
+
+def test_of_very_many_rows_the_likeliest_are_judged(
+    trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hush.methods.mid.sequences.EXACT", 100)
+    tokens = planted(200)
+    made = run(trained, tokens, count=30)
+    assert made.data.shape[0] == 30
+    score = made.items[0].probability
+    assert np.isfinite(score).sum() == 100
+    assert not made.items[0].kept[np.isnan(score)].any()
+    assert any("100 that agree best" in said for said in made.warnings)
+    assert len(run(trained, tokens, count=180).data) == 180

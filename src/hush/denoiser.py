@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds import Kind
+from hush.kinds import Kind, listed
 from hush.kinds import get as kind_of
 from hush.kinds.cut import rms_level, sparse
 from hush.kinds.layout import check_dtype, check_span, filled, to_stored
@@ -86,7 +86,7 @@ class Denoiser:
     def for_kind(cls: type[D], kind: str, **settings: Any) -> D:
         """An untrained instance for a kind of data; `HushError` if the method is for others."""
         if cls.kinds != ANY and kind not in cls.kinds:
-            nouns = " and ".join(kind_of(name).nouns[1] for name in cls.kinds)
+            nouns = listed([kind_of(name).nouns[1] for name in cls.kinds])
             raise HushError(f"{cls.name} denoises {nouns}, not {kind_of(kind).nouns[1]}")
         made = cls(**settings)
         made.kind_ = kind

@@ -48,6 +48,12 @@ def read(
         open_kind = kind is not None and kinds.get(kind).name != record.kind
     name = kind or (_kind_by_options(context or {}) or "image" if open_kind else record.kind)
     chosen = kinds.get(name)
+    held = kinds.get(record.kind)
+    if held.selected and fmt is not None and not fmt.holds(chosen.name) and not chosen.selected:
+        raise HushError(
+            f"{path}: {fmt.name} files hold {held.nouns[1]}, not {chosen.nouns[1]}; leave --kind "
+            "out"
+        )
     if strange := sorted((context or {}).keys() - _names(chosen)):
         raise HushError(f"{path}: {chosen.nouns[1]} have no --{strange[0]}; leave it out")
     for option in (context or {}).keys() & chosen.options.keys():
@@ -135,6 +141,8 @@ def record_of(
         data = np.asarray(x)
     except (ValueError, TypeError) as error:
         raise HushError(f"this is not an array of numbers ({error})") from error
+    if data.dtype.kind in "US":
+        raise HushError("this is text; for rows of an alignment, state kind='alignment'")
     check_dtype(data)
     chosen = kinds.get(kind or _kind_by_options(context or {}) or "image")
     told = _known_to(chosen, context)

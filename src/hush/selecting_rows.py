@@ -162,9 +162,9 @@ def wanted(
         return rows, (few,) if rows > 1 else ()  # the kind has a sentence for one row
     if count > unlike:
         copies = count - unlike
+        why = f"Only {unlike:,} of the rows are different" if unlike > 1 else "All rows are equal"
         return count, (
-            f"Only {unlike:,} of the rows {'is' if unlike == 1 else 'are'} different, so "
-            f"{copies:,} of the {count:,} that are kept "
+            f"{why}, so {copies:,} of the {count:,} that are kept "
             f"{'is a copy' if copies == 1 else 'are copies'} of others.",
         )
     return count, ()

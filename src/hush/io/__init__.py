@@ -134,9 +134,7 @@ def read(
     if fmt is None and (header := path.with_suffix(".hea")).is_file():
         raise HushError(f"{path}: belongs to a WFDB record; give its header, {header}")
     if fmt is None:
-        raise HushError(
-            f"{path}: is not a file hush can read; it reads {', '.join(f.name for f in formats())}"
-        )
+        raise HushError(f"{path}: is not a file hush can read{_unlike(file)}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -154,6 +152,22 @@ def read(
         raise HushError(
             f"{path}: is a damaged or unsupported {fmt.name} file: {reason(error)}"
         ) from error
+
+
+def _unlike(path: Path) -> str:
+    """What the name of a file says that its content is not; or what hush reads."""
+    meant = [f for f in formats() if f.named(path)]
+    if not meant:
+        return f"; it reads {', '.join(f.name for f in formats())}"
+    signs = [f.magic[0].decode("latin-1").strip() for f in meant if f.magic and not f.offset]
+    begin = next(
+        (f" (they begin with '{s}')" for s in signs if s.isascii() and s.isprintable()), ""
+    )
+    names = " or ".join(f.name for f in meant)
+    return (
+        f": its name is that of {names} files, its content is not{begin}; correct the file, or its "
+        "ending"
+    )
 
 
 def check(record: Record, path: str | os.PathLike[str]) -> None:
@@ -288,7 +302,7 @@ def output_path(
     else:
         stem, suffix = (name, ".dcm") if _is_dicom(source) else (source.stem, ".tif")
     own = _by_content(source) if whole is None else None
-    meant = kind or (own and own.kind)
+    meant = kind or (own.kind if own else None)
     if own and meant and own.holds(meant) and not _holds(suffix, meant):
         suffix = own.suffixes[0]
     suffix = _written_as(suffix, real, kind)
@@ -300,7 +314,7 @@ def output_path(
         path = Path(out) / f"{stem}{suffix}"
     else:
         path = Path(out)
-    fmt = _format_for(path, kind, whole)
+    fmt = _format_for(path, meant, whole)
     if fmt.folder is None or not path.is_dir():
         check_target(path)
     if path.resolve() in source.resolve().parents and fmt.folder is not None:
@@ -367,8 +381,8 @@ def _format_for(path: Path, kind: str | None = None, source: Format | None = Non
     if fmt is None or fmt.write is None:
         why = fmt.why if fmt else "hush does not know this kind of file"
         raise HushError(
-            f"{path}: {why}; use a name ending in {', '.join(supported(writable=True))}, or in / "
-            "for a folder"
+            f"{path}: {why}; use a name ending in {', '.join(supported(True, kind))}, or in / for "
+            "a folder"
         )
     return fmt
 
@@ -393,8 +407,9 @@ def _prepare(record: Record, path: Path) -> tuple[Format, Record]:
         if fmt.kind == "image" and "layout" in record.context:
             raise HushError(f"{fmt.name} files hold images, not recordings; use another ending")
         if fmt.kind in ("image", "signal") and "N" in record.axes:
+            what = "alignments" if record.kind == "alignment" else "sets"
             raise HushError(
-                f"{fmt.name} files hold {fmt.kind}s, not sets; write .npz, .npy or the format of "
+                f"{fmt.name} files hold {fmt.kind}s, not {what}; write .npz, .npy or the format of "
                 "the input"
             )
         record = _join_alpha(record)

@@ -208,7 +208,8 @@ def left_out(record: Record, target: str, holds: str = "") -> list[str]:
     """
     found = text_of(record)
     if found is None:
-        return []
+        named = bool(record.context.get("names")) and "names" not in holds
+        return [f"Left out, as {target} files do not hold them: names."] * named
     text, kept = found
     lost = ["insertions"] * text.inserted
     if "names" not in holds and text.heads is not None:

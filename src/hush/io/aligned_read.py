@@ -23,6 +23,7 @@ _MAPPED = 2**26  #: bytes from which a file is mapped, so that its text needs no
 _HEAD = 2**16  #: bytes by which files are recognised
 _CHUNK = 2**22  #: characters that are looked at together
 _BOM = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")  #: how text in UTF-16 begins
 #: characters that may be in a row
 KNOWN = bytes(range(65, 91)) + bytes(range(97, 123)) + b"-.*~_"
 _TOKENS = TOKENS.tobytes()
@@ -42,7 +43,8 @@ def beginning(head: bytes, path: Path, more: bool = False) -> bytes | None:
                 head = stream.read1(_HEAD)  # type: ignore[attr-defined]
         except DAMAGED:
             return None
-    return head.removeprefix(_BOM).replace(b"\0", b"").lstrip() or None
+    head = head[2:] if head.startswith(_UTF16) else head.removeprefix(_BOM)
+    return head.replace(b"\0", b"").lstrip() or None
 
 
 def text_in(path: Path) -> tuple[bytes | mmap.mmap, list[str]]:
@@ -71,6 +73,9 @@ def cleaned(raw: bytes | mmap.mmap) -> tuple[bytes | mmap.mmap, list[str]]:
     notes = []
     if raw[:3] == _BOM:
         raw = raw[3:]
+    if raw[:2] in _UTF16:
+        raw = raw[:].decode("utf-16", "replace").encode()
+        notes.append("The text was UTF-16; the result is UTF-8.")
     if raw.find(b"\0") >= 0:
         before = len(raw)
         raw = raw[:].replace(b"\0", b"")
@@ -275,9 +280,10 @@ def _settled(
     if counts.max() > np.sum(columns == width):
         width = int(widths[counts.argmax()])
     row, other = (int(np.flatnonzero(x)[0]) for x in (columns != width, columns == width))
-    what = "columns" if mode == "columns" else "match columns (capitals and -)"
+    number, what = int(columns[row]), "column" if mode == "columns" else "match column"
+    what += "s" * (number != 1) + " (capitals and -)" * (mode != "columns")
     raise HushError(
-        f"is not an alignment: row {row + 1}, '{names[row]}', has {columns[row]} {what}, but row "
+        f"is not an alignment: row {row + 1}, '{names[row]}', has {number} {what}, but row "
         f"{other + 1}, '{names[other]}', has {width}; align the sequences, or remove that row"
     )
 

@@ -241,6 +241,8 @@ def write_npz(record: Record, path: Path) -> None:
     key, compressed = record.meta.get("npz", (usual, True))
     if "order" in record.meta:
         data = {"T": data[0], "CT": data, "TC": data.T}[record.meta["order"]]
+    elif record.kind == "alignment" and "names" in record.context:
+        arrays["names"] = np.array(record.context["names"])
     elif layout := record.context.get("layout"):
         arrays = {"fs": np.float64(layout[0].rate)} if layout[0].rate else {}
         arrays |= {"columns": np.array([c.name for c in layout])}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,12 @@ def _values(record: Record) -> list[str]:
         "This file holds the values as they are stored, but no voxel size, orientation, slope, "
         f"b-values or directions of the {source} input. Write .nii.gz to keep them."
     ]
+
+
+def _tokens(record: Record, target: str = ".npy", holds: str = "") -> list[str]:
+    """The same; and of an alignment there are tokens, and what `holds` says."""
+    rest = aligned.left_out(record, target, holds) if record.kind == "alignment" else []
+    return _values(record) + rest
 
 
 def _always(path: Path) -> bool:
@@ -196,7 +203,7 @@ FORMATS: tuple[Format, ...] = (
         kind=None,
         check=array.check_npy,
         real=True,
-        note=_values,
+        note=_tokens,
         open=array.open_npy,
     ),
     Format(
@@ -208,7 +215,7 @@ FORMATS: tuple[Format, ...] = (
         kind=None,
         check=array.check_npz,
         real=True,
-        note=_values,
+        note=partial(_tokens, target=".npz", holds="names"),
     ),
     Format(
         "DICOM series",
@@ -479,10 +486,13 @@ def folder_format(path: Path, kind: str | None = None) -> Format | None:
     return None
 
 
-def supported(writable: bool = False) -> tuple[str, ...]:
-    """File name endings that hush reads, or with `writable` those that it writes."""
-    found = (s for f in formats() if f.write or not writable for s in f.suffixes)
-    return tuple(dict.fromkeys(found))
+def supported(writable: bool = False, kind: str | None = None) -> tuple[str, ...]:
+    """File name endings that hush reads, or with `writable` those that it writes.
+
+    kind : of data; only those of files that may hold it.
+    """
+    able = (f for f in formats() if (f.write or not writable) and (not kind or f.holds(kind)))
+    return tuple(dict.fromkeys(s for f in able for s in f.suffixes))
 
 
 def format_of(record: Record) -> Format | None:

@@ -74,6 +74,11 @@ class Chosen:
     note: str = ""
 
 
+def listed(words: Sequence[str]) -> str:
+    """``A``, ``A and B``, ``A, B and C``."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
 class Kind:
     """Values on a grid with axes `letters`; a subclass overrides what is different for its data.
 
@@ -132,8 +137,8 @@ class Kind:
         """Raise `HushError` for a record without this kind's layout."""
         if missing := [a for a in self.letters if a not in record.axes]:
             raise HushError(
-                f"{self.nouns[1]} need axes {' and '.join(self.letters)}; '{record.axes}' "
-                f"lacks {' and '.join(missing)}"
+                f"{self.nouns[1]} need axes {listed(self.letters)}; '{record.axes}' "
+                f"lacks {listed(missing)}"
             )
 
     def full(self, data: np.ndarray) -> float | None:

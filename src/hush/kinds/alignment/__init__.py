@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.io import format_of
-from hush.io.residues import SIZE, TOKENS
+from hush.io.residues import SIZE
 from hush.kinds import NOTHING, Chosen, Kind, Option
 from hush.noise.outliers import Outliers
 from hush.record import Batch, Record
@@ -55,6 +56,13 @@ def share(text: str) -> float:
     return part
 
 
+def called(text: str) -> str:
+    """A name, which is not empty."""
+    if not text.strip():
+        raise ValueError("give a row's name, or a part of it")
+    return text
+
+
 class Alignment(Kind):
     """Aligned protein sequences."""
 
@@ -66,7 +74,7 @@ class Alignment(Kind):
     selected: ClassVar[bool] = True
     options: ClassVar[Mapping[str, Option]] = {
         "query": Option(
-            str,
+            called,
             "The query of an alignment, by its name or a part of it; by default the first row.",
             "NAME",
         ),
@@ -95,17 +103,40 @@ class Alignment(Kind):
         return "NC"
 
     def check(self, record: Record) -> None:
-        super().check(record)
+        if record.axes != "NC":
+            raise HushError(
+                f"an alignment has the axes NC, rows and columns, not '{record.axes}'; leave "
+                "--axes out"
+            )
         if record.data.dtype != np.uint8 or record.data.max(initial=0) >= SIZE:
             raise HushError(
                 f"alignments are tokens, uint8 below {SIZE} (hush.io.residues), not "
                 f"{record.data.dtype} up to {record.data.max()}; give a file such as .a3m"
             )
+        names = record.context.get("names", record.data)
+        if len(names) != len(record.data):
+            raise HushError(
+                f"there are {len(names):,} names for {len(record.data):,} rows; give one name a row"
+            )
+        self._stated(record.context)
         if {"count", "keep"} <= record.context.keys():
             raise HushError(
                 "state the rows to keep as a number (count) or as a share (keep), not as both"
             )
         self.query(record.context, len(record.data))
+
+    def _stated(self, context: Mapping[str, Any]) -> None:
+        """Refuse options that the command line would not take."""
+        if not isinstance(context.get("query", ""), str):
+            raise HushError(f"state the query by its name, not as {context['query']!r}")
+        for option, sort in (("count", Integral), ("keep", Real)):
+            stated = context.get(option, 1)
+            try:
+                self.options[option].type(str(stated))
+            except ValueError as error:
+                raise HushError(f"{option}: {error}") from None
+            if not isinstance(stated, sort):
+                raise HushError(f"{option} is a number, not {stated!r}")
 
     def full(self, data: np.ndarray) -> float | None:
         """Tokens have no full range."""
@@ -126,22 +157,9 @@ class Alignment(Kind):
 
     def from_objects(self, objects: Any) -> Record | None:
         """Rows of text, or of objects with a `seq` of text and an `id`, as Biopython has them."""
-        if isinstance(objects, np.ndarray) or not len(objects):
-            return None
-        every = list(objects)
-        rows = [str(getattr(row, "seq", row)) for row in every]
-        if not all(isinstance(row, str) or hasattr(row, "seq") for row in every):
-            return None
-        names = tuple(str(getattr(row, "id", f"row{i}")) for i, row in enumerate(every, 1))
-        length = len(rows[0])
-        for name, row in zip(names, rows, strict=True):
-            if len(row) != length or not length or not row.isascii():
-                raise HushError(
-                    f"{name} has {len(row)} columns, and {names[0]} has {length}: rows of an "
-                    "alignment are letters and gaps, as many in each"
-                )
-        data = TOKENS[np.frombuffer("".join(rows).encode(), np.uint8).reshape(-1, length)]
-        return Record(data, "NC", kind=self.name, full=1.0, context={"names": names})
+        from hush.kinds.alignment.objects import aligned
+
+        return aligned(objects)
 
     def batch(self, record: Record) -> Batch:
         """Every alignment as an item ``(L, N)``."""
@@ -214,11 +232,27 @@ class Alignment(Kind):
     def chosen(
         self, found: Sequence[Sequence[Record]], channels: str | None, takes: bool
     ) -> Chosen:
-        """All alignments of all files, of any number of columns."""
+        """The alignments of any number of columns that a training can learn from; or else all."""
+        from hush.kinds.alignment.cut import FEWEST, enough
+
         if channels is not None:
             raise HushError("alignments are not gray or RGB; leave --channels out")
         data = [records[0] for records in found]
-        return Chosen(data, 1, range(len(found)), self.nouns[1])
+        used = [i for i, record in enumerate(data) if enough(self.family(record))] or range(
+            len(data)
+        )
+        left = len(data) - len(used)
+        files = f"{left} file{'s' * (left != 1)}"
+        note = f"{files} without {FEWEST} different {self.element}s of proteins"
+        return Chosen([data[i] for i in used], 1, used, self.nouns[1], note if left else "")
+
+    def family(self, record: Record) -> Family:
+        """The different rows of an alignment, the query first."""
+        from hush.kinds.alignment.family import different
+
+        batch = self.batch(record)
+        rows = self.rows(batch, 0)
+        return different(rows, self.query(batch.about(0), len(rows)))[0]
 
     def families(self, data: Any) -> list[Family]:
         """Training data as families; `HushError` if none has enough different rows."""

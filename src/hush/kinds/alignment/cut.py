@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds.alignment.family import Family, different
+from hush.kinds.alignment.alphabet import DNA, RNA
+from hush.kinds.alignment.family import Family
 from hush.record import Record
 
 if TYPE_CHECKING:
@@ -53,16 +54,19 @@ def families(data: Any, kind: Alignment) -> list[Family]:
         if not isinstance(one, Record):
             x = np.asarray(one)
             one = Record(x, kind.axes(x.shape), kind=kind.name, full=1.0)
-        batch = kind.batch(one)
-        rows = kind.rows(batch, 0)
-        found.append(different(rows, kind.query(batch.about(0), len(rows)))[0])
-    enough = [one for one in found if len(one) >= FEWEST]
-    if not enough:
+        found.append(kind.family(one))
+    usable = [one for one in found if enough(one)]
+    if not usable:
         raise HushError(
-            f"there is no {kind.nouns[0]} with at least {FEWEST} different {kind.element}s to "
-            "train on"
+            f"there is no {kind.nouns[0]} with at least {FEWEST} different {kind.element}s of "
+            "proteins to train on"
         )
-    return enough
+    return usable
+
+
+def enough(family: Family) -> bool:
+    """Whether there is something to learn from a family: different rows, and no nucleotides."""
+    return len(family) >= FEWEST and family.alphabet.name not in (RNA.name, DNA.name)
 
 
 def part(family: Family, most: int, rng: np.random.Generator) -> Family:

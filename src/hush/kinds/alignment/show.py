@@ -33,8 +33,13 @@ def facts(result: Denoised, given: bool) -> list[tuple[str, str]]:
 
 def kept(stats: Figures) -> str:
     """How many rows were kept."""
-    text = f"{stats['kept']:,} of {stats['n']:,} row{'s' * (stats['n'] != 1)}"
+    text = of_rows(stats)
     return f"{text}: nothing was removed" if stats["kept"] == stats["n"] else text
+
+
+def of_rows(stats: Figures) -> str:
+    """``3 of 17 rows``."""
+    return f"{stats['kept']:,} of {stats['n']:,} row{'s' * (stats['n'] != 1)}"
 
 
 def noise(result: Denoised, given: bool) -> str:
@@ -58,7 +63,7 @@ def brief(result: Denoised) -> str:
     """The same in a few words, for one line of many."""
     stats = result.residual
     of = change(effective, stats["before"], stats["after"])
-    return f"{stats['kept']:,} of {stats['n']:,} rows kept, effective number {of}"
+    return f"{of_rows(stats)} kept, effective number {of}"
 
 
 def stepped(entry: Mapping[str, Any]) -> str:
@@ -87,7 +92,10 @@ def found(seen: Figures, query: str, residues: int) -> list[tuple[str, str]]:
     sampled = f"; {seen['sampled']:,} rows compared with all" if seen["sampled"] else ""
     lines = [
         ("depth", f"{rows} of {columns}, {describe.share(seen['gaps'])} gaps"),
-        ("query", ", ".join([*[query] * bool(query), f"{residues:,} residues"])),
+        (
+            "query",
+            ", ".join([*[query] * bool(query), f"{residues:,} residue{'s' * (residues != 1)}"]),
+        ),
         ("alphabet", seen["alphabet"]),
         ("effective", f"{sequences(effective(seen))} ({at}{sampled})"),
         ("coverage", coverage(seen, seen)),
@@ -100,8 +108,8 @@ def found(seen: Figures, query: str, residues: int) -> list[tuple[str, str]]:
 
 
 def sequences(number: str) -> str:
-    """A number of them, as text."""
-    return f"{number} sequence{'s' * (number != '1')} at 80 % identity"
+    """A number of them, or two of a change, as text."""
+    return f"{number} sequence{'s' * (number.split(' → ')[-1] != '1')} at 80 % identity"
 
 
 def coverage(before: Figures, after: Figures) -> str:

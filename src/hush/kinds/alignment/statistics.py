@@ -17,7 +17,7 @@ from hush.tasks.dca import STATES, reweighted
 MOST = 2000  #: rows that couplings are measured with; more make them hardly better
 PSEUDO = 0.1  #: share of the background in a column's frequencies
 #: of each residue of a row: see `Statistics.columns`; of each row: see `rows`
-COLUMNS, ROWS = 5, 5
+COLUMNS, ROWS = 5, 6
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,11 @@ class Halves:
     first: np.ndarray
     of: tuple[Statistics, Statistics]
 
+    @property
+    def number(self) -> float:
+        """The smaller effective number of the two."""
+        return min(part.number for part in self.of)
+
     def columns(self, states: np.ndarray, where: np.ndarray) -> np.ndarray:
         """`Statistics.columns` of some of the family's rows ``(n, L)``, each by the other half."""
         out = np.empty((len(where), states.shape[1], COLUMNS), np.float32)
@@ -96,12 +101,14 @@ def halves(states: np.ndarray, seed: int = 0) -> Halves:
     return Halves(first, (statistics(states[first]), statistics(states[~first])))
 
 
-def rows(states: np.ndarray, columns: np.ndarray, nearest: np.ndarray) -> np.ndarray:
+def rows(states: np.ndarray, columns: np.ndarray, nearest: np.ndarray, number: float) -> np.ndarray:
     """What is told of each row as a whole, float32 ``(N, ROWS)``.
 
     The means over its residues of log-odds, couplings and agreement with the query; its share of
-    gaps; and the share of its residues in the row nearest to it.
+    gaps; the share of its residues in the row nearest to it; and from what effective number of rows
+    that is known, as a logarithm.
     """
     filled = np.maximum((states != NONE).sum(1), 1)
     means = columns[..., [0, 1, 4]].sum(1) / filled[:, None]
-    return np.stack([*means.T, columns[..., 2].mean(1), nearest], 1).astype(np.float32)
+    depth = np.full(len(states), np.log10(number) / 3)
+    return np.stack([*means.T, columns[..., 2].mean(1), nearest, depth], 1).astype(np.float32)

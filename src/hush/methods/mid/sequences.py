@@ -32,11 +32,11 @@ from hush.errors import HushError
 from hush.io.residues import STATES
 from hush.kinds.alignment.alphabet import PROTEIN
 from hush.kinds.alignment.cut import FEWEST
-from hush.kinds.alignment.distances import shared
+from hush.kinds.alignment.distances import EXACT, shared
 from hush.kinds.alignment.family import Family
 from hush.kinds.alignment.further import misaligned, redundant
 from hush.kinds.alignment.redundancy import filtered, nearest
-from hush.kinds.alignment.statistics import COLUMNS, ROWS, Statistics, rows
+from hush.kinds.alignment.statistics import COLUMNS, ROWS, Statistics, rows, statistics
 from hush.learned_rows import Drawn, LearnedRows
 from hush.methods.mid.elements import CLEAN, further_loss
 from hush.nets.axial import AxialNet
@@ -44,6 +44,10 @@ from hush.noise.process import Process
 from hush.selecting_rows import Choice, chosen, estimate
 
 MISALIGNED, REDUNDANT = 0, 1  #: the logits of Φ
+#: share of the states that training draws from few rows, as in small alignments: at least so many,
+#: and statistics from at most so many
+SHALLOW, LEAST, MANY = 0.6, 8, 600
+SPOILED = 0.6  #: the most misaligned rows beside a row of these, as in alignments with many
 CONTEXT = 24  #: rows that a row is compared with in every column
 TIE = 1e-3  #: added to distances, so that weights decide between rows at a distance of 0
 CHUNK = 2**16  #: residues that are scored at once
@@ -122,10 +126,16 @@ class SequenceMID(LearnedRows):
         """Rows of one half of a family, with what the other half says of them."""
         split = family.halves
         half = int(rng.integers(2))
-        mine = np.flatnonzero(split.first if half == 0 else ~split.first)
-        mine = np.sort(rng.permutation(mine[mine != 0])[: most - 1])
-        where = np.r_[0, mine]
-        return Part(family.tokens[where], family.copies[where], split.of[1 - half])
+        first = split.first if half == 0 else ~split.first
+        others, known = np.flatnonzero(~first), split.of[1 - half]
+        if rng.random() < SHALLOW:  # as in a small alignment
+            most, few = (int(np.exp(rng.uniform(np.log(LEAST), np.log(n)))) for n in (most, MANY))
+            some = family.tokens[rng.permutation(others)[:few]]
+            wrong = misaligned(some, round(len(some) * rng.uniform(0, SPOILED)), rng)
+            known = statistics(STATES[np.concatenate([some, wrong])])
+        mine = np.flatnonzero(first)
+        where = np.r_[0, np.sort(rng.permutation(mine[mine != 0])[: most - 1])]
+        return Part(family.tokens[where], family.copies[where], known)
 
     def loss(self, network: AxialNet, drawn: Sequence[Drawn]) -> dict[str, Tensor]:
         """Eq. 9 on further states of families, for either sort of noise."""
@@ -145,7 +155,7 @@ class SequenceMID(LearnedRows):
             new[len(part) + len(wrong) :, REDUNDANT] = True
             states = STATES[tokens]
             columns = part.others.columns(states, states[0])
-            told = rows(states, columns, nearest(states))
+            told = rows(states, columns, nearest(states), part.others.number)
             context = context_of(len(tokens), rng)
             other = tokens[context], columns[context]
             logits, seen = scored(network, tokens, columns, told, other)
@@ -163,7 +173,8 @@ class SequenceMID(LearnedRows):
         size = len(family)
         if size < FEWEST or family.alphabet is not PROTEIN:
             return self._unjudged(family, count)
-        left = np.arange(size)
+        left = shortlist(family, count)
+        judged = chosen(left, size)
         p = np.zeros((size, 2))
         trace: list[dict[str, Any]] = []
         step = None
@@ -176,7 +187,7 @@ class SequenceMID(LearnedRows):
             if count is not None and stays.sum() < count:
                 stays = chosen(np.argsort(p[left, MISALIGNED], kind="stable")[:count], len(left))
             removed = float(np.mean(~stays)) * len(left) / size
-            level = float(1 - np.prod(1 - p, axis=1).mean())
+            level = float(1 - np.prod(1 - p[judged], axis=1).mean())
             trace.append({"step": number + 1, "level": level, "removed_rms": removed})
             left = left[stays]
             if advance:
@@ -187,8 +198,15 @@ class SequenceMID(LearnedRows):
             order = left[farthest(near, weights(near, self.sharpness), count, rest)]
         else:
             order = left[unrepeated(family.states[left], p[left], self.threshold)]
-        score = np.prod(1 - p, axis=1)
-        return Choice(chosen(order, size), score, step=step, trace=trace, found=estimate(score[1:]))
+        score = np.where(judged, np.prod(1 - p, axis=1), np.nan)
+        said: tuple[str, ...] = ()
+        if not judged.all():
+            said = (
+                f"Of {size:,} different rows the {judged.sum():,} that agree best with couplings "
+                "were judged, to limit the time; the others are left out.",
+            )
+        found = estimate(score[1:][judged[1:]])
+        return Choice(chosen(order, size), score, said, step=step, trace=trace, found=found)
 
     def _unjudged(self, family: Family, count: int | None) -> Choice:
         """Too few rows, or none of proteins: all of them, or those farthest from each other."""
@@ -215,12 +233,25 @@ class SequenceMID(LearnedRows):
             for start in range(0, len(states), every):
                 where = np.arange(start, min(start + every, len(states)))
                 columns = known.columns(states, where)
-                whole = rows(states[where], columns, near[where])
+                whole = rows(states[where], columns, near[where], known.number)
                 seen = (family.tokens[context], first)
                 parts.append(scored(self.network, family.tokens[where], columns, whole, seen))
             logits, told = (torch.cat(part) for part in zip(*parts, strict=True))
             shares = self.network.shares(told).sigmoid()
         return logits.double().cpu().numpy(), shares.double().cpu().numpy()
+
+
+def shortlist(family: Family, count: int | None) -> np.ndarray:
+    """Indices of the rows to judge: of more than `EXACT`, those that agree best with the couplings.
+
+    At least twice as many as are asked for.
+    """
+    most = max(EXACT, 2 * (count or 0))
+    if len(family) <= most:
+        return np.arange(len(family))
+    agreement = family.known.couplings.fields(family.states).sum(1)
+    agreement[0] = np.inf
+    return np.sort(np.argsort(-agreement, kind="stable")[:most])
 
 
 def weights(family: Family, sharpness: float) -> np.ndarray:
