@@ -12,6 +12,7 @@ import numpy as np
 import pydicom
 import pytest
 from click.testing import CliRunner
+from families import write_family
 
 from hush import Record, io
 from hush.cli import main
@@ -66,6 +67,7 @@ def folder(noisy: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         photo[20 + 30 * k : 40 + 30 * k, 30:270] = 200
     iio.imwrite(tmp_path / "photo.png", photo)
     scans(tmp_path)
+    write_family(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -1,7 +1,7 @@
 """Contacts in a protein predicted from an alignment, compared with those in its structure.
 
 Scores of pairs of columns come from `hush.tasks.dca`, `hush.tasks.pseudo_likelihood` or the MSA
-Transformer (`hush.tasks.esm`); structures from `hush.io.structure`.
+Transformer (`hush.tasks.msa_transformer`); structures from `hush.io.structure`.
 """
 
 from __future__ import annotations
