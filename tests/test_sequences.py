@@ -75,6 +75,17 @@ def test_couplings_are_the_same_through_rows_and_through_columns() -> None:
     np.testing.assert_allclose(few.blocks, more.blocks, atol=1e-4)
 
 
+def test_couplings_of_few_rows_are_the_same_without_the_whole_matrix(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = STATES[planted(90, 24)]
+    few = strongest(rows)
+    monkeypatch.setattr("hush.tasks.couplings.FEW", 0)
+    whole = strongest(rows)
+    np.testing.assert_array_equal(few.pairs, whole.pairs)
+    np.testing.assert_allclose(few.blocks, whole.blocks, atol=1e-4)
+
+
 def test_rows_of_the_family_agree_with_its_couplings(family: Family) -> None:
     """And rows whose residues fit every column, but were drawn one by one, do not."""
     found = strongest(family.states)

@@ -18,6 +18,7 @@ from hush.tasks.dca import PSEUDOCOUNT, STATES, apc, deviations, reweighted
 
 APART = 4  #: columns between which couplings are not only those of neighbours
 EACH = 2.0  #: pairs for each column
+FEW = 200  #: rows up to which a matrix of all columns is not needed
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ def strongest(
         gram.flat[:: len(gram) + 1] += 1
         lower = cholesky(gram, lower=True, overwrite_a=True, check_finite=False)
         Y = solve_triangular(lower, U, lower=True, check_finite=False).astype(np.float32)
+        if len(Y) <= FEW:
+            return _of_few(Y.reshape(len(Y), count, STATES), each, STATES / pseudocount)
         whole = ssyrk(1.0, Y.T)  # its upper triangle; half the work of a product
     else:
         matrix = U.T @ U
@@ -73,11 +76,31 @@ def strongest(
         rows = whole[first * STATES : (first + 1) * STATES, first * STATES :]
         norms = np.square(rows).reshape(STATES, -1, STATES).sum((0, 2), dtype=np.float64)
         squares[first, first:] = squares[first:, first] = norms
-    scores = apc(np.sqrt(squares))
-    i, j = np.triu_indices(count, min(APART, count - 1))
-    best = np.argsort(-scores[i, j], kind="stable")[: max(1, round(each * count))]
-    pairs = np.stack([i[best], j[best]], 1)
+    pairs = _best(squares, each)
     blocks = np.zeros((len(pairs), STATES, STATES), np.float32)
     for block, (a, b) in zip(blocks, pairs, strict=True):
         block[:NONE, :NONE] = whole[a * STATES :, b * STATES :][:NONE, :NONE]
     return Couplings(pairs, blocks)
+
+
+def _of_few(Y: np.ndarray, each: float, factor: float) -> Couplings:
+    """The same from the factors ``(n, L, 21)`` of few rows, without the matrix of all columns.
+
+    The squared norm of Yᵢᵀ Yⱼ is the scalar product of Yᵢ Yᵢᵀ and Yⱼ Yⱼᵀ.
+    """
+    columns = np.ascontiguousarray(Y.transpose(1, 0, 2))
+    products = (columns @ columns.transpose(0, 2, 1)).reshape(len(columns), -1)
+    pairs = _best(np.maximum(products @ products.T, 0).astype(np.float64), each)
+    blocks = np.zeros((len(pairs), STATES, STATES), np.float32)
+    left, right = (columns[pairs[:, k], :, :NONE] for k in (0, 1))
+    blocks[:, :NONE, :NONE] = factor * (left.transpose(0, 2, 1) @ right)
+    return Couplings(pairs, blocks)
+
+
+def _best(squares: np.ndarray, each: float) -> np.ndarray:
+    """The pairs of columns, far enough apart, of the highest scores, by squared norms ``(L, L)``."""
+    count = len(squares)
+    scores = apc(np.sqrt(squares))
+    i, j = np.triu_indices(count, min(APART, count - 1))
+    best = np.argsort(-scores[i, j], kind="stable")[: max(1, round(each * count))]
+    return np.stack([i[best], j[best]], 1)

@@ -192,6 +192,8 @@ class SequenceMID(LearnedRows):
             left = left[stays]
             if advance:
                 advance(0.5 / self.steps)
+            if len(left) < FEWEST:
+                break
         rest = None if advance is None else (lambda share: advance(0.5 * share))
         if count is not None:
             near = family.part(left)
@@ -211,14 +213,14 @@ class SequenceMID(LearnedRows):
     def _unjudged(self, family: Family, count: int | None) -> Choice:
         """Too few rows, or none of proteins: all of them, or those farthest from each other."""
         unknown = np.full(len(family), np.nan)
-        why = f"Only {len(family)} rows are different: too few to judge, which takes {FEWEST}"
+        why = f"Only {len(family)} rows are different, too few for the network ({FEWEST})"
         if family.alphabet is not PROTEIN:
             why = "The network knows amino acids only, so no row was judged"
         if count is None:
             said = (f"{why}; all different rows come back. -n keeps those far from each other.",)
             return Choice(np.ones(len(family), bool), unknown, said)
         order = farthest(family, np.ones(len(family)), count)
-        return Choice(chosen(order, len(family)), unknown, (f"{why}: distance alone decided.",))
+        return Choice(chosen(order, len(family)), unknown, (f"{why}; distance alone decided.",))
 
     def predict(self, family: Family) -> tuple[np.ndarray, np.ndarray]:
         """Φ's logits of rows ``(n, 2)``, and Ψ's shares of either sort of noise ``(2,)``."""
