@@ -98,7 +98,7 @@ def _of_few(Y: np.ndarray, each: float, factor: float) -> Couplings:
 
 
 def _best(squares: np.ndarray, each: float) -> np.ndarray:
-    """The pairs of columns, far enough apart, of the highest scores, by squared norms ``(L, L)``."""
+    """The pairs of columns, far enough apart, with the highest scores, by squared norms."""
     count = len(squares)
     scores = apc(np.sqrt(squares))
     i, j = np.triu_indices(count, min(APART, count - 1))
