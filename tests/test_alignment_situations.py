@@ -226,6 +226,15 @@ def test_as_many_names_as_rows(tmp_path: Path) -> None:
         hush.read(tmp_path / "a.npz")
 
 
+@pytest.mark.parametrize("ending", ["a.sto", "a.clw", "a.fasta", "a.a3m"])
+def test_rows_of_one_name_are_told_where_names_tell_rows_apart(ending: str, tmp_path: Path) -> None:
+    path = put(tmp_path / "in.a3m", fasta(family(), ["q", *["x"] * 19]))
+    result = call("denoise", path, "-n", 5, *QUICK, "-o", tmp_path / ending)
+    told = "4 rows are called x; other programs may take rows of one name" in said(result)
+    assert told == (ending in ("a.sto", "a.clw"))
+    assert hush.read(tmp_path / ending).data.shape == (5, 30)
+
+
 @pytest.mark.parametrize("out", ["a.png", "a.txt", "a.tif", "a.xyz"])
 def test_files_of_other_data_hold_no_alignment(out: str, tmp_path: Path) -> None:
     path = put(tmp_path / "in.a3m", fasta(family()))

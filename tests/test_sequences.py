@@ -229,7 +229,7 @@ def test_rows_of_text_and_of_biopython_are_alignments() -> None:
     again = hush.run(every, kind="alignment", method="greedy", context={"count": 2})
     np.testing.assert_array_equal(again.data, made.data)
     assert again.record.context["names"] == ("s0", "s3")
-    with pytest.raises(HushError, match="row2 has 4 columns, and row1 has 5"):
+    with pytest.raises(HushError, match="row2 has 4 columns, but row1 has 5"):
         hush.run(["ACDEF", "ACDE"], kind="alignment")
 
 

@@ -18,12 +18,14 @@ from __future__ import annotations
 import mmap
 import re
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from hush.errors import HushError
+from hush.io.columns_head import decoded
 from hush.io.residues import BYTES
 from hush.record import Record
 
@@ -229,3 +231,15 @@ def told(target: str, text: Text, lost: Sequence[str]) -> list[str]:
         return []
     listed = " and ".join(filter(None, (", ".join(lost[:-1]), lost[-1])))
     return [f"Left out, as {target} files do not hold them: {listed} of the {text.format} input."]
+
+
+def repeated(record: Record, target: str) -> list[str]:
+    """A sentence about rows with one name, if a file of `target` tells blocks apart by names."""
+    counts = Counter(name for name, _ in labels(record))
+    name, count = counts.most_common(1)[0] if counts else (b"", 0)
+    if count < 2:
+        return []
+    return [
+        f"{count} rows are called {decoded(name)}; other programs may take rows of one name in a "
+        f"{target} file for one row."
+    ]

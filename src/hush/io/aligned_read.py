@@ -242,7 +242,9 @@ def _counts(text: Text, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, n
     counts = np.zeros((3, len(text)), np.int64)
     for row, line in enumerate(text.characters()):
         if not line:
-            raise HushError(f"row {row + 1}, '{names[row]}', has no residues")
+            raise HushError(
+                f"row {row + 1}, '{names[row]}', has no residues; remove it, or copy the file again"
+            )
         if odd := line.translate(None, KNOWN):
             sign = chr(odd[0]) if odd[:1].isascii() else decoded(odd)[0]
             raise HushError(

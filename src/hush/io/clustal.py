@@ -17,6 +17,7 @@ from hush.io.aligned import (
     labels,
     left_out,
     letters,
+    repeated,
     stored,
     text_of,
 )
@@ -103,7 +104,7 @@ def notes(record: Record) -> list[str]:
     """A sentence about what the file does not hold."""
     found = text_of(record)
     if found is None or found[0].format != NAME:
-        return left_out(record, NAME, "names")
+        return left_out(record, NAME, "names") + repeated(record, NAME)
     text, kept = found
     if kept.all() or not text.extra:
         return []

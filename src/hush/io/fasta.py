@@ -125,7 +125,8 @@ def _record(raw: bytes | mmap.mmap, name: str, notes: Sequence[str]) -> Record:
             f"{structure} row{'s' if structure > 1 else ''} of HH-suite's structure (such as "
             "ss_pred) count as annotation, not as sequences."
         )
-    extra = "the lines above the rows" if above.strip() or structure else ""
+    lost = ["the lines above the rows"] * bool(above.strip()) + ["structure"] * bool(structure)
+    extra = " and ".join(lost)
     modes = ("columns", "insertions") if name == FASTA else ("insertions", "columns")
     record = record_of(pieces.text(name, raw, extra=extra), modes, made)
     stated = _PARTS.match(above)

@@ -15,7 +15,16 @@ from pathlib import Path
 import numpy as np
 
 from hush.errors import HushError
-from hush.io.aligned import SHARED, as_alignment, labels, left_out, letters, stored, text_of
+from hush.io.aligned import (
+    SHARED,
+    as_alignment,
+    labels,
+    left_out,
+    letters,
+    repeated,
+    stored,
+    text_of,
+)
 from hush.io.aligned_read import Blocks, Pieces, beginning, lines_in, record_of, text_in
 from hush.io.columns_head import decoded
 from hush.io.gz import packed, zipped
@@ -193,4 +202,6 @@ def notes(record: Record) -> list[str]:
     """A sentence about what the file does not hold."""
     found = text_of(record)
     same = found is not None and found[0].format == NAME
-    return [] if same else left_out(record, NAME, "names descriptions")
+    if same:
+        return []
+    return left_out(record, NAME, "names descriptions") + repeated(record, NAME)

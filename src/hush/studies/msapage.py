@@ -179,7 +179,7 @@ def _cards(
     cards = [
         Card(
             f"{name}, long-range P@L",
-            plots.number(means[name]),
+            f"{means[name]:.3f}",
             "all rows" if name == FULL else f"mean over {rows} rows",
         )
         for name in (ours, FULL)

@@ -103,20 +103,22 @@ class Alignment(Kind):
         return "NC"
 
     def check(self, record: Record) -> None:
-        if record.axes != "NC":
+        if "aligned" in record.meta and record.axes != "NC":
             raise HushError(
                 f"an alignment has the axes NC, rows and columns, not '{record.axes}'; leave "
                 "--axes out"
             )
+        super().check(record)
+        count = record.data.shape[record.axes.index("N")]
         if record.data.dtype != np.uint8 or record.data.max(initial=0) >= SIZE:
             raise HushError(
                 f"alignments are tokens, uint8 below {SIZE} (hush.io.residues), not "
                 f"{record.data.dtype} up to {record.data.max()}; give a file such as .a3m"
             )
-        names = record.context.get("names", record.data)
-        if len(names) != len(record.data):
+        names = record.context.get("names")
+        if names is not None and len(names) != count:
             raise HushError(
-                f"there are {len(names):,} names for {len(record.data):,} rows; give one name a row"
+                f"there are {len(names):,} names for {count:,} rows; give one name a row"
             )
         self._stated(record.context)
         if {"count", "keep"} <= record.context.keys():
