@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 from typing import Any
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -17,6 +19,7 @@ from hush.cli import main
 from hush.methods import METHODS, get
 
 ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 TEXT = (ROOT / "docs" / "alignments.md").read_text(encoding="utf-8")
 COMMANDS = [
     line.split(" #")[0].strip() for line in re.findall(r"^\$ (hush .*)$", TEXT, re.MULTILINE)
@@ -140,3 +143,23 @@ def test_every_method_is_in_the_table() -> None:
     able = {name for name in METHODS if "alignment" in get(name, "alignment").kinds}
     table = TEXT[TEXT.index("## Compared with") :]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == able - {"mid"}
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_the_caption_is_what_the_picture_shows(
+    hush_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """No caption outlives the model that it is about."""
+    drawn = tmp_path / "alignments.png"
+    monkeypatch.setattr("sys.argv", ["picture.py", str(drawn), "--data", str(hush_data)])
+    runpy.run_path(str(ROOT / "benchmarks" / "alignment_picture.py"), run_name="__main__")
+    shape = iio.imread(drawn).shape
+    assert shape == iio.imread(ROOT / "docs" / "images" / "alignments.png").shape
+    greedy, ours = re.findall(r"0\.\d\d", capsys.readouterr().out)[:2]
+    caption = rf"P@L\s+is\s+{greedy}\s+by\s+greedy\s+selection\s+and\s+{ours}\s+by\s+hush"
+    assert re.search(caption, README)
+    assert re.search(caption, TEXT)

@@ -73,7 +73,7 @@ def said(result: Result) -> str:
         (["--keep", "0"], "above 0 and up to 1, not 0"),
         (["--keep", "1.5"], "above 0 and up to 1, not 1.5"),
         (["--keep", "nan"], "above 0 and up to 1, not nan"),
-        (["-n", "5", "--keep", "0.5"], "not as both"),
+        (["-n", "5", "--keep", "0.5"], "as a share (keep), not as both"),
         (["--query", ""], "give a row's name, or a part of it"),
         (["--query", "s1"], None),
         (["--query", "s1x"], "no row is called 's1x'; the nearest are s1"),
