@@ -195,11 +195,12 @@ class SequenceMID(LearnedRows):
             if len(left) < FEWEST:
                 break
         rest = None if advance is None else (lambda share: advance(0.5 * share))
+        near = family.part(left)
         if count is not None:
-            near = family.part(left)
             order = left[farthest(near, weights(near, self.sharpness), count, rest)]
         else:
-            order = left[unrepeated(family.states[left], p[left], self.threshold)]
+            order = left[unrepeated(near, p[left, REDUNDANT] > self.threshold)]
+        p[order, REDUNDANT] = 0.0  # those that they repeat are gone
         score = np.where(judged, np.prod(1 - p, axis=1), np.nan)
         said: tuple[str, ...] = ()
         if not judged.all():
@@ -310,14 +311,17 @@ def scored(
     return made
 
 
-def unrepeated(states: np.ndarray, p: np.ndarray, threshold: float) -> np.ndarray:
+def unrepeated(family: Family, doubted: np.ndarray) -> np.ndarray:
     """Indices of rows, in the order in which they are taken, without those that repeat others.
 
-    p : probabilities ``(n, 2)`` by Φ. Rows that no other one repeats stay, and then, the least
-    misaligned first, those that no row taken before repeats as much as Φ calls redundant.
+    doubted : bool ``(n,)``, what Φ calls redundant. The query is taken first, then the rows that
+    fit the family's columns best; each stays unless one taken before repeats as much of it as Φ
+    calls redundant.
     """
-    order = np.argsort(p[:, MISALIGNED], kind="stable")
-    doubted = p[:, REDUNDANT] > threshold
+    states = family.states
+    fit = family.known.odds[np.arange(states.shape[1]), states].sum(1)
+    fit[0] = np.inf
+    order = np.argsort(-fit, kind="stable")
     if not doubted.any():
         return order
     share = nearest(states)
