@@ -116,7 +116,7 @@ class Work:
             judgement,
             how.step,
             trace,
-            (*advice, *how.said),
+            (*how.said, *advice) if self.kind.selected else (*advice, *how.said),
             how.kept,
             how.probability,
             str(about.get("name", "")),
