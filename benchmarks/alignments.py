@@ -179,7 +179,7 @@ def written(tokens: np.ndarray, path: Path) -> None:
 
 
 def speed(rows: int, columns: int, count: int, threads: int, model: str | None) -> None:
-    """Print time and peak memory of the whole command."""
+    """Print time, CPU time and peak memory of the whole command."""
     with TemporaryDirectory() as folder:
         path, out = Path(folder) / "big.a3m", Path(folder) / "out.a3m"
         written(simulated(rows, columns), path)
@@ -188,18 +188,20 @@ def speed(rows: int, columns: int, count: int, threads: int, model: str | None) 
         code = (
             "import resource, sys; from hush.cli import main; "
             "main(sys.argv[1:], standalone_mode=False); "
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+            "used = resource.getrusage(resource.RUSAGE_SELF); "
+            "print(used.ru_maxrss, used.ru_utime + used.ru_stime)"
         )
         command = [sys.executable, "-c", code, "denoise", str(path), *options]
         start = time.perf_counter()
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         seconds = time.perf_counter() - start
         kept = sum(line.startswith(b">") for line in out.open("rb"))
-        peak = int(done.stdout.split()[-1]) / 2**20
+        peak, cpu = (float(text) for text in done.stdout.split()[-2:])
         size = path.stat().st_size / 2**20
         print(done.stdout.rpartition("\n")[0].rpartition("\n")[0])
         print(
-            f"{rows} x {columns}, {size:.0f} MiB: {kept} kept, {seconds:.0f} s, peak {peak:.2f} GiB"
+            f"{rows} x {columns}, {size:.0f} MiB: {kept} kept, {seconds:.0f} s on {threads} "
+            f"threads, {cpu:.0f} s of CPU, peak {peak / 2**20:.2f} GiB"
         )
 
 
