@@ -6,10 +6,10 @@
 *Planted noise.* Into families without redundant rows of their own, rows are planted until they are
 30 % of all: copies of a few or of many rows, some of their residues replaced; rows whose residues,
 or a part of them, are shuffled or shifted; rows put together from the columns of others. The area
-is how often a row of the family has a higher probability than a planted one. A copy cannot be told
-from the row that it was made of, so areas of copies are at most 1 less half the share of the
-family's rows that were copied, which is printed beside them; the copies may differ by more than
-that says. Every second family is tested, those that the shipped model was not trained on.
+is how often a row of the family has a higher probability than a planted one. Beside areas of copies
+stands what a method reaches that takes copies and the rows that they were made of for alike: 1 less
+half the share of the family's rows that were copied. Every second family is tested, those that the
+shipped model was not trained on.
 
 *Speed.* ``hush denoise big.a3m -n 256`` on a simulated family, in a process of its own: every row
 is a mutated copy of a row before it, some are fragments, and some have insertions.
