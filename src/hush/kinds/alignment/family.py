@@ -80,6 +80,13 @@ class Family:
         return packed(self.states, NONE)
 
     @cached_property
+    def nearest(self) -> np.ndarray:
+        """The largest share of each row's residues that another row has, float ``(n,)``."""
+        from hush.kinds.alignment.redundancy import nearest
+
+        return nearest(self.states, self.packed_states)
+
+    @cached_property
     def halves(self) -> Halves:
         """The statistics of one half of the rows, by which the other is judged."""
         from hush.kinds.alignment.statistics import halves

@@ -5,26 +5,31 @@ from __future__ import annotations
 import numpy as np
 
 from hush.io.residues import NONE
+from hush.kinds.alignment.distances import EXACT, SAMPLE
 from hush.kinds.alignment.identity import Packed, compared, packed
 
 BLOCK = 512  #: rows that are filtered at once
-MOST = 20_000  #: rows up to which each is compared with all others
-SAMPLE = 5_000  #: so many, at random, of which each of more rows is compared with
 
 
 def nearest(
-    states: np.ndarray, most: int = MOST, sample: int = SAMPLE, seed: int = 0
+    states: np.ndarray,
+    every: Packed | None = None,
+    *,
+    most: int = EXACT,
+    sample: int = SAMPLE,
+    seed: int = 0,
 ) -> np.ndarray:
     """The largest share of a row's residues that another row has, float ``(N,)``.
 
     It is not symmetric: a fragment is repeated by the whole sequence, which it does not repeat.
-    Of more than `most` rows ``(N, L)``, each is compared with a `sample` of them.
+    Of more than `most` rows ``(N, L)``, each is compared with a `sample` of them. every : the same
+    rows as bits.
     """
     count = len(states)
     some = np.arange(count)
     if count > most:
         some = np.sort(np.random.default_rng(seed).permutation(count)[:sample])
-    every = packed(states, NONE)
+    every = packed(states, NONE) if every is None else every
     others = every if count <= most else packed(states[some], NONE)
     best = np.zeros(count, np.int64)
     for rows, columns, _, same in compared(every, others):

@@ -175,11 +175,12 @@ class SequenceMID(LearnedRows):
             return self._unjudged(family, count)
         left = shortlist(family, count)
         judged = chosen(left, size)
+        near = family if judged.all() else family.part(left)
         p = np.zeros((size, 2))
         trace: list[dict[str, Any]] = []
         step = None
         for number in range(self.steps):
-            logits, shares = self.predict(family if len(left) == size else family.part(left))
+            logits, shares = self.predict(near)
             p[left] = 1 / (1 + np.exp(-logits))
             p[0] = 0.0
             step = 1 - float(np.prod(1 - shares)) if step is None else step
@@ -189,13 +190,14 @@ class SequenceMID(LearnedRows):
             removed = float(np.mean(~stays)) * len(left) / size
             level = float(1 - np.prod(1 - p[judged], axis=1).mean())
             trace.append({"step": number + 1, "level": level, "removed_rms": removed})
-            left = left[stays]
+            ended = bool(stays.all()) or stays.sum() < FEWEST  # the next step would see the same
             if advance:
-                advance(0.5 / self.steps)
-            if len(left) < FEWEST:
+                advance(0.5 * (1 if not ended else self.steps - number) / self.steps)
+            if not stays.all():
+                left, near = left[stays], near.part(stays)
+            if ended:
                 break
         rest = None if advance is None else (lambda share: advance(0.5 * share))
-        near = family.part(left)
         if count is not None:
             order = left[farthest(near, weights(near, self.sharpness), count, rest)]
         else:
@@ -226,7 +228,7 @@ class SequenceMID(LearnedRows):
     def predict(self, family: Family) -> tuple[np.ndarray, np.ndarray]:
         """Φ's logits of rows ``(n, 2)``, and Ψ's shares of either sort of noise ``(2,)``."""
         states = family.states
-        near = nearest(states)
+        near = family.nearest
         context = context_of(len(family), np.random.default_rng(self.seed))
         known = family.halves
         every = max(1, CHUNK // states.shape[1])
@@ -324,7 +326,7 @@ def unrepeated(family: Family, doubted: np.ndarray) -> np.ndarray:
     order = np.argsort(-fit, kind="stable")
     if not doubted.any():
         return order
-    share = nearest(states)
+    share = family.nearest
     limit = float(np.quantile(share[doubted], 0.05))
     if not doubted.all():  # between what Φ calls redundant and what it does not
         limit = min(limit, (limit + float(np.quantile(share[~doubted], 0.95))) / 2)
