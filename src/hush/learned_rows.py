@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from hush.denoiser import Advance, Learns
+from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.kinds.alignment import Alignment
 from hush.kinds.alignment.cut import FEWEST, part
 from hush.kinds.alignment.family import Family, different
+from hush.learned_draws import LearnedDraws
 from hush.noise.process import Process
 from hush.schedule import Schedule
 from hush.selecting_rows import RowSelection
 
-HELD_OUT = 8  #: one family of so many is held out, at most 16
 DRAWS = 16  #: by which a model is judged before and after it adapts
+SHOWN = 256  #: rows of an alignment that a preview shows
 
 R = TypeVar("R", bound="LearnedRows")
 #: a family and the random numbers for what is drawn in it
@@ -30,32 +29,15 @@ Drawn = tuple[Family, np.random.Generator]
 
 
 @dataclass
-class LearnedRows(RowSelection):
+class LearnedRows(LearnedDraws, RowSelection):
     """A network for the rows of alignments; a method adds `build` and `loss`."""
 
-    learns_from: ClassVar[Learns] = "noisy"
     adapts: ClassVar[bool] = True
-    #: defaults for the schedule's `batch` and `learning_rate`
     pace: ClassVar[Mapping[str, Any]] = {"batch": 1, "learning_rate": 2e-3}
 
-    network_: nn.Module | None = field(default=None, init=False, repr=False)
-    device_: str = field(default="cpu", init=False, repr=False)
-
-    def build(self) -> nn.Module:
-        """The untrained network."""
-        raise NotImplementedError
-
-    def loss(self, network: Any, drawn: Sequence[Drawn]) -> Mapping[str, Tensor]:
-        """The loss on families."""
-        raise NotImplementedError
-
-    def drawn(self, family: Family, most: int, rng: np.random.Generator) -> Family:
-        """The part of a family that a loss sees: at most so many rows, the query first."""
-        return part(family, most, rng)
-
-    def error(self, network: Any, drawn: Drawn) -> float:
-        """How badly the network does on a held-out family; the loss, if nothing tells more."""
-        return sum(float(value) for value in self.loss(network, [drawn]).values())
+    def drawn(self, item: Family, most: int, rng: np.random.Generator) -> Family:
+        """At most so many rows, the query first."""
+        return part(item, most, rng)
 
     @property
     def alignment(self) -> Alignment:
@@ -63,20 +45,6 @@ class LearnedRows(RowSelection):
         kind = self.kind
         assert isinstance(kind, Alignment)
         return kind
-
-    @property
-    def network(self) -> Any:
-        """The trained network; `HushError` if there is none."""
-        if self.network_ is None:
-            raise self.untrained()
-        return self.network_
-
-    @property
-    def is_trained(self) -> bool:
-        """See `Denoiser.is_trained`."""
-        return self.network_ is not None
-
-    # -- training ----------------------------------------------------------------------------------
 
     def fit(
         self: R,
@@ -93,61 +61,19 @@ class LearnedRows(RowSelection):
         """Train on alignments: tokens ``(N, L)``, Records or `Family`, or a list of them."""
         if given := [name for name, value in options.items() if value]:
             raise HushError(f"{self.name} learns from alignments only; leave {given[0]} out")
-        every = self.alignment.families(data)
-        held_out = every[::HELD_OUT][:16] if len(every) > 1 else every
-        training = [x for i, x in enumerate(every) if i % HELD_OUT or i >= 16 * HELD_OUT] or every
-        patch = self.alignment.patch
-        schedule = (schedule or Schedule(budget=600.0, patch=patch)).settled(**self.pace)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(schedule.seed)
-            network = self.network_ or self.build()
-        self.network_ = network
-
-        def loss(
-            seeds: Tensor, indices: list[int], _: torch.Generator, done: float
-        ) -> Mapping[str, Tensor]:
-            rngs = [np.random.default_rng(int(seed)) for seed in seeds.cpu().numpy()]
-            seen = [
-                self.drawn(training[i], schedule.patch, rng)
-                for i, rng in zip(indices, rngs, strict=True)
-            ]
-            return self.loss(network, list(zip(seen, rngs, strict=True)))
-
-        def validate() -> Mapping[str, float]:
-            losses = self._errors(network, held_out, schedule.patch, len(held_out))
-            return {"val_loss": float(np.mean(losses))}
-
-        from hush.training import train
-
-        self.figures_ = train(
-            network,
-            self.alignment.patches(training, schedule.patch),  # type: ignore[arg-type]
-            loss,
-            schedule,
+        return self.trained(
+            self.alignment.families(data),
+            schedule=schedule,
             folder=folder,
             resume=resume,
-            validate=validate,
-            preview=lambda path: self._preview(held_out, path),
             device=device,
             progress=progress,
             advance=advance,
         )
-        self.network_.to(self.device_)
-        return self
 
-    def _errors(self, network: Any, every: Sequence[Family], patch: int, draws: int) -> np.ndarray:
-        """`error` for so many repeatable draws from families, in turn ``(draws,)``."""
-        losses = []
-        with torch.inference_mode():
-            for i in range(draws):
-                rng = np.random.default_rng(i)
-                seen = self.drawn(every[i % len(every)], patch, rng)
-                losses.append(self.error(network, (seen, rng)))
-        return np.array(losses)
-
-    def _preview(self, held_out: Sequence[Family], path: Path) -> None:
-        """Write up to four held-out families, half of the rows kept."""
-        some = [part(one, 256, np.random.default_rng(0)) for one in held_out[:4]]
+    def shown(self, items: Sequence[Family], path: Path) -> None:
+        """See `LearnedDraws.shown`: half of the rows kept."""
+        some = [part(one, SHOWN, np.random.default_rng(0)) for one in items]
         after = [one.tokens[self.choose(one, -(-len(one) // 2)).kept] for one in some]
         self.kind.preview([one.tokens for one in some], after, path)
 
@@ -176,24 +102,7 @@ class LearnedRows(RowSelection):
         other.network_ = copy.deepcopy(network)
         patch = self.alignment.patch
         schedule = Schedule(budget=seconds, patch=patch, ema=0.99, seed=seed)
-        before = self._errors(network, every, patch, DRAWS)
+        before = self.errors(every, patch, DRAWS)
         other.fit(every, schedule=schedule, device=self.device_, progress=False, advance=advance)
-        gain = before - self._errors(other.network, every, patch, DRAWS)
+        gain = before - other.errors(every, patch, DRAWS)
         return other if gain.mean() > gain.std() / np.sqrt(len(gain)) else self
-
-    def to(self: R, device: str) -> R:
-        """Run on `device` from now on, ``cpu`` or ``cuda``."""
-        self.device_ = device
-        if self.network_ is not None:
-            self.network_.to(device)
-        return self
-
-    # -- files -----------------------------------------------------------------------------------
-
-    def weights(self) -> Mapping[str, Tensor]:
-        return {k: v.half() for k, v in self.network.state_dict().items()}
-
-    def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
-        self.network_ = self.build()
-        self.network_.load_state_dict({k: v.float() for k, v in tensors.items()})
-        self.network_.eval()

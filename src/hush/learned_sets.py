@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from hush.denoiser import Learns
 from hush.errors import HushError
 from hush.kinds.points.cut import FEWEST
 from hush.kinds.points.elements import Elements
 from hush.kinds.points.graph import Graph
+from hush.learned_draws import LearnedDraws
 from hush.schedule import Schedule
 from hush.selecting import Selecting
-
-HELD_OUT = 8  #: one set of so many is held out, at most 16
 
 S = TypeVar("S", bound="LearnedSets")
 #: a set and the random numbers for what is drawn in it
@@ -27,27 +25,16 @@ Drawn = tuple[Elements, np.random.Generator]
 
 
 @dataclass
-class LearnedSets(Selecting):
+class LearnedSets(LearnedDraws, Selecting):
     """A network for the elements of sets; a method adds `build` and `loss`."""
 
-    learns_from: ClassVar[Learns] = "noisy"
-    #: defaults for the schedule's `batch` and `learning_rate`
     pace: ClassVar[Mapping[str, Any]] = {"batch": 2, "learning_rate": 2e-3}
 
-    network_: nn.Module | None = field(default=None, init=False, repr=False)
-    device_: str = field(default="cpu", init=False, repr=False)
-
-    def build(self) -> nn.Module:
-        """The untrained network for the kind's graphs."""
-        raise NotImplementedError
-
-    def loss(self, network: Any, drawn: Sequence[Drawn]) -> Mapping[str, Tensor]:
-        """The loss on sets."""
-        raise NotImplementedError
-
-    def error(self, network: Any, drawn: Drawn) -> float:
-        """How badly the network does on a held-out set; the loss, if nothing tells more."""
-        return sum(float(value) for value in self.loss(network, [drawn]).values())
+    def drawn(self, item: Elements, most: int, rng: np.random.Generator) -> Elements:
+        """At most so many elements of a set, at random."""
+        if len(item) <= most:
+            return item
+        return item.part(np.sort(rng.permutation(len(item))[:most]))
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -55,18 +42,6 @@ class LearnedSets(Selecting):
         grid = np.random.default_rng(0).random((FEWEST, self.set_kind.least))
         graph = self.set_kind.graph(Elements(grid, np.ones(len(grid), bool)))
         return graph.nodes.shape[-1], graph.edges.shape[-1]
-
-    @property
-    def network(self) -> Any:
-        """The trained network; `HushError` if there is none."""
-        if self.network_ is None:
-            raise self.untrained()
-        return self.network_
-
-    @property
-    def is_trained(self) -> bool:
-        """See `Denoiser.is_trained`."""
-        return self.network_ is not None
 
     def fit(
         self: S,
@@ -84,81 +59,16 @@ class LearnedSets(Selecting):
             raise HushError(
                 f"{self.name} learns from {self.set_kind.nouns[1]} only; leave {given[0]} out"
             )
-        sets = self.set_kind.sets(data)
-        sets = [one for one in sets if self.set_kind.judgeable(one)]
+        sets = [one for one in self.set_kind.sets(data) if self.set_kind.judgeable(one)]
         if not sets:
             raise HushError("all elements of each set lie on one line: there is nothing to learn")
-        held_out = sets[::HELD_OUT][:16] if len(sets) > 1 else sets
-        training = [x for i, x in enumerate(sets) if i % HELD_OUT or i >= 16 * HELD_OUT] or sets
-        patch = self.set_kind.patch
-        schedule = (schedule or Schedule(budget=600.0, patch=patch)).settled(**self.pace)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(schedule.seed)
-            network = self.network_ or self.build()
-        self.network_ = network
-
-        def loss(
-            seeds: Tensor, indices: list[int], _: torch.Generator, done: float
-        ) -> Mapping[str, Tensor]:
-            drawn = [np.random.default_rng(int(seed)) for seed in seeds.cpu().numpy()]
-            sets = [
-                part(training[i], schedule.patch, r) for i, r in zip(indices, drawn, strict=True)
-            ]
-            return self.loss(network, list(zip(sets, drawn, strict=True)))
-
-        def validate() -> Mapping[str, float]:
-            losses = []
-            with torch.inference_mode():
-                for i, elements in enumerate(held_out):
-                    rng = np.random.default_rng(i)
-                    losses.append(self.error(network, (part(elements, schedule.patch, rng), rng)))
-            return {"val_loss": float(np.mean(losses))}
-
-        from hush.training import train
-
-        self.figures_ = train(
-            network,
-            self.set_kind.patches(training, schedule.patch),  # type: ignore[arg-type]
-            loss,
-            schedule,
-            folder=folder,
-            resume=resume,
-            validate=validate,
-            preview=lambda path: self._preview(held_out, path),
-            device=device,
-            progress=progress,
+        return self.trained(
+            sets, schedule=schedule, folder=folder, resume=resume, device=device, progress=progress
         )
-        return self
 
-    def _preview(self, held_out: Sequence[Elements], path: Path) -> None:
-        """Write up to four held-out sets before and after denoising."""
-        some = held_out[:4]
-        after = [e.x[self.verdict(e, None).kept] for e in some]
-        self.kind.preview([e.x for e in some], after, path)
-
-    def to(self: S, device: str) -> S:
-        """Run on `device` from now on, ``cpu`` or ``cuda``."""
-        self.device_ = device
-        if self.network_ is not None:
-            self.network_.to(device)
-        return self
-
-    # -- files -----------------------------------------------------------------------------------
-
-    def weights(self) -> Mapping[str, Tensor]:
-        return {k: v.half() for k, v in self.network.state_dict().items()}
-
-    def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
-        self.network_ = self.build()
-        self.network_.load_state_dict({k: v.float() for k, v in tensors.items()})
-        self.network_.eval()
-
-
-def part(elements: Elements, most: int, rng: np.random.Generator) -> Elements:
-    """At most so many elements of a set, at random."""
-    if len(elements) <= most:
-        return elements
-    return elements.part(np.sort(rng.permutation(len(elements))[:most]))
+    def shown(self, items: Sequence[Elements], path: Path) -> None:
+        after = [one.x[self.verdict(one, None).kept] for one in items]
+        self.kind.preview([one.x for one in items], after, path)
 
 
 def tensors(

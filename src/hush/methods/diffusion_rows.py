@@ -77,11 +77,11 @@ class DiffusionRows(LearnedRows):
         """See `LearnedRows.build`."""
         return ResidueNet(COUNT, self.width)
 
-    def drawn(self, family: Family, most: int, rng: np.random.Generator) -> Family:
+    def drawn(self, item: Family, most: int, rng: np.random.Generator) -> Family:
         """Some rows of a family, with the profile of all."""
-        most = min(most, max(2, RESIDUES // family.tokens.shape[1]))
-        some = part(family, most, rng)
-        return Part(some.tokens, some.copies, profile(family))
+        most = min(most, max(2, RESIDUES // item.tokens.shape[1]))
+        some = part(item, most, rng)
+        return Part(some.tokens, some.copies, profile(item))
 
     def loss(self, network: Any, drawn: Sequence[Drawn]) -> Mapping[str, Tensor]:
         """Minus the log-likelihood of masked residues."""

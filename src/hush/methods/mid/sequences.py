@@ -122,20 +122,20 @@ class SequenceMID(LearnedRows):
             self.network_ = start.network
         return super().fit(data, **options)
 
-    def drawn(self, family: Family, most: int, rng: np.random.Generator) -> Family:
+    def drawn(self, item: Family, most: int, rng: np.random.Generator) -> Family:
         """Rows of one half of a family, with what the other half says of them."""
-        split = family.halves
+        split = item.halves
         half = int(rng.integers(2))
         first = split.first if half == 0 else ~split.first
         others, known = np.flatnonzero(~first), split.of[1 - half]
         if rng.random() < SHALLOW:  # as in a small alignment
             most, few = (int(np.exp(rng.uniform(np.log(LEAST), np.log(n)))) for n in (most, MANY))
-            some = family.tokens[rng.permutation(others)[:few]]
+            some = item.tokens[rng.permutation(others)[:few]]
             wrong = misaligned(some, round(len(some) * rng.uniform(0, SPOILED)), rng)
             known = statistics(STATES[np.concatenate([some, wrong])])
         mine = np.flatnonzero(first)
         where = np.r_[0, np.sort(rng.permutation(mine[mine != 0])[: most - 1])]
-        return Part(family.tokens[where], family.copies[where], known)
+        return Part(item.tokens[where], item.copies[where], known)
 
     def loss(self, network: AxialNet, drawn: Sequence[Drawn]) -> dict[str, Tensor]:
         """Eq. 9 on further states of families, for either sort of noise."""
