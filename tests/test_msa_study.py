@@ -16,12 +16,13 @@ from rich.console import Console
 from hush.cli import main
 from hush.denoiser import Advance
 from hush.errors import HushError
+from hush.io.residues import BYTES
 from hush.kinds.alignment.family import Family
 from hush.methods import METHODS, make
 from hush.selecting_rows import Choice, RowSelection, chosen
 from hush.studies import Results, msa, run
 from hush.studies.core import find_method
-from hush.studies.msa import msa_cases
+from hush.studies.msa import lessons, msa_cases
 from hush.studies.msadata import families
 from hush.studies.msascores import Remembered, states_of
 from hush.studies.resampling import Resampling
@@ -426,3 +427,15 @@ def test_a_relative_difference_is_that_of_means_over_what_both_have() -> None:
     assert found.high == 2  # x alone
     assert np.isnan(by.relative(a, {"x@1": 0.0}).value)
     assert np.isnan(by.relative(a, {}).value)
+
+
+def test_alignments_to_train_on_come_from_any_format(tmp_path: Path) -> None:
+    """Those of arrays, too, which only their keys tell from pictures."""
+    rows = np.random.default_rng(0).integers(4, 24, (20, 12)).astype(np.uint8)
+    np.savez(tmp_path / "a.npz", tokens=rows)
+    text = "".join(f">r{i}\n{BYTES[row].tobytes().decode()}\n" for i, row in enumerate(rows))
+    (tmp_path / "b.a3m").write_text(text)
+    found = list(lessons(tmp_path))
+    assert [one.name for one in found] == ["a.npz", "b.a3m"]
+    for one in found:
+        np.testing.assert_array_equal(one.noisy.data, rows)

@@ -202,7 +202,7 @@ def _training(folder: Path, quick: bool) -> Training:
 
 def lessons(folder: Path, seed: int = 0) -> Iterator[Sample]:
     """The alignments of a manifest, or all in a folder, to train on; the seed has no effect."""
-    from hush.io import read
+    from hush.reading import read
 
     if any((folder / place / MANIFEST).is_file() for place in (".", "alignments")):
         yield from (Sample(family.name, family.record, None) for family in msadata.families(folder))
@@ -210,7 +210,7 @@ def lessons(folder: Path, seed: int = 0) -> Iterator[Sample]:
     paths = image_files(folder, "alignment")
     if not paths:
         raise HushError(f"{folder} contains no alignments; give --train a folder with some")
-    yield from (Sample(path.name, read(path, "alignment"), None) for path in paths)
+    yield from (Sample(path.name, read(path, kind="alignment"), None) for path in paths)
 
 
 # -- the study -------------------------------------------------------------------------------
