@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -270,3 +271,39 @@ def random_diffdenoise(randomise: Callable[..., nn.Module]) -> Callable[..., Dif
         return model
 
     return make
+
+
+@pytest.fixture
+def stopped_and_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:
+    """Weights of a training without a break, and of one that is stopped at a step and goes on.
+
+    Called with a function that trains, given the options of `fit`, and returns the weights.
+    """
+    import hush.training
+
+    def both(
+        fitted: Callable[..., dict[str, Any]], step: int
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        straight = fitted()
+        original, calls = hush.training.train, 0
+
+        def train(networks: Any, patches: Any, loss: Any, *arguments: Any, **options: Any) -> Any:
+            def stopped(*given: Any) -> Any:
+                nonlocal calls
+                calls += 1
+                if calls == step:
+                    signal.raise_signal(signal.SIGINT)  # at the end of this step
+                return loss(*given)
+
+            return original(networks, patches, stopped, *arguments, **options)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(hush.training, "train", train)
+            with pytest.raises(KeyboardInterrupt):
+                fitted(folder=tmp_path)
+        assert calls == step
+        return straight, fitted(folder=tmp_path, resume=True)
+
+    return both

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import torch
 from click.testing import CliRunner
 
 import hush
-import hush.training
 from hush.cli import main
 from hush.errors import HushError
 from hush.io.residues import BYTES, FIRST, GAP
@@ -29,6 +27,8 @@ TRAINED = [
 pytestmark = pytest.mark.usefixtures("one_thread_throughout")
 every_trained = pytest.mark.parametrize("name", TRAINED)
 Tiny = Callable[[str, str], dict[str, Any]]
+#: `conftest.stopped_and_resumed`
+Both = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
 
 
 def lesson(seed: int, rows: int = 60, columns: int = 24) -> np.ndarray:
@@ -53,7 +53,7 @@ def test_there_are_methods_that_learn() -> None:
 
 @every_trained
 def test_a_training_stopped_goes_on_as_if_it_had_not(
-    name: str, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tiny: Tiny, stopped_and_resumed: Both
 ) -> None:
     schedule = Schedule(max_steps=5, batch=2, patch=32, validate_every=9999)
 
@@ -63,25 +63,8 @@ def test_a_training_stopped_goes_on_as_if_it_had_not(
         model.fit(every, schedule=schedule, device="cpu", **options)
         return dict(model.weights())
 
-    straight = fitted()
+    straight, resumed = stopped_and_resumed(fitted, 3)
     assert all(torch.isfinite(w).all() for w in straight.values())
-    original, calls = hush.training.train, 0
-
-    def train(networks: Any, patches: Any, loss: Any, *arguments: Any, **options: Any) -> Any:
-        def stopped(*given: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == 3:
-                signal.raise_signal(signal.SIGINT)  # at the end of this step
-            return loss(*given)
-
-        return original(networks, patches, stopped, *arguments, **options)
-
-    monkeypatch.setattr(hush.training, "train", train)
-    with pytest.raises(KeyboardInterrupt):
-        fitted(folder=tmp_path)
-    monkeypatch.undo()
-    resumed = fitted(folder=tmp_path, resume=True)
     assert all(torch.equal(resumed[k], v) for k, v in straight.items())
 
 

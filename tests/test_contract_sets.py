@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import torch
 from click.testing import CliRunner
 
 import hush
-import hush.training
 from hush.cli import main
 from hush.denoiser import Denoiser
 from hush.errors import HushError
@@ -25,6 +23,8 @@ from hush.record import Record
 from hush.results import Restoration
 from hush.schedule import Schedule
 
+#: `conftest.stopped_and_resumed`
+Both = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
 KINDS = ("points", "correspondences", "segments")
 #: every method that leaves elements out, for every kind of sets
 CASES = [
@@ -431,8 +431,7 @@ def test_a_training_stopped_goes_on_as_if_it_had_not(
     name: str,
     kind: str,
     tiny: Callable[..., dict[str, Any]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    stopped_and_resumed: Both,
 ) -> None:
     schedule = Schedule(max_steps=5, batch=2, patch=32, validate_every=9999)
 
@@ -441,25 +440,8 @@ def test_a_training_stopped_goes_on_as_if_it_had_not(
         model.fit(lessons(name, kind), schedule=schedule, device="cpu", **options)
         return dict(model.weights())
 
-    straight = fitted()
+    straight, resumed = stopped_and_resumed(fitted, 3)
     assert all(torch.isfinite(w).all() for w in straight.values())
-    original, calls = hush.training.train, 0
-
-    def train(networks: Any, patches: Any, loss: Any, *arguments: Any, **options: Any) -> Any:
-        def stopped(*given: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == 3:
-                signal.raise_signal(signal.SIGINT)  # at the end of this step
-            return loss(*given)
-
-        return original(networks, patches, stopped, *arguments, **options)
-
-    monkeypatch.setattr(hush.training, "train", train)
-    with pytest.raises(KeyboardInterrupt):
-        fitted(folder=tmp_path)
-    monkeypatch.undo()
-    resumed = fitted(folder=tmp_path, resume=True)
     assert all(torch.equal(resumed[k], v) for k, v in straight.items())
 
 

@@ -6,7 +6,6 @@ The methods are those of the table `METHODS`: a new one is met by every test her
 from __future__ import annotations
 
 import inspect
-import signal
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -30,6 +29,8 @@ from hush.schedule import Schedule
 Make = Callable[..., Any]
 Tiny = Callable[[str], dict[str, Any]]
 Examples = Callable[..., list[np.ndarray]]
+#: `conftest.stopped_and_resumed`
+Both = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
 
 #: those for sets are in test_contract_sets.py
 TRAINED = [n for n in METHODS if get(n).learns_from != "nothing" and not get(n).selects]
@@ -166,8 +167,7 @@ def test_a_training_stopped_goes_on_as_if_it_had_not(
     tiny: Tiny,
     examples: Examples,
     clean: Callable[[str], Sequence[np.ndarray]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    stopped_and_resumed: Both,
 ) -> None:
     """To the last bit, where the loss grows over the training too."""
     schedule = short(7, batch=2, patch=16)
@@ -178,25 +178,7 @@ def test_a_training_stopped_goes_on_as_if_it_had_not(
         model.fit(data, schedule=schedule, device="cpu", **options)
         return dict(model.weights())
 
-    straight = fitted()
-    original, calls = hush.training.train, 0
-
-    def train(networks: Any, patches: Any, loss: Any, *arguments: Any, **options: Any) -> Any:
-        def stopped(*given: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == 4:
-                signal.raise_signal(signal.SIGINT)  # at the end of this step
-            return loss(*given)
-
-        return original(networks, patches, stopped, *arguments, **options)
-
-    monkeypatch.setattr(hush.training, "train", train)
-    with pytest.raises(KeyboardInterrupt):
-        fitted(folder=tmp_path)
-    assert calls == 4
-    monkeypatch.undo()
-    resumed = fitted(folder=tmp_path, resume=True)
+    straight, resumed = stopped_and_resumed(fitted, 4)
     assert resumed.keys() == straight.keys()
     assert all(torch.equal(resumed[k], v) for k, v in straight.items())
 
