@@ -18,7 +18,6 @@ import torch
 from click.testing import CliRunner
 
 import hush
-import hush.training
 from hush.cli import main
 from hush.denoiser import ANY
 from hush.errors import HushError
