@@ -19,12 +19,13 @@ from hush import api
 from hush.errors import HushError
 from hush.io.residues import AMINO, GAP, NONE, STATES, TOKENS
 from hush.kinds import get
-from hush.kinds.alignment import ALIGNMENT, identity, measure, profile, show
+from hush.kinds.alignment import ALIGNMENT, measure, profile, show
 from hush.kinds.alignment.alphabet import DNA, FILLED, OTHER, PROTEIN, RNA, alphabet
 from hush.kinds.alignment.measure import diversity, measured
 from hush.noise.outliers import Outliers
 from hush.record import Record
 from hush.results import Estimate
+from hush.tasks import identity
 
 
 def tokens(*rows: str) -> np.ndarray:

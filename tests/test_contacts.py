@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from hush.errors import HushError
-from hush.tasks import dca
 from hush.tasks.contacts import aligned, precision, precisions
 from hush.tasks.dca import STATES, apc, effective_number, mean_field, reweighted
 from hush.tasks.msa_transformer import esm_contacts
@@ -53,13 +52,13 @@ def sample(rows: int, columns: int, seed: int = 0) -> np.ndarray:
 # -- weights -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("block", [7, 1024])
+@pytest.mark.parametrize("words", [1, 2**17])  # 64 rows at once, or all
 @pytest.mark.parametrize("identity", [0.5, 0.8, 1.0])
 def test_weights_are_one_over_the_number_of_similar_rows(
-    identity: float, block: int, monkeypatch: pytest.MonkeyPatch
+    identity: float, words: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dca, "BLOCK", block)
-    x = draw(40, 30)
+    monkeypatch.setattr("hush.tasks.distances.WORDS", words)
+    x = draw(150, 30)
     x[5] = x[6]
     similar = [
         sum(a is b or np.sum(a == b) / len(a) > identity for b in x)

@@ -14,9 +14,7 @@ import hush
 from hush.cli import main
 from hush.errors import HushError
 from hush.io.residues import AMINO, BYTES, FIRST, GAP, NONE, STATES, TOKENS
-from hush.kinds.alignment.distances import distances, shared, similar
 from hush.kinds.alignment.family import Family, different
-from hush.kinds.alignment.identity import packed
 from hush.methods import METHODS, get, make
 from hush.methods.diffusion_rows import DiffusionRows, Part, likelihoods, masked, profile
 from hush.methods.farthest import Farthest
@@ -26,6 +24,8 @@ from hush.methods.hhfilter import HHfilter
 from hush.methods.reweight import Reweight
 from hush.record import Record
 from hush.schedule import Schedule
+from hush.tasks.distances import distances, shared, similar
+from hush.tasks.identity import packed
 
 pytestmark = pytest.mark.usefixtures("one_thread_throughout")
 
@@ -240,7 +240,7 @@ def test_distances_letter_by_letter(columns: int) -> None:
 def test_distances_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     family = family_of(relatives(500, 70))
     whole = shared(family.packed_states, 3)
-    monkeypatch.setattr("hush.kinds.alignment.distances.WORDS", 1)
+    monkeypatch.setattr("hush.tasks.distances.WORDS", 1)
     np.testing.assert_array_equal(shared(family.packed_states, 3), whole)
 
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from hush.denoiser import Advance
 from hush.errors import HushError
-from hush.kinds.alignment.distances import distances
 from hush.kinds.alignment.family import Family
-from hush.kinds.alignment.identity import Packed
 from hush.selecting_rows import Choice, RowSelection, chosen, spread
+from hush.tasks.distances import distances
+from hush.tasks.identity import Packed
 
 
 @dataclass

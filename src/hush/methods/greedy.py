@@ -12,9 +12,9 @@ from typing import ClassVar
 import numpy as np
 
 from hush.denoiser import Advance
-from hush.kinds.alignment.distances import distances
 from hush.kinds.alignment.family import Family
 from hush.selecting_rows import Choice, RowSelection, chosen, spread
+from hush.tasks.distances import distances
 
 CHOSEN = -(2**62)  #: sum of distances of a row that is chosen
 

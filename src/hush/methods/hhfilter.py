@@ -29,9 +29,9 @@ import numpy as np
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.io.residues import NONE
-from hush.kinds.alignment.distances import shared
 from hush.kinds.alignment.family import Family
 from hush.selecting_rows import Choice, RowSelection, chosen
+from hush.tasks.distances import shared
 
 
 @dataclass

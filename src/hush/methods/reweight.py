@@ -18,9 +18,9 @@ import numpy as np
 
 from hush.denoiser import Advance
 from hush.errors import HushError
-from hush.kinds.alignment.distances import EXACT, SAMPLE, similar
 from hush.kinds.alignment.family import Family
 from hush.selecting_rows import WeightedRows
+from hush.tasks.distances import EXACT, SAMPLE, similar
 
 
 @dataclass

@@ -6,19 +6,18 @@ symmetric float64 ``(L, L)``, larger for columns that are more likely in contact
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 from scipy.linalg.lapack import dpotri
 
 from hush.errors import HushError
 from hush.io.residues import NONE
+from hush.tasks.distances import similar
+from hush.tasks.identity import packed
 
 STATES = NONE + 1
 IDENTITY = 0.8  #: two rows are similar if they agree in more than this share of all columns
 PSEUDOCOUNT = 0.5  #: share of uniform frequencies
-BLOCK = 1024  #: rows that are compared at once
 SITES = 32  #: columns whose couplings are computed at once
 
 
@@ -152,28 +151,15 @@ def reweighted(states: np.ndarray, identity: float = IDENTITY) -> np.ndarray:
     Rows are similar if they agree in more than a share `identity` of all columns, gaps included.
     """
     states = checked(states)
-    needed = np.floor(identity * states.shape[1] + 1e-9) + 1
-    similar = np.zeros(len(states))
-    for a, b, equal in matches(states):
-        near = equal >= min(needed, states.shape[1])
-        similar[a] += near.sum(axis=1)
-        if a != b:
-            similar[b] += near.sum(axis=0)
-    return 1 / similar
+    columns = states.shape[1]
+    needed = min(int(np.floor(identity * columns + 1e-9)) + 1, columns)
+    rows = packed(states.astype(np.uint8), NONE)
+    return 1 / similar(rows, columns - needed, exact=len(rows))
 
 
 def effective_number(states: np.ndarray, identity: float = IDENTITY) -> float:
     """Effective number of sequences: the sum of the weights by `reweighted`."""
     return float(reweighted(states, identity).sum())
-
-
-def matches(states: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
-    """In how many columns rows agree, float32 and exact, for each pair of blocks of rows, once."""
-    blocks = [slice(k, k + BLOCK) for k in range(0, len(states), BLOCK)]
-    for k, a in enumerate(blocks):
-        left = one_hot(states[a])
-        for b in blocks[k:]:
-            yield a, b, left @ (left if a == b else one_hot(states[b])).T
 
 
 def one_hot(states: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:

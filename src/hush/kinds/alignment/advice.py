@@ -9,11 +9,11 @@ import numpy as np
 
 from hush.kinds.alignment import show
 from hush.kinds.alignment.alphabet import FILLED, OTHER, PROTEIN, alphabet
-from hush.kinds.alignment.distances import EXACT
 from hush.kinds.alignment.measure import HALF, SAMPLE, as_one, covers, measured
 from hush.kinds.alignment.profile import LEAST
 from hush.report import describe
 from hush.results import Survey
+from hush.tasks.distances import EXACT
 
 if TYPE_CHECKING:
     from hush.kinds.alignment import Alignment

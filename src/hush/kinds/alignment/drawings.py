@@ -7,12 +7,12 @@ from html import escape
 
 import numpy as np
 
-from hush.kinds.alignment import identity
 from hush.kinds.alignment.alphabet import Alphabet
 from hush.kinds.alignment.colours import coloured
 from hush.report import plots
 from hush.report.frame import Chart
 from hush.report.pictures import Picture, encode, to_heat
+from hush.tasks import identity
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 410, 66, 14, 6, 40
 STRIP, GAP = 8.0, 4.0  #: of the query above the rows, and of the marks beside them

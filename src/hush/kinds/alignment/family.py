@@ -10,7 +10,7 @@ import numpy as np
 
 from hush.io.residues import NONE, SIZE, STATES
 from hush.kinds.alignment.alphabet import Alphabet, alphabet
-from hush.kinds.alignment.identity import Packed, packed
+from hush.tasks.identity import Packed, packed
 
 if TYPE_CHECKING:
     from hush.kinds.alignment.statistics import Halves, Statistics

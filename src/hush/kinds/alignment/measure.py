@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from hush.kinds.alignment import identity, profile
+from hush.kinds.alignment import profile
 from hush.kinds.alignment.alphabet import FILLED, OTHER, Alphabet, alphabet
-from hush.kinds.alignment.distances import EXACT
+from hush.tasks import identity
+from hush.tasks.distances import EXACT
 
 SAMPLE = 2_000  #: of more than `EXACT` rows, so many are compared with all: about 1 % error
 CLOSE = 0.8  #: share of columns from which on two rows count as neighbours

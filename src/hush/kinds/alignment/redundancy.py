@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from hush.io.residues import NONE
-from hush.kinds.alignment.distances import EXACT, SAMPLE
-from hush.kinds.alignment.identity import Packed, compared, packed
+from hush.tasks.distances import EXACT, SAMPLE
+from hush.tasks.identity import Packed, compared, packed
 
 BLOCK = 512  #: rows that are filtered at once
 

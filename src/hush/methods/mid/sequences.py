@@ -32,7 +32,6 @@ from hush.errors import HushError
 from hush.io.residues import STATES
 from hush.kinds.alignment.alphabet import PROTEIN
 from hush.kinds.alignment.cut import FEWEST
-from hush.kinds.alignment.distances import EXACT, shared
 from hush.kinds.alignment.family import Family
 from hush.kinds.alignment.further import misaligned, redundant
 from hush.kinds.alignment.redundancy import filtered, nearest
@@ -42,6 +41,7 @@ from hush.methods.mid.elements import CLEAN, further_loss
 from hush.nets.axial import AxialNet
 from hush.noise.process import Process
 from hush.selecting_rows import Choice, chosen, estimate
+from hush.tasks.distances import EXACT, shared
 
 MISALIGNED, REDUNDANT = 0, 1  #: the logits of Φ
 #: share of the states that training draws from few rows, as in small alignments: at least so many,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hush.kinds.alignment.identity import Packed, ones
+from hush.tasks.identity import Packed, ones
 
 EXACT = 20_000  #: rows up to which `similar` compares all with each other
 SAMPLE = 5_000  #: of more rows, so many are drawn at random that all are compared with

@@ -39,7 +39,7 @@ def packed(states: np.ndarray, none: int) -> Packed:
 def _bits(marks: np.ndarray) -> np.ndarray:
     """Bool ``(N, L)`` as uint64 ``(W, N)``; bits beyond L are 0."""
     packed = np.packbits(marks, axis=1)
-    whole = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8)))
+    whole = np.ascontiguousarray(np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8))))
     return np.ascontiguousarray(whole.view(np.uint64).T)
 
 
