@@ -25,6 +25,7 @@ METHODS: Table[type[Denoiser]] = Table(
         "sdemg": "hush.methods.sdemg:SDEMG",
         "bm3d": "hush.methods.bm3d:BM3D",
         "nlm": "hush.methods.nlm:NLM",
+        "wiener": "hush.methods.wiener:Wiener",
         "highpass": "hush.methods.highpass:HighPass",
         "template": "hush.methods.template:Template",
         "wavelet": "hush.methods.wavelet:Wavelet",
