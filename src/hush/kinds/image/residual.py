@@ -6,7 +6,7 @@ threshold and a warning.
 
 Even a good residual is slightly weaker than the model: with the best possible (posterior mean)
 denoiser of Gaussian noise its covariance is the noise's minus that of the remaining error
-(Tweedie's formula). Fine texture and weak noise therefore lower the ratio, and that is not an error.
+(Tweedie's formula). Fine texture and weak noise therefore lower the ratio; that is not an error.
 The error is alike at neighbouring pixels, so the residual of white noise is correlated
 *negatively*, by a few hundredths. Positive correlation, however small, says that the noise was not
 white, and its coarse part, which looks like signal, stays in the result (`COARSE`).
