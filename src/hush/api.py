@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hush import io, kinds
+from hush.check import Depth
 from hush.denoiser import Denoiser, process_of
 from hush.errors import HushError
 from hush.kinds import maps
@@ -32,7 +33,7 @@ from hush.models import choose, device_for, load, name_for
 from hush.noise.process import law_of
 from hush.noise.processes import Process
 from hush.pipeline import Out, Work, check_memory, with_gaps
-from hush.reading import Source, matched, read, record_of
+from hush.reading import Source, read, record_of
 from hush.record import Batch, Record
 from hush.recording import let_go
 from hush.report import frame, rows
@@ -116,6 +117,7 @@ def run(
     device: str = "auto",
     progress: Progress | None = None,
     uncertainty: bool = False,
+    check: Depth | None = None,
     was_adapted: bool = False,
     into: str | PathLike[str] | None = None,
 ) -> Result:
@@ -133,7 +135,11 @@ def run(
     strength : share of the estimated noise to remove, 0 to 1.
     adapt : seconds of self-supervised training on this data before denoising; by default none, or
         30 if the noise names recordings to learn from (``"ecg:FILE"``).
-    progress : called with the current work. uncertainty : also return `Denoised.spread`.
+    progress : called with the current work. uncertainty : also return `Denoised.spread`: between
+        the samples that a method draws, else the standard deviation of the error (`hush.check`).
+    check : how much of the data is divided into two halves and compared, and so how certain the
+        warnings are: "windows", a few; "whole", all, with maps; "peers", and with BM3D, if it is
+        installed. By default "windows", and "whole" for an `uncertainty`.
     was_adapted : `model` was already adapted to the data, or adapting did not help.
     into : file to write the result to; item by item in formats that allow it, so that neither has
         to fit in memory.
@@ -159,7 +165,10 @@ def run(
         if name not in denoiser.config():
             raise HushError(f"{denoiser.name} has no --{name}; leave it out")
         denoiser = denoiser.replace(**{name: True})
-    denoiser = denoiser.with_spread() if uncertainty else denoiser
+    if uncertainty:
+        denoiser = denoiser.with_spread()
+        if not denoiser.spreads and chosen.checked is None:
+            raise HushError(f"{denoiser.name} gives no uncertainty for {chosen.nouns[1]}")
     check_memory(record, batch, denoiser)
     if process is not None:
         check_level(record, process)
@@ -187,6 +196,9 @@ def run(
             progress,
             bool(adapt or was_adapted),
             law,
+            guarded=method is None and (model is None or was_adapted),
+            depth=check or ("whole" if uncertainty else "windows"),
+            uncertain=uncertainty,
         )
         made.timings = {**timings, **made.timings}
         made.model = _named(model, record, denoiser, process)
@@ -213,10 +225,11 @@ def _restored(
     progress: Progress | None,
     was_adapted: bool,
     law: type[Process] | None,
+    **checks: Any,
 ) -> Result:
     """Every item of a record, one after the other."""
     chosen, seen = kinds.get(record.kind), denoiser.seen(batch)
-    work = Work(chosen, record, denoiser, process, strength, was_adapted, law)
+    work = Work(chosen, record, denoiser, process, strength, was_adapted, law, **checks)
     out = Out(chosen, record, batch, len(seen) != len(batch), into)
     timings: dict[str, float] = {}
     done = 0.0
@@ -257,44 +270,6 @@ def _named(
     if denoiser.learns_from == "nothing":
         return ""
     return name_for(model, record, denoiser.name, noise)
-
-
-def inlier_probability(
-    x: Source, x2: np.ndarray | None = None, *, kind: str | None = None, **options: Any
-) -> np.ndarray:
-    """The probability of each element of a set to belong to it, float64 ``(N,)``.
-
-    x : points ``(N, 2)`` or ``(N, 3)``; with `x2`, the points of two pictures, both ``(N, 2)``, as
-        estimators of fundamental matrices take them; or all that `run` takes, with its `kind`.
-    options : those of `run`.
-
-    Elements that cannot be judged have NaN: those with NaN, and all of a set that is too small or
-    on one line, which also gives a `UserWarning`.
-
-    >>> p = hush.inlier_probability(x1, x2)
-    >>> F, mask = cv2.findFundamentalMat(x1[p > 0.5], x2[p > 0.5])
-    """
-    if x2 is not None:
-        x, kind = matched(x, x2), kind or "correspondences"
-    elif kind is None and not isinstance(x, str | PathLike | Record):
-        shape = np.shape(x)
-        if len(shape) != 2 or shape[1] not in (2, 3):
-            raise HushError(
-                f"an array {shape} may hold several kinds of elements; state kind='points', "
-                "'correspondences' or 'segments'"
-            )
-        kind = "points"
-    result = run(x, kind=kind, **options)
-    if len(result.items) != 1:
-        raise HushError(f"there are {len(result.items)} sets; give them one by one")
-    if result.items[0].probability is None:
-        nouns = kinds.get(result.noisy.kind).nouns[1]
-        raise HushError(f"{result.method} gives no probabilities for {nouns}")
-    probability = np.asarray(result.items[0].probability, np.float64)
-    if np.isnan(probability).all():
-        why = " ".join(result.warnings) or "The method judged no element."
-        warnings.warn(f"all probabilities are NaN. {why}", stacklevel=2)
-    return probability
 
 
 def denoise_record(record: Record, **options: Any) -> Result:
@@ -486,7 +461,6 @@ __all__ = [
     "Result",
     "compare",
     "denoise",
-    "inlier_probability",
     "inspect",
     "load",
     "read",

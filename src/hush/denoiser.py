@@ -330,17 +330,19 @@ class Denoiser:
         """This method with the settings for data stored as `dtype`."""
         return self
 
+    def hurried(self: D) -> D:
+        """This method in about the quality of its results, and faster if it can; here the same."""
+        return self
+
     @property
     def spreads(self) -> bool:
         """Whether `restore` returns `Restoration.spread`."""
         return False
 
     def with_spread(self: D) -> D:
-        """This method with `Restoration.spread`; `HushError` if it has none."""
-        raise HushError(
-            f"{self.name} draws no samples and so reports no uncertainty; use a model trained with "
-            "--method diffdenoise --set keep=true"
-        )
+        """This method with `Restoration.spread` if it draws samples; else the same, and the
+        uncertainty is that of two halves (`hush.check`)."""
+        return self
 
     def replace(self: D, **changes: Any) -> D:
         """A copy with other settings that shares the learned weights."""

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from hush.check import Depth, check, deviation, warnings
 from hush.denoiser import Denoiser
 from hush.errors import HushError
 from hush.kinds import Kind
 from hush.kinds import get as kind_of
 from hush.kinds.layout import check_span, filled, laid_out
+from hush.methods import make
 from hush.noise.processes import Process
 from hush.record import Batch, Record, cut
 from hush.recording import available, empty, let_go
@@ -38,6 +40,9 @@ class Work:
     strength: float
     was_adapted: bool
     law: type[Process] | None = None  #: as stated without a level, which is measured
+    guarded: bool = False  #: the nearest method's result is kept (`hush.check`)
+    depth: Depth = "windows"  #: how much of an item is checked
+    uncertain: bool = False  #: the spread is that of the check, if the method draws no samples
 
     def item(
         self,
@@ -70,17 +75,27 @@ class Work:
         if denoiser.is_trained:
             denoiser = denoiser.bound(batch, index, self.given, found)
         pieces = list(pieces_of(self.kind, denoiser, batch, index))
+        seen = None
         if len(pieces) == 1:
             made, how = denoiser.denoise_item(
                 batch, index, self.given, self.strength, advance, found
             )
+            times.append(time.perf_counter())
+            if self.strength == 1:
+                seen = check(self.kind, denoiser, batch, index, made, how, found, self.depth)
+            if seen is not None and self.guarded and seen.best != seen.method:
+                simple = make(seen.best, self.kind.name)
+                made, other = simple.denoise_item(batch, index, self.given, found=found)
+                how = replace(other, process=how.process, step=how.step, found=how.found)
+            if self.uncertain and not denoiser.spreads:
+                how = replace(how, spread=deviation(seen, batch, index))
             place = out.put(index, made, how.spread, whole=how.kept is None)
             if how.kept is None and made.shape != glimpse.data[0].shape:
                 made = self.kind.glimpse(Batch([made], batch.scale), 0).data[0]
         else:
             how = self._in_pieces(denoiser, batch, index, pieces, out, advance, found)
             place, made = out.place(index), out.glimpse(index)
-        times.append(time.perf_counter())
+            times.append(time.perf_counter())
         found = how.found or found
         process = self._glimpsed(how.process, batch.data[index].shape) or found.local
         before, scale = glimpse.data[0], batch.scale
@@ -101,6 +116,9 @@ class Work:
             about=about,
             how=how,
         )
+        if seen is not None:
+            said = (*judgement.warnings, *warnings(seen, self.guarded))
+            judgement = replace(judgement, warnings=said)
         times.append(time.perf_counter())
         for mapped in (batch.data[index], out.into):
             let_go(mapped)
@@ -121,6 +139,7 @@ class Work:
             how.probability,
             str(about.get("name", "")),
             str(about.get("unit") or ""),
+            seen,
         )
 
     def _glimpsed(self, process: Process | None, shape: Sequence[int]) -> Process | None:

@@ -17,6 +17,9 @@ from hush.record import Record
 
 MANY = 0.015  #: share of impulses from which on they are the noise's family
 MOST_TITLES = 8  #: titles before a warning
+TOLERANCE = 0.1  #: dB by which another method may be nearer than the result
+CERTAIN = 3.0  #: standard errors from which on a difference of errors counts
+LEAST = 1e-3  #: least error that can be told, relative to the noise
 BEYOND = 4.0  #: limit for the ratio of the measured variance to the law's, either way
 
 
@@ -214,6 +217,45 @@ class Judgement:
 
 
 @dataclass(frozen=True)
+class Check:
+    """What two halves of an item tell, restored apart (`hush.check`); powers in full range 1.
+
+    noise : mean variance of the item's noise; errors : mean squared error of a half by each method,
+        the first of which made the result; doubts : standard errors of their differences to it.
+    visible : share of places in which the result shows fine detail; unshared : share of those in
+        which the halves do not agree, so that it comes from noise.
+    invented : where they do not agree, bool ``(*S)``; deviation : standard deviation of the error
+        of the result, float32 ``(C, *S)``; both only of a check of the whole item.
+    """
+
+    noise: float
+    errors: Mapping[str, float]
+    doubts: Mapping[str, float]
+    visible: float
+    unshared: float
+    invented: np.ndarray | None = None
+    deviation: np.ndarray | None = None
+
+    @property
+    def method(self) -> str:
+        """The method that made the result."""
+        return next(iter(self.errors))
+
+    @property
+    def best(self) -> str:
+        """The method with the least error; that of the result, unless another is clearly nearer."""
+        own, best = self.errors[self.method], min(self.errors, key=lambda name: self.errors[name])
+        apart = own - self.errors[best]
+        clearly = apart > CERTAIN * self.doubts[best] and self.gain(best) > TOLERANCE
+        return best if clearly else self.method
+
+    def gain(self, name: str) -> float:
+        """How much nearer to the signal a method is than the result, in dB."""
+        least = LEAST * self.noise
+        return 10 * math.log10(max(self.errors[self.method], least) / max(self.errors[name], least))
+
+
+@dataclass(frozen=True)
 class Item:
     """The result for one item of a record; levels in units of full range 1.
 
@@ -227,6 +269,7 @@ class Item:
         probability : of each to belong to the set.
     title : its name in sentences, such as that of a channel; unit : of its values. Both may be
         empty.
+    check : what two halves of it tell, if they were compared.
     """
 
     index: int
@@ -241,6 +284,7 @@ class Item:
     probability: np.ndarray | None = None
     title: str = ""
     unit: str = ""
+    check: Check | None = None
 
     @property
     def warnings(self) -> list[str]:

@@ -105,6 +105,8 @@ class Kind:
     piece: ClassVar[int | None] = None
     #: the axis of an item ``(C, *S)`` along which it is cut into pieces
     along: ClassVar[int] = -1
+    #: places of an item that a plain check compares (`hush.check`); None: items are not checked
+    checked: ClassVar[int | None] = None
     #: options that only this kind has; giving one selects this kind
     options: ClassVar[Mapping[str, Option]] = {}
     #: further names in `Record.context`, which only Python callers and files give
@@ -267,6 +269,11 @@ class Kind:
     def under(self, law: type[Process], found: Estimate) -> Estimate:
         """The measurement under a law that the user states without a level."""
         return replace(found, process=law.of_terms(found.sigma**2, 0.0, 0.0))
+
+    def halved(self, batch: Batch, index: int, found: Estimate) -> bool:
+        """Whether the noise of an item has the measured law in every place, so that it can be
+        divided into two halves (`hush.noise.halves`)."""
+        return True
 
     def peak(self, reference: Record) -> float | None:
         """The stored value that scores take as full range; None for that of its type."""

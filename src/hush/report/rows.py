@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from hush.report import describe
-from hush.results import Estimate, Inspection, Item
+from hush.results import Check, Estimate, Inspection, Item
 
 
 def inspection(seen: Inspection) -> dict[str, Any]:
@@ -78,5 +78,16 @@ def item(made: Item, scale: float) -> dict[str, Any]:
         "removed_rms": made.judgement.stats["rms"] * scale,
         "kept": None if made.kept is None else int(made.kept.sum()),
         "ratio": made.judgement.stats["ratio"],
+        "check": None if made.check is None else check(made.check, scale),
         "warnings": made.warnings,
+    }
+
+
+def check(seen: Check, scale: float) -> dict[str, Any]:
+    """What two halves of an item tell, as plain values; errors as rms in the data's own units."""
+    return {
+        "errors": {k: math.sqrt(max(e, 0.0)) * scale for k, e in seen.errors.items()},
+        "best": seen.best,
+        "visible": seen.visible,
+        "unshared": seen.unshared,
     }

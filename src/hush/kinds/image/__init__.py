@@ -11,7 +11,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.kinds import NOTHING, Chosen, Kind
-from hush.record import Record
+from hush.record import Batch, Record
 
 if TYPE_CHECKING:
     from hush.kinds.image.cut import Turned
@@ -27,6 +27,7 @@ class Image(Kind):
     nouns: ClassVar[tuple[str, str]] = ("image", "images")
     element: ClassVar[str] = "pixel"
     letters: ClassVar[str] = "YX"
+    checked: ClassVar[int | None] = 6 * 2**14
 
     def axes(self, shape: tuple[int, ...]) -> str:
         """``YX``; a last axis of length 1, 3 or 4 is samples; axes before them are a stack."""
@@ -79,6 +80,13 @@ class Image(Kind):
         from hush.kinds.image.zerofill import reduced
 
         return estimate_any([reduced(x) for x in items]).on(items[0].shape[1:])
+
+    def halved(self, batch: Batch, index: int, found: Estimate) -> bool:
+        """Not of zero-filled images: what is told of their noise is on the acquired grid."""
+        from hush.kinds.image.zerofill import acquired
+
+        item = batch.floats(index)
+        return acquired(item) == item.shape[1:]
 
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate

@@ -1,0 +1,306 @@
+r"""Two halves of an item, restored apart: which method is nearest, and what was invented.
+
+The halves (`hush.noise.halves`) observe one signal with independent noise of variance 2v.
+
+*The held-back error.* A result f(a) has seen nothing of the noise in b, so
+
+.. math:: E\,|f(a) - b|^2 = E\,|f(a) - x|^2 + 2v,
+
+which compares methods without knowing the signal x, as in Noise2Noise. It is the error at twice
+the variance of the item's noise.
+
+*Detail.* In a place where f(a) and f(b) show unlike detail, it comes from noise. With a
+correlation r between both, either has the correlation :math:`\sqrt r` with the signal, as in the
+Fourier shell correlation of microscopy (W. O. Saxton, W. Baumeister, J. Microscopy 127, 1982), here
+place by place.
+
+*Deviation.* The halves' difference says how much of the error is chance and where it is; the
+held-back error says how large it is in all, with what both missed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Literal
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from hush.denoiser import Denoiser
+from hush.errors import HushError
+from hush.kinds import Kind
+from hush.kinds.layout import filled
+from hush.methods import make
+from hush.noise.halves import HALF, divisible, halves
+from hush.noise.process import Process
+from hush.record import Batch
+from hush.results import Check, Estimate, Restoration
+
+#: a restoration of an item ``(C, *S)`` with noise of a law
+Restore = Callable[[np.ndarray, Process], np.ndarray]
+Window = tuple[slice, ...]
+#: how much of an item is checked: a few windows, the whole of it, or that and by slow peers
+Depth = Literal["windows", "whole", "peers"]
+
+WINDOW = 2**14  #: values of a window, along all axes
+FINE = 1.0  #: detail is what a Gaussian of this width leaves of one of twice the width
+AROUND = 8.0  #: width of the places in which detail is compared
+SHARED = 0.25  #: correlation of the halves' detail below which it is not shared
+#: least rms of detail that can be seen, relative to the noise and to the picture's contrast
+FAINT, CONTRAST = 0.06, 0.003
+BLOCK = 16  #: side of the blocks whose errors count as independent
+NEAR = 4.0  #: width of the places in which the deviation is estimated
+#: error at the item's own noise, relative to that at twice its variance; 0.59 to 0.77 was measured
+OWN = 0.71
+SEED = 74_207_281  #: unlike one that simulated the data
+
+UNSHARED = 0.02  #: share of the visible detail that halves may not share
+SEEN = 0.02  #: share of places in which detail has to be visible for a warning
+SIMPLE = ("wiener", "none")  #: what a result is compared with
+SLOW = ("bm3d",)  #: and on request, where its package is installed
+
+_WORDS = {"wiener": "a Wiener filter", "none": "the input itself", "bm3d": "BM3D"}
+
+
+def check(
+    kind: Kind,
+    denoiser: Denoiser,
+    batch: Batch,
+    index: int,
+    made: np.ndarray,
+    how: Restoration,
+    found: Estimate,
+    depth: Depth = "windows",
+) -> Check | None:
+    """Check the result `made` of item `index`, as stored; None if its noise has no halves.
+
+    depth : a few windows of the item, or the whole of it, with maps, or with slow peers too.
+    """
+    known, stored = batch.known(index), batch.data[index]
+    law = how.process or found.law(stored.ndim - 1)
+    if kind.checked is None or how.kept is not None or not divisible(law):
+        return None
+    if made.shape != stored.shape or not known.any() or not kind.halved(batch, index, found):
+        return None
+    x = filled(batch.floats(index), known, batch.blank)
+    y = filled(made.astype(np.float32) / np.float32(batch.scale), known, batch.blank)
+    if how.replaced is not None:
+        x = np.where(how.replaced, y, x)
+    places = [tuple(slice(0, n) for n in x.shape[1:])]
+    if depth == "windows":
+        places = windows(x.shape, kind.checked)
+        denoiser = denoiser.hurried()
+    seen = replace(found, impulses=0.0, hits=0)
+    rivals = [make(name, kind.name) for name in SIMPLE]
+    if depth == "peers":
+        rivals += _installed(kind)
+    methods = {
+        method.name: _restoring(method.suited(stored.dtype), seen)
+        for method in [denoiser, *(r for r in rivals if r.name != denoiser.name)]
+    }
+    low, high = np.quantile(y[:, *places[0]], [0.01, 0.99])
+    return compared(
+        x, law, methods, places, known=known, contrast=float(high - low), maps=depth != "windows"
+    )
+
+
+def _installed(kind: Kind) -> list[Denoiser]:
+    """The slow methods for this kind of data whose packages are here."""
+    found = []
+    for name in SLOW:
+        try:
+            method = make(name, kind.name)
+            method.restore(np.zeros((1, *[BLOCK] * len(kind.letters)), np.float32))
+        except HushError:
+            continue
+        found.append(method)
+    return found
+
+
+def _restoring(method: Denoiser, found: Estimate) -> Restore:
+    return lambda half, law: method.restore(half, law, None, found).data
+
+
+def windows(shape: Sequence[int], most: int) -> list[Window]:
+    """Windows of an item ``(C, *S)`` with about `most` places in all, spread evenly over it."""
+    space = tuple(shape[1:])
+    if math.prod(space) <= most:
+        return [tuple(slice(0, n) for n in space)]
+    side = round(WINDOW ** (1 / len(space)))
+    counts = [1] * len(space)
+    while (more := _more(counts, space, side)) and math.prod(more) * WINDOW <= most:
+        counts = more
+    starts = [
+        [max(0, round((i + 0.5) / count * n - side / 2)) for i in range(count)]
+        for count, n in zip(counts, space, strict=True)
+    ]
+    return [
+        tuple(slice(at, min(at + side, n)) for at, n in zip(corner, space, strict=True))
+        for corner in product(*starts)
+    ]
+
+
+def _more(counts: Sequence[int], space: Sequence[int], side: int) -> list[int] | None:
+    """One more window along the axis with the most room; None if there is no room."""
+    room = [n / (count + 1) for n, count in zip(space, counts, strict=True)]
+    axis = max(range(len(room)), key=room.__getitem__)
+    if room[axis] < side:
+        return None
+    return [count + (i == axis) for i, count in enumerate(counts)]
+
+
+def compared(
+    x: np.ndarray,
+    law: Process,
+    methods: Mapping[str, Restore],
+    places: Sequence[Window],
+    *,
+    known: np.ndarray | None = None,
+    contrast: float = 0.0,
+    maps: bool = False,
+    seed: int = SEED,
+) -> Check | None:
+    """Compare `methods`, the first of which made the result, on halves of an item ``(C, *S)``.
+
+    law : of its noise, float32 in units of full range. known : where values count. contrast : of
+    the result. maps : of one place, the whole item. None if there is no noise.
+    """
+    every = (_Part.of(x, law, place, known, methods, seed + i) for i, place in enumerate(places))
+    parts = [part for part in every if part is not None]
+    if not parts:
+        return None
+    noise = float(np.mean([part.noise for part in parts]))
+    errors = {name: np.concatenate([p.errors[name] for p in parts]) for name in methods}
+    result = next(iter(errors.values()))
+    if not len(result):
+        return None
+    faint = max(FAINT * math.sqrt(noise), CONTRAST * contrast)
+    detail = [_detail(*part.made, faint) for part in parts]
+    visible = sum(int(seen.sum()) for seen, _ in detail)
+    invented = sum(int((seen & unlike).sum()) for seen, unlike in detail)
+    mean = float(result.mean())
+    return Check(
+        noise=noise,
+        errors={name: float(each.mean()) for name, each in errors.items()},
+        doubts={
+            name: float((each - result).std() / math.sqrt(len(each)))
+            for name, each in errors.items()
+        },
+        visible=visible / sum(seen.size for seen, _ in detail),
+        unshared=invented / max(1, visible),
+        invented=np.logical_and(*detail[0]) if maps else None,
+        deviation=_deviation(*parts[0].made, mean) if maps else None,
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One place: its mean variance of noise, the errors of blocks, and the halves' results."""
+
+    noise: float
+    errors: Mapping[str, np.ndarray]
+    made: tuple[np.ndarray, np.ndarray]
+
+    @classmethod
+    def of(
+        cls,
+        x: np.ndarray,
+        law: Process,
+        place: Window,
+        known: np.ndarray | None,
+        methods: Mapping[str, Restore],
+        seed: int,
+    ) -> _Part | None:
+        part, own = x[:, *place], law.part(place)
+        variance = np.broadcast_to(own.variance(part), part.shape)
+        noise = float(variance.mean())
+        if not noise > 0:
+            return None
+        first, second = halves(part, own, seed)
+        twice = own.scaled(HALF)
+        errors, made = {}, []
+        for restore in methods.values():
+            made.append((restore(first, twice), restore(second, twice)))
+        for name, (of_first, of_second) in zip(methods, made, strict=True):
+            held = ((of_first - second) ** 2 + (of_second - first) ** 2) / 2 - HALF * variance
+            if known is not None:
+                held = np.where(known[:, *place], held, np.nan)
+            blocks = _blocks(held)
+            errors[name] = blocks[np.isfinite(blocks)]
+        return cls(noise, errors, made[0])
+
+
+def _detail(first: np.ndarray, second: np.ndarray, faint: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where a result shows detail, and where two halves do not share it; bool ``(*S)``."""
+
+    def fine(x: np.ndarray) -> np.ndarray:
+        near, far = ([0.0, *[width] * (x.ndim - 1)] for width in (FINE, 2 * FINE))
+        result: np.ndarray = gaussian_filter(x, near) - gaussian_filter(x, far)
+        return result
+
+    def local(x: np.ndarray) -> np.ndarray:
+        result: np.ndarray = gaussian_filter(x.mean(axis=0), AROUND)
+        return result
+
+    a, b = fine(first), fine(second)
+    strength = np.sqrt(np.maximum(local(a * a) * local(b * b), 0))
+    return strength > faint**2, local(a * b) < SHARED * strength
+
+
+def _deviation(first: np.ndarray, second: np.ndarray, error: float) -> np.ndarray:
+    """The standard deviation of the result's error in every place, float32 ``(C, *S)``."""
+    width = [0.0, *[NEAR] * (first.ndim - 1)]
+    chance = gaussian_filter((first - second) ** 2 / 2, width)
+    mean = float(chance.mean())
+    whole = max(error, mean) / mean if mean > 0 else 0.0
+    result: np.ndarray = np.sqrt(OWN * whole * np.maximum(chance, 0)).astype(np.float32)
+    return result
+
+
+def _blocks(x: np.ndarray) -> np.ndarray:
+    """Means of ``(C, *S)`` over channels and blocks of `BLOCK` along every axis, flat."""
+    flat = x.mean(axis=0)
+    for axis, n in enumerate(flat.shape):
+        edges = np.arange(0, max(1, n - n % BLOCK), BLOCK)
+        counts = np.diff([*edges, n]).reshape([-1 if i == axis else 1 for i in range(flat.ndim)])
+        flat = np.add.reduceat(flat, edges, axis=axis) / counts
+    result: np.ndarray = flat.ravel()
+    return result
+
+
+def deviation(seen: Check | None, batch: Batch, index: int) -> np.ndarray:
+    """The map `Check.deviation`, as stored; NaN where a value is unknown, and if there is none."""
+    item = batch.floats(index)
+    if seen is None or seen.deviation is None:
+        return np.full_like(item, np.nan)
+    found = seen.deviation * np.float32(batch.scale)
+    result: np.ndarray = np.where(batch.known(index), found, np.float32(np.nan))
+    return result
+
+
+def warnings(seen: Check, guarded: bool) -> list[str]:
+    """What the check found, one or two sentences each.
+
+    guarded : the nearest method's result is kept, whichever that is.
+    """
+    said = []
+    if (best := seen.best) != seen.method:
+        said.append(
+            f"On two halves of the data {_WORDS[best]} is nearer to the signal than {seen.method}, "
+            f"by {seen.gain(best):.1f} dB"
+            + (
+                f": its result is kept instead. --method {seen.method} insists."
+                if guarded
+                else f". Try --method {best}."
+            )
+        )
+    elif seen.unshared > UNSHARED and seen.visible > SEEN:
+        said.append(
+            f"Fine detail may be invented: in {100 * seen.unshared:.0f} % of the places where the "
+            "result shows some, two halves of the data do not agree on it. Do not interpret it; "
+            "--report draws where."
+        )
+    return said
