@@ -77,7 +77,7 @@ def test_the_held_back_error_is_the_error() -> None:
     clean, law = scene(256), Gaussian(0.1)
     x = sampled(clean, law)
     methods = {"wiener": filtered, "none": lambda half, _: half}
-    seen = check.compared(x, law, methods, [(slice(0, 256), slice(0, 256))])
+    seen = check.of_parts([check.Part.of(x, law, methods)])
     assert seen is not None
     half = sampled(clean, law.scaled(HALF), seed=5)
     true = float(np.mean((filtered(half, law.scaled(HALF)) - clean) ** 2))
@@ -93,7 +93,7 @@ def test_a_result_below_a_simple_one_is_told_and_replaced() -> None:
     texture = (0.5 + 0.3 * rng.standard_normal((1, 192, 192))).astype(np.float32)
     x = sampled(texture, law)
     methods = {"mid": lambda half, _: np.full_like(half, half.mean()), "wiener": filtered}
-    seen = check.compared(x, law, methods, [(slice(0, 192), slice(0, 192))])
+    seen = check.of_parts([check.Part.of(x, law, methods)])
     assert seen is not None
     assert seen.best == "wiener"
     (kept,) = check.warnings(seen, guarded=True)
@@ -125,11 +125,10 @@ def test_detail_that_halves_do_not_share_is_invented() -> None:
     law = Gaussian(0.3)
     flat = np.full((1, 192, 192), 0.5, np.float32)
     methods = {"blur": lambda half, _: gaussian_filter(half, (0, 1, 1))}
-    place = [(slice(0, 192), slice(0, 192))]
-    fur = check.compared(sampled(flat, law), law, methods, place, maps=True)
+    fur = check.of_parts([check.Part.of(sampled(flat, law), law, methods)], maps=True)
     rng = np.random.default_rng(2)
     detail = (0.5 + 2 * gaussian_filter(rng.standard_normal((1, 192, 192)), (0, 1, 1))).astype("f4")
-    true = check.compared(sampled(detail, law), law, methods, place)
+    true = check.of_parts([check.Part.of(sampled(detail, law), law, methods)])
     assert fur is not None
     assert true is not None
     assert fur.visible > 0.9
@@ -173,8 +172,7 @@ def test_gaps_and_replaced_values_do_not_count() -> None:
     holed[0, 30:80, 20:60] = np.nan
     kind, model = get("image"), make("nlm")
     batch = Batch(holed[None])
-    made, how = model.denoise_item(batch, 0, law)
-    seen = check.check(kind, model, batch, 0, made, how, kind.measure([x]), depth="whole")
+    seen = check.check(kind, model, batch, 0, law, kind.measure([x]), depth="whole")
     assert seen is not None
     assert seen.noise == pytest.approx(0.01, rel=0.05)
     assert np.isnan(check.deviation(seen, batch, 0)[0, 40, 40])

@@ -24,7 +24,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -37,7 +37,7 @@ from hush.methods import make
 from hush.noise.halves import HALF, divisible, halves
 from hush.noise.process import Process
 from hush.record import Batch
-from hush.results import Check, Estimate, Restoration
+from hush.results import MANY, Check, Estimate
 
 #: a restoration of an item ``(C, *S)`` with noise of a law
 Restore = Callable[[np.ndarray, Process], np.ndarray]
@@ -47,11 +47,13 @@ Depth = Literal["windows", "whole", "peers"]
 
 WINDOW = 2**14  #: values of a window, along all axes
 FINE = 1.0  #: detail is what a Gaussian of this width leaves of one of twice the width
-AROUND = 8.0  #: width of the places in which detail is compared
+#: width of the places in which detail is compared, by the number of axes: some 400 values
+AROUND = {1: 100.0, 2: 8.0, 3: 3.0}
 SHARED = 0.25  #: correlation of the halves' detail below which it is not shared
 #: least rms of detail that can be seen, relative to the noise and to the picture's contrast
 FAINT, CONTRAST = 0.06, 0.003
-BLOCK = 16  #: side of the blocks whose errors count as independent
+SHOWN = (0.01, 0.99)  #: quantiles of a picture between which its contrast lies
+BLOCK = {1: 256, 2: 16, 3: 6}  #: side of the blocks whose errors count as independent
 NEAR = 4.0  #: width of the places in which the deviation is estimated
 #: error at the item's own noise, relative to that at twice its variance; 0.59 to 0.77 was measured
 OWN = 0.71
@@ -70,41 +72,54 @@ def check(
     denoiser: Denoiser,
     batch: Batch,
     index: int,
-    made: np.ndarray,
-    how: Restoration,
+    given: Process | None,
     found: Estimate,
     depth: Depth = "windows",
 ) -> Check | None:
-    """Check the result `made` of item `index`, as stored; None if its noise has no halves.
+    """Check what `denoiser` makes of item `index`; None if its noise has no halves.
 
+    given : the noise as stated; found : as measured.
     depth : a few windows of the item, or the whole of it, with maps, or with slow peers too.
     """
-    known, stored = batch.known(index), batch.data[index]
-    law = how.process or found.law(stored.ndim - 1)
-    if kind.checked is None or how.kept is not None or not divisible(law):
+    stored = batch.data[index]
+    law = found.told(given, stored.ndim - 1)
+    if kind.checked is None or found.impulses >= MANY or not divisible(law):
         return None
-    if made.shape != stored.shape or not known.any() or not kind.halved(batch, index, found):
+    if not batch.known(index).any() or not kind.halved(batch, index, found):
         return None
-    x = filled(batch.floats(index), known, batch.blank)
-    y = filled(made.astype(np.float32) / np.float32(batch.scale), known, batch.blank)
-    if how.replaced is not None:
-        x = np.where(how.replaced, y, x)
-    places = [tuple(slice(0, n) for n in x.shape[1:])]
+    if kind.span(stored.shape) is not None:  # too large to have maps
+        depth = "windows"
+    places = [tuple(slice(0, n) for n in stored.shape[1:])]
     if depth == "windows":
-        places = windows(x.shape, kind.checked)
+        places = windows(stored.shape, kind.checked)
         denoiser = denoiser.hurried()
-    seen = replace(found, impulses=0.0, hits=0)
     rivals = [make(name, kind.name) for name in SIMPLE]
     if depth == "peers":
         rivals += _installed(kind)
+    others = (method for method in rivals if method.name != denoiser.name)
+    seen = replace(found, impulses=0.0, hits=0)
     methods = {
-        method.name: _restoring(method.suited(stored.dtype), seen)
-        for method in [denoiser, *(r for r in rivals if r.name != denoiser.name)]
+        method.name: _restoring(method.suited(stored.dtype), batch.about(index), seen)
+        for method in (denoiser, *others)
     }
-    low, high = np.quantile(y[:, *places[0]], [0.01, 0.99])
-    return compared(
-        x, law, methods, places, known=known, contrast=float(high - low), maps=depth != "windows"
-    )
+    parts = []
+    for number, place in enumerate(places):
+        part = _part(batch, index, place)
+        known = part.known(0)
+        if known.any(axis=tuple(range(1, known.ndim))).all():
+            x = kind.cleaned(np.where(known, part.floats(0), np.float32(np.nan)), found)
+            parts.append(Part.of(filled(x, known), law.part(place), methods, known, SEED + number))
+    return of_parts(parts, maps=depth != "windows")
+
+
+def _part(batch: Batch, index: int, place: Window) -> Batch:
+    """One window of an item as a batch of one."""
+    part = replace(batch, data=[batch.data[index]], context=batch.about(index), each=())
+    if batch.mask is not None:
+        part = replace(part, mask=[batch.mask[index]])
+    for axis, where in enumerate(place):
+        part = part.piece(0, where, axis + 1)
+    return part
 
 
 def _installed(kind: Kind) -> list[Denoiser]:
@@ -113,15 +128,18 @@ def _installed(kind: Kind) -> list[Denoiser]:
     for name in SLOW:
         try:
             method = make(name, kind.name)
-            method.restore(np.zeros((1, *[BLOCK] * len(kind.letters)), np.float32))
+            method.restore(np.zeros((1, *[16] * len(kind.letters)), np.float32))
         except HushError:
             continue
         found.append(method)
     return found
 
 
-def _restoring(method: Denoiser, found: Estimate) -> Restore:
-    return lambda half, law: method.restore(half, law, None, found).data
+def _restoring(method: Denoiser, about: Mapping[str, Any], found: Estimate) -> Restore:
+    def restore(half: np.ndarray, law: Process) -> np.ndarray:
+        return method.restore_item(Batch([half], context=about), 0, law, None, found).data
+
+    return restore
 
 
 def windows(shape: Sequence[int], most: int) -> list[Window]:
@@ -152,53 +170,10 @@ def _more(counts: Sequence[int], space: Sequence[int], side: int) -> list[int] |
     return [count + (i == axis) for i, count in enumerate(counts)]
 
 
-def compared(
-    x: np.ndarray,
-    law: Process,
-    methods: Mapping[str, Restore],
-    places: Sequence[Window],
-    *,
-    known: np.ndarray | None = None,
-    contrast: float = 0.0,
-    maps: bool = False,
-    seed: int = SEED,
-) -> Check | None:
-    """Compare `methods`, the first of which made the result, on halves of an item ``(C, *S)``.
-
-    law : of its noise, float32 in units of full range. known : where values count. contrast : of
-    the result. maps : of one place, the whole item. None if there is no noise.
-    """
-    every = (_Part.of(x, law, place, known, methods, seed + i) for i, place in enumerate(places))
-    parts = [part for part in every if part is not None]
-    if not parts:
-        return None
-    noise = float(np.mean([part.noise for part in parts]))
-    errors = {name: np.concatenate([p.errors[name] for p in parts]) for name in methods}
-    result = next(iter(errors.values()))
-    if not len(result):
-        return None
-    faint = max(FAINT * math.sqrt(noise), CONTRAST * contrast)
-    detail = [_detail(*part.made, faint) for part in parts]
-    visible = sum(int(seen.sum()) for seen, _ in detail)
-    invented = sum(int((seen & unlike).sum()) for seen, unlike in detail)
-    mean = float(result.mean())
-    return Check(
-        noise=noise,
-        errors={name: float(each.mean()) for name, each in errors.items()},
-        doubts={
-            name: float((each - result).std() / math.sqrt(len(each)))
-            for name, each in errors.items()
-        },
-        visible=visible / sum(seen.size for seen, _ in detail),
-        unshared=invented / max(1, visible),
-        invented=np.logical_and(*detail[0]) if maps else None,
-        deviation=_deviation(*parts[0].made, mean) if maps else None,
-    )
-
-
 @dataclass(frozen=True)
-class _Part:
-    """One place: its mean variance of noise, the errors of blocks, and the halves' results."""
+class Part:
+    """A window of an item: the variance of its noise, by method the errors of its blocks, and what
+    the first method made of its halves."""
 
     noise: float
     errors: Mapping[str, np.ndarray]
@@ -209,28 +184,53 @@ class _Part:
         cls,
         x: np.ndarray,
         law: Process,
-        place: Window,
-        known: np.ndarray | None,
         methods: Mapping[str, Restore],
-        seed: int,
-    ) -> _Part | None:
-        part, own = x[:, *place], law.part(place)
-        variance = np.broadcast_to(own.variance(part), part.shape)
-        noise = float(variance.mean())
-        if not noise > 0:
-            return None
-        first, second = halves(part, own, seed)
-        twice = own.scaled(HALF)
+        known: np.ndarray | None = None,
+        seed: int = SEED,
+    ) -> Part:
+        """Restore the halves of values ``(C, *S)`` with noise of `law`; those `known` count."""
+        variance = np.broadcast_to(law.variance(x), x.shape)
+        first, second = halves(x, law, seed)
+        twice = law.scaled(HALF)
         errors, made = {}, []
-        for restore in methods.values():
+        for name, restore in methods.items():
             made.append((restore(first, twice), restore(second, twice)))
-        for name, (of_first, of_second) in zip(methods, made, strict=True):
-            held = ((of_first - second) ** 2 + (of_second - first) ** 2) / 2 - HALF * variance
-            if known is not None:
-                held = np.where(known[:, *place], held, np.nan)
-            blocks = _blocks(held)
+            held = ((made[-1][0] - second) ** 2 + (made[-1][1] - first) ** 2) / 2 - HALF * variance
+            blocks = _blocks(held if known is None else np.where(known, held, np.nan))
             errors[name] = blocks[np.isfinite(blocks)]
-        return cls(noise, errors, made[0])
+        return cls(float(variance.mean()), errors, made[0])
+
+
+def of_parts(parts: Sequence[Part], maps: bool = False) -> Check | None:
+    """What the windows of an item tell together; None if there is no noise in them.
+
+    maps : of the one part, which is the whole item.
+    """
+    if not any(part.noise > 0 and len(part.errors) for part in parts):
+        return None
+    noise = float(np.mean([part.noise for part in parts]))
+    errors = {name: np.concatenate([p.errors[name] for p in parts]) for name in parts[0].errors}
+    result = next(iter(errors.values()))
+    if not len(result):
+        return None
+    shown = [(first + second) / 2 for first, second in (part.made for part in parts)]
+    low, high = np.quantile(np.concatenate([x.ravel() for x in shown]), SHOWN)
+    faint = max(FAINT * math.sqrt(noise), CONTRAST * float(high - low))
+    detail = [_detail(*part.made, faint) for part in parts]
+    visible = sum(int(seen.sum()) for seen, _ in detail)
+    invented = sum(int((seen & unlike).sum()) for seen, unlike in detail)
+    return Check(
+        noise=noise,
+        errors={name: float(each.mean()) for name, each in errors.items()},
+        doubts={
+            name: float((each - result).std() / math.sqrt(len(each)))
+            for name, each in errors.items()
+        },
+        visible=visible / sum(seen.size for seen, _ in detail),
+        unshared=invented / max(1, visible),
+        invented=np.logical_and(*detail[0]) if maps else None,
+        deviation=_deviation(*parts[0].made, float(result.mean())) if maps else None,
+    )
 
 
 def _detail(first: np.ndarray, second: np.ndarray, faint: float) -> tuple[np.ndarray, np.ndarray]:
@@ -242,7 +242,7 @@ def _detail(first: np.ndarray, second: np.ndarray, faint: float) -> tuple[np.nda
         return result
 
     def local(x: np.ndarray) -> np.ndarray:
-        result: np.ndarray = gaussian_filter(x.mean(axis=0), AROUND)
+        result: np.ndarray = gaussian_filter(x.mean(axis=0), AROUND[x.ndim - 1])
         return result
 
     a, b = fine(first), fine(second)
@@ -262,9 +262,9 @@ def _deviation(first: np.ndarray, second: np.ndarray, error: float) -> np.ndarra
 
 def _blocks(x: np.ndarray) -> np.ndarray:
     """Means of ``(C, *S)`` over channels and blocks of `BLOCK` along every axis, flat."""
-    flat = x.mean(axis=0)
+    flat, side = x.mean(axis=0), BLOCK[x.ndim - 1]
     for axis, n in enumerate(flat.shape):
-        edges = np.arange(0, max(1, n - n % BLOCK), BLOCK)
+        edges = np.arange(0, max(1, n - n % side), side)
         counts = np.diff([*edges, n]).reshape([-1 if i == axis else 1 for i in range(flat.ndim)])
         flat = np.add.reduceat(flat, edges, axis=axis) / counts
     result: np.ndarray = flat.ravel()

@@ -26,6 +26,7 @@ COPIED = 2**22  #: values that are copied at once
 BASE = 2**28  #: bytes of the programs themselves
 JUDGED = 96  #: bytes that measuring and judging take for a value
 FLOAT = 4  #: bytes of a value, as methods see it
+PARTS = ("measure", "check", "denoise", "check")  #: of the time for an item
 STATED = 2**30  #: the memory for records of so many bytes of float32 is stated beforehand
 
 
@@ -71,31 +72,33 @@ class Work:
         advice = self.kind.advice(own, noisy, self.given, found)
         del noisy
         times.append(time.perf_counter())
-        denoiser = self.denoiser
+        denoiser, seen = self.denoiser, None
+        if self.strength == 1 and denoiser.is_trained and not self.kind.selected:
+            seen = check(self.kind, denoiser, batch, index, self.given, found, self.depth)
+            if seen is not None and self.guarded and seen.best != seen.method:
+                denoiser = make(seen.best, self.kind.name)
+        times.append(time.perf_counter())
         if denoiser.is_trained:
             denoiser = denoiser.bound(batch, index, self.given, found)
         pieces = list(pieces_of(self.kind, denoiser, batch, index))
-        seen = None
         if len(pieces) == 1:
             made, how = denoiser.denoise_item(
                 batch, index, self.given, self.strength, advance, found
             )
-            times.append(time.perf_counter())
-            if self.strength == 1:
-                seen = check(self.kind, denoiser, batch, index, made, how, found, self.depth)
-            if seen is not None and self.guarded and seen.best != seen.method:
-                simple = make(seen.best, self.kind.name)
-                made, other = simple.denoise_item(batch, index, self.given, found=found)
-                how = replace(other, process=how.process, step=how.step, found=how.found)
             if self.uncertain and not denoiser.spreads:
                 how = replace(how, spread=deviation(seen, batch, index))
             place = out.put(index, made, how.spread, whole=how.kept is None)
             if how.kept is None and made.shape != glimpse.data[0].shape:
                 made = self.kind.glimpse(Batch([made], batch.scale), 0).data[0]
         else:
+            if self.uncertain:
+                raise HushError(
+                    f"the uncertainty of {self.kind.nouns[1]} of {batch.data[index].size:,} values "
+                    "cannot be told; give parts of them"
+                )
             how = self._in_pieces(denoiser, batch, index, pieces, out, advance, found)
             place, made = out.place(index), out.glimpse(index)
-            times.append(time.perf_counter())
+        times.append(time.perf_counter())
         found = how.found or found
         process = self._glimpsed(how.process, batch.data[index].shape) or found.local
         before, scale = glimpse.data[0], batch.scale
@@ -122,7 +125,7 @@ class Work:
         times.append(time.perf_counter())
         for mapped in (batch.data[index], out.into):
             let_go(mapped)
-        for name, spent in zip(("measure", "denoise", "check"), np.diff(times), strict=True):
+        for name, spent in zip(PARTS, np.diff(times), strict=True):
             timings[name] = timings.get(name, 0.0) + float(spent)
         trace = tuple(how.trace)
         if self.given is None and process.varies:  # the maps of a stack would fill the memory

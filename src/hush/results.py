@@ -136,6 +136,14 @@ class Estimate:
             return self.local
         return Correlated(self.process, self.spectrum, ndim)
 
+    def told(self, noise: Process | None, ndim: int = 2) -> Process:
+        """The noise as stated, with the measured spectrum if it is white; `law` if none is."""
+        if noise is None:
+            return self.law(ndim)
+        if self.spectrum is None or not noise.white:
+            return noise
+        return dataclasses.replace(self, process=noise, field=None).law(ndim)
+
     @property
     def correlation(self) -> float:
         """Lag-1 autocorrelation of the noise; 0 for white noise."""

@@ -275,6 +275,10 @@ class Kind:
         divided into two halves (`hush.noise.halves`)."""
         return True
 
+    def cleaned(self, x: np.ndarray, found: Estimate) -> np.ndarray:
+        """An item or a part of it ``(C, *S)``, without values that are not signal plus noise."""
+        return x
+
     def peak(self, reference: Record) -> float | None:
         """The stored value that scores take as full range; None for that of its type."""
         return None

@@ -88,6 +88,12 @@ class Image(Kind):
         item = batch.floats(index)
         return acquired(item) == item.shape[1:]
 
+    def cleaned(self, x: np.ndarray, found: Estimate) -> np.ndarray:
+        """Without impulses."""
+        from hush.kinds.image.measure.impulses import without_impulses
+
+        return without_impulses(x, found)
+
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
     ) -> list[str]:

@@ -373,8 +373,7 @@ class ValueMID(Denoiser):
         `found` unless `level` is ``"step"``.
         """
         if noise is not None:
-            if found is not None and found.spectrum is not None and noise.white:
-                noise = dataclasses.replace(found, process=noise, field=None).law(x.ndim - 1)
+            noise = noise if found is None else found.told(noise, x.ndim - 1)
             return noise, self._step(noise, x)
         by_step = self.seen_by_step(x)
         step = self._step(by_step, x)
