@@ -27,7 +27,7 @@ class Image(Kind):
     nouns: ClassVar[tuple[str, str]] = ("image", "images")
     element: ClassVar[str] = "pixel"
     letters: ClassVar[str] = "YX"
-    checked: ClassVar[int | None] = 6 * 2**14
+    checked: ClassVar[int | None] = 4 * 2**14
 
     def axes(self, shape: tuple[int, ...]) -> str:
         """``YX``; a last axis of length 1, 3 or 4 is samples; axes before them are a stack."""
