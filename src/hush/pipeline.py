@@ -115,6 +115,7 @@ class Work:
             strength=self.strength,
             scale=scale,
             known=found.correlated,
+            missed=self.given is None and bool(found.missed),
             adaptable=self.denoiser.adapts and not self.was_adapted and not found.correlated,
             about=about,
             how=how,

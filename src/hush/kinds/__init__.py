@@ -335,14 +335,16 @@ class Kind:
         strength: float,
         scale: float,
         known: bool = False,
+        missed: bool = False,
         adaptable: bool = False,
         about: Mapping[str, Any] = NOTHING,
         how: Restoration | None = None,
     ) -> Judgement:
         """Judge whether the residual of an item ``(C, *S)``, as stored, looks like noise.
 
-        known : a warning already mentions correlated noise; adaptable : ``--adapt`` may help;
-        about : the item's context, such as its rate; how : what the method returned.
+        known, missed : a warning already mentions correlated noise, and a wrong law; adaptable :
+        ``--adapt`` may help; about : the item's context, such as its rate; how : what the method
+        returned.
         """
 
         from hush.kinds.values import judged

@@ -298,6 +298,7 @@ class Alignment(Kind):
         strength: float,
         scale: float,
         known: bool = False,
+        missed: bool = False,
         adaptable: bool = False,
         about: Mapping[str, Any] = NOTHING,
         how: Restoration | None = None,

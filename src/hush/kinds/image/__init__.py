@@ -110,6 +110,7 @@ class Image(Kind):
         strength: float,
         scale: float,
         known: bool = False,
+        missed: bool = False,
         adaptable: bool = False,
         about: Mapping[str, Any] = NOTHING,
         how: Restoration | None = None,
@@ -117,7 +118,14 @@ class Image(Kind):
         from hush.kinds.image.residual import judged
 
         return judged(
-            noisy, clean, process, strength=strength, scale=scale, known=known, adaptable=adaptable
+            noisy,
+            clean,
+            process,
+            strength=strength,
+            scale=scale,
+            known=known,
+            missed=missed,
+            adaptable=adaptable,
         )
 
     def section(self, result: Denoised, budget: float) -> Entry:

@@ -78,7 +78,9 @@ def input_warnings(
             "are denoised with one level: the noisiest channel may keep noise, and the cleanest "
             f"may lose detail. --axes {record.axes.replace('S', 'C')} denoises each separately."
         )
-    if given is None and found.curve and _telling(found):
+    if given is None and found.missed:
+        notes.append(_missed(record, found))
+    elif given is None and found.curve and _telling(found):
         notes.append(
             "The family of the noise is not certain, and it matters in dark and bright places; if "
             "you know it, state it with --noise."
@@ -91,6 +93,21 @@ def input_warnings(
             "is correlated; hush uses the given level and the measured correlation."
         )
     return notes
+
+
+def _missed(record: Record, found: Estimate) -> str:
+    """A warning that the noise follows no known law, with the two places that are furthest off."""
+    furthest = sorted(found.missed, key=lambda point: point[1])
+    over, under = (
+        f"{abs(100 * (ratio - 1)):.0f} % {'above' if ratio > 1 else 'below'} the best-fitting law "
+        f"at brightness {describe.number(signal * record.scale)}"
+        for signal, ratio in (furthest[-1], furthest[0])
+    )
+    return (
+        f"The noise follows no law that hush knows: its σ is {over}, and {under}. So some places "
+        "may keep noise and others lose detail, as in pictures displayed on a logarithmic scale "
+        "(OCT, ultrasound) or processed by a camera. Denoise the raw data if you have them."
+    )
 
 
 def _coarse(record: Record, item: np.ndarray, found: Estimate) -> bool:

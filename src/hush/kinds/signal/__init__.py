@@ -194,6 +194,7 @@ class Signal(Kind):
         strength: float,
         scale: float,
         known: bool = False,
+        missed: bool = False,
         adaptable: bool = False,
         about: Mapping[str, Any] = NOTHING,
         how: Restoration | None = None,

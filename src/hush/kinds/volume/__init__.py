@@ -190,6 +190,7 @@ class Volume(Kind):
         strength: float,
         scale: float,
         known: bool = False,
+        missed: bool = False,
         adaptable: bool = False,
         about: Mapping[str, Any] = NOTHING,
         how: Restoration | None = None,

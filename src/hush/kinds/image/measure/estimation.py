@@ -213,6 +213,7 @@ def _measured(images: Sequence[np.ndarray], smoothed: bool = False) -> Estimate:
         channels=tuple(np.sqrt(variances).tolist()),
         uncertainty=math.hypot(*error),
         curve=tuple((float(x), float(seen), float(law)) for x, seen, law in points),
+        curve_errors=tuple((curve.sd / np.maximum(curve.at(curve.x), 1e-30)).tolist()),
         alternatives=() if smoothed else tuple(name for name in possible if name != family.family),
         field=field,
     )
