@@ -227,6 +227,8 @@ class Item:
         probability : of each to belong to the set.
     title : its name in sentences, such as that of a channel; unit : of its values. Both may be
         empty.
+    law : the number of the law of noise that it shares with other items of its channel, from 1 on;
+        0 if it was measured alone, None if all items are.
     """
 
     index: int
@@ -241,6 +243,7 @@ class Item:
     probability: np.ndarray | None = None
     title: str = ""
     unit: str = ""
+    law: int | None = None
 
     @property
     def warnings(self) -> list[str]:
@@ -294,6 +297,11 @@ class Denoised:
     def trace(self) -> tuple[Mapping[str, Any], ...]:
         """The steps taken for the noisiest item."""
         return self.noisiest.trace
+
+    @property
+    def laws(self) -> list[tuple[int, int]]:
+        """The channel and the law (`Item.law`) of each item of a series; else empty."""
+        return [(i.channel or 0, i.law) for i in self.items if i.law is not None]
 
     @property
     def residual(self) -> Mapping[str, Any]:
@@ -369,7 +377,7 @@ class Inspection:
 
     index, channel : the item that was measured, as in `Item`; step : Ψ's estimate t/T in [0, 1],
     if the method has one; survey : what was found in all items, if the kind of data has one; unit :
-    of the item's values, if known.
+    of the item's values, if known; laws : of the items that were measured, `Denoised.laws`.
     """
 
     record: Record
@@ -383,3 +391,4 @@ class Inspection:
     warnings: list[str] = field(default_factory=list)
     survey: Survey | None = None
     unit: str = ""
+    laws: Sequence[tuple[int, int]] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds import NOTHING, Chosen, Kind
-from hush.record import Record
+from hush.kinds import NOTHING, Chosen, Kind, Series
+from hush.record import Batch, Record
 
 if TYPE_CHECKING:
     from hush.kinds.image.cut import Turned
@@ -79,6 +79,19 @@ class Image(Kind):
         from hush.kinds.image.zerofill import reduced
 
         return estimate_any([reduced(x) for x in items]).on(items[0].shape[1:])
+
+    def series(
+        self,
+        batch: Batch,
+        channels: int,
+        review: Callable[[np.ndarray, Estimate], Estimate],
+    ) -> Series | None:
+        """The laws that frames of a stack share."""
+        if len(batch) < 2 * channels:
+            return None
+        from hush.kinds.image.series import Frames
+
+        return Frames.of(batch, channels, review)
 
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
