@@ -25,17 +25,16 @@ from hush.denoiser import Denoiser, process_of
 from hush.errors import HushError
 from hush.kinds import maps
 from hush.kinds.cut import Sampled, middle
-from hush.kinds.layout import check_dtype
+from hush.kinds.layout import check_dtype, filled, with_gaps
 from hush.kinds.values import check_level
 from hush.methods import get
 from hush.metrics import mean_score
 from hush.models import choose, device_for, load, name_for
 from hush.noise.process import law_of
 from hush.noise.processes import Process
-from hush.pipeline import Out, Work, check_memory, with_gaps
+from hush.pipeline import Out, Work, check_memory, inspect_items
 from hush.reading import Source, read, record_of
 from hush.record import Batch, Record
-from hush.recording import let_go
 from hush.report import frame, rows
 from hush.results import Denoised, Inspection
 
@@ -49,8 +48,6 @@ Progress = Callable[[str, float], None]
 TAUGHT = 30.0
 #: `inspect` gives Ψ only the middle of larger items, 1024 × 1024 pixels
 MOST_INSPECTED = 2**20
-#: the most items of a record that `inspect` measures, spread evenly over it
-ITEMS_INSPECTED = 8
 
 
 @dataclass
@@ -229,9 +226,11 @@ def _restored(
 ) -> Result:
     """Every item of a record, one after the other."""
     chosen, seen = kinds.get(record.kind), denoiser.seen(batch)
-    work = Work(chosen, record, denoiser, process, strength, was_adapted, law, **checks)
+    start = time.perf_counter()
+    series = chosen.series(seen, len(seen) // max(1, len(batch)), denoiser.reviewed)
+    work = Work(chosen, record, denoiser, process, strength, was_adapted, law, series, **checks)
     out = Out(chosen, record, batch, len(seen) != len(batch), into)
-    timings: dict[str, float] = {}
+    timings: dict[str, float] = {"measure": time.perf_counter() - start}
     done = 0.0
 
     def advance(share: float) -> None:
@@ -336,11 +335,8 @@ def inspected(
     except HushError:  # no model is shipped for this kind of data
         denoiser = None
     batch = denoiser.seen(whole) if denoiser else whole
-    tried = np.unique(np.linspace(0, len(batch) - 1, ITEMS_INSPECTED).astype(int)).tolist()
-    found = {}
-    for i in tried:
-        found[i] = chosen.measure([with_gaps(chosen.glimpse(batch, i), 0)])
-        let_go(batch.data[i])
+    apart, channels = len(batch) != len(whole), len(batch) // max(1, len(whole))
+    found, laws = inspect_items(chosen, batch, channels, denoiser)
     index = max(found, key=lambda i: found[i].prominence)
     estimate, noisy = found[index], with_gaps(chosen.glimpse(batch, index), 0)
     step = None
@@ -348,12 +344,14 @@ def inspected(
         part = middle(Batch([noisy], real=batch.real, blank=batch.blank), MOST_INSPECTED)
         if chosen.selected:  # an element is judged among all others
             part = batch.piece(index, slice(None))
-        estimate, step = denoiser.looked(part, 0, estimate)
+        if laws.get(index):  # reviewed with the others that it shares its law with
+            step = denoiser.step_of(filled(part.floats(0), part.known(0)), estimate)
+        else:
+            estimate, step = denoiser.looked(part, 0, estimate)
     survey = chosen.survey(record)
     own = replace(record, context=batch.about(index))
     notes = survey.warnings if survey else chosen.advice(own, noisy, None, estimate)
     notes = [*record.meta.get("notes", ()), *notes]
-    apart = len(batch) != len(whole)
     plane, channel = divmod(index, len(whole.data[0])) if apart else (index, None)
     return Inspection(
         record=record,
@@ -367,6 +365,7 @@ def inspected(
         warnings=list(notes),
         survey=survey,
         unit=str(batch.about(index).get("unit") or ""),
+        laws=[(i % channels, law) for i, law in laws.items()],
     )
 
 

@@ -13,15 +13,16 @@ import numpy as np
 from hush.check import Depth, check, deviation, warnings
 from hush.denoiser import Denoiser
 from hush.errors import HushError
-from hush.kinds import Kind
+from hush.kinds import Kind, Series
 from hush.kinds import get as kind_of
-from hush.kinds.layout import check_span, filled, laid_out
+from hush.kinds.layout import filled, laid_out, with_gaps
 from hush.methods import make
 from hush.noise.processes import Process
 from hush.record import Batch, Record, cut
 from hush.recording import available, empty, let_go
 from hush.results import Estimate, Item, Restoration
 
+INSPECTED = 8  #: the most items of a stack that an inspection measures
 COPIED = 2**22  #: values that are copied at once
 BASE = 2**28  #: bytes of the programs themselves
 JUDGED = 96  #: bytes that measuring and judging take for a value
@@ -41,6 +42,7 @@ class Work:
     strength: float
     was_adapted: bool
     law: type[Process] | None = None  #: as stated without a level, which is measured
+    series: Series | None = None  #: what the items share
     guarded: bool = False  #: the nearest method's result is kept (`hush.check`)
     depth: Depth = "windows"  #: how much of an item is checked
     uncertain: bool = False  #: the spread is that of the check, if the method draws no samples
@@ -61,10 +63,7 @@ class Work:
         times = [time.perf_counter()]
         glimpse = self.kind.glimpse(batch, index)
         noisy = with_gaps(glimpse, 0)
-        found = self.kind.measure([noisy])
-        known = np.isfinite(noisy)
-        if known.any(axis=tuple(range(1, noisy.ndim))).all() and not self.kind.selected:
-            found = self.denoiser.reviewed(filled(noisy, known), found)
+        shared, found = self.measured(index, noisy)
         if self.law is not None:
             found = self.kind.under(self.law, found)
         about = batch.about(index)
@@ -143,8 +142,20 @@ class Work:
             how.probability,
             str(about.get("name", "")),
             str(about.get("unit") or ""),
-            seen,
+            check=seen,
+            law=shared,
         )
+
+    def measured(self, index: int, noisy: np.ndarray) -> tuple[int | None, Estimate]:
+        """The noise of an item ``(C, *S)``, and the number of the law that it shares with others:
+        0 if it was measured alone, None if every item is."""
+        shared = self.series and self.series.measure(index, noisy)
+        if shared:
+            return shared
+        found, known = self.kind.measure([noisy]), np.isfinite(noisy)
+        if known.any(axis=tuple(range(1, noisy.ndim))).all() and not self.kind.selected:
+            found = self.denoiser.reviewed(filled(noisy, known), found)
+        return None if self.series is None else 0, found
 
     def _glimpsed(self, process: Process | None, shape: Sequence[int]) -> Process | None:
         """The noise of an item of this shape in its glimpse; None for a map in several parts."""
@@ -212,6 +223,27 @@ class Work:
                     return outer
                 raise HushError("a whole channel is NaN or infinite; there is nothing to denoise")
             outer = slice(max(0, outer.start - step), min(outer.stop + step, length))
+
+
+def inspect_items(
+    kind: Kind, batch: Batch, channels: int, denoiser: Denoiser | None
+) -> tuple[dict[int, Estimate], dict[int, int]]:
+    """Measure some items; in a series, also the law that each shares with others, or 0.
+
+    channels : items ``i·channels + c`` are channel c of plane i.
+    """
+    series = kind.series(batch, channels, denoiser.reviewed if denoiser else lambda _, found: found)
+    found, laws = {}, {}
+    for i in np.unique(np.linspace(0, len(batch) - 1, INSPECTED).astype(int)).tolist():
+        noisy = with_gaps(kind.glimpse(batch, i), 0)
+        if shared := series and series.measure(i, noisy):
+            laws[i], found[i] = shared
+        else:
+            found[i] = kind.measure([noisy])
+            if series:
+                laws[i] = 0
+        let_go(batch.data[i])
+    return found, laws
 
 
 def pieces_of(
@@ -391,14 +423,3 @@ class Out:
                 self.into = into
                 return view  # else its axis order does not allow views as items
         return np.empty(like.shape, like.dtype)
-
-
-def with_gaps(batch: Batch, index: int) -> np.ndarray:
-    """Item `index` as floats in units of full range, NaN for unknown values."""
-    known = batch.known(index)
-    if batch.real is np.float32:
-        check_span(batch.data[index], known, batch.scale)
-    x = batch.floats(index)
-    if not known.all():
-        x[~known] = np.nan
-    return x

@@ -47,6 +47,7 @@ class Estimate:
     spectrum : of correlated noise, its density per octave, if it is known.
     counted : whether single counts are seen, which makes the law certain.
     network : measured by a method's network, because the statistics ended (`Denoiser.reviewed`).
+    fine : then the level of what they found, if that was white; else NaN.
     clipped : share of pixels at the clipping levels.
     channels : `sigma` of each channel.
     amplitude : rms of the values about their mean, signal and noise; 0 if it was not measured.
@@ -69,6 +70,7 @@ class Estimate:
     spectrum: Octaves | None = None
     counted: bool = False
     network: bool = False
+    fine: float = math.nan
     clipped: float = 0.0
     channels: tuple[float, ...] = ()
     amplitude: float = 0.0
@@ -311,6 +313,8 @@ class Item:
     title : its name in sentences, such as that of a channel; unit : of its values. Both may be
         empty.
     check : what two halves of it tell, if they were compared.
+    law : the number of the law of noise that it shares with other items of its channel, from 1 on;
+        0 if it was measured alone, None if all items are.
     """
 
     index: int
@@ -326,6 +330,7 @@ class Item:
     title: str = ""
     unit: str = ""
     check: Check | None = None
+    law: int | None = None
 
     @property
     def warnings(self) -> list[str]:
@@ -379,6 +384,11 @@ class Denoised:
     def trace(self) -> tuple[Mapping[str, Any], ...]:
         """The steps taken for the noisiest item."""
         return self.noisiest.trace
+
+    @property
+    def laws(self) -> list[tuple[int, int]]:
+        """The channel and the law (`Item.law`) of each item of a series; else empty."""
+        return [(i.channel or 0, i.law) for i in self.items if i.law is not None]
 
     @property
     def residual(self) -> Mapping[str, Any]:
@@ -454,7 +464,7 @@ class Inspection:
 
     index, channel : the item that was measured, as in `Item`; step : Ψ's estimate t/T in [0, 1],
     if the method has one; survey : what was found in all items, if the kind of data has one; unit :
-    of the item's values, if known.
+    of the item's values, if known; laws : of the items that were measured, `Denoised.laws`.
     """
 
     record: Record
@@ -468,3 +478,4 @@ class Inspection:
     warnings: list[str] = field(default_factory=list)
     survey: Survey | None = None
     unit: str = ""
+    laws: Sequence[tuple[int, int]] = ()

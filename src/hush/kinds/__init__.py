@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -72,6 +72,14 @@ class Chosen:
     used: Sequence[int]
     words: str
     note: str = ""
+
+
+class Series(Protocol):
+    """What the items of a recording share, such as the frames of one camera."""
+
+    def measure(self, index: int, noisy: np.ndarray) -> tuple[int, Estimate] | None:
+        """The number of the law that item `index`, `noisy`, shares with others of its channel, from
+        1 on, and its noise by that law; None if no such law holds in it."""
 
 
 def listed(words: Sequence[str]) -> str:
@@ -265,6 +273,19 @@ class Kind:
         from hush.kinds.values import measured
 
         return measured(items)
+
+    def series(
+        self,
+        batch: Batch,
+        channels: int,
+        review: Callable[[np.ndarray, Estimate], Estimate],
+    ) -> Series | None:
+        """What the items of a recording share; by default every item is measured alone.
+
+        channels : items ``i·channels + c`` are channel c of plane i. review : corrects a
+        measurement of an item ``(C, *S)`` (`Denoiser.reviewed`).
+        """
+        return None
 
     def under(self, law: type[Process], found: Estimate) -> Estimate:
         """The measurement under a law that the user states without a level."""

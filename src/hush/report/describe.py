@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -155,6 +156,29 @@ def between(found: Estimate, element: str = "pixel") -> str:
     return text if np.isnan(width) else f"{text}, as if blurred by {number(width)} {element}s"
 
 
+def series(laws: Sequence[tuple[int, int]], items: str) -> str:
+    """Whether the items of a series share a law of noise; empty if they were not compared.
+
+    laws : the channel and the number of the law of each item, 0 if it was measured alone; items :
+    their name in sentences.
+    """
+    counts = Counter(laws)
+    groups = [count for (_, law), count in sorted(counts.items()) if law]
+    channels, alone = len({channel for channel, _ in laws}), len(laws) - sum(groups)
+    if not laws:
+        return ""
+    if not groups:
+        return f"no two of {len(laws)} {items} share a law of noise; each was measured alone"
+    if len(groups) == channels:
+        text = f"{sum(groups)} {items} share one law of noise"
+        text += " in each channel" if channels > 1 else ""
+    else:
+        parts = [str(count) for count in groups]
+        each = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+        text = f"{each} {items} share a law of noise each"
+    return f"{text}; {alone} measured alone" if alone else text
+
+
 def brightness(found: Estimate, scale: float) -> str:
     """The noise at dark, medium and bright values; empty if no curve was measured."""
     if not found.curve:
@@ -203,6 +227,7 @@ def inspection(kind: str, element: str, seen: Inspection) -> list[tuple[str, str
         (kind, size(seen.record)),
         *(seen.survey.facts if seen.survey else ()),
         ("noise", noise(found, scale, seen.unit, element)),
+        ("series", series(seen.laws, f"{kind}s")),
         ("channels", channels(found, scale)),
         ("curve", brightness(found, scale)),
         (f"{element}s", between(found, element)),

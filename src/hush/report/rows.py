@@ -69,6 +69,7 @@ def item(made: Item, scale: float) -> dict[str, Any]:
         "index": made.index,
         "name": made.title or None,
         "channel": made.channel,
+        "law": made.law,
         "family": made.found.family,
         "sigma": made.found.sigma * scale,
         "correlated": made.found.correlated,

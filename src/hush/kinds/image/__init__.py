@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds import NOTHING, Chosen, Kind
+from hush.kinds import NOTHING, Chosen, Kind, Series
 from hush.record import Batch, Record
 
 if TYPE_CHECKING:
@@ -93,6 +93,19 @@ class Image(Kind):
         from hush.kinds.image.measure.impulses import without_impulses
 
         return without_impulses(x, found)
+
+    def series(
+        self,
+        batch: Batch,
+        channels: int,
+        review: Callable[[np.ndarray, Estimate], Estimate],
+    ) -> Series | None:
+        """The laws that frames of a stack share."""
+        if len(batch) < 2 * channels:
+            return None
+        from hush.kinds.image.series import Frames
+
+        return Frames.of(batch, channels, review)
 
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate

@@ -18,6 +18,8 @@ from hush.results import MANY, Estimate
 #: a picture with fewer steps between dark and bright, and noise below this many of them, suffers
 #: from rounding
 FEW_STEPS, COARSE = 64, 2.0
+#: share of the level that fine noise has at least, unless the picture was smoothed
+EMPTY = 0.1
 
 
 def input_warnings(
@@ -60,13 +62,20 @@ def input_warnings(
             f"bright, and the result is rounded to whole steps of {record.data.dtype}, which costs "
             "detail. Convert the file to float32 first to keep it."
         )
-    if found.correlated:
+    if _smoothed(record, found):
+        notes.append(
+            f"Little noise is left (σ {describe.number(found.sigma * record.scale)}"
+            f"{describe.units(record.scale)}), and it is coarse: from pixel to pixel the picture "
+            "is smoother than a noisy one can be. It was denoised or smoothed before; use "
+            "the file before that, if you have it."
+        )
+    elif found.correlated:
         notes.append(
             f"The noise is spatially correlated (lag-1 {found.correlation:.2f}). MID removes it by "
             "its spectrum; other methods leave its coarse part in. If you have the file before "
             "sharpening, demosaicing or JPEG, use that."
         )
-    if found.network:
+    if found.network and not _smoothed(record, found):
         notes.append(
             "The level is that of MID's step network: smoothing or compression has removed the "
             "fine noise by which levels are measured. If the result is too smooth or still noisy, "
@@ -116,6 +125,15 @@ def _coarse(record: Record, item: np.ndarray, found: Estimate) -> bool:
         return False
     steps, sigma = _span(item) * record.scale, found.sigma * record.scale
     return 0 < steps < FEW_STEPS and 0 < sigma < COARSE
+
+
+def _smoothed(record: Record, found: Estimate) -> bool:
+    """Whether the fine noise is below that of rounding, or next to none, though coarse noise is
+    left. Cameras that smooth or compress leave more."""
+    if not found.network or math.isnan(found.fine):
+        return False
+    rounding = 1 / (math.sqrt(12) * record.scale) if record.data.dtype.kind in "iu" else 0.0
+    return found.fine < max(rounding, EMPTY * found.sigma)
 
 
 def _span(item: np.ndarray) -> float:

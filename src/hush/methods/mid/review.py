@@ -146,6 +146,7 @@ def _replaced(
         kernel_width=math.nan,
         spectrum=spectrum,
         network=network,
+        fine=found.sigma if network and not found.correlated else math.nan,
         channels=tuple(rms_level(white, part[None]) for part in x),
         curve=(),
         alternatives=(),

@@ -54,7 +54,7 @@ from functools import partial
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds.image.measure.blocks import Blocks, gather, sharp
+from hush.kinds.image.measure.blocks import Blocks, gather, gather_frames, sharp
 from hush.kinds.image.measure.impulses import impulses_in, many_impulses, without_many
 from hush.kinds.image.measure.photons import Photons, resolved
 from hush.kinds.image.measure.pixels import replaced
@@ -88,13 +88,14 @@ ROUNDS = 2  #: impulses and the noise between them are measured in turns
 DARK = 3.0  #: signal, in units of σ, below which Rician noise differs enough from Gaussian noise
 
 
-def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
+def estimate(x: np.ndarray | Sequence[np.ndarray], series: bool = False) -> Estimate:
     """The noise of one image, or the common noise of several.
 
     Parameters
     ----------
     x : float array ``(C, H, W)``, full range 1, or a list of such arrays with the same C. Pixels
         that are not finite are left out. A constant image has Gaussian noise of level 0.
+    series : they are frames of one size and one camera, whose noise varies with the place alike.
 
     Raises
     ------
@@ -104,7 +105,7 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
     if not images or any(i.ndim != 3 or len(i) != len(images[0]) for i in images):
         raise HushError("give images (C, H, W), all with the same number of channels")
     photons = resolved(images)
-    measure = partial(_of_photons, photons=photons) if photons else _measured
+    measure = partial(_of_photons, photons=photons) if photons else partial(_measured, one=series)
     share = 0.0 if photons else many_impulses(images)
     if share < MANY:
         hits = [impulses_in(i) for i in images]
@@ -140,14 +141,15 @@ def _of_photons(images: Sequence[np.ndarray], photons: Photons) -> Estimate:
     )
 
 
-def _measured(images: Sequence[np.ndarray], smoothed: bool = False) -> Estimate:
-    """The noise of images without impulses; `smoothed` if many were replaced by medians."""
-    blocks, sample, low, high = gather(images)
+def _measured(images: Sequence[np.ndarray], smoothed: bool = False, one: bool = False) -> Estimate:
+    """The noise of images without impulses; `smoothed` if many were replaced by medians; `one` if
+    they are of one camera."""
+    blocks, sample, low, high = (gather_frames if one else gather)(images)
     bend = clipping(low, high)
     magnitudes = bool(np.nanmin(sample) >= 0) and not math.isfinite(low)
     field = None
-    if len(images) == 1 and not smoothed:
-        field, blocks = varying(images[0], blocks, bend, magnitudes)
+    if (one or len(images) == 1) and not smoothed:
+        field, blocks = varying(images[len(images) // 2], blocks, bend, magnitudes)
     finite = np.isfinite(sample)
     clipped = float(((sample == low) | (sample == high)).sum() / finite.sum())
     parts = [blocks.take(blocks.channel == c) for c in range(len(sample))]
