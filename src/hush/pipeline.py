@@ -55,7 +55,7 @@ class Work:
         times = [time.perf_counter()]
         glimpse = self.kind.glimpse(batch, index)
         noisy = with_gaps(glimpse, 0)
-        found = self.kind.measure([noisy])
+        given, found = self.kind.stated(noisy, self.given)
         known = np.isfinite(noisy)
         if known.any(axis=tuple(range(1, noisy.ndim))).all() and not self.kind.selected:
             found = self.denoiser.reviewed(filled(noisy, known), found)
@@ -63,17 +63,15 @@ class Work:
             found = self.kind.under(self.law, found)
         about = batch.about(index)
         own = replace(self.record, context=about)
-        advice = self.kind.advice(own, noisy, self.given, found)
+        advice = self.kind.advice(own, noisy, given, found)
         del noisy
         times.append(time.perf_counter())
         denoiser = self.denoiser
         if denoiser.is_trained:
-            denoiser = denoiser.bound(batch, index, self.given, found)
+            denoiser = denoiser.bound(batch, index, given, found)
         pieces = list(pieces_of(self.kind, denoiser, batch, index))
         if len(pieces) == 1:
-            made, how = denoiser.denoise_item(
-                batch, index, self.given, self.strength, advance, found
-            )
+            made, how = denoiser.denoise_item(batch, index, given, self.strength, advance, found)
             place = out.put(index, made, how.spread, whole=how.kept is None)
             if how.kept is None and made.shape != glimpse.data[0].shape:
                 made = self.kind.glimpse(Batch([made], batch.scale), 0).data[0]
@@ -86,8 +84,10 @@ class Work:
         before, scale = glimpse.data[0], batch.scale
         if how.kept is not None:
             before = before if self.kind.selected else before[..., how.kept]
-        elif batch.mask is not None or how.replaced is not None:
+        elif any(v is not None for v in (batch.mask, how.replaced, how.taken)):
             before = with_gaps(glimpse, 0) * np.float32(batch.scale)
+        if how.taken is not None:  # no part of the noise
+            before -= how.taken * np.float32(batch.scale)
         if how.replaced is not None:  # they say nothing about the noise
             before[how.replaced] = np.nan
         judgement = self.kind.judge(
@@ -107,7 +107,7 @@ class Work:
         for name, spent in zip(("measure", "denoise", "check"), np.diff(times), strict=True):
             timings[name] = timings.get(name, 0.0) + float(spent)
         trace = tuple(how.trace)
-        if self.given is None and process.varies:  # the maps of a stack would fill the memory
+        if given is None and process.varies:  # the maps of a stack would fill the memory
             process = found.process
         return Item(
             *place,

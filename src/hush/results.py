@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hush.noise.field import Field, Grid
+from hush.noise.lines import Lines
 from hush.noise.processes import Correlated, Gaussian, Process
 from hush.noise.spectrum import Octaves
 from hush.record import Record
@@ -46,6 +47,7 @@ class Estimate:
     curve : the photon transfer curve: (signal, measured variance, variance by the family's law).
     alternatives : one-parameter families that the data cannot distinguish from `family`.
     field : how the variance varies from place to place, relative to its mean; None if it does not.
+    lines : offsets of rows or columns and hum, in addition to the noise; None if there are none.
     """
 
     process: Process
@@ -66,6 +68,7 @@ class Estimate:
     curve: tuple[tuple[float, float, float], ...] = ()
     alternatives: tuple[str, ...] = ()
     field: Field | Grid | None = None
+    lines: Lines | None = None
 
     @property
     def local(self) -> Process:
@@ -84,8 +87,10 @@ class Estimate:
 
     def on(self, shape: Sequence[int]) -> Estimate:
         """The noise of the same picture on another grid ``(H, W)``."""
-        field = self.field and self.field.on(shape)
-        return self if field is self.field else dataclasses.replace(self, field=field)
+        field, lines = self.field and self.field.on(shape), self.lines and self.lines.on(shape)
+        if field is self.field and lines is self.lines:
+            return self
+        return dataclasses.replace(self, field=field, lines=lines)
 
     @property
     def sigma_range(self) -> tuple[float, float] | None:
@@ -178,6 +183,8 @@ class Restoration:
         of each element to belong to the set, float; NaN if it was not judged.
     found : the noise as the method measured it, if that is better than the kind's measurement.
     replaced : where `data` has nothing of the input's value, bool like it; None if nowhere.
+    taken : what was subtracted before `process` was removed, such as stripes, like `data`; None if
+        nothing was.
     said : warnings of the method, one or two sentences each.
     process : the noise model used.
     step : MID's relative step in [0, 1], if the method has one; trace : one entry per step of an
@@ -195,6 +202,7 @@ class Restoration:
     probability: np.ndarray | None = None
     found: Estimate | None = None
     replaced: np.ndarray | None = None
+    taken: np.ndarray | None = None
     said: tuple[str, ...] = ()
 
 

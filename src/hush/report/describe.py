@@ -16,6 +16,7 @@ from hush.report.plots import number as number
 from hush.results import MANY
 
 if TYPE_CHECKING:
+    from hush.noise.lines import Wave
     from hush.noise.process import Process
     from hush.results import Estimate, Inspection
 
@@ -98,6 +99,26 @@ def level(found: Estimate, scale: float, unit: str = "", element: str = "pixel")
     if found.impulses and found.family != "impulse":
         text += f"; {impulses(found)} replaced (impulses)"
     return text
+
+
+def interference(found: Estimate, scale: float, unit: str = "") -> str:
+    """Offsets of rows and columns, and hum; empty if there are none."""
+    if not found.lines:
+        return ""
+    texts = [
+        f"offsets of {along}, σ {number(sigma * scale)}{units(scale, unit)}"
+        for along, sigma in found.lines.along.items()
+    ]
+    if found.lines.waves:
+        hum = f"σ {number(found.lines.hum * scale)}{units(scale, unit)}"
+        texts.append(f"hum of a period of {periods(found.lines.waves)}, {hum}")
+    return "; ".join(texts)
+
+
+def periods(waves: Sequence[Wave]) -> str:
+    """The longest period of some waves, such as ``7.1 pixels and shorter ones``."""
+    every = sorted((float(f"{wave.period:.2g}") for wave in waves), reverse=True)
+    return f"{number(every[0])} pixels{' and shorter ones' * (every[-1] < every[0])}"
 
 
 def impulses(found: Estimate) -> str:
@@ -204,6 +225,7 @@ def inspection(kind: str, element: str, seen: Inspection) -> list[tuple[str, str
         *(seen.survey.facts if seen.survey else ()),
         ("noise", noise(found, scale, seen.unit, element)),
         ("channels", channels(found, scale)),
+        ("lines", interference(found, scale, seen.unit)),
         ("curve", brightness(found, scale)),
         (f"{element}s", between(found, element)),
         ("clipping", clipping(found) if found.clipped or found.curve else ""),

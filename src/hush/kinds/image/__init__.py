@@ -80,6 +80,15 @@ class Image(Kind):
 
         return estimate_any([reduced(x) for x in items]).on(items[0].shape[1:])
 
+    def stated(self, item: np.ndarray, given: Process | None) -> tuple[Process | None, Estimate]:
+        """Offsets of lines or hum that are stated are found; other noise is measured."""
+        from hush.kinds.image.measure.estimation import estimate_any
+        from hush.kinds.image.zerofill import reduced
+
+        if given is None or not given.beside:
+            return super().stated(item, given)
+        return None, estimate_any(reduced(item), given).on(item.shape[1:])
+
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
     ) -> list[str]:

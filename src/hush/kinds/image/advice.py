@@ -10,7 +10,7 @@ from hush.kinds import Kind
 from hush.kinds.image.binning import side_of_bins
 from hush.kinds.image.zerofill import acquired
 from hush.kinds.values import MISMATCH, hardly_noisy, mismatch, missing
-from hush.noise.processes import FAMILIES, Process
+from hush.noise.processes import FAMILIES, Hum, Process
 from hush.record import Record
 from hush.report import describe
 from hush.results import MANY, Estimate
@@ -30,8 +30,9 @@ def input_warnings(
             "The image has no 8 × 8 block of finite pixels to measure noise in: the level is a "
             "guess from neighbouring pixels, and the family is unknown."
         )
-    elif given is None and not found.impulses and hardly_noisy(found.sigma, item):
+    elif given is None and not (found.impulses or found.lines) and hardly_noisy(found.sigma, item):
         least = "No" if found.sigma == 0 else "Next to no"
+        notes += _doubtful(found, record.scale)
         return [*notes, f"{least} noise was found; denoising returns the image nearly unchanged."]
     if (size := acquired(item)) != item.shape[1:]:
         own, all_ = (" × ".join(map(str, s)) for s in (size, item.shape[1:]))
@@ -47,6 +48,12 @@ def input_warnings(
             "first replaces each by the median of its neighbours, which can also remove small real "
             "details; other methods leave them in."
         )
+    if found.lines:
+        notes.append(
+            "There is interference over the whole image: "
+            f"{describe.interference(found, record.scale)}. MID takes it out first; other methods leave it in."
+        )
+    notes += _doubtful(found, record.scale)
     if advice := (given or found.process).advice:
         notes.append(advice)
     if (side := side_of_bins(item, given or found.process)) > 1:
@@ -91,6 +98,19 @@ def input_warnings(
             "is correlated; hush uses the given level and the measured correlation."
         )
     return notes
+
+
+def _doubtful(found: Estimate, scale: float) -> list[str]:
+    """A warning about waves that may be hum."""
+    waves = found.lines.doubtful if found.lines is not None else ()
+    if not waves:
+        return []
+    strongest = max(waves, key=lambda wave: wave.sigma)
+    return [
+        f"Waves of a period of {describe.periods(waves)} are the same in the whole image. They may "
+        "be hum or part of the picture, such as a crystal or a grating, and are left in. If they "
+        f"are hum, remove them with --noise {Hum(strongest.sigma).spec(scale)}."
+    ]
 
 
 def _coarse(record: Record, item: np.ndarray, found: Estimate) -> bool:

@@ -25,9 +25,10 @@ determined again; the level comes from the fit of the spectrum.
 **Place.** If the level varies from place to place, the blocks enter all steps relative to it
 (`hush.kinds.image.measure.places`), and the law is that of the mean level.
 
-Before all that, single photons are looked for (`hush.kinds.image.measure.photons`), whose law needs
-no blocks, and impulses (`…measure.impulses`): they are replaced, and those that the noise explains
-are put back.
+Before all that, offsets of rows and columns and hum are taken out
+(`hush.kinds.image.measure.lines`). Single photons are looked for
+(`hush.kinds.image.measure.photons`), whose law needs no blocks, and impulses (`…measure.impulses`):
+they are replaced, and those that the noise explains are put back.
 
 Limitation: fine, even texture that fills the whole picture (a lawn) is measured as noise, the more
 so the weaker the true noise.
@@ -56,6 +57,7 @@ import numpy as np
 from hush.errors import HushError
 from hush.kinds.image.measure.blocks import Blocks, gather, sharp
 from hush.kinds.image.measure.impulses import impulses_in, many_impulses, without_many
+from hush.kinds.image.measure.lines import lines_in, without_lines
 from hush.kinds.image.measure.photons import Photons, resolved
 from hush.kinds.image.measure.pixels import replaced
 from hush.kinds.image.measure.places import varying
@@ -88,13 +90,14 @@ ROUNDS = 2  #: impulses and the noise between them are measured in turns
 DARK = 3.0  #: signal, in units of σ, below which Rician noise differs enough from Gaussian noise
 
 
-def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
+def estimate(x: np.ndarray | Sequence[np.ndarray], given: Process | None = None) -> Estimate:
     """The noise of one image, or the common noise of several.
 
     Parameters
     ----------
     x : float array ``(C, H, W)``, full range 1, or a list of such arrays with the same C. Pixels
         that are not finite are left out. A constant image has Gaussian noise of level 0.
+    given : noise that the user states beside the noise that is measured (`Process.beside`).
 
     Raises
     ------
@@ -103,6 +106,14 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
     images = [x] if isinstance(x, np.ndarray) else list(x)
     if not images or any(i.ndim != 3 or len(i) != len(images[0]) for i in images):
         raise HushError("give images (C, H, W), all with the same number of channels")
+    lines = [lines_in(i, given) for i in images]
+    if any(lines):
+        images = [without_lines(i, found) for i, found in zip(images, lines, strict=True)]
+    return replace(_between_lines(images), lines=lines[0] if len(lines) == 1 else None)
+
+
+def _between_lines(images: Sequence[np.ndarray]) -> Estimate:
+    """The noise of images without offsets of lines and without hum."""
     photons = resolved(images)
     measure = partial(_of_photons, photons=photons) if photons else _measured
     share = 0.0 if photons else many_impulses(images)
@@ -218,13 +229,13 @@ def _measured(images: Sequence[np.ndarray], smoothed: bool = False) -> Estimate:
     )
 
 
-def estimate_any(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
+def estimate_any(x: np.ndarray | Sequence[np.ndarray], given: Process | None = None) -> Estimate:
     """`estimate`, or Gaussian noise from differences between neighbours if there is too little.
 
     This covers single rows and columns, and images without an 8×8 block of finite pixels.
     """
     try:
-        return estimate(x)
+        return estimate(x, given)
     except HushError:
         return measured([x] if isinstance(x, np.ndarray) else list(x))
 
