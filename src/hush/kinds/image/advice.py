@@ -51,7 +51,8 @@ def input_warnings(
     if found.lines:
         notes.append(
             "There is interference over the whole image: "
-            f"{describe.interference(found, record.scale)}. MID takes it out first; other methods leave it in."
+            f"{describe.interference(found, record.scale)}. MID takes it out first; other methods "
+            "leave it in."
         )
     notes += _doubtful(found, record.scale)
     if advice := (given or found.process).advice:
