@@ -47,6 +47,8 @@ class Estimate:
     curve : the photon transfer curve: (signal, measured variance, variance by the family's law).
     alternatives : one-parameter families that the data cannot distinguish from `family`.
     field : how the variance varies from place to place, relative to its mean; None if it does not.
+    regression : of noise that is correlated along one axis only, the coefficient by which a value
+        follows the one before it, down and across, one of them 0; empty for other noise.
     lines : offsets of rows or columns and hum, in addition to the noise; None if there are none.
     """
 
@@ -68,6 +70,7 @@ class Estimate:
     curve: tuple[tuple[float, float, float], ...] = ()
     alternatives: tuple[str, ...] = ()
     field: Field | Grid | None = None
+    regression: tuple[float, ...] = ()
     lines: Lines | None = None
 
     @property
@@ -148,6 +151,10 @@ class Estimate:
         white, centre = Gaussian(sigma=self.sigma), (radius,) * ndim
         if not self.correlated:
             return white.autocorrelation(radius, ndim)
+        if self.regression:
+            at = np.abs(np.arange(-radius, radius + 1))
+            axes = [float(r) ** at for r in self.regression]  # 0⁰ is 1
+            return np.multiply.outer(*axes)
         if math.isnan(self.kernel_width) and self.spectrum is not None:
             return Correlated(white, self.spectrum, ndim).autocorrelation(radius, ndim)
         half = Correlated(white, self.kernel_width).autocorrelation(radius, ndim)

@@ -172,6 +172,9 @@ def between(found: Estimate, element: str = "pixel") -> str:
     lags = [f"{number(round(a, 2))} at {k}" for k, a in enumerate(found.autocorrelation, 1)]
     felt = [text for text in lags if not text.startswith("0 ")]
     text = f"correlated between neighbours: {', '.join(felt)} {element}s"
+    if found.regression:
+        along = "columns" if found.regression[0] else "rows"
+        return f"correlated along {along} only: {', '.join(felt)} {element}s"
     width = found.kernel_width
     return text if np.isnan(width) else f"{text}, as if blurred by {number(width)} {element}s"
 

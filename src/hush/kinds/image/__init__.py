@@ -109,8 +109,10 @@ class Image(Kind):
         about: Mapping[str, Any] = NOTHING,
         how: Restoration | None = None,
     ) -> Judgement:
-        from hush.kinds.image.residual import judged
+        from hush.kinds.image.residual import before_filter, judged
 
+        if how is not None and how.found is not None and how.found.regression:
+            noisy, process = before_filter(noisy, clean, process, how.found.regression)
         return judged(
             noisy, clean, process, strength=strength, scale=scale, known=known, adaptable=adaptable
         )

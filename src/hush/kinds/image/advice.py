@@ -10,7 +10,7 @@ from hush.kinds import Kind
 from hush.kinds.image.binning import side_of_bins
 from hush.kinds.image.zerofill import acquired
 from hush.kinds.values import MISMATCH, hardly_noisy, mismatch, missing
-from hush.noise.processes import FAMILIES, Hum, Process
+from hush.noise.processes import FAMILIES, Hum, Process, Stripes
 from hush.record import Record
 from hush.report import describe
 from hush.results import MANY, Estimate
@@ -68,7 +68,15 @@ def input_warnings(
             f"bright, and the result is rounded to whole steps of {record.data.dtype}, which costs "
             "detail. Convert the file to float32 first to keep it."
         )
-    if found.correlated:
+    if found.regression:
+        along = "columns" if found.regression[0] else "rows"
+        notes.append(
+            f"The noise is correlated along {along} only (lag-1 {found.correlation:.2f}). MID "
+            "filters it to be white, denoises, and undoes the filter, which leaves some streaks "
+            f"along {along} in; other methods leave more. If you can, record without a filter "
+            f"along {along}, or average several recordings."
+        )
+    elif found.correlated:
         notes.append(
             f"The noise is spatially correlated (lag-1 {found.correlation:.2f}). MID removes it by "
             "its spectrum; other methods leave its coarse part in. If you have the file before "
@@ -102,15 +110,24 @@ def input_warnings(
 
 
 def _doubtful(found: Estimate, scale: float) -> list[str]:
-    """A warning about waves that may be hum."""
-    waves = found.lines.doubtful if found.lines is not None else ()
-    if not waves:
+    """Warnings about waves that may be hum, and lines that may be noise."""
+    if found.lines is None:
         return []
+    notes = [
+        f"The image is little but {along} of different brightness (σ "
+        f"{describe.number(sigma * scale)}), which may be the picture or noise, and are left in. "
+        f"If they are noise, remove them with --noise {Stripes(sigma, along).spec(scale)}."
+        for along, sigma in found.lines.unsure.items()
+    ]
+    waves = found.lines.doubtful
+    if not waves:
+        return notes
     strongest = max(waves, key=lambda wave: wave.sigma)
     return [
+        *notes,
         f"Waves of a period of {describe.periods(waves)} are the same in the whole image. They may "
         "be hum or part of the picture, such as a crystal or a grating, and are left in. If they "
-        f"are hum, remove them with --noise {Hum(strongest.sigma).spec(scale)}."
+        f"are hum, remove them with --noise {Hum(strongest.sigma).spec(scale)}.",
     ]
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hush.kinds.image.measure.regression import whitened
 from hush.kinds.values import (
     LAGS,
     contrast,
@@ -141,6 +142,15 @@ def judged(
     stats = residual_statistics(noisy, clean, process, strength=strength, scale=scale)
     notes = warnings(stats, process, scale, strength=strength, known=known, adaptable=adaptable)
     return Judgement(stats, tuple(notes), _verdict(stats))
+
+
+def before_filter(
+    noisy: np.ndarray, clean: np.ndarray, process: Process, regression: tuple[float, ...]
+) -> tuple[np.ndarray, Process]:
+    """The noisy image with the residual that is left after the filter that makes it white, and the
+    noise model of that; see `hush.kinds.image.measure.regression`."""
+    rest = whitened(noisy.astype(np.float32) - clean, regression)
+    return clean + rest, process.scaled(1 - sum(regression) ** 2)
 
 
 def warnings(

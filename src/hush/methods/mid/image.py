@@ -22,6 +22,7 @@ from hush.kinds.image.binning import binned, enlarged, side_of_bins
 from hush.kinds.image.measure.estimation import estimate_any
 from hush.kinds.image.measure.impulses import without_impulses
 from hush.kinds.image.measure.lines import without_lines
+from hush.kinds.image.measure.regression import coloured, law_of_white, whitened
 from hush.kinds.image.zerofill import as_acquired, reduced
 from hush.kinds.layout import filled
 from hush.methods.mid.core import ValueMID
@@ -101,6 +102,8 @@ class MID(ValueMID):
 
     def reviewed(self, x: np.ndarray, found: Estimate) -> Estimate:
         """See `Denoiser.reviewed`; on the acquired grid, without offsets of lines and hum."""
+        if found.regression:  # Ψ knows no noise of one axis
+            return found
         if not found.lines:
             return super().reviewed(reduced(x), found)
         less = reduced(without_lines(x, found.lines))
@@ -153,6 +156,8 @@ class MID(ValueMID):
             taken = found.lines.seen(x)
             made = self._restore(x - taken, noise, advance, replace(found, lines=None))
             return replace(made, taken=taken)
+        if found.regression:
+            return self._after_filter(x, noise, advance, found)
         law = found.law() if noise is None else noise
         side = side_of_bins(x, law)
         if side == 1:
@@ -167,6 +172,30 @@ class MID(ValueMID):
         if advance:
             advance(1.0)
         return replace(made, data=total / 4, process=law)
+
+    def _after_filter(
+        self, x: np.ndarray, noise: Process | None, advance: Advance | None, found: Estimate
+    ) -> Restoration:
+        """`_restore` after the filter that makes the noise white, which is then undone."""
+        clean, regression = self.cleaned(x, found), found.regression
+        white = replace(
+            found,
+            process=law_of_white(found.process, regression),
+            correlated=False,
+            autocorrelation=(),
+            impulses=0.0,
+            curve=(),
+            regression=(),
+        )
+        law = None if noise is None else law_of_white(noise, regression)
+        made = self._restore(whitened(clean, regression), law, advance, white)
+        return replace(
+            made,
+            data=coloured(made.data, regression),
+            process=found.local if noise is None else noise,
+            found=found,
+            replaced=None if clean is x else clean != x,
+        )
 
     def _told(
         self, x: np.ndarray, noise: Process | None, found: Estimate | None

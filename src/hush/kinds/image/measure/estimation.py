@@ -22,6 +22,9 @@ relative to that spectrum: at the high frequencies if enough of the noise is whi
 compression removed none of it; otherwise at the low ones, in two interleaved halves. The family is
 determined again; the level comes from the fit of the spectrum.
 
+**One axis.** Noise that a filter correlated along rows or columns alone is measured after the
+inverse filter (`hush.kinds.image.measure.regression`).
+
 **Place.** If the level varies from place to place, the blocks enter all steps relative to it
 (`hush.kinds.image.measure.places`), and the law is that of the mean level.
 
@@ -55,12 +58,13 @@ from functools import partial
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds.image.measure.blocks import Blocks, gather, sharp
+from hush.kinds.image.measure.blocks import SIZE, Blocks, gather, sharp
 from hush.kinds.image.measure.impulses import impulses_in, many_impulses, without_many
 from hush.kinds.image.measure.lines import lines_in, without_lines
 from hush.kinds.image.measure.photons import Photons, resolved
 from hush.kinds.image.measure.pixels import replaced
 from hush.kinds.image.measure.places import varying
+from hush.kinds.image.measure.regression import law_of_image, regression_of, whitened
 from hush.kinds.image.measure.spectrum import octaves, spectrum_of
 from hush.kinds.image.measure.transfer import (
     ANY,
@@ -151,9 +155,41 @@ def _of_photons(images: Sequence[np.ndarray], photons: Photons) -> Estimate:
     )
 
 
-def _measured(images: Sequence[np.ndarray], smoothed: bool = False) -> Estimate:
-    """The noise of images without impulses; `smoothed` if many were replaced by medians."""
+def _before_filter(found: Estimate, regression: tuple[float, ...]) -> Estimate:
+    """The noise of images, of which that after the filter that makes it white is known."""
+    r = sum(regression)  # one of them is 0
+    signal, variance = 1 / (1 - r), 1 / (1 - r**2)
+    process = found.process
+    if process.complex:  # a filter does not leave magnitudes
+        process = Gaussian(found.sigma)
+    return replace(
+        found,
+        process=law_of_image(process, regression),
+        sigma=found.sigma * math.sqrt(variance),
+        correlated=True,
+        autocorrelation=tuple(r**k for k in range(1, SIZE)),
+        near=regression,
+        kernel_width=math.nan,
+        spectrum=None,
+        channels=tuple(level * math.sqrt(variance) for level in found.channels),
+        curve=tuple((signal * x, variance * seen, variance * law) for x, seen, law in found.curve),
+        alternatives=tuple(name for name in found.alternatives if not FAMILIES[name].complex),
+        regression=regression,
+    )
+
+
+def _measured(
+    images: Sequence[np.ndarray], smoothed: bool = False, white: bool = False
+) -> Estimate:
+    """The noise of images without impulses.
+
+    smoothed : many were replaced by medians; white : no filter along one axis is looked for.
+    """
     blocks, sample, low, high = gather(images)
+    if regression := () if smoothed or white else regression_of(blocks):
+        return _before_filter(
+            _measured([whitened(i, regression) for i in images], white=True), regression
+        )
     bend = clipping(low, high)
     magnitudes = bool(np.nanmin(sample) >= 0) and not math.isfinite(low)
     field = None

@@ -22,8 +22,8 @@ PERIODS = 8  #: of the longest wave in the smaller side
 TILES = 8  #: along the smaller side
 PEAK = 25.0  #: least power of a peak, relative to the mean around it; of noise and edges up to 15
 NEAR, RING = 3, 6  #: bins around a peak that are its own, and that it is compared with
-MOST = 6  #: peaks that are looked at, and waves that are found
-SAME = 0.6  #: least share of tiles in which a wave is the same; up to 0.35 in photographs
+MOST = 12  #: peaks that are looked at, and waves that are found
+SAME = 0.5  #: least share of tiles in which a wave is the same; up to 0.35 in photographs
 OFF = 0.5  #: how far one may be off there, relative to the amplitude
 HARMONICS = 6  #: the highest multiple of a hum's frequency that is looked for
 CERTAIN = 4.0  #: least amplitude of a harmonic, in its standard errors
@@ -71,17 +71,35 @@ class _Tiles:
         return slope, math.sqrt(float(rest @ rest) / (len(along) - 2) / spread)
 
 
-def hum_in(plane: np.ndarray, least: float, told: bool = False) -> tuple[list[Wave], list[Wave]]:
-    """The waves of hum in ``(H, W)``, NaN for unknown pixels, and doubtful ones.
+def hum_in(
+    channels: np.ndarray, least: float, told: bool = False
+) -> tuple[tuple[Wave, ...], tuple[Wave, ...]]:
+    """The waves of hum in ``(C, H, W)``, NaN for unknown pixels, and doubtful ones.
 
-    least : the lowest amplitude that matters; told : all of them are known to be hum.
+    They are looked for in the mean of the channels. least : the lowest amplitude that matters;
+    told : all of them are known to be hum.
     """
-    if min(plane.shape) < SIDE:
-        return [], []
-    known = np.isfinite(plane)
-    if not known.any():
-        return [], []
-    x = np.where(known, plane, plane[known].mean(dtype=np.float64))
+    known = np.isfinite(channels).all(axis=0)
+    if min(known.shape) < SIDE or not known.any():
+        return (), ()
+    middle = channels[:, known].mean(axis=1, dtype=np.float64)[:, None, None]
+    filled = np.where(known, channels, middle)
+    hum, doubtful = _waves(filled.mean(axis=0), known, least, told)
+
+    def everywhere(wave: Wave) -> Wave:
+        """The wave with its amplitude in every channel."""
+        own = [_demodulated(plane, known, wave.down, wave.across).typical for plane in filled]
+        return Wave(wave.down, wave.across, tuple(own))
+
+    if len(channels) == 1:
+        return tuple(hum), tuple(doubtful)
+    return tuple(map(everywhere, hum)), tuple(map(everywhere, doubtful))
+
+
+def _waves(
+    x: np.ndarray, known: np.ndarray, least: float, told: bool
+) -> tuple[list[Wave], list[Wave]]:
+    """Hum and doubtful waves in one channel ``(H, W)``, which is filled where it is not known."""
     found: list[tuple[Wave, bool]] = []
     for down, across in _peaks(x):
         down, across, tiles = _refined(x, known, down, across)
@@ -184,9 +202,17 @@ def _refined(
             product = product[np.isfinite(product)]
             total = complex(np.median(product.real), np.median(product.imag)) if product.size else 0
             turns.append(float(np.angle(total)) / (2 * np.pi * step) if total else 0.0)
-        down, across = down + turns[0], across + turns[1]
+        down, across = (
+            _snapped(f + turn, n) for f, turn, n in zip((down, across), turns, x.shape, strict=True)
+        )
         tiles = _demodulated(x, known, down, across)
     return down, across, tiles
+
+
+def _snapped(frequency: float, length: int) -> float:
+    """A frequency; 0 or 1/2 exactly, if it cannot be told from that in so many pixels."""
+    nearest = round(2 * frequency) / 2
+    return nearest if abs(frequency - nearest) < 0.1 / length else frequency
 
 
 def _demodulated(x: np.ndarray, known: np.ndarray, down: float, across: float) -> _Tiles:
@@ -208,6 +234,7 @@ def _demodulated(x: np.ndarray, known: np.ndarray, down: float, across: float) -
     safe = np.where(enough, weight, 1)
     mean = summed(np.where(known, x, 0)) / safe
     carried = summed(np.where(known, x * conj, 0)) - mean * summed(np.where(known, conj, 0))
-    amplitude = np.where(enough, 2 * carried / safe, np.nan)
+    alone = (2 * down) % 1 == 0 and (2 * across) % 1 == 0  # its own mirror image
+    amplitude = np.where(enough, (1 if alone else 2) * carried / safe, np.nan)
     steps = [float(np.diff(s).mean()) for s in starts]
     return _Tiles(amplitude, mean, (steps[0], steps[1]))

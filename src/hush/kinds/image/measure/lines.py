@@ -3,36 +3,52 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
 from hush.kinds.image.measure.hum import hum_in
 from hush.kinds.image.measure.offsets import column_offsets
 from hush.kinds.values import HARDLY, contrast
-from hush.noise.lines import Lines, Wave
+from hush.noise.lines import Lines
 from hush.noise.processes import Hum, Process, Stripes
 from hush.noise.units import fixed
 
+LEAST = 2 * HARDLY  #: of an offset or wave relative to contrast; rounding to 8 bits has 0.0011
+ONLY = 0.4  #: offsets of a greater σ, relative to the contrast of all else, may be the picture
 CLIPPED = 0.002  #: least share of pixels at the lowest or the highest value of a clipped channel
 
 
 def lines_in(x: np.ndarray, given: Process | None = None) -> Lines | None:
     """Rows, columns and hum of an image ``(C, H, W)``, NaN for unknown pixels; None without any.
 
-    Those below `HARDLY` of the image's contrast do not count.
+    Those below `LEAST` of the image's contrast do not count.
 
     given : noise that the user states; offsets of rows or columns, or hum, are then certain.
     """
-    each = [_of_channel(plane, given) for plane in x]
-    found = Lines(
-        np.concatenate([own.rows for own in each]),
-        np.concatenate([own.columns for own in each]),
-        tuple(_placed(w, i, len(x)) for i, own in enumerate(each) for w in own.waves),
-        tuple(_placed(w, i, len(x)) for i, own in enumerate(each) for w in own.doubtful),
-        tuple(limits for own in each for limits in own.limits),
+    limits = tuple(_limits(plane) for plane in x)
+    seen = np.stack(
+        [
+            np.where((plane > low) & (plane < high), plane, np.nan)
+            for plane, (low, high) in zip(x, limits, strict=True)
+        ]
     )
-    return found if found or found.doubtful else None
+    known = seen[np.isfinite(seen)]
+    least = LEAST * contrast(known[:: 1 + known.size // 2**18])
+    waves, doubtful = hum_in(seen, least, told=isinstance(given, Hum))
+    for wave in (*waves, *doubtful):  # lines of a grating are no offsets
+        seen = seen - wave.map(seen.shape[1:])
+    rows = _offsets(seen.swapaxes(1, 2), least, _told(given, "rows"))
+    columns = _offsets(seen, least, _told(given, "columns"))
+    unsure = {}
+    rest = seen - rows[:, :, None] - columns[:, None]
+    span = contrast(rest[np.isfinite(rest)][:: 1 + rest.size // 2**18])
+    for along, found in (("rows", rows), ("columns", columns)):
+        sigma = float(found.std())
+        if sigma > ONLY * span and _told(given, along) is None:
+            unsure[along] = sigma
+            found[:] = 0
+    lines = Lines(rows, columns, waves, doubtful, unsure, limits)
+    return lines if lines or doubtful or unsure else None
 
 
 def without_lines(x: np.ndarray, found: Lines | None) -> np.ndarray:
@@ -40,31 +56,27 @@ def without_lines(x: np.ndarray, found: Lines | None) -> np.ndarray:
     return x - found.seen(x) if found else x
 
 
-def _of_channel(plane: np.ndarray, given: Process | None) -> Lines:
-    """The interference in one channel ``(H, W)``."""
-    low, high = limits = _limits(plane)
-    known = np.isfinite(plane) & (plane > low) & (plane < high)
-    seen = np.where(known, plane, np.nan)
-    least = HARDLY * contrast(seen[known][:: 1 + seen.size // 2**18])
-    waves, doubtful = hum_in(seen, least, told=isinstance(given, Hum))
-    for wave in waves:
-        seen = seen - wave.map(plane.shape)[0]
-    told = given if isinstance(given, Stripes) else None
-    offsets = []
-    for along, turned in (("rows", seen.T), ("columns", seen)):
-        sigma = (fixed(told.sigma) or None) if told and told.along == along else None
-        found = column_offsets(turned, sigma)
-        if found is None or (sigma is None and found.std() < least):
-            found = np.zeros(turned.shape[1])
-        offsets.append(found)
-    rows, columns = (found[None] for found in offsets)
-    return Lines(rows, columns, tuple(waves), tuple(doubtful), (limits,))
+def _offsets(x: np.ndarray, least: float, sigma: float | None) -> np.ndarray:
+    """The offsets of the columns of ``(C, H, W)``, 0 for channels without any."""
+    out = np.zeros((len(x), x.shape[2]))
+    for plane, own in zip(x, out, strict=True):
+        found = column_offsets(plane, sigma)
+        # Of lines that have an offset at all, as of a few stuck ones:
+        if found is not None and (sigma is not None or _typical(found) > least):
+            own[:] = found
+    return out
 
 
-def _placed(wave: Wave, channel: int, channels: int) -> Wave:
-    """A wave of one channel as one of the image."""
-    parts = tuple(wave.parts[0] if c == channel else 0j for c in range(channels))
-    return replace(wave, parts=parts)
+def _typical(offsets: np.ndarray) -> float:
+    """The standard deviation of normal offsets; of a few among zeros about that of the few."""
+    return float(np.sqrt(np.mean(offsets**4) / max(3 * np.mean(offsets**2), 1e-30)))
+
+
+def _told(given: Process | None, along: str) -> float | None:
+    """The level of the offsets that the user states of ``rows`` or ``columns``."""
+    if isinstance(given, Stripes) and given.along == along:
+        return fixed(given.sigma) or None
+    return None
 
 
 def _limits(plane: np.ndarray) -> tuple[float, float]:

@@ -13,7 +13,8 @@ greatest likelihood:
 
 .. math:: \min_o \sum_j \frac{(d_j - o_{j+1} + o_j)^2}{e_j^2} + \sum_j \frac{o_j^2}{\sigma^2}.
 
-So slow changes, which a picture has too, are left in as far as its segments differ.
+So slow changes, which a picture has too, are left in as far as its segments differ. If only a few
+lines have an offset, each of them has to stand out of both neighbours by far.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ CLEAR, OUT = 3.0, 0.2
 ALTERNATE = (
     -0.1
 )  #: most correlation of neighbouring differences: −1/2 for white offsets, 0 for edges
+SURE, NO_EDGES = 7.0, 0.2  #: the same for offsets that drift, whose differences have 0
+FAR = 8.0  #: least offset of a lone line, in its errors and in the median of all lines
+ALIKE = 0.5  #: least offset in any segment, relative to the mean
+FREE, TIED = 1.0, 1e-6  #: standard deviations of lone lines' offsets and of all others
 _LEVELS = np.geomspace(0.05, 1.3, 20)  #: searched, relative to that of differences alone
 
 
@@ -46,12 +51,19 @@ def column_offsets(plane: np.ndarray, sigma: float | None = None) -> np.ndarray 
     part = plane[:: -(-height // USED)]
     number = min(number, len(part) // LEAST)
     differences = middle_means(np.diff(part, axis=1), number)
-    if not differences.any() or (sigma is None and not _stand_out(differences)):
+    if not differences.any():
         return None
     mean, error = _combined(differences)
     if sigma is None:
-        alone = mean.std() / np.sqrt(2)
-        sigma = float(max(alone * _LEVELS, key=lambda s: _likelihood(mean, error, s)))
+        sort = _sort(differences)
+        if sort == "none":
+            lone = _lone(differences)
+            return _posterior(mean, error, np.where(lone, FREE, TIED)) if lone.any() else None
+        if sort == "white":
+            alone = mean.std() / np.sqrt(2)
+            sigma = float(max(alone * _LEVELS, key=lambda s: _likelihood(mean, error, s)))
+        else:
+            sigma = float(mean.cumsum().std())
     return _posterior(mean, error, sigma)
 
 
@@ -71,15 +83,34 @@ def middle_means(x: np.ndarray, number: int) -> np.ndarray:
     return out
 
 
-def _stand_out(differences: np.ndarray) -> bool:
-    """Whether the differences ``(segments, n)`` are the same in all segments, and alternate."""
+def _sort(differences: np.ndarray) -> str:
+    """``white`` or ``drifting`` offsets, by differences ``(segments, n)`` that are the same in all
+    segments; ``none`` for others, and for edges, which have one sign."""
     number = len(differences)
     mean, error = differences.mean(axis=0), differences.var(axis=0, ddof=1) / number
-    if _lower(mean**2) <= CLEAR * _lower(error):
-        return False
+    clear, least = _lower(mean**2), _lower(error)
+    if clear <= CLEAR * least:
+        return "none"
     most = 3 * 1.4826 * np.median(np.abs(mean))
     kept = np.clip(mean, -most, most)
-    return float(kept[1:] @ kept[:-1]) < ALTERNATE * float(kept @ kept)
+    alike = float(kept[1:] @ kept[:-1]) / float(kept @ kept)
+    if alike < ALTERNATE:
+        return "white"
+    return "drifting" if clear > SURE * least and alike < NO_EDGES else "none"
+
+
+def _lone(differences: np.ndarray) -> np.ndarray:
+    """Lines that differ from both neighbours far more than others do, and alike in all segments."""
+    number = len(differences)
+    own = np.pad(differences, ((0, 0), (1, 1)), mode="edge")
+    own[:, 0], own[:, -1] = -own[:, 1], -own[:, -2]  # at the border from one neighbour
+    own = (own[:, :-1] - own[:, 1:]) / 2
+    mean, error = own.mean(axis=0), own.std(axis=0, ddof=1) / np.sqrt(number)
+    usual = np.median(error)
+    far = np.abs(mean) > np.maximum(FAR * np.maximum(error, usual), FAR * np.median(np.abs(mean)))
+    alike = (np.sign(mean) * own).min(axis=0) > ALIKE * np.abs(mean)
+    found: np.ndarray = far & alike & (usual > 0)
+    return found if found.mean() < OUT else np.zeros_like(found)
 
 
 def _lower(x: np.ndarray) -> float:
@@ -112,7 +143,7 @@ def _likelihood(mean: np.ndarray, error: np.ndarray, sigma: float) -> float:
     return -0.5 * float(mean @ cho_solve_banded((root, True), mean)) - float(np.log(root[0]).sum())
 
 
-def _posterior(mean: np.ndarray, error: np.ndarray, sigma: float) -> np.ndarray:
+def _posterior(mean: np.ndarray, error: np.ndarray, sigma: float | np.ndarray) -> np.ndarray:
     """The offsets, with mean 0."""
     from scipy.linalg import solveh_banded
 
