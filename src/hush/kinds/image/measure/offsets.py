@@ -29,9 +29,8 @@ USED = 1024  #: pixels of a line that are used at most
 #: `OUT`: 5.2 in pictures whose lines are blurred edges, 2 in others; stripes of a tenth of the
 #: noise's σ have 3.6 in 256 pixels
 CLEAR, OUT = 3.0, 0.2
-ALTERNATE = (
-    -0.1
-)  #: most correlation of neighbouring differences: −1/2 for white offsets, 0 for edges
+#: most correlation of neighbouring differences: it is −1/2 for white offsets, positive for edges
+ALTERNATE = -0.1
 SURE, NO_EDGES = 7.0, 0.2  #: the same for offsets that drift, whose differences have 0
 FAR = 8.0  #: least offset of a lone line, in its errors and in the median of all lines
 ALIKE = 0.5  #: least offset in any segment, relative to the mean
@@ -100,16 +99,18 @@ def _sort(differences: np.ndarray) -> str:
 
 
 def _lone(differences: np.ndarray) -> np.ndarray:
-    """Lines that differ from both neighbours far more than others do, and alike in all segments."""
-    number = len(differences)
-    own = np.pad(differences, ((0, 0), (1, 1)), mode="edge")
-    own[:, 0], own[:, -1] = -own[:, 1], -own[:, -2]  # at the border from one neighbour
-    own = (own[:, :-1] - own[:, 1:]) / 2
-    mean, error = own.mean(axis=0), own.std(axis=0, ddof=1) / np.sqrt(number)
-    usual = np.median(error)
-    far = np.abs(mean) > np.maximum(FAR * np.maximum(error, usual), FAR * np.median(np.abs(mean)))
+    """Lines inside that differ from both neighbours far more than others do, from both alike and in
+    all segments alike."""
+    before, after = differences[:, :-1], -differences[:, 1:]
+    same = np.sign(before) == np.sign(after)
+    own = np.where(same, np.sign(before) * np.minimum(np.abs(before), np.abs(after)), 0)
+    mean, error = own.mean(axis=0), own.std(axis=0, ddof=1) / np.sqrt(len(own))
+    usual = np.median(differences.std(axis=0, ddof=1) / np.sqrt(len(own)))
+    others = np.median(np.abs(differences.mean(axis=0)))
+    far = np.abs(mean) > FAR * np.maximum(np.maximum(error, usual), others)
     alike = (np.sign(mean) * own).min(axis=0) > ALIKE * np.abs(mean)
-    found: np.ndarray = far & alike & (usual > 0)
+    level = np.abs((before - after).mean(axis=0)) < (1 - ALIKE) * np.abs(mean)
+    found: np.ndarray = np.pad(far & alike & level & (usual > 0), 1)
     return found if found.mean() < OUT else np.zeros_like(found)
 
 
