@@ -350,7 +350,7 @@ def test_an_ecg_has_no_formula_for_its_autocorrelation() -> None:
 )
 def test_dtype_shape_and_generator(process: Process, dtype: torch.dtype, device: str) -> None:
     """What comes out has the input's dtype, shape and device, fixed by the generator alone."""
-    spatial = process.family in ("correlated", "stripes", "jpeg", "camera")
+    spatial = process.family in ("correlated", "stripes", "hum", "jpeg", "camera")
     for shape in ((), (7,), (4, 6), (2, 3, 4, 5))[2 * spatial :]:
         x = torch.rand(shape, generator=rng()).to(device, dtype)
         before = x.clone()

@@ -178,7 +178,8 @@ def run(
         start = time.perf_counter()
         sample = Sampled()
         sample.add(denoiser.seen(batch))
-        denoiser = adapted(denoiser, sample, adapt, noise=process, seed=seed, progress=progress)
+        own = None if process is None or process.beside else process
+        denoiser = adapted(denoiser, sample, adapt, noise=own, seed=seed, progress=progress)
         timings["adapt"] = time.perf_counter() - start
 
     place = None if into is None or denoiser.selects else into
@@ -252,7 +253,7 @@ def _restored(
         model="",
         steps=denoiser.increments,
         strength=float(strength),
-        given=process is not None or law is not None,
+        given=law is not None or (process is not None and not process.beside),
         timings=timings,
         spread=spread,
         notes=list(record.meta.get("notes", ())),

@@ -317,6 +317,8 @@ class Denoiser:
         y = result.data
         if strength != 1:
             x = filled(batch.floats(index), known, batch.blank)
+            if result.taken is not None:  # stripes are taken out at any strength
+                x = x - result.taken
             y = x + np.float32(strength) * (y - x)
             if result.replaced is not None:  # half an impulse is one still
                 y = np.where(result.replaced, result.data, y)

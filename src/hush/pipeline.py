@@ -63,27 +63,25 @@ class Work:
         times = [time.perf_counter()]
         glimpse = self.kind.glimpse(batch, index)
         noisy = with_gaps(glimpse, 0)
-        shared, found = self.measured(index, noisy)
+        shared, given, found = self.measured(index, noisy)
         if self.law is not None:
             found = self.kind.under(self.law, found)
         about = batch.about(index)
         own = replace(self.record, context=about)
-        advice = self.kind.advice(own, noisy, self.given, found)
+        advice = self.kind.advice(own, noisy, given, found)
         del noisy
         times.append(time.perf_counter())
         denoiser, seen = self.denoiser, None
         if self.strength == 1 and denoiser.is_trained and not self.kind.selected:
-            seen = check(self.kind, denoiser, batch, index, self.given, found, self.depth)
+            seen = check(self.kind, denoiser, batch, index, given, found, self.depth)
             if seen is not None and self.guarded and seen.best != seen.method:
                 denoiser = make(seen.best, self.kind.name)
         times.append(time.perf_counter())
         if denoiser.is_trained:
-            denoiser = denoiser.bound(batch, index, self.given, found)
+            denoiser = denoiser.bound(batch, index, given, found)
         pieces = list(pieces_of(self.kind, denoiser, batch, index))
         if len(pieces) == 1:
-            made, how = denoiser.denoise_item(
-                batch, index, self.given, self.strength, advance, found
-            )
+            made, how = denoiser.denoise_item(batch, index, given, self.strength, advance, found)
             if self.uncertain and not denoiser.spreads:
                 how = replace(how, spread=deviation(seen, batch, index))
             place = out.put(index, made, how.spread, whole=how.kept is None)
@@ -103,8 +101,10 @@ class Work:
         before, scale = glimpse.data[0], batch.scale
         if how.kept is not None:
             before = before if self.kind.selected else before[..., how.kept]
-        elif batch.mask is not None or how.replaced is not None:
+        elif any(v is not None for v in (batch.mask, how.replaced, how.taken)):
             before = with_gaps(glimpse, 0) * np.float32(batch.scale)
+        if how.taken is not None:  # no part of the noise
+            before -= how.taken * np.float32(batch.scale)
         if how.replaced is not None:  # they say nothing about the noise
             before[how.replaced] = np.nan
         judgement = self.kind.judge(
@@ -128,7 +128,7 @@ class Work:
         for name, spent in zip(PARTS, np.diff(times), strict=True):
             timings[name] = timings.get(name, 0.0) + float(spent)
         trace = tuple(how.trace)
-        if self.given is None and process.varies:  # the maps of a stack would fill the memory
+        if given is None and process.varies:  # the maps of a stack would fill the memory
             process = found.process
         return Item(
             *place,
@@ -146,16 +146,21 @@ class Work:
             law=shared,
         )
 
-    def measured(self, index: int, noisy: np.ndarray) -> tuple[int | None, Estimate]:
-        """The noise of an item ``(C, *S)``, and the number of the law that it shares with others:
-        0 if it was measured alone, None if every item is."""
-        shared = self.series and self.series.measure(index, noisy)
-        if shared:
-            return shared
-        found, known = self.kind.measure([noisy]), np.isfinite(noisy)
+    def measured(
+        self, index: int, noisy: np.ndarray
+    ) -> tuple[int | None, Process | None, Estimate]:
+        """The noise of an item ``(C, *S)``: the number of the law that it shares with others, 0 if
+        it was measured alone and None if every item is; what is left of the noise as stated
+        (`Kind.stated`); and the measurement."""
+        stated = self.given is not None and self.given.beside
+        shared = None if stated or self.series is None else self.series.measure(index, noisy)
+        if shared is not None:
+            return shared[0], self.given, shared[1]
+        given, found = self.kind.stated(noisy, self.given)
+        known = np.isfinite(noisy)
         if known.any(axis=tuple(range(1, noisy.ndim))).all() and not self.kind.selected:
             found = self.denoiser.reviewed(filled(noisy, known), found)
-        return None if self.series is None else 0, found
+        return None if self.series is None else 0, given, found
 
     def _glimpsed(self, process: Process | None, shape: Sequence[int]) -> Process | None:
         """The noise of an item of this shape in its glimpse; None for a map in several parts."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hush.noise.field import Field, Grid
+from hush.noise.lines import Lines
 from hush.noise.processes import Correlated, Gaussian, Process
 from hush.noise.spectrum import Octaves
 from hush.record import Record
@@ -57,6 +58,9 @@ class Estimate:
         are not known.
     alternatives : one-parameter families that the data cannot distinguish from `family`.
     field : how the variance varies from place to place, relative to its mean; None if it does not.
+    regression : of noise that is correlated along one axis only, the coefficient by which a value
+        follows the one before it, down and across, one of them 0; empty for other noise.
+    lines : offsets of rows or columns and hum, in addition to the noise; None if there are none.
     """
 
     process: Process
@@ -79,6 +83,8 @@ class Estimate:
     curve_errors: tuple[float, ...] = ()
     alternatives: tuple[str, ...] = ()
     field: Field | Grid | None = None
+    regression: tuple[float, ...] = ()
+    lines: Lines | None = None
 
     @property
     def local(self) -> Process:
@@ -97,8 +103,10 @@ class Estimate:
 
     def on(self, shape: Sequence[int]) -> Estimate:
         """The noise of the same picture on another grid ``(H, W)``."""
-        field = self.field and self.field.on(shape)
-        return self if field is self.field else dataclasses.replace(self, field=field)
+        field, lines = self.field and self.field.on(shape), self.lines and self.lines.on(shape)
+        if field is self.field and lines is self.lines:
+            return self
+        return dataclasses.replace(self, field=field, lines=lines)
 
     @property
     def sigma_range(self) -> tuple[float, float] | None:
@@ -164,6 +172,10 @@ class Estimate:
         white, centre = Gaussian(sigma=self.sigma), (radius,) * ndim
         if not self.correlated:
             return white.autocorrelation(radius, ndim)
+        if self.regression:
+            at = np.abs(np.arange(-radius, radius + 1))
+            axes = [float(r) ** at for r in self.regression]  # 0⁰ is 1
+            return np.multiply.outer(*axes)
         if math.isnan(self.kernel_width) and self.spectrum is not None:
             return Correlated(white, self.spectrum, ndim).autocorrelation(radius, ndim)
         half = Correlated(white, self.kernel_width).autocorrelation(radius, ndim)
@@ -224,6 +236,8 @@ class Restoration:
         of each element to belong to the set, float; NaN if it was not judged.
     found : the noise as the method measured it, if that is better than the kind's measurement.
     replaced : where `data` has nothing of the input's value, bool like it; None if nowhere.
+    taken : what was subtracted before `process` was removed, such as stripes, like `data`; None if
+        nothing was.
     said : warnings of the method, one or two sentences each.
     process : the noise model used.
     step : MID's relative step in [0, 1], if the method has one; trace : one entry per step of an
@@ -241,6 +255,7 @@ class Restoration:
     probability: np.ndarray | None = None
     found: Estimate | None = None
     replaced: np.ndarray | None = None
+    taken: np.ndarray | None = None
     said: tuple[str, ...] = ()
 
 

@@ -45,7 +45,7 @@ KEYS = (
     *("input", "output", "picture", "uncertainty", "residual", "sigma_map", "scores"),
     *("skipped", "error"),
     *("kind", "method", "model"),
-    *("family", "sigma", "sigma_range", "gain"),
+    *("family", "sigma", "sigma_range", "lines", "gain"),
     *("correlated", "process", "step", "steps", "strength", "seed", "adapted", "removed_rms"),
     *("seconds", "timings", "warnings", "items"),
 )
@@ -366,6 +366,7 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
         "gain": result.estimate.gain * scale,
         "correlated": result.estimate.correlated,
         "sigma_range": rows.sigma_range(result.estimate, scale),
+        "lines": rows.lines(result.estimate, scale),
         "process": rows.process(result.noisiest, scale),
         "step": result.step,
         "steps": result.steps,

@@ -287,6 +287,13 @@ class Kind:
         """
         return None
 
+    def stated(self, item: np.ndarray, given: Process | None) -> tuple[Process | None, Estimate]:
+        """What is left of the stated noise to restore an item under, and its measured noise.
+
+        Noise that is stated beside other noise (`Process.beside`) may become part of the estimate.
+        """
+        return given, self.measure([item])
+
     def under(self, law: type[Process], found: Estimate) -> Estimate:
         """The measurement under a law that the user states without a level."""
         return replace(found, process=law.of_terms(found.sigma**2, 0.0, 0.0))

@@ -101,6 +101,7 @@ def facts(kind: Kind, result: Denoised, given: bool) -> list[tuple[str, str]]:
         ("noise", describe.noise(found, scale, unit, kind.element)),
         ("series", describe.series(result.laws, kind.nouns[1])),
         (f"{kind.element}s", describe.between(found, kind.element)),
+        *([("lines", describe.interference(found, scale, unit))] if found.lines else []),
         ("noise model", rows.process(result.noisiest, scale) + told),
         ("removed", removed),
     ]

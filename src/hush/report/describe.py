@@ -17,6 +17,7 @@ from hush.report.plots import number as number
 from hush.results import MANY
 
 if TYPE_CHECKING:
+    from hush.noise.lines import Wave
     from hush.noise.process import Process
     from hush.results import Estimate, Inspection
 
@@ -101,6 +102,26 @@ def level(found: Estimate, scale: float, unit: str = "", element: str = "pixel")
     return text
 
 
+def interference(found: Estimate, scale: float, unit: str = "") -> str:
+    """Offsets of rows and columns, and hum; empty if there are none."""
+    if not found.lines:
+        return ""
+    texts = [
+        f"offsets of {along}, σ {number(sigma * scale)}{units(scale, unit)}"
+        for along, sigma in found.lines.along.items()
+    ]
+    if found.lines.waves:
+        hum = f"σ {number(found.lines.hum * scale)}{units(scale, unit)}"
+        texts.append(f"hum of a period of {periods(found.lines.waves)}, {hum}")
+    return "; ".join(texts)
+
+
+def periods(waves: Sequence[Wave]) -> str:
+    """The longest period of some waves, such as ``7.1 pixels and shorter ones``."""
+    every = sorted((float(f"{wave.period:.2g}") for wave in waves), reverse=True)
+    return f"{number(every[0])} pixels{' and shorter ones' * (every[-1] < every[0])}"
+
+
 def impulses(found: Estimate) -> str:
     """The pixels that are impulses: their share, or their number if they are few."""
     if found.impulses >= MANY:
@@ -152,6 +173,9 @@ def between(found: Estimate, element: str = "pixel") -> str:
     lags = [f"{number(round(a, 2))} at {k}" for k, a in enumerate(found.autocorrelation, 1)]
     felt = [text for text in lags if not text.startswith("0 ")]
     text = f"correlated between neighbours: {', '.join(felt)} {element}s"
+    if found.regression:
+        along = "columns" if found.regression[0] else "rows"
+        return f"correlated along {along} only: {', '.join(felt)} {element}s"
     width = found.kernel_width
     return text if np.isnan(width) else f"{text}, as if blurred by {number(width)} {element}s"
 
@@ -229,6 +253,7 @@ def inspection(kind: str, element: str, seen: Inspection) -> list[tuple[str, str
         ("noise", noise(found, scale, seen.unit, element)),
         ("series", series(seen.laws, f"{kind}s")),
         ("channels", channels(found, scale)),
+        ("lines", interference(found, scale, seen.unit)),
         ("curve", brightness(found, scale)),
         (f"{element}s", between(found, element)),
         ("clipping", clipping(found) if found.clipped or found.curve else ""),

@@ -43,12 +43,25 @@ def estimate(found: Estimate, scale: float) -> dict[str, Any]:
         "gamma_shape": found.shape if math.isfinite(found.shape) else None,
         "impulses": found.impulses,
         "hits": found.hits,
+        "lines": lines(found, scale),
         "correlated": found.correlated,
         "correlation": found.correlation,
         "autocorrelation": list(found.autocorrelation),
         "kernel_width": None if math.isnan(found.kernel_width) else found.kernel_width,
         "clipped": found.clipped,
         "uncertainty": found.uncertainty,
+    }
+
+
+def lines(found: Estimate, scale: float) -> dict[str, Any] | None:
+    """Levels of offsets of rows and columns and of hum, and its periods; None without any."""
+    if not found.lines:
+        return None
+    return {
+        "rows": found.lines.along.get("rows", 0.0) * scale,
+        "columns": found.lines.along.get("columns", 0.0) * scale,
+        "hum": found.lines.hum * scale,
+        "periods": [wave.period for wave in found.lines.waves],
     }
 
 
@@ -74,6 +87,7 @@ def item(made: Item, scale: float) -> dict[str, Any]:
         "sigma": made.found.sigma * scale,
         "correlated": made.found.correlated,
         "sigma_range": sigma_range(made.found, scale),
+        "lines": lines(made.found, scale),
         "process": process(made, scale),
         "step": made.step,
         "removed_rms": made.judgement.stats["rms"] * scale,

@@ -82,8 +82,12 @@ class Image(Kind):
         return estimate_any([reduced(x) for x in items]).on(items[0].shape[1:])
 
     def halved(self, batch: Batch, index: int, found: Estimate) -> bool:
-        """Not of zero-filled images: what is told of their noise is on the acquired grid."""
+        """Not of zero-filled images: what is told of their noise is on the acquired grid; nor of
+        images with stripes, hum, or noise correlated along one axis."""
         from hush.kinds.image.zerofill import acquired
+
+        if found.regression or found.lines:
+            return False
 
         item = batch.floats(index)
         return acquired(item) == item.shape[1:]
@@ -107,6 +111,15 @@ class Image(Kind):
 
         return Frames.of(batch, channels, review)
 
+    def stated(self, item: np.ndarray, given: Process | None) -> tuple[Process | None, Estimate]:
+        """Offsets of lines or hum that are stated are found; other noise is measured."""
+        from hush.kinds.image.measure.estimation import estimate_any
+        from hush.kinds.image.zerofill import reduced
+
+        if given is None or not given.beside:
+            return super().stated(item, given)
+        return None, estimate_any(reduced(item), given).on(item.shape[1:])
+
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
     ) -> list[str]:
@@ -128,8 +141,10 @@ class Image(Kind):
         about: Mapping[str, Any] = NOTHING,
         how: Restoration | None = None,
     ) -> Judgement:
-        from hush.kinds.image.residual import judged
+        from hush.kinds.image.residual import before_filter, judged
 
+        if how is not None and how.found is not None and how.found.regression:
+            noisy, process = before_filter(noisy, clean, process, how.found.regression)
         return judged(
             noisy,
             clean,

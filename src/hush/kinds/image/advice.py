@@ -10,7 +10,7 @@ from hush.kinds import Kind
 from hush.kinds.image.binning import side_of_bins
 from hush.kinds.image.zerofill import acquired
 from hush.kinds.values import MISMATCH, hardly_noisy, mismatch, missing
-from hush.noise.processes import FAMILIES, Process
+from hush.noise.processes import FAMILIES, Hum, Process, Stripes
 from hush.record import Record
 from hush.report import describe
 from hush.results import MANY, Estimate
@@ -32,8 +32,9 @@ def input_warnings(
             "The image has no 8 × 8 block of finite pixels to measure noise in: the level is a "
             "guess from neighbouring pixels, and the family is unknown."
         )
-    elif given is None and not found.impulses and hardly_noisy(found.sigma, item):
+    elif given is None and not (found.impulses or found.lines) and hardly_noisy(found.sigma, item):
         least = "No" if found.sigma == 0 else "Next to no"
+        notes += _doubtful(found, record.scale)
         return [*notes, f"{least} noise was found; denoising returns the image nearly unchanged."]
     if (size := acquired(item)) != item.shape[1:]:
         own, all_ = (" × ".join(map(str, s)) for s in (size, item.shape[1:]))
@@ -49,6 +50,13 @@ def input_warnings(
             "first replaces each by the median of its neighbours, which can also remove small real "
             "details; other methods leave them in."
         )
+    if found.lines:
+        notes.append(
+            "There is interference over the whole image: "
+            f"{describe.interference(found, record.scale)}. MID takes it out first; other methods "
+            "leave it in."
+        )
+    notes += _doubtful(found, record.scale)
     if advice := (given or found.process).advice:
         notes.append(advice)
     if (side := side_of_bins(item, given or found.process)) > 1:
@@ -68,6 +76,14 @@ def input_warnings(
             f"{describe.units(record.scale)}), and it is coarse: from pixel to pixel the picture "
             "is smoother than a noisy one can be. It was denoised or smoothed before; use "
             "the file before that, if you have it."
+        )
+    elif found.regression:
+        along = "columns" if found.regression[0] else "rows"
+        notes.append(
+            f"The noise is correlated along {along} only (lag-1 {found.correlation:.2f}). MID "
+            "filters it to be white, denoises, and undoes the filter, which leaves some streaks "
+            f"along {along} in; other methods leave more. If you can, record without a filter "
+            f"along {along}, or average several recordings."
         )
     elif found.correlated:
         notes.append(
@@ -117,6 +133,28 @@ def _missed(record: Record, found: Estimate) -> str:
         "may keep noise and others lose detail, as in pictures displayed on a logarithmic scale "
         "(OCT, ultrasound) or processed by a camera. Denoise the raw data if you have them."
     )
+
+
+def _doubtful(found: Estimate, scale: float) -> list[str]:
+    """Warnings about waves that may be hum, and lines that may be noise."""
+    if found.lines is None:
+        return []
+    notes = [
+        f"The image is little but {along} of different brightness (σ "
+        f"{describe.number(sigma * scale)}), which may be the picture or noise, and are left in. "
+        f"If they are noise, remove them with --noise {Stripes(sigma, along).spec(scale)}."
+        for along, sigma in found.lines.unsure.items()
+    ]
+    waves = found.lines.doubtful
+    if not waves:
+        return notes
+    strongest = max(waves, key=lambda wave: wave.sigma)
+    return [
+        *notes,
+        f"Waves of a period of {describe.periods(waves)} are the same in the whole image. They may "
+        "be hum or part of the picture, such as a crystal or a grating, and are left in. If they "
+        f"are hum, remove them with --noise {Hum(strongest.sigma).spec(scale)}.",
+    ]
 
 
 def _coarse(record: Record, item: np.ndarray, found: Estimate) -> bool:

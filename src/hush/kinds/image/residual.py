@@ -6,8 +6,8 @@ threshold and a warning.
 
 Even a good residual is slightly weaker than the model: with the best possible (posterior mean)
 denoiser of Gaussian noise its covariance is the noise's minus that of the remaining error
-(Tweedie's formula). Fine texture and weak noise therefore lower the ratio, and that is not an error. Errors
-are alike at neighbouring pixels, so residuals of white noise are correlated *negatively*, by a few
+(Tweedie's formula). Fine texture and weak noise therefore lower the ratio, and that is not an
+error. Errors are alike at neighbouring pixels, so residuals of white noise are correlated *negatively*, by a few
 hundredths: positive correlation, however small, says that the noise was not white. Then its coarse
 part, which looks like signal, stays in the result (`COARSE`).
 """
@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hush.kinds.image.measure.regression import whitened
 from hush.kinds.values import (
     LAGS,
     contrast,
@@ -156,6 +157,15 @@ def judged(
     return Judgement(stats, tuple(notes), _verdict(stats))
 
 
+def before_filter(
+    noisy: np.ndarray, clean: np.ndarray, process: Process, regression: tuple[float, ...]
+) -> tuple[np.ndarray, Process]:
+    """The noisy image with the residual that is left after the filter that makes it white, and the
+    noise model of that; see `hush.kinds.image.measure.regression`."""
+    rest = whitened(noisy.astype(np.float32) - clean, regression)
+    return clean + rest, process.scaled(1 - sum(regression) ** 2)
+
+
 def warnings(
     residual: dict[str, Any],
     process: Process,
@@ -241,8 +251,8 @@ def _coarse_left(residual: dict[str, Any], process: Process, scale: float) -> li
         return []
     text = (
         f"Neighbouring pixels of the residual are alike (lag-1 {near:.2f}), which they are not "
-        "after noise that is independent from pixel to pixel: either the noise is spatially correlated, "
-        "and its coarse part remains in the result, where it looks like detail, or detail was "
+        "after noise that is independent from pixel to pixel: either the noise is spatially "
+        "correlated, and its coarse part remains in the result, where it looks like detail, or detail was "
         "removed. "
     )
     if process.varies:

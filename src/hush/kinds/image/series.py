@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hush.kinds.image.measure.lines import lines_in, without_lines
 from hush.kinds.image.measure.series import Common, Review, law_in, laws
 from hush.kinds.image.zerofill import acquired, reduced
 from hush.kinds.layout import with_gaps
@@ -46,8 +47,14 @@ class Frames:
     def measure(self, index: int, noisy: np.ndarray) -> tuple[int, Estimate] | None:
         """See `hush.kinds.Series.measure`."""
         possible = self.channels[index % len(self.channels)]
-        frame = reduced(noisy) if possible else noisy
+        if not possible:
+            return None
+        frame = reduced(noisy)
+        lines = lines_in(frame)
+        if lines:
+            frame = without_lines(frame, lines)
         law = law_in(frame, possible)
         if law is None:
             return None
-        return law + 1, possible[law].within(frame).on(noisy.shape[1:])
+        found = replace(possible[law].within(frame), lines=lines)
+        return law + 1, found.on(noisy.shape[1:])

@@ -72,6 +72,8 @@ class Common:
     def of(cls, frames: Sequence[np.ndarray], review: Review) -> Common:
         """Measure frames ``(C, H, W)`` of one size together; `HushError` if there is too little."""
         found = estimate(frames, series=True)
+        if found.regression:
+            raise HushError("noise correlated along one axis is measured in every frame")
         side_by_side = np.concatenate([filled(x, np.isfinite(x)) for x in frames], axis=2)
         found = review(side_by_side, found) if found.field is None else found
         clean = [without_impulses(x, found) for x in frames]
