@@ -364,7 +364,7 @@ def inspected(
     tried = np.unique(np.linspace(0, len(batch) - 1, ITEMS_INSPECTED).astype(int)).tolist()
     found = {}
     for i in tried:
-        found[i] = chosen.measure([with_gaps(chosen.glimpse(batch, i), 0)])
+        found[i] = chosen.measured(with_gaps(chosen.glimpse(batch, i), 0), batch.about(i))
         let_go(batch.data[i])
     index = max(found, key=lambda i: found[i].prominence)
     estimate, noisy = found[index], with_gaps(chosen.glimpse(batch, index), 0)

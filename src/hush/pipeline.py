@@ -55,13 +55,13 @@ class Work:
         times = [time.perf_counter()]
         glimpse = self.kind.glimpse(batch, index)
         noisy = with_gaps(glimpse, 0)
-        found = self.kind.measure([noisy])
+        about = batch.about(index)
+        found = self.kind.measured(noisy, about)
         known = np.isfinite(noisy)
         if known.any(axis=tuple(range(1, noisy.ndim))).all() and not self.kind.selected:
             found = self.denoiser.reviewed(filled(noisy, known), found)
         if self.law is not None:
             found = self.kind.under(self.law, found)
-        about = batch.about(index)
         own = replace(self.record, context=about)
         advice = self.kind.advice(own, noisy, self.given, found)
         del noisy

@@ -39,6 +39,7 @@ class Estimate:
     spectrum : of correlated noise, its density per octave, if it is known.
     counted : whether single counts are seen, which makes the law certain.
     network : measured by a method's network, because the statistics ended (`Denoiser.reviewed`).
+    compressed : found from how the file was compressed, which statistics and networks do not know.
     clipped : share of pixels at the clipping levels.
     channels : `sigma` of each channel.
     amplitude : rms of the values about their mean, signal and noise; 0 if it was not measured.
@@ -59,6 +60,7 @@ class Estimate:
     spectrum: Octaves | None = None
     counted: bool = False
     network: bool = False
+    compressed: bool = False
     clipped: float = 0.0
     channels: tuple[float, ...] = ()
     amplitude: float = 0.0

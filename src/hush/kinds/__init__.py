@@ -264,6 +264,10 @@ class Kind:
 
         return measured(items)
 
+    def measured(self, item: np.ndarray, about: Mapping[str, Any]) -> Estimate:
+        """`measure` of one item ``(C, *S)``, given its context (`Batch.about`)."""
+        return self.measure([item])
+
     def under(self, law: type[Process], found: Estimate) -> Estimate:
         """The measurement under a law that the user states without a level."""
         return replace(found, process=law.of_terms(found.sigma**2, 0.0, 0.0))

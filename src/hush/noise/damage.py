@@ -111,7 +111,7 @@ class Quantisation(Process):
 
 
 #: steps of luma at quality 50 (ITU-T T.81, table K.1)
-_LUMA = (
+STEPS = (
     (16, 11, 10, 16, 24, 40, 51, 61),
     (12, 12, 14, 19, 26, 58, 60, 55),
     (14, 13, 16, 24, 40, 57, 69, 56),
@@ -161,7 +161,7 @@ class JPEG(Process):
     terms: ClassVar[tuple[int, ...]] = (0,)
 
     def variance(self, x: T) -> T:
-        steps = _table(_LUMA, self._percent())
+        steps = _table(STEPS, self._percent())
         return 0 * x + float(np.mean(steps.astype(float) ** 2) + 2) / 12 / 255**2
 
     def scaled(self, ratio: Ratio) -> JPEG:
@@ -203,7 +203,7 @@ class JPEG(Process):
     def _compressed(self, x: torch.Tensor, percent: float, subsampling: str) -> torch.Tensor:
         import torch
 
-        tables = [_table(steps, percent).ravel().tolist() for steps in (_LUMA, _CHROMA)]
+        tables = [_table(steps, percent).ravel().tolist() for steps in (STEPS, _CHROMA)]
         stored = (x.double().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
         pictures = (stored.movedim(-3, -1) if self.colour else stored).numpy()
         size = pictures.shape[-2 - self.colour :]

@@ -27,6 +27,7 @@ class Image(Kind):
     nouns: ClassVar[tuple[str, str]] = ("image", "images")
     element: ClassVar[str] = "pixel"
     letters: ClassVar[str] = "YX"
+    told: ClassVar[frozenset[str]] = frozenset({"jpeg"})
 
     def axes(self, shape: tuple[int, ...]) -> str:
         """``YX``; a last axis of length 1, 3 or 4 is samples; axes before them are a stack."""
@@ -79,6 +80,13 @@ class Image(Kind):
         from hush.kinds.image.zerofill import reduced
 
         return estimate_any([reduced(x) for x in items]).on(items[0].shape[1:])
+
+    def measured(self, item: np.ndarray, about: Mapping[str, Any]) -> Estimate:
+        """See `Kind.measured`: of a JPEG file, given its compression."""
+        from hush.kinds.image import jpeg
+
+        found, file = self.measure([item]), jpeg.Compression.of(about)
+        return found if file is None else jpeg.measured(found, item, file)
 
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
