@@ -111,7 +111,7 @@ class Quantisation(Process):
 
 
 #: steps of luma at quality 50 (ITU-T T.81, table K.1)
-STEPS = (
+_LUMA = (
     (16, 11, 10, 16, 24, 40, 51, 61),
     (12, 12, 14, 19, 26, 58, 60, 55),
     (14, 13, 16, 24, 40, 57, 69, 56),
@@ -161,7 +161,7 @@ class JPEG(Process):
     terms: ClassVar[tuple[int, ...]] = (0,)
 
     def variance(self, x: T) -> T:
-        steps = _table(STEPS, self._percent())
+        steps = _table(_LUMA, self._percent())
         return 0 * x + float(np.mean(steps.astype(float) ** 2) + 2) / 12 / 255**2
 
     def scaled(self, ratio: Ratio) -> JPEG:
@@ -197,13 +197,12 @@ class JPEG(Process):
 
     def _percent(self) -> float:
         """The percentage by which libjpeg multiplies the table's steps."""
-        quality = fixed(self.quality)
-        return 5000 / quality if quality < 50 else 200 - 2 * quality
+        return _percentage(fixed(self.quality))
 
     def _compressed(self, x: torch.Tensor, percent: float, subsampling: str) -> torch.Tensor:
         import torch
 
-        tables = [_table(steps, percent).ravel().tolist() for steps in (STEPS, _CHROMA)]
+        tables = [_table(steps, percent).ravel().tolist() for steps in (_LUMA, _CHROMA)]
         stored = (x.double().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
         pictures = (stored.movedim(-3, -1) if self.colour else stored).numpy()
         size = pictures.shape[-2 - self.colour :]
@@ -225,3 +224,12 @@ def _filed(picture: np.ndarray, options: dict[str, Any]) -> np.ndarray:
 
 def _table(steps: tuple[tuple[int, ...], ...], percent: float) -> np.ndarray:
     return np.clip(np.floor((np.array(steps) * percent + 50) / 100), 1, 255).astype(int)
+
+
+def _percentage(quality: float) -> float:
+    return 5000 / quality if quality < 50 else 200 - 2 * quality
+
+
+def table(quality: float) -> np.ndarray:
+    """libjpeg's steps of luma ``(8, 8)``, int, at a quality from 1 to 100."""
+    return _table(_LUMA, _percentage(quality))

@@ -124,6 +124,19 @@ class Image(Kind):
 
         return inspected(seen, budget=budget)
 
+    def facts(self, result: Denoised, given: bool) -> list[tuple[str, str]]:
+        """See `Kind.facts`; of a JPEG file also how it is compressed."""
+        from hush.kinds.image.jpeg import facts
+
+        return [*facts(result.noisy.context), *super().facts(result, given)]
+
+    def looked(self, seen: Inspection) -> list[tuple[str, str]]:
+        """See `Kind.looked`; of a JPEG file also how it is compressed."""
+        from hush.kinds.image.jpeg import facts
+
+        first, *others = super().looked(seen)
+        return [first, *facts(seen.record.context), *others]
+
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
         """PSNR in dB and SSIM."""
         from hush.metrics import psnr, ssim

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from hush.kinds import Kind
+from hush.kinds.image import jpeg
 from hush.kinds.image.binning import side_of_bins
 from hush.kinds.image.zerofill import acquired
 from hush.kinds.values import MISMATCH, hardly_noisy, mismatch, missing
@@ -60,7 +61,8 @@ def input_warnings(
             f"bright, and the result is rounded to whole steps of {record.data.dtype}, which costs "
             "detail. Convert the file to float32 first to keep it."
         )
-    if found.correlated:
+    notes += jpeg.advice(record.context)
+    if found.correlated and not found.compressed:
         notes.append(
             f"The noise is spatially correlated (lag-1 {found.correlation:.2f}). MID removes it by "
             "its spectrum; other methods leave its coarse part in. If you have the file before "
