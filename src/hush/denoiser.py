@@ -71,6 +71,8 @@ class Denoiser:
     iterates: ClassVar[bool] = False
     #: whether `adapt` is implemented, for ``--adapt``
     adapts: ClassVar[bool] = False
+    #: settings that decide the sizes of its networks, which a training cannot change
+    architecture: ClassVar[tuple[str, ...]] = ()
     #: whether it leaves elements out (`Restoration.kept`)
     selects: ClassVar[bool] = False
     #: how many float32 arrays like an item, or like a piece of it, `restore_item` holds at once,
@@ -174,6 +176,10 @@ class Denoiser:
     def fit(self: D, data: Sequence[np.ndarray] | np.ndarray, **options: Any) -> D:
         """Learn from items; a method that is not trained returns itself."""
         return self
+
+    def taught(self, channels: int) -> int:
+        """How many channels the networks see in a training on data with so many."""
+        return channels
 
     def adapt(
         self: D,

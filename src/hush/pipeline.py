@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -63,10 +63,10 @@ class Work:
         times = [time.perf_counter()]
         glimpse = self.kind.glimpse(batch, index)
         noisy = with_gaps(glimpse, 0)
-        shared, given, found = self.measured(index, noisy)
+        about = batch.about(index)
+        shared, given, found = self.measured(index, noisy, about)
         if self.law is not None:
             found = self.kind.under(self.law, found)
-        about = batch.about(index)
         own = replace(self.record, context=about)
         advice = self.kind.advice(own, noisy, given, found)
         del noisy
@@ -147,7 +147,7 @@ class Work:
         )
 
     def measured(
-        self, index: int, noisy: np.ndarray
+        self, index: int, noisy: np.ndarray, about: Mapping[str, Any]
     ) -> tuple[int | None, Process | None, Estimate]:
         """The noise of an item ``(C, *S)``: the number of the law that it shares with others, 0 if
         it was measured alone and None if every item is; what is left of the noise as stated
@@ -156,7 +156,7 @@ class Work:
         shared = None if stated or self.series is None else self.series.measure(index, noisy)
         if shared is not None:
             return shared[0], self.given, shared[1]
-        given, found = self.kind.stated(noisy, self.given)
+        given, found = self.kind.stated(noisy, self.given, about)
         known = np.isfinite(noisy)
         if known.any(axis=tuple(range(1, noisy.ndim))).all() and not self.kind.selected:
             found = self.denoiser.reviewed(filled(noisy, known), found)
@@ -244,7 +244,7 @@ def inspect_items(
         if shared := series and series.measure(i, noisy):
             laws[i], found[i] = shared
         else:
-            found[i] = kind.measure([noisy])
+            found[i] = kind.stated(noisy, None, batch.about(i))[1]
             if series:
                 laws[i] = 0
         let_go(batch.data[i])

@@ -49,6 +49,7 @@ class Estimate:
     counted : whether single counts are seen, which makes the law certain.
     network : measured by a method's network, because the statistics ended (`Denoiser.reviewed`).
     fine : then the level of what they found, if that was white; else NaN.
+    compressed : found from how the file was compressed, which statistics and networks do not know.
     clipped : share of pixels at the clipping levels.
     channels : `sigma` of each channel.
     amplitude : rms of the values about their mean, signal and noise; 0 if it was not measured.
@@ -75,6 +76,7 @@ class Estimate:
     counted: bool = False
     network: bool = False
     fine: float = math.nan
+    compressed: bool = False
     clipped: float = 0.0
     channels: tuple[float, ...] = ()
     amplitude: float = 0.0

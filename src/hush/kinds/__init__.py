@@ -287,10 +287,13 @@ class Kind:
         """
         return None
 
-    def stated(self, item: np.ndarray, given: Process | None) -> tuple[Process | None, Estimate]:
+    def stated(
+        self, item: np.ndarray, given: Process | None, about: Mapping[str, Any] = NOTHING
+    ) -> tuple[Process | None, Estimate]:
         """What is left of the stated noise to restore an item under, and its measured noise.
 
         Noise that is stated beside other noise (`Process.beside`) may become part of the estimate.
+        about : the item's context (`Batch.about`), such as how the file was compressed.
         """
         return given, self.measure([item])
 

@@ -28,6 +28,7 @@ class Image(Kind):
     element: ClassVar[str] = "pixel"
     letters: ClassVar[str] = "YX"
     checked: ClassVar[int | None] = 4 * 2**14
+    told: ClassVar[frozenset[str]] = frozenset({"jpeg"})
 
     def axes(self, shape: tuple[int, ...]) -> str:
         """``YX``; a last axis of length 1, 3 or 4 is samples; axes before them are a stack."""
@@ -111,14 +112,19 @@ class Image(Kind):
 
         return Frames.of(batch, channels, review)
 
-    def stated(self, item: np.ndarray, given: Process | None) -> tuple[Process | None, Estimate]:
-        """Offsets of lines or hum that are stated are found; other noise is measured."""
+    def stated(
+        self, item: np.ndarray, given: Process | None, about: Mapping[str, Any] = NOTHING
+    ) -> tuple[Process | None, Estimate]:
+        """Offsets of lines or hum that are stated are found; other noise is measured, that of a
+        JPEG file by its compression."""
+        from hush.kinds.image import jpeg
         from hush.kinds.image.measure.estimation import estimate_any
         from hush.kinds.image.zerofill import reduced
 
-        if given is None or not given.beside:
-            return super().stated(item, given)
-        return None, estimate_any(reduced(item), given).on(item.shape[1:])
+        if given is not None and given.beside:
+            return None, estimate_any(reduced(item), given).on(item.shape[1:])
+        found, file = self.measure([item]), jpeg.Compression.of(about)
+        return given, found if file is None else jpeg.measured(found, item, file)
 
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
@@ -165,6 +171,19 @@ class Image(Kind):
         from hush.kinds.image.inspection import inspected
 
         return inspected(seen, budget=budget)
+
+    def facts(self, result: Denoised, given: bool) -> list[tuple[str, str]]:
+        """See `Kind.facts`; of a JPEG file also how it is compressed."""
+        from hush.kinds.image.jpeg import facts
+
+        return [*facts(result.noisy.context), *super().facts(result, given)]
+
+    def looked(self, seen: Inspection) -> list[tuple[str, str]]:
+        """See `Kind.looked`; of a JPEG file also how it is compressed."""
+        from hush.kinds.image.jpeg import facts
+
+        first, *others = super().looked(seen)
+        return [first, *facts(seen.record.context), *others]
 
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
         """PSNR in dB and SSIM."""

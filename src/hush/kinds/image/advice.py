@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from hush.kinds import Kind
+from hush.kinds.image import jpeg
 from hush.kinds.image.binning import side_of_bins
 from hush.kinds.image.zerofill import acquired
 from hush.kinds.values import MISMATCH, hardly_noisy, mismatch, missing
@@ -70,6 +71,7 @@ def input_warnings(
             f"bright, and the result is rounded to whole steps of {record.data.dtype}, which costs "
             "detail. Convert the file to float32 first to keep it."
         )
+    notes += jpeg.advice(record.context)
     if _smoothed(record, found):
         notes.append(
             f"Little noise is left (σ {describe.number(found.sigma * record.scale)}"
@@ -85,7 +87,7 @@ def input_warnings(
             f"along {along} in; other methods leave more. If you can, record without a filter "
             f"along {along}, or average several recordings."
         )
-    elif found.correlated:
+    elif found.correlated and not found.compressed:
         notes.append(
             f"The noise is spatially correlated (lag-1 {found.correlation:.2f}). MID removes it by "
             "its spectrum; other methods leave its coarse part in. If you have the file before "

@@ -7,9 +7,9 @@ threshold and a warning.
 Even a good residual is slightly weaker than the model: with the best possible (posterior mean)
 denoiser of Gaussian noise its covariance is the noise's minus that of the remaining error
 (Tweedie's formula). Fine texture and weak noise therefore lower the ratio, and that is not an
-error. Errors are alike at neighbouring pixels, so residuals of white noise are correlated *negatively*, by a few
-hundredths: positive correlation, however small, says that the noise was not white. Then its coarse
-part, which looks like signal, stays in the result (`COARSE`).
+error. Errors are alike at neighbouring pixels, so residuals of white noise are correlated
+*negatively*, by a few hundredths: positive correlation, however small, says that the noise was not
+white. Then its coarse part, which looks like signal, stays in the result (`COARSE`).
 """
 
 from __future__ import annotations
@@ -252,8 +252,8 @@ def _coarse_left(residual: dict[str, Any], process: Process, scale: float) -> li
     text = (
         f"Neighbouring pixels of the residual are alike (lag-1 {near:.2f}), which they are not "
         "after noise that is independent from pixel to pixel: either the noise is spatially "
-        "correlated, and its coarse part remains in the result, where it looks like detail, or detail was "
-        "removed. "
+        "correlated, and its coarse part remains in the result, where it looks like detail, or "
+        "detail was removed. "
     )
     if process.varies:
         return [f"{text}Try a copy at half size."]
