@@ -172,7 +172,9 @@ def peer(case: Case) -> float:
     """PSNR of BM3D on the middle, with the noise measured on the whole image."""
     record, clean = case.open()
     x, _, truth, _ = laid_out(record, record.data, clean)
-    made = make("bm3d", "image").restore(middle(x), None, None, kinds.get("image").measure([x]).uniform)
+    made = make("bm3d", "image").restore(
+        middle(x), None, None, kinds.get("image").measure([x]).uniform
+    )
     return psnr(made.data, middle(truth), 1.0)
 
 
@@ -190,7 +192,9 @@ def laid_out(
     """
     batch = kinds.get("image").batch(record)
     (x,), (y,), (r,) = (items(record.with_data(data)) for data in (record.data, result, clean))
-    fits = [np.polyfit(c.ravel().astype(np.float64), n.ravel(), 1) for c, n in zip(r, x, strict=True)]
+    fits = [
+        np.polyfit(c.ravel().astype(np.float64), n.ravel(), 1) for c, n in zip(r, x, strict=True)
+    ]
     truth = np.stack([np.polyval(fit, c) for fit, c in zip(fits, r, strict=True)])
     return x, y, truth.astype(np.float32), batch.scale
 
@@ -299,11 +303,11 @@ def main() -> None:
 
 
 def line(row: Row) -> str:
+    verdict = "green" if row.green else "yellow", "right" if row.right else "wrong"
     text = (
-        f"{row.name}: {'green' if row.green else 'yellow'}, {'right' if row.right else 'wrong'}; "
-        f"{row.input:.2f} → {row.hush:.2f} dB (Wiener {row.wiener:.2f}), {100 * row.left:.0f} % left, "
-        f"{100 * row.invented:.0f} % of {100 * row.seen:.0f} % invented, σ {row.sigma:.2f} of "
-        f"{row.true_sigma:.2f}"
+        f"{row.name}: {', '.join(verdict)}; {row.input:.2f} → {row.hush:.2f} dB (Wiener "
+        f"{row.wiener:.2f}), {100 * row.left:.0f} % left, {100 * row.invented:.0f} % of "
+        f"{100 * row.seen:.0f} % invented, σ {row.sigma:.2f} of {row.true_sigma:.2f}"
     )
     return "\n    ".join([text, *row.warnings])
 
@@ -322,11 +326,15 @@ def reliability(rows: Sequence[Row]) -> Table:
 
 def never_worse(rows: Sequence[Row], peers: dict[str, float]) -> Table:
     """Per set, hush over the best of the plain alternatives, and the file where that is least."""
-    table = Table("set", "input", "Wiener", "hush", "over the best", "least", "at", title="PSNR, dB")
+    table = Table(
+        "set", "input", "Wiener", "hush", "over the best", "least", "at", title="PSNR, dB"
+    )
     for name, members in [*by_set(rows).items(), ("all", list(rows))]:
         gains = {r.name: ahead(r, peers.get(r.name, -math.inf)) for r in members}
         worst = min(gains, key=lambda n: gains[n])
-        means = [f"{np.mean([getattr(r, k) for r in members]):.2f}" for k in ("input", "wiener", "hush")]
+        means = [
+            f"{np.mean([getattr(r, k) for r in members]):.2f}" for k in ("input", "wiener", "hush")
+        ]
         mark = "" if gains[worst] >= -TOLERANCE else " missed"
         table.add_row(
             name,

@@ -177,6 +177,16 @@ def test_white_noise_given_for_correlated_noise(picture: np.ndarray) -> None:
     assert word not in noted(with_noise(picture, "gaussian:0.05"), "gaussian:0.05")
 
 
+def test_noise_of_no_law_is_named(picture: np.ndarray) -> None:
+    """Also if a law is given, unless that changes with brightness in another way."""
+    noise = np.random.default_rng(0).normal(size=picture.shape)
+    noisy, said = picture + 0.05 * (1.3 - 0.6 * picture) * noise, "follows no law that hush knows"
+    assert said in noted(noisy)
+    assert said in noted(noisy, "gaussian:0.05")
+    assert said not in noted(noisy, "poisson:200")
+    assert said not in noted(with_noise(picture, "gaussian:0.05"))
+
+
 def test_families_not_told_apart_matter_where_brightness_varies() -> None:
     torn = Estimate(Gaussian(0.1), 0.1, alternatives=("poisson",))
     flat, steep = (((x, 0.01, 0.01), (0.5, 0.01, 0.01)) for x in (0.4, 0.05))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -398,3 +399,44 @@ def test_a_law_that_holds_is_what_the_curve_says() -> None:
     found = estimate(x + 0.05 * noise)
     np.testing.assert_allclose(found.variance(np.linspace(0, 1, 11)), 0.05**2, rtol=0.08)
     assert estimate(0 * x).variance(x).max() == 0
+
+
+def falling(x: np.ndarray, slope: float, seed: int = 0) -> np.ndarray:
+    """Noise whose deviation falls linearly with the signal, as under a logarithm."""
+    deviation = 0.1 * (1 - slope * (x - x.mean()))
+    return (x + deviation * white(x.shape, seed)).astype(np.float32)
+
+
+@pytest.mark.parametrize("slope", [0.5, 1.0])
+def test_noise_that_falls_with_brightness_misses_its_law(slope: float) -> None:
+    """The ratio to the best constant level is the deviation's, in every quarter of the curve."""
+    x = picture("camera")
+    found = estimate(falling(x, slope))
+    assert found.family == "gaussian"
+    signal, ratio = np.array(found.missed).T
+    assert (np.diff(signal) > 0).all()
+    true = 0.1 * (1 - slope * (signal - x.mean())) / found.sigma
+    np.testing.assert_allclose(ratio, true, rtol=0.04)
+    assert found.misses(None)
+    assert found.misses(Gaussian(0.1))
+    assert not found.misses(Poisson(30.0))
+
+
+@pytest.mark.parametrize(
+    "law", [Gaussian(0.1), Poisson(30.0), PoissonGaussian(0.01, 0.05), Gamma(20.0)], ids=str
+)
+@pytest.mark.parametrize("name", ["camera", "page"])
+def test_noise_of_a_law_does_not_miss_it(name: str, law: Process) -> None:
+    noisy = law.sample(torch.from_numpy(picture(name)), torch.Generator().manual_seed(0)).numpy()
+    found = estimate(noisy)
+    assert found.curve_errors
+    assert found.missed == ()
+    assert not found.misses(None)
+
+
+def test_less_than_a_tenth_is_not_missed_nor_is_what_may_be_chance() -> None:
+    x = picture("camera")
+    assert estimate(falling(x, 0.05)).missed == ()
+    found = estimate(falling(x, 0.5))
+    unsure = tuple(10 * e for e in found.curve_errors)
+    assert dataclasses.replace(found, curve_errors=unsure).missed == ()

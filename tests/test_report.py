@@ -34,7 +34,15 @@ from hush.kinds.image.residual import (
     residual_statistics,
     warnings,
 )
-from hush.noise.processes import Gamma, Gaussian, Poisson, PoissonGaussian, Process, Rician
+from hush.noise.processes import (
+    Gamma,
+    Gaussian,
+    Poisson,
+    PoissonGaussian,
+    Process,
+    Rician,
+    parse,
+)
 from hush.record import Record
 from hush.report import describe, frame
 from hush.report.pictures import HEAT, to_pixels
@@ -129,6 +137,60 @@ def test_correlated_noise_is_named() -> None:
     assert f"lag-1 {max(found['autocorrelation'][a][0] for a in 'yx'):.2f}" in sentence
 
 
+def wiener(noise: np.ndarray, assumed: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Noisy and filtered values of a smooth Gaussian signal, and the residual's lag-1 correlation
+    down as the spectra say.
+
+    noise, assumed : power spectra, the true one and the one that the Wiener filter goes by.
+    """
+    frequency = np.hypot(*np.meshgrid(*[np.fft.fftfreq(n) for n in noise.shape], indexing="ij"))
+    power = 2.0 * np.exp(-((frequency / 0.05) ** 2)) + 0.02
+    signal, grain = (
+        np.fft.ifft2(np.sqrt(p) * np.fft.fft2(white(noise.shape, seed, 1.0))).real
+        for seed, p in enumerate((power, noise))
+    )
+    y = 0.5 + SIGMA * (signal + grain)
+    removed = assumed / (power + assumed)
+    left = removed**2 * (power + noise)
+    cosine = np.cos(2 * np.pi * np.fft.fftfreq(len(noise)))[:, None]
+    residual = SIGMA * np.fft.ifft2(removed * np.fft.fft2(signal + grain)).real
+    return (
+        y.astype(np.float32),
+        (y - residual).astype(np.float32),
+        float((left * cosine).sum() / left.sum()),
+    )
+
+
+def test_residuals_of_white_noise_are_correlated_negatively() -> None:
+    one = np.ones((512, 512))
+    y, x, lag = wiener(one, one)
+    found = residual_statistics(y, x, Gaussian(SIGMA))
+    assert lag < -0.005
+    assert found["autocorrelation"]["y"][0] == pytest.approx(lag, abs=0.006)
+    assert warnings(found, Gaussian(SIGMA)) == []
+
+
+def test_coarse_noise_left_by_a_white_model_shows_in_the_neighbours() -> None:
+    """A lag-1 correlation of 0.08, of which the residual shows 0.06 and the rest is left."""
+    cosine = np.cos(2 * np.pi * np.fft.fftfreq(512))[:, None]
+    spectrum = np.broadcast_to(1 + 2 * 0.08 * cosine, (512, 512))
+    y, x, lag = wiener(spectrum, np.ones((512, 512)))
+    found = residual_statistics(y, x, Gaussian(SIGMA))
+    assert 0.02 < lag < 0.08
+    assert found["autocorrelation"]["y"][0] == pytest.approx(lag, abs=0.006)
+    assert found["white"]
+    (said,) = warnings(found, Gaussian(SIGMA), 255)
+    assert f"lag-1 {lag:.2f}" in said
+    (spec,) = re.findall(r"Try --noise (\S+)\.$", said)
+    law = parse(spec)
+    assert not law.white
+    assert law.variance(0.5) == pytest.approx(SIGMA**2, rel=1e-3)
+    assert warnings(found, Gaussian(SIGMA), known=True) == []
+    assert warnings(found, law) == []
+    y, x, _ = wiener(spectrum, spectrum)
+    assert warnings(residual_statistics(y, x, law), law) == []
+
+
 def test_correlation_known_beforehand_is_left_to_whoever_knew() -> None:
     noise = gaussian_filter(white((192, 192)), 0.8)
     noise *= SIGMA / noise.std()
@@ -207,6 +269,7 @@ def test_wrong_family_shows_in_the_tilt() -> None:
     found = residual_statistics(x + noise, x, Gaussian(level))
     assert found["tilt"] > 2
     (said,) = [w for w in warnings(found, Gaussian(level)) if "grows more with brightness" in w]
+    assert said not in warnings(found, Gaussian(level), missed=True)
     (gain, read) = re.findall(r"Try --noise poisson-gaussian:([\d.e-]+),([\d.e-]+),", said)[0]
     assert float(gain) == pytest.approx(1 / 60, rel=0.05)
     assert float(read) < 0.02

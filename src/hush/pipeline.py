@@ -114,7 +114,7 @@ class Work:
             strength=self.strength,
             scale=scale,
             known=found.correlated,
-            missed=self.given is None and bool(found.missed),
+            missed=found.misses(self.given),
             adaptable=self.denoiser.adapts and not self.was_adapted and not found.correlated,
             about=about,
             how=how,

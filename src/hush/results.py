@@ -223,6 +223,10 @@ class Estimate:
         at = [float(np.average(signal[p], weights=weights[p])) for p in parts]
         return tuple(zip(at, np.exp(level).tolist(), strict=True))
 
+    def misses(self, given: Process | None) -> bool:
+        """Whether the curve misses its law, or one that the user gave and that is bent alike."""
+        return bool(self.missed) and (given is None or given.terms == self.process.terms)
+
     @property
     def undecided(self) -> bool:
         """Whether the data fit several families."""

@@ -105,7 +105,7 @@ def input_warnings(
             "are denoised with one level: the noisiest channel may keep noise, and the cleanest "
             f"may lose detail. --axes {record.axes.replace('S', 'C')} denoises each separately."
         )
-    if given is None and found.missed:
+    if found.misses(given) and not describe.unequal(found):  # a curve is all channels'
         notes.append(_missed(record, found))
     elif given is None and found.curve and _telling(found):
         notes.append(
@@ -124,16 +124,16 @@ def input_warnings(
 
 def _missed(record: Record, found: Estimate) -> str:
     """A warning that the noise follows no known law, with the two places that are furthest off."""
-    furthest = sorted(found.missed, key=lambda point: point[1])
-    over, under = (
-        f"{abs(100 * (ratio - 1)):.0f} % {'above' if ratio > 1 else 'below'} the best-fitting law "
-        f"at brightness {describe.number(signal * record.scale)}"
-        for signal, ratio in (furthest[-1], furthest[0])
-    )
+    places = [
+        f"{abs(100 * (ratio - 1)):.0f} % {'above' if ratio > 1 else 'below'} the assumed law at "
+        f"brightness {describe.number(signal * record.scale)}"
+        for signal, ratio in sorted(found.missed, key=lambda point: point[1])
+    ]
     return (
-        f"The noise follows no law that hush knows: its σ is {over}, and {under}. So some places "
-        "may keep noise and others lose detail, as in pictures displayed on a logarithmic scale "
-        "(OCT, ultrasound) or processed by a camera. Denoise the raw data if you have them."
+        f"The noise follows no law that hush knows: its σ is {places[-1]}, and {places[0]}. So "
+        "some places may keep noise and others lose detail, as in pictures displayed on a "
+        "logarithmic scale (OCT, ultrasound) or processed by a camera. Denoise the raw data if you "
+        "have them."
     )
 
 

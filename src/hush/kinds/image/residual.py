@@ -7,9 +7,9 @@ threshold and a warning.
 Even a good residual is slightly weaker than the model: with the best possible (posterior mean)
 denoiser of Gaussian noise its covariance is the noise's minus that of the remaining error
 (Tweedie's formula). Fine texture and weak noise therefore lower the ratio, and that is not an
-error. Errors are alike at neighbouring pixels, so residuals of white noise are correlated
-*negatively*, by a few hundredths: positive correlation, however small, says that the noise was not
-white. Then its coarse part, which looks like signal, stays in the result (`COARSE`).
+error. The error is alike at neighbouring pixels, so the residual of white noise is correlated
+*negatively*, by a few hundredths. Positive correlation, however small, says that the noise was not
+white, and its coarse part, which looks like signal, stays in the result (`COARSE`).
 """
 
 from __future__ import annotations
@@ -250,10 +250,10 @@ def _coarse_left(residual: dict[str, Any], process: Process, scale: float) -> li
     if near <= COARSE + CHANCE / math.sqrt(max(residual["n"], 1)):
         return []
     text = (
-        f"Neighbouring pixels of the residual are alike (lag-1 {near:.2f}), which they are not "
-        "after noise that is independent from pixel to pixel: either the noise is spatially "
-        "correlated, and its coarse part remains in the result, where it looks like detail, or "
-        "detail was removed. "
+        f"The residual is correlated between neighbours (lag-1 {near:.2f}), which it is not after "
+        "noise that is independent from pixel to pixel. Either the noise is spatially correlated, "
+        "and its coarse part remains in the result, where it looks like detail, or detail was "
+        "removed. "
     )
     if process.varies:
         return [f"{text}Try a copy at half size."]
