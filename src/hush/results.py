@@ -17,6 +17,7 @@ from hush.record import Record
 
 MANY = 0.015  #: share of impulses from which on they are the noise's family
 MOST_TITLES = 8  #: titles before a warning
+EMPTY = 1 / 3  #: share of the level below which fine noise was smoothed away; cameras leave .4
 BEYOND = 4.0  #: limit for the ratio of the measured variance to the law's, either way
 
 
@@ -68,6 +69,11 @@ class Estimate:
     curve: tuple[tuple[float, float, float], ...] = ()
     alternatives: tuple[str, ...] = ()
     field: Field | Grid | None = None
+
+    def smoothed(self, rounding: float = 0.0) -> bool:
+        """Whether a network measured coarse noise where there is next to no fine noise, less than
+        `rounding` adds: the picture was denoised or smoothed. Cameras leave more."""
+        return self.network and self.fine < max(rounding, EMPTY * self.sigma)
 
     @property
     def local(self) -> Process:
