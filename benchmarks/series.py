@@ -1,6 +1,6 @@
 """What measuring the frames of a series together brings: python benchmarks/series.py.
 
-Ten frames of 256 × 256 counts on an offset, made by rule with fixed seeds, whose light falls to 10 %.
+Ten frames of 256 × 256 counts on an offset, made by rule with fixed seeds; the light falls to 10 %.
 ``together`` is the stack, ``alone`` its frames one by one. Gains are in dB of PSNR, a frame each;
 *step* is the largest difference between neighbours, and the law's error is that of its deviation,
 rms over the pixels, mean and worst frame.
@@ -26,8 +26,8 @@ SIDE, FRAMES, LAST, OFFSET = 256, 10, 0.1, 100.0
 
 @dataclass(frozen=True)
 class Series:
-    """A series: its scene, photons where it is 1, counts per photon, read noise, pixels that it moves
-    per frame, the width of a blur of the noise, and the gain of every second half."""
+    """A series: its scene, photons where it is 1, counts per photon, read noise, pixels that it
+    moves per frame, the width of a blur of the noise, and how much higher the gain is later."""
 
     scene: str
     photons: float = 100.0
@@ -100,9 +100,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", default=",".join(SCENES))
     scenes = parser.parse_args().scenes.split(",")
-    print(
-        "| series | measured | least gain | step | law's error | seconds |\n|---|---|---|---|---|---|"
-    )
+    print("| series | measured | least gain | step | law's error | seconds |")
+    print("|---|---|---|---|---|---|")
     for scene in scenes:
         for name, series in {
             "bleaching": Series(scene),
@@ -127,11 +126,9 @@ def main() -> None:
             ):
                 gain, off = gains(noisy, clean, made), error(items, clean, level)
                 seconds = sum(spent.values())
-                print(
-                    f"| {scene}, {name} | {how} | {gain.min():.2f} | {np.abs(np.diff(gain)).max():.2f} "
-                    f"| {off.mean():.2f}, {off.max():.2f} | {seconds:.1f} |",
-                    flush=True,
-                )
+                figures = gain.min(), np.abs(np.diff(gain)).max(), off.mean(), off.max(), seconds
+                row = "{:.2f} | {:.2f} | {:.2f}, {:.2f} | {:.1f}".format(*figures)
+                print(f"| {scene}, {name} | {how} | {row} |", flush=True)
             print(f"| | {describe.series(stack.laws, 'images')} | | | | |", flush=True)
 
 

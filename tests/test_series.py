@@ -134,7 +134,7 @@ def test_a_series_is_said_in_a_line(laws: list[tuple[int, int]], text: str) -> N
 
 def test_a_common_law_is_compared_by_its_own_frames() -> None:
     made, _ = frames([200.0] * 4, [4.0] * 4)
-    law = Common.of(made, as_it_is)
+    law = Common.of(made)
     off = law.deviation(made[0])
     assert off is not None
     assert np.abs(off[0][:2]).max() < 0.1

@@ -21,6 +21,7 @@ MOST_TITLES = 8  #: titles before a warning
 TOLERANCE = 0.1  #: dB by which another method may be nearer than the result
 CERTAIN = 3.0  #: standard errors from which on a difference of errors counts
 LEAST = 1e-3  #: least error that can be told, relative to the noise
+EMPTY = 1 / 3  #: share of the level below which fine noise was smoothed away; cameras leave .4
 BEYOND = 4.0  #: limit for the ratio of the measured variance to the law's, either way
 QUARTERS = 4  #: parts of the photon transfer curve, by brightness, that its law must fit alike
 #: ratio between two quarters of what is measured to what the law says, in deviations, from which
@@ -87,6 +88,11 @@ class Estimate:
     field: Field | Grid | None = None
     regression: tuple[float, ...] = ()
     lines: Lines | None = None
+
+    def smoothed(self, rounding: float = 0.0) -> bool:
+        """Whether a network measured coarse noise where there is next to no fine noise, less than
+        `rounding` adds: the picture was denoised or smoothed. Cameras leave more."""
+        return self.network and self.fine < max(rounding, EMPTY * self.sigma)
 
     @property
     def local(self) -> Process:

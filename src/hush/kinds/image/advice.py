@@ -19,8 +19,6 @@ from hush.results import MANY, Estimate
 #: a picture with fewer steps between dark and bright, and noise below this many of them, suffers
 #: from rounding
 FEW_STEPS, COARSE = 64, 2.0
-#: share of the level that fine noise has at least, unless the picture was smoothed
-EMPTY = 0.1
 
 
 def input_warnings(
@@ -74,10 +72,10 @@ def input_warnings(
     notes += jpeg.advice(record.context)
     if _smoothed(record, found):
         notes.append(
-            f"Little noise is left (σ {describe.number(found.sigma * record.scale)}"
-            f"{describe.units(record.scale)}), and it is coarse: from pixel to pixel the picture "
-            "is smoother than a noisy one can be. It was denoised or smoothed before; use "
-            "the file before that, if you have it."
+            "Little fine noise is left: the picture was denoised or smoothed before. What is left "
+            f"is coarse, σ {describe.number(found.sigma * record.scale)}"
+            f"{describe.units(record.scale)} by MID's step network, which may be structure, too; "
+            "lower it with --strength, or use the file before it was smoothed."
         )
     elif found.regression:
         along = "columns" if found.regression[0] else "rows"
@@ -168,12 +166,9 @@ def _coarse(record: Record, item: np.ndarray, found: Estimate) -> bool:
 
 
 def _smoothed(record: Record, found: Estimate) -> bool:
-    """Whether the fine noise is below that of rounding, or next to none, though coarse noise is
-    left. Cameras that smooth or compress leave more."""
-    if not found.network or math.isnan(found.fine):
-        return False
-    rounding = 1 / (math.sqrt(12) * record.scale) if record.data.dtype.kind in "iu" else 0.0
-    return found.fine < max(rounding, EMPTY * found.sigma)
+    """Whether the picture was denoised or smoothed before, by the noise that is left."""
+    whole = record.data.dtype.kind in "iu"
+    return found.smoothed(1 / (math.sqrt(12) * record.scale) if whole else 0.0)
 
 
 def _span(item: np.ndarray) -> float:

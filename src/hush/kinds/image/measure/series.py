@@ -44,6 +44,7 @@ MATTERS = 1.1  #: ratio of levels up to which the same law serves: it costs less
 COARSER = 1.3  #: the same for the ratio of low to high frequencies; flat blocks have up to this
 SURE = 3.0  #: standard errors beyond that ratio with which a law is rejected in a frame
 MOST = 16384  #: blocks in which a law is tried
+LIGHT = 1.5  #: ratio of the frames' contrasts from which on their light differs
 LEAST = 1e-3  #: of a density that blocks are divided by, relative to the mean
 
 TOLERATED = np.log([MATTERS, MATTERS, COARSER])
@@ -57,40 +58,43 @@ class Common:
     """The noise that some frames share.
 
     found : their common measurement; share : the rms level of each channel, relative to that of
-    the process; seen : the curve of their blocks' variance, as `_view` shows them; coarse : the
-    ratio of low to high frequencies in the flattest blocks, relative to the spectrum of `found`;
+    the process; measured : as the statistics of blocks have it; seen : the curve of the blocks'
+    variance, as `_view` shows them by that; coarse : the ratio of low to high frequencies in the
+    flattest blocks, relative to the spectrum of `measured`;
     usual : the deviation of most of the frames, because structure is in all of them.
     """
 
     found: Estimate
     share: np.ndarray
+    measured: Estimate
     seen: Curve
     coarse: float = 1.0
     usual: np.ndarray = field(default_factory=lambda: np.zeros(len(TOLERATED)))
 
     @classmethod
-    def of(cls, frames: Sequence[np.ndarray], review: Review) -> Common:
+    def of(cls, frames: Sequence[np.ndarray]) -> Common:
         """Measure frames ``(C, H, W)`` of one size together; `HushError` if there is too little."""
         found = estimate(frames, series=True)
         if found.regression:
             raise HushError("noise correlated along one axis is measured in every frame")
-        side_by_side = np.concatenate([filled(x, np.isfinite(x)) for x in frames], axis=2)
-        found = review(side_by_side, found) if found.field is None else found
-        clean = [without_impulses(x, found) for x in frames]
-        blocks, bend = _view(clean, found)
+        blocks, bend = _view([without_impulses(x, found) for x in frames], found)
         if not blocks.high.any():
             raise HushError("there is no noise to compare")
-        law = found.process
-        ratio = [
-            level / max(rms_level(law, side_by_side[c : c + 1]), 1e-30)
-            for c, level in enumerate(found.channels)
-        ]
-        common = cls(found, np.array(ratio), fit_curve(blocks, bend, LINE))
-        coarse = _coarseness(blocks, common._expected(blocks, bend))
+        law = cls(found, _shares(frames, found), found, fit_curve(blocks, bend, LINE))
+        coarse = _coarseness(blocks, law._expected(blocks, bend))
         if coarse > FLAT:  # no block is flat by itself
             seen = fit_curve(replace(blocks, low=blocks.low / coarse), bend, LINE)
-            common = replace(common, seen=seen, coarse=coarse)
-        return common
+            law = replace(law, seen=seen, coarse=coarse)
+        return law
+
+    def reviewed(self, frames: Sequence[np.ndarray], review: Review) -> Common:
+        """The law after the review of these frames side by side."""
+        if self.found.field is not None:
+            return self
+        found = review(np.concatenate([_known(x) for x in frames], axis=2), self.found)
+        if found.sigma < self.found.sigma and _follows_light(frames, self.found):
+            return self
+        return replace(self, found=found, share=_shares(frames, found))
 
     def deviation(self, frame: np.ndarray) -> np.ndarray | None:
         """How a frame's noise differs from this law, and the standard errors, ``(2, 3)``: the
@@ -98,13 +102,13 @@ class Common:
 
         None if there is no noise, or impulses unlike those of the law.
         """
-        many = self.found.impulses >= MANY
+        many = self.measured.impulses >= MANY
         if not np.isfinite(frame).any(axis=(1, 2)).all():
             return None
         if (many_impulses([frame]) >= MANY) != many:
             return None
         try:
-            blocks, bend = _view([without_impulses(frame, self.found)], self.found)
+            blocks, bend = _view([without_impulses(frame, self.measured)], self.measured)
         except HushError:
             return None
         if not len(blocks.mean) or not blocks.high.any():
@@ -120,7 +124,7 @@ class Common:
         error = [scatter / math.sqrt(w.sum()) for w in weight]
         coarse = math.log(max(_coarseness(blocks, expected), 1e-12))
         off = np.array([*mean, coarse]) - self.usual
-        return np.array([off, [*np.hypot(error, self.found.uncertainty), 0.0]])
+        return np.array([off, [*np.hypot(error, self.measured.uncertainty), 0.0]])
 
     def _expected(self, blocks: Blocks, bend: Bend) -> np.ndarray:
         """The variance that each block would have if it were flat."""
@@ -131,7 +135,7 @@ class Common:
 
     def within(self, frame: np.ndarray) -> Estimate:
         """This noise in a frame in which it holds: its level there, and its impulses."""
-        found, x = self.found, filled(frame, np.isfinite(frame))
+        found, x = self.found, _known(frame)
         levels = [s * rms_level(found.process, x[c : c + 1]) for c, s in enumerate(self.share)]
         made = replace(
             found,
@@ -157,7 +161,7 @@ def laws(frames: Sequence[np.ndarray], review: Review) -> list[Common]:
     if len(frames) < 2:
         return []
     try:
-        common = Common.of(frames, review)
+        common = Common.of(frames)
     except HushError:  # too few finite pixels
         return []
     seen = {i: d for i, x in enumerate(frames) if (d := common.deviation(x)) is not None}
@@ -167,7 +171,7 @@ def laws(frames: Sequence[np.ndarray], review: Review) -> list[Common]:
     common = replace(common, usual=usual)
     seen = {i: d - [usual, 0 * usual] for i, d in seen.items()}
     if len(seen) == len(frames) and all(map(_same, seen.values())):
-        return [common]
+        return [common.reviewed(frames, review)]
     return [
         law for part in _parts(seen, len(frames)) for law in laws([frames[i] for i in part], review)
     ]
@@ -183,6 +187,25 @@ def _parts(seen: Mapping[int, np.ndarray], count: int) -> list[list[int]]:
     cut, which = np.unravel_index(int(gaps.argmax()), gaps.shape)
     frames = [list(seen)[i] for i in order[:, which]]
     return [sorted(frames[: cut + 1]), sorted(frames[cut + 1 :])]
+
+
+def _known(x: np.ndarray) -> np.ndarray:
+    return filled(x, np.isfinite(x))
+
+
+def _shares(frames: Sequence[np.ndarray], found: Estimate) -> np.ndarray:
+    """The level of each channel relative to that of the process."""
+    every = np.concatenate([_known(x) for x in frames], axis=2)
+    law = [rms_level(found.process, every[c : c + 1]) for c in range(len(every))]
+    return np.array(found.channels) / np.maximum(law, 1e-30)
+
+
+def _follows_light(frames: Sequence[np.ndarray], found: Estimate) -> bool:
+    """Whether the light changes, and the variance is proportional to the signal all the same: that
+    of texture is to its square, so that it is not texture which was measured."""
+    contrast = [float(np.nanstd(x)) for x in frames]
+    line = found.gain > 0 and max(found.process.terms) == 1
+    return line and max(contrast) > LIGHT * min(contrast)
 
 
 def _same(deviation: np.ndarray) -> bool:
