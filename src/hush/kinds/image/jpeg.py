@@ -31,13 +31,15 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.special import ndtr
 
-from hush.kinds.image.measure.blocks import DCT, EVEN, HIGH, LOW, ODD, SIZE
+from hush.kinds.image.measure.blocks import DCT, EVEN, HIGH, LOW, MOST_BLOCKS, ODD, SIZE
 from hush.noise.damage import table
 from hush.noise.processes import Correlated, Gaussian, PoissonGaussian, Process
 from hush.noise.spectrum import OCTAVES, Octaves, octave_of
 from hush.results import MANY, Estimate
 
 LUMA = np.array([0.299, 0.587, 0.114])  #: ITU-R BT.601, as in JPEG
+CHROMA = np.array([-0.1687, -0.3313, 0.5])  #: of the blue difference; the red one's norm is close
+LITTLE = 0.02  #: share of the noise up to which compression leaves it as it is
 TELLING = 3.0  #: steps up to so many deviations of the noise tell its level
 FLAT = 1.3  #: energy of a block, relative to that of its noise, up to which it counts as flat
 FEWEST, ENOUGH = 24, 6  #: blocks and coefficients by which a level is measured, at least
@@ -109,16 +111,18 @@ def measured(found: Estimate, x: np.ndarray, file: Compression) -> Estimate:
     """
     if found.impulses >= MANY or found.counted or len(x) not in (1, 3) or not np.isfinite(x).all():
         return found
-    luma = np.tensordot(LUMA, x, 1) if len(x) == 3 else x[0]
+    luma = np.tensordot(LUMA.astype(np.float32), x, 1) if len(x) == 3 else x[0]
     before = _law_before(luma, np.array(file.luma) / 255)
     if before is None:
         return found
-    emptied = _emptied(_rms(before, luma), np.array(file.luma) / 255)
-    share = math.sqrt(float(LUMA @ LUMA)) if len(x) == 3 else 1.0
-    before = before.scaled(1 / share**2)
-    sigma = _rms(before, luma)
+    colour = len(x) == 3
+    sigma = _rms(before, luma) / (math.sqrt(float(LUMA @ LUMA)) if colour else 1.0)
+    before = before.scaled((sigma / _rms(before, luma)) ** 2)
+    emptied = _emptied(sigma, file, colour)
+    if emptied[-1] < LITTLE and emptied[0] < LITTLE and not (colour and file.sampling):
+        return found  # nothing is gone, and statistics are right
     levels, density = _after(x, sigma, file)
-    levels = [level * (1 + MORE * emptied) for level in levels]
+    levels = [level * (1 + MORE * emptied[0]) for level in levels]
     total = math.sqrt(float(np.mean(np.square(levels))))
     white = before.scaled((total / sigma) ** 2)
     spectrum = Octaves(*(tuple(float(f"{d:.3g}") for d in part) for part in density))
@@ -145,7 +149,9 @@ def _law_before(luma: np.ndarray, steps: np.ndarray) -> Process | None:
     h, w = (n // SIZE for n in luma.shape)
     if h * w < FEWEST:
         return None
-    blocks = luma[: h * SIZE, : w * SIZE].reshape(h, SIZE, w, SIZE).swapaxes(1, 2).reshape(-1, 64)
+    step = math.ceil(math.sqrt(h * w / MOST_BLOCKS))
+    cut = luma[: h * SIZE, : w * SIZE].reshape(h, SIZE, w, SIZE).swapaxes(1, 2)
+    blocks = cut[::step, ::step].reshape(-1, SIZE**2).astype(np.float64)
     mean = blocks.mean(1)
     energy = np.square((blocks - mean[:, None]) @ np.kron(DCT, DCT).T)
     inside = (blocks.max(1) < 1) & (blocks.min(1) > 0)  # not clipped
@@ -220,9 +226,17 @@ def _rms(law: Process, luma: np.ndarray) -> float:
     return math.sqrt(float(np.mean(law.variance(luma[::4, ::4].astype(np.float64)))))
 
 
-def _emptied(sigma: float, steps: np.ndarray) -> float:
-    """The share of the noise's energy in flat luma that compression takes, 0 to 1."""
-    return max(0.0, 1 - float(_energies(sigma, steps).mean()) / sigma**2)
+def _emptied(sigma: float, file: Compression, colour: bool) -> list[float]:
+    """The share of the energy of flat noise that compression takes, 0 to 1: of luma, chroma.
+
+    sigma : the noise's deviation in every channel.
+    """
+    parts = [(LUMA, file.luma), (CHROMA, file.chroma)] if colour else [(np.ones(1), file.luma)]
+    return [
+        max(0.0, 1 - float(_energies(sigma, np.array(steps) / norm).mean()) / sigma**2)
+        for weights, steps in parts
+        for norm in [255 * math.sqrt(float(weights @ weights))]
+    ]
 
 
 def _after(

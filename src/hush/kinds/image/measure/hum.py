@@ -60,11 +60,13 @@ class _Tiles:
         """Of the relative amplitude against relative brightness, and its standard error."""
         typical = self.typical
         kept = np.abs(self.amplitude - typical) < OFF * abs(typical)
+        if np.count_nonzero(kept) < 4:
+            return 0.0, math.inf
         along = (self.amplitude[kept] / typical).real
         relative = self.mean[kept] / max(abs(float(self.mean[kept].mean())), 1e-9)
         apart = relative - relative.mean()
         spread = float(apart @ apart)
-        if len(along) < 4 or spread == 0:
+        if spread == 0:
             return 0.0, math.inf
         slope = float(apart @ along) / spread
         rest = along - along.mean() - slope * apart
