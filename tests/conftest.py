@@ -257,6 +257,16 @@ def random_learned(
     return make
 
 
+@pytest.fixture(scope="session", autouse=True)
+def small_networks() -> Iterator[None]:
+    """See `small`; programs that tests start have networks of the usual sizes."""
+    import small
+
+    with pytest.MonkeyPatch.context() as patched:
+        small.diffdenoise(patched.setattr)
+        yield
+
+
 @pytest.fixture(scope="session")
 def random_diffdenoise(randomise: Callable[..., nn.Module]) -> Callable[..., DiffDenoise]:
     """DiffDenoise with all its stages, of random weights."""

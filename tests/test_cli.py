@@ -544,7 +544,6 @@ def test_uncertainties_of_several_files_go_into_a_folder(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--uncertainty", "{folder}/u.tif"], "mid draws no samples .* --set keep=true"),
         (
             ["--uncertainty", "{folder}/u.png", "--model", "{sampler}"],
             r"write \.tif, \.npy or \.nii\.gz",

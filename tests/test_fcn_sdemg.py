@@ -396,7 +396,7 @@ def test_fcn_learns_to_remove_beats() -> None:
 @pytest.mark.slow
 def test_sdemg_learns_to_remove_beats() -> None:
     pairs = [pair(8000, level, seed) for seed, level in enumerate(np.linspace(-12, -4, 12))]
-    model = make("sdemg", "signal", width=24, dilations=(1, 2, 1), steps=25)
-    schedule = Schedule(max_steps=400, patch=2048, batch=8, learning_rate=4e-3, ema=0.98)
+    model = make("sdemg", "signal", width=16, dilations=(1, 2), steps=10)
+    schedule = Schedule(max_steps=200, patch=1024, batch=8, learning_rate=4e-3, ema=0.98)
     model.fit(pairs, schedule=schedule, device="cpu")
     assert improved(model, -8) > 6

@@ -200,6 +200,14 @@ def test_what_is_kept_says_nothing_about_what_is_taken(process: Process, ratio: 
 # -- closure and exchangeability ----------------------------------------------------------
 
 
+@pytest.fixture
+def near(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How far beyond a sample noise of any spectrum is drawn has no part in its law, but takes
+    nearly all of the time."""
+    monkeypatch.setattr("hush.noise.correlated._REACH", 8)
+
+
+@pytest.mark.usefixtures("near")
 @every_closed
 @pytest.mark.parametrize("x", [0.2, 0.7])
 @pytest.mark.parametrize("steps", [2, 5])
@@ -218,6 +226,7 @@ def test_many_steps_have_the_law_of_one_jump(process: Process, x: float, steps: 
         assert ks_2samp(many, other).pvalue > 0.001
 
 
+@pytest.mark.usefixtures("near")
 @every_closed
 def test_many_steps_have_the_law_of_one_jump_from_one_sample(process: Process) -> None:
     """The joint law with the collected sample agrees too: start all from the same state."""
@@ -341,7 +350,7 @@ def test_an_ecg_has_no_formula_for_its_autocorrelation() -> None:
 )
 def test_dtype_shape_and_generator(process: Process, dtype: torch.dtype, device: str) -> None:
     """What comes out has the input's dtype, shape and device, fixed by the generator alone."""
-    spatial = process.family in ("correlated", "stripes", "jpeg", "camera")
+    spatial = process.family in ("correlated", "stripes", "hum", "jpeg", "camera")
     for shape in ((), (7,), (4, 6), (2, 3, 4, 5))[2 * spatial :]:
         x = torch.rand(shape, generator=rng()).to(device, dtype)
         before = x.clone()

@@ -13,6 +13,7 @@ from hush.noise.processes import (
     JPEG,
     Correlated,
     Gaussian,
+    Hum,
     OneOf,
     Poisson,
     Process,
@@ -92,7 +93,7 @@ def test_space_stays_with_the_process() -> None:
     assert Gaussian(0.1).over(1) == Gaussian(0.1)
 
 
-@pytest.mark.parametrize("process", [Stripes(0.1), JPEG(50.0)], ids=lambda p: p.family)
+@pytest.mark.parametrize("process", [Stripes(0.1), Hum(0.1), JPEG(50.0)], ids=lambda p: p.family)
 def test_what_only_images_have_is_refused_elsewhere(process: Process) -> None:
     said = f"{process.family} noise needs samples with 2 axes of space, but this one has 1"
     line = torch.full((7,), 0.5)

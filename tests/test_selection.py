@@ -203,8 +203,8 @@ def separation(score: np.ndarray, outlier: np.ndarray) -> float:
 @pytest.mark.slow
 def test_diffusion_moves_outliers_farther() -> None:
     """Trained for seconds, on sets with outliers only."""
-    model: Any = make("diffusion", "points", width=32, layers=2, latents=4)
-    schedule = Schedule(max_steps=120, batch=4, patch=400, learning_rate=3e-3, ema=0.9)
+    model: Any = make("diffusion", "points", width=32, layers=1, latents=4)
+    schedule = Schedule(max_steps=80, batch=4, patch=200, learning_rate=3e-3, ema=0.9)
     model.fit([s.points for s in scenes(1, 60)], schedule=schedule, device="cpu", progress=False)
     made = [separation(model.scores(elements(s.points)), s.labels < 0) for s in scenes(0, 8)]
     assert np.mean(made) > 0.6
@@ -310,8 +310,9 @@ def test_what_no_model_explains_is_an_outlier(name: str, random_learned: Any) ->
 @pytest.mark.parametrize("name", ["consac", "parsac"])
 def test_learned_samples_hit_more_often(name: str) -> None:
     """Of samples of an untrained network and of uniform ones, 1 in 12 is on one line."""
-    model: Any = make(name, "points", width=32, layers=2, latents=4, models=4)
-    schedule = Schedule(max_steps=80, batch=4, patch=400, learning_rate=3e-3, ema=0.9)
+    sizes = {"width": 32, "layers": 2, "latents": 4, "models": 2, "draws": 32, "hypotheses": 300}
+    model: Any = make(name, "points", **sizes)
+    schedule = Schedule(max_steps=60, batch=2, patch=200, learning_rate=3e-3, ema=0.9)
     model.fit([s.points for s in scenes(1, 60)], schedule=schedule, device="cpu", progress=False)
 
     def hits(sampler: Any) -> float:

@@ -391,7 +391,7 @@ def test_a_page_of_white_noise_judges_that() -> None:
         Record(x, "T", "signal", context={"rate": 500.0}), model=Known(removed=[noise])
     )
     entry: Any = api.entry(result)
-    assert not entry.warnings
+    assert not [w for w in entry.warnings if "two halves" not in w]  # of which this knows nothing
     assert entry.badge == "like noise"
     assert [c.heading for c in entry.charts] == ["By frequency", "Does it look like noise?"]
     assert "brightness" not in page_of(result)

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,21 +43,47 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
+#: One command line after the other: a process takes seconds to import what the first needs.
+PROCESS = """
+import json, os, sys
+from click.testing import CliRunner
+from hush.cli import main
+
+for line in sys.stdin:
+    folder, arguments = json.loads(line)
+    os.chdir(folder)
+    done = CliRunner().invoke(main, arguments, prog_name="hush")
+    print(json.dumps([done.exit_code, done.stdout, done.stderr]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def process(installed: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that has the package installed."""
+    path = os.pathsep.join([str(installed), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with subprocess.Popen(
+        [sys.executable, "-c", PROCESS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    ) as started:
+        yield started
+
+
 @pytest.fixture
-def hush(installed: Path, tmp_path: Path) -> Any:
-    """Runs a command line in a process that has the package installed, in `tmp_path`."""
+def hush(process: subprocess.Popen[str], tmp_path: Path) -> Any:
+    """Runs a command line in `process`, in `tmp_path`."""
 
     def run(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-        path = os.pathsep.join([str(installed), *filter(None, [os.environ.get("PYTHONPATH")])])
-        done = subprocess.run(
-            [sys.executable, "-m", "hush", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": path},
+        assert process.stdin is not None
+        assert process.stdout is not None
+        print(
+            json.dumps([str(tmp_path), list(map(str, arguments))]), file=process.stdin, flush=True
         )
-        assert done.returncode == code, done.stderr
-        return done
+        returned, *said = json.loads(process.stdout.readline())
+        assert returned == code, said[1]
+        return subprocess.CompletedProcess(arguments, returned, *said)
 
     return run
 

@@ -173,11 +173,11 @@ def test_complex_noise_teaches_more_than_gaussian_noise_at_low_signal(
 
     def error() -> float:
         """The deviation from means of magnitudes, in units of σ, after a short training."""
-        model = VolumeMID(channels=1, widths=(16, 16, 16), blocks=(1, 1, 1))
+        model = VolumeMID(channels=1, widths=(16, 16), blocks=(1, 1))
         model.kind_ = "volume"
         model.fit(
             [x],
-            schedule=Schedule(max_steps=150, batch=4, patch=64, learning_rate=3e-3, ema=0.98),
+            schedule=Schedule(max_steps=150, batch=4, patch=48, learning_rate=3e-3, ema=0.98),
             progress=False,
         )
         out = run(x, model)

@@ -33,7 +33,7 @@ _LAZY = {
     "compare": "hush.api",
     "denoise": "hush.api",
     "export": "hush.api",
-    "inlier_probability": "hush.api",
+    "inlier_probability": "hush.geometry",
     "inspect": "hush.api",
     "load": "hush.models",
     "psnr": "hush.metrics",

@@ -20,21 +20,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hush import io, kinds
+from hush.check import Depth
 from hush.denoiser import Denoiser, process_of
 from hush.errors import HushError
 from hush.kinds import maps
 from hush.kinds.cut import Sampled, middle
-from hush.kinds.layout import check_dtype
+from hush.kinds.layout import check_dtype, filled, with_gaps
 from hush.kinds.values import check_level
 from hush.methods import get
 from hush.metrics import mean_score
 from hush.models import choose, device_for, load, name_for
 from hush.noise.process import law_of
 from hush.noise.processes import Process
-from hush.pipeline import Out, Work, check_memory, with_gaps
-from hush.reading import Source, matched, read, record_of
+from hush.pipeline import Out, Work, check_memory, inspect_items
+from hush.reading import Source, read, record_of
 from hush.record import Batch, Record
-from hush.recording import let_go
 from hush.report import frame, rows
 from hush.results import Denoised, Inspection
 
@@ -48,8 +48,6 @@ Progress = Callable[[str, float], None]
 TAUGHT = 30.0
 #: `inspect` gives Ψ only the middle of larger items, 1024 × 1024 pixels
 MOST_INSPECTED = 2**20
-#: the most items of a record that `inspect` measures, spread evenly over it
-ITEMS_INSPECTED = 8
 
 
 @dataclass
@@ -116,6 +114,7 @@ def run(
     device: str = "auto",
     progress: Progress | None = None,
     uncertainty: bool = False,
+    check: Depth | None = None,
     was_adapted: bool = False,
     into: str | PathLike[str] | None = None,
 ) -> Result:
@@ -133,7 +132,11 @@ def run(
     strength : share of the estimated noise to remove, 0 to 1.
     adapt : seconds of self-supervised training on this data before denoising; by default none, or
         30 if the noise names recordings to learn from (``"ecg:FILE"``).
-    progress : called with the current work. uncertainty : also return `Denoised.spread`.
+    progress : called with the current work. uncertainty : also return `Denoised.spread`: between
+        the samples that a method draws, else the standard deviation of the error (`hush.check`).
+    check : how much of the data is divided into two halves and compared, and so how certain the
+        warnings are: "windows", a few; "whole", all, with maps; "peers", and with BM3D, if it is
+        installed. By default "windows", and "whole" for an `uncertainty`.
     was_adapted : `model` was already adapted to the data, or adapting did not help.
     into : file to write the result to; item by item in formats that allow it, so that neither has
         to fit in memory.
@@ -159,7 +162,10 @@ def run(
         if name not in denoiser.config():
             raise HushError(f"{denoiser.name} has no --{name}; leave it out")
         denoiser = denoiser.replace(**{name: True})
-    denoiser = denoiser.with_spread() if uncertainty else denoiser
+    if uncertainty:
+        denoiser = denoiser.with_spread()
+        if not denoiser.spreads and chosen.checked is None:
+            raise HushError(f"{denoiser.name} gives no uncertainty for {chosen.nouns[1]}")
     check_memory(record, batch, denoiser)
     if process is not None:
         check_level(record, process)
@@ -172,7 +178,8 @@ def run(
         start = time.perf_counter()
         sample = Sampled()
         sample.add(denoiser.seen(batch))
-        denoiser = adapted(denoiser, sample, adapt, noise=process, seed=seed, progress=progress)
+        own = None if process is None or process.beside else process
+        denoiser = adapted(denoiser, sample, adapt, noise=own, seed=seed, progress=progress)
         timings["adapt"] = time.perf_counter() - start
 
     place = None if into is None or denoiser.selects else into
@@ -187,6 +194,9 @@ def run(
             progress,
             bool(adapt or was_adapted),
             law,
+            guarded=method is None and (model is None or was_adapted),
+            depth=check or ("whole" if uncertainty else "windows"),
+            uncertain=uncertainty,
         )
         made.timings = {**timings, **made.timings}
         made.model = _named(model, record, denoiser, process)
@@ -213,12 +223,15 @@ def _restored(
     progress: Progress | None,
     was_adapted: bool,
     law: type[Process] | None,
+    **checks: Any,
 ) -> Result:
     """Every item of a record, one after the other."""
     chosen, seen = kinds.get(record.kind), denoiser.seen(batch)
-    work = Work(chosen, record, denoiser, process, strength, was_adapted, law)
+    start = time.perf_counter()
+    series = chosen.series(seen, len(seen) // max(1, len(batch)), denoiser.reviewed)
+    work = Work(chosen, record, denoiser, process, strength, was_adapted, law, series, **checks)
     out = Out(chosen, record, batch, len(seen) != len(batch), into)
-    timings: dict[str, float] = {}
+    timings: dict[str, float] = {"measure": time.perf_counter() - start}
     done = 0.0
 
     def advance(share: float) -> None:
@@ -240,7 +253,7 @@ def _restored(
         model="",
         steps=denoiser.increments,
         strength=float(strength),
-        given=process is not None or law is not None,
+        given=law is not None or (process is not None and not process.beside),
         timings=timings,
         spread=spread,
         notes=list(record.meta.get("notes", ())),
@@ -257,44 +270,6 @@ def _named(
     if denoiser.learns_from == "nothing":
         return ""
     return name_for(model, record, denoiser.name, noise)
-
-
-def inlier_probability(
-    x: Source, x2: np.ndarray | None = None, *, kind: str | None = None, **options: Any
-) -> np.ndarray:
-    """The probability of each element of a set to belong to it, float64 ``(N,)``.
-
-    x : points ``(N, 2)`` or ``(N, 3)``; with `x2`, the points of two pictures, both ``(N, 2)``, as
-        estimators of fundamental matrices take them; or all that `run` takes, with its `kind`.
-    options : those of `run`.
-
-    Elements that cannot be judged have NaN: those with NaN, and all of a set that is too small or
-    on one line, which also gives a `UserWarning`.
-
-    >>> p = hush.inlier_probability(x1, x2)
-    >>> F, mask = cv2.findFundamentalMat(x1[p > 0.5], x2[p > 0.5])
-    """
-    if x2 is not None:
-        x, kind = matched(x, x2), kind or "correspondences"
-    elif kind is None and not isinstance(x, str | PathLike | Record):
-        shape = np.shape(x)
-        if len(shape) != 2 or shape[1] not in (2, 3):
-            raise HushError(
-                f"an array {shape} may hold several kinds of elements; state kind='points', "
-                "'correspondences' or 'segments'"
-            )
-        kind = "points"
-    result = run(x, kind=kind, **options)
-    if len(result.items) != 1:
-        raise HushError(f"there are {len(result.items)} sets; give them one by one")
-    if result.items[0].probability is None:
-        nouns = kinds.get(result.noisy.kind).nouns[1]
-        raise HushError(f"{result.method} gives no probabilities for {nouns}")
-    probability = np.asarray(result.items[0].probability, np.float64)
-    if np.isnan(probability).all():
-        why = " ".join(result.warnings) or "The method judged no element."
-        warnings.warn(f"all probabilities are NaN. {why}", stacklevel=2)
-    return probability
 
 
 def denoise_record(record: Record, **options: Any) -> Result:
@@ -361,11 +336,8 @@ def inspected(
     except HushError:  # no model is shipped for this kind of data
         denoiser = None
     batch = denoiser.seen(whole) if denoiser else whole
-    tried = np.unique(np.linspace(0, len(batch) - 1, ITEMS_INSPECTED).astype(int)).tolist()
-    found = {}
-    for i in tried:
-        found[i] = chosen.measure([with_gaps(chosen.glimpse(batch, i), 0)])
-        let_go(batch.data[i])
+    apart, channels = len(batch) != len(whole), len(batch) // max(1, len(whole))
+    found, laws = inspect_items(chosen, batch, channels, denoiser)
     index = max(found, key=lambda i: found[i].prominence)
     estimate, noisy = found[index], with_gaps(chosen.glimpse(batch, index), 0)
     step = None
@@ -373,12 +345,14 @@ def inspected(
         part = middle(Batch([noisy], real=batch.real, blank=batch.blank), MOST_INSPECTED)
         if chosen.selected:  # an element is judged among all others
             part = batch.piece(index, slice(None))
-        estimate, step = denoiser.looked(part, 0, estimate)
+        if laws.get(index):  # reviewed with the others that it shares its law with
+            step = denoiser.step_of(filled(part.floats(0), part.known(0)), estimate)
+        else:
+            estimate, step = denoiser.looked(part, 0, estimate)
     survey = chosen.survey(record)
     own = replace(record, context=batch.about(index))
     notes = survey.warnings if survey else chosen.advice(own, noisy, None, estimate)
     notes = [*record.meta.get("notes", ()), *notes]
-    apart = len(batch) != len(whole)
     plane, channel = divmod(index, len(whole.data[0])) if apart else (index, None)
     return Inspection(
         record=record,
@@ -392,6 +366,7 @@ def inspected(
         warnings=list(notes),
         survey=survey,
         unit=str(batch.about(index).get("unit") or ""),
+        laws=[(i % channels, law) for i, law in laws.items()],
     )
 
 
@@ -486,7 +461,6 @@ __all__ = [
     "Result",
     "compare",
     "denoise",
-    "inlier_probability",
     "inspect",
     "load",
     "read",

@@ -71,6 +71,8 @@ class Denoiser:
     iterates: ClassVar[bool] = False
     #: whether `adapt` is implemented, for ``--adapt``
     adapts: ClassVar[bool] = False
+    #: settings that decide the sizes of its networks, which a training cannot change
+    architecture: ClassVar[tuple[str, ...]] = ()
     #: whether it leaves elements out (`Restoration.kept`)
     selects: ClassVar[bool] = False
     #: how many float32 arrays like an item, or like a piece of it, `restore_item` holds at once,
@@ -174,6 +176,10 @@ class Denoiser:
     def fit(self: D, data: Sequence[np.ndarray] | np.ndarray, **options: Any) -> D:
         """Learn from items; a method that is not trained returns itself."""
         return self
+
+    def taught(self, channels: int) -> int:
+        """How many channels the networks see in a training on data with so many."""
+        return channels
 
     def adapt(
         self: D,
@@ -317,6 +323,8 @@ class Denoiser:
         y = result.data
         if strength != 1:
             x = filled(batch.floats(index), known, batch.blank)
+            if result.taken is not None:  # stripes are taken out at any strength
+                x = x - result.taken
             y = x + np.float32(strength) * (y - x)
             if result.replaced is not None:  # half an impulse is one still
                 y = np.where(result.replaced, result.data, y)
@@ -330,17 +338,19 @@ class Denoiser:
         """This method with the settings for data stored as `dtype`."""
         return self
 
+    def hurried(self: D) -> D:
+        """This method in about the quality of its results, and faster if it can; here the same."""
+        return self
+
     @property
     def spreads(self) -> bool:
         """Whether `restore` returns `Restoration.spread`."""
         return False
 
     def with_spread(self: D) -> D:
-        """This method with `Restoration.spread`; `HushError` if it has none."""
-        raise HushError(
-            f"{self.name} draws no samples and so reports no uncertainty; use a model trained with "
-            "--method diffdenoise --set keep=true"
-        )
+        """This method with `Restoration.spread` if it draws samples; else the same, and the
+        uncertainty is that of two halves (`hush.check`)."""
+        return self
 
     def replace(self: D, **changes: Any) -> D:
         """A copy with other settings that shares the learned weights."""

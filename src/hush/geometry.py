@@ -8,6 +8,7 @@ method. Outliers that it removes are never seen by the estimator, and are outlie
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
@@ -16,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hush import kinds
 from hush.api import run
 from hush.errors import HushError
-from hush.reading import matched
+from hush.reading import Source, matched
+from hush.record import Record
 from hush.tasks.geometry import epipolar, multi
 from hush.tasks.geometry.consensus import Models
 from hush.tasks.geometry.problems import Line, VanishingPoint
@@ -30,7 +33,14 @@ if TYPE_CHECKING:
 
 ANGLE = 0.001  #: 1 − |cos|, the largest residual of a segment of a vanishing point
 
-__all__ = ["Models", "essential", "fundamental", "lines", "vanishing_points"]
+__all__ = [
+    "Models",
+    "essential",
+    "fundamental",
+    "inlier_probability",
+    "lines",
+    "vanishing_points",
+]
 
 
 def fundamental(
@@ -122,6 +132,44 @@ def vanishing_points(
     context = {name: np.asarray(v) for name, v in told.items() if v is not None}
     problem = VanishingPoint(K, size)
     return _several(segments, "segments", problem, threshold, method, denoise, context, options)
+
+
+def inlier_probability(
+    x: Source, x2: np.ndarray | None = None, *, kind: str | None = None, **options: Any
+) -> np.ndarray:
+    """The probability of each element of a set to belong to it, float64 ``(N,)``.
+
+    x : points ``(N, 2)`` or ``(N, 3)``; with `x2`, the points of two pictures, both ``(N, 2)``, as
+        estimators of fundamental matrices take them; or all that `run` takes, with its `kind`.
+    options : those of `run`.
+
+    Elements that cannot be judged have NaN: those with NaN, and all of a set that is too small or
+    on one line, which also gives a `UserWarning`.
+
+    >>> p = hush.inlier_probability(x1, x2)
+    >>> F, mask = cv2.findFundamentalMat(x1[p > 0.5], x2[p > 0.5])
+    """
+    if x2 is not None:
+        x, kind = matched(x, x2), kind or "correspondences"
+    elif kind is None and not isinstance(x, str | PathLike | Record):
+        shape = np.shape(x)
+        if len(shape) != 2 or shape[1] not in (2, 3):
+            raise HushError(
+                f"an array {shape} may hold several kinds of elements; state kind='points', "
+                "'correspondences' or 'segments'"
+            )
+        kind = "points"
+    result = run(x, kind=kind, **options)
+    if len(result.items) != 1:
+        raise HushError(f"there are {len(result.items)} sets; give them one by one")
+    if result.items[0].probability is None:
+        nouns = kinds.get(result.noisy.kind).nouns[1]
+        raise HushError(f"{result.method} gives no probabilities for {nouns}")
+    probability = np.asarray(result.items[0].probability, np.float64)
+    if np.isnan(probability).all():
+        why = " ".join(result.warnings) or "The method judged no element."
+        warnings.warn(f"all probabilities are NaN. {why}", stacklevel=2)
+    return probability
 
 
 def _several(

@@ -5,6 +5,7 @@ Items are sets of elements (`hush.learned_sets`) or alignments (`hush.learned_ro
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,9 @@ from torch import Tensor, nn
 
 from hush.denoiser import Advance, Denoiser, Learns
 from hush.schedule import Schedule
+from hush.starting import Comparison, Losses, begin, gently, settled
 
+COMPARED = 32  #: draws on which two models are compared, at least
 HELD_OUT = 8  #: one item of so many is held out, at most 16
 
 L = TypeVar("L", bound="LearnedDraws")
@@ -32,6 +35,7 @@ class LearnedDraws(Denoiser):
 
     network_: nn.Module | None = field(default=None, init=False, repr=False)
     device_: str = field(default="cpu", init=False, repr=False)
+    compared_: Comparison | None = field(default=None, init=False, repr=False)
 
     def build(self) -> nn.Module:
         """The untrained network."""
@@ -77,17 +81,29 @@ class LearnedDraws(Denoiser):
         device: str = "auto",
         progress: bool | None = None,
         advance: Advance | None = None,
+        start: L | None = None,
+        against: L | None = None,
     ) -> L:
-        """This method after training on some of the items; the others are held out."""
+        """This method after training on some of the items; the others are held out.
+
+        start : a trained model to take the initial weights from. against : one to compare with on
+        what is held out (`compared_`); if the training started from it and is not better in the
+        end, its weights are kept.
+        """
         held_out = items[::HELD_OUT][:16] if len(items) > 1 else items
         training = [x for i, x in enumerate(items) if i % HELD_OUT or i >= 16 * HELD_OUT] or items
         schedule = schedule or Schedule(budget=600.0, patch=self.kind.patch)
+        if start is not None:
+            schedule = gently(schedule, folder if resume else None, **self.pace)
         schedule = schedule.settled(**self.pace)
         most = schedule.patch
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(schedule.seed)
             network = self.network_ or self.build()
+        if start is not None:
+            begin(network, start.network.state_dict())
         self.network_ = network
+        begun = copy.deepcopy(network.state_dict()) if start and start is against else None
 
         def loss(
             seeds: Tensor, indices: list[int], _: torch.Generator, done: float
@@ -117,7 +133,23 @@ class LearnedDraws(Denoiser):
             advance=advance,
         )
         network.to(self.device_)
+        if against is not None:
+            other = against.network.to(self.device_)
+            self.compared_ = settled(
+                network,
+                other,
+                lambda n: self._losses(n, held_out, most),
+                begun,
+                len(items) > 1,
+            )
         return self
+
+    def _losses(self, network: Any, items: Sequence[Any], most: int) -> Losses:
+        """Of repeatable draws from every item, with one network."""
+        other = copy.copy(self)
+        other.network_ = network
+        each = other.errors(items, most, len(items) * max(2, -(-COMPARED // len(items))))
+        return Losses(each.reshape(-1, len(items)).T)
 
     def errors(self, items: Sequence[Any], most: int, draws: int) -> np.ndarray:
         """`error` for so many repeatable draws from the items, in turn ``(draws,)``."""

@@ -56,6 +56,8 @@ class LearnedRows(LearnedDraws, RowSelection):
         device: str = "auto",
         progress: bool | None = None,
         advance: Advance | None = None,
+        start: R | None = None,
+        against: R | None = None,
         **options: Any,
     ) -> R:
         """Train on alignments: tokens ``(N, L)``, Records or `Family`, or a list of them."""
@@ -69,6 +71,8 @@ class LearnedRows(LearnedDraws, RowSelection):
             device=device,
             progress=progress,
             advance=advance,
+            start=start,
+            against=against,
         )
 
     def shown(self, items: Sequence[Family], path: Path) -> None:

@@ -52,6 +52,8 @@ class LearnedSets(LearnedDraws, Selecting):
         resume: bool = False,
         device: str = "auto",
         progress: bool | None = None,
+        start: S | None = None,
+        against: S | None = None,
         **options: Any,
     ) -> S:
         """Train on sets with outliers: arrays ``(N, D)``, Records or `Elements`."""
@@ -63,7 +65,14 @@ class LearnedSets(LearnedDraws, Selecting):
         if not sets:
             raise HushError("all elements of each set lie on one line: there is nothing to learn")
         return self.trained(
-            sets, schedule=schedule, folder=folder, resume=resume, device=device, progress=progress
+            sets,
+            schedule=schedule,
+            folder=folder,
+            resume=resume,
+            device=device,
+            progress=progress,
+            start=start,
+            against=against,
         )
 
     def shown(self, items: Sequence[Elements], path: Path) -> None:

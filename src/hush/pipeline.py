@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from hush.check import Depth, check, deviation, warnings
 from hush.denoiser import Denoiser
 from hush.errors import HushError
-from hush.kinds import Kind
+from hush.kinds import Kind, Series
 from hush.kinds import get as kind_of
-from hush.kinds.layout import check_span, filled, laid_out
+from hush.kinds.layout import filled, laid_out, with_gaps
+from hush.methods import make
 from hush.noise.processes import Process
 from hush.record import Batch, Record, cut
 from hush.recording import available, empty, let_go
 from hush.results import Estimate, Item, Restoration
 
+INSPECTED = 8  #: the most items of a stack that an inspection measures
 COPIED = 2**22  #: values that are copied at once
 BASE = 2**28  #: bytes of the programs themselves
 JUDGED = 96  #: bytes that measuring and judging take for a value
 FLOAT = 4  #: bytes of a value, as methods see it
+PARTS = ("measure", "check", "denoise", "check")  #: of the time for an item
 STATED = 2**30  #: the memory for records of so many bytes of float32 is stated beforehand
 
 
@@ -38,6 +42,10 @@ class Work:
     strength: float
     was_adapted: bool
     law: type[Process] | None = None  #: as stated without a level, which is measured
+    series: Series | None = None  #: what the items share
+    guarded: bool = False  #: the nearest method's result is kept (`hush.check`)
+    depth: Depth = "windows"  #: how much of an item is checked
+    uncertain: bool = False  #: the spread is that of the check, if the method draws no samples
 
     def item(
         self,
@@ -55,29 +63,36 @@ class Work:
         times = [time.perf_counter()]
         glimpse = self.kind.glimpse(batch, index)
         noisy = with_gaps(glimpse, 0)
-        found = self.kind.measure([noisy])
-        known = np.isfinite(noisy)
-        if known.any(axis=tuple(range(1, noisy.ndim))).all() and not self.kind.selected:
-            found = self.denoiser.reviewed(filled(noisy, known), found)
+        about = batch.about(index)
+        shared, given, found = self.measured(index, noisy, about)
         if self.law is not None:
             found = self.kind.under(self.law, found)
-        about = batch.about(index)
         own = replace(self.record, context=about)
-        advice = self.kind.advice(own, noisy, self.given, found)
+        advice = self.kind.advice(own, noisy, given, found)
         del noisy
         times.append(time.perf_counter())
-        denoiser = self.denoiser
+        denoiser, seen = self.denoiser, None
+        if self.strength == 1 and denoiser.is_trained and not self.kind.selected:
+            seen = check(self.kind, denoiser, batch, index, given, found, self.depth)
+            if seen is not None and self.guarded and seen.best != seen.method:
+                denoiser = make(seen.best, self.kind.name)
+        times.append(time.perf_counter())
         if denoiser.is_trained:
-            denoiser = denoiser.bound(batch, index, self.given, found)
+            denoiser = denoiser.bound(batch, index, given, found)
         pieces = list(pieces_of(self.kind, denoiser, batch, index))
         if len(pieces) == 1:
-            made, how = denoiser.denoise_item(
-                batch, index, self.given, self.strength, advance, found
-            )
+            made, how = denoiser.denoise_item(batch, index, given, self.strength, advance, found)
+            if self.uncertain and not denoiser.spreads:
+                how = replace(how, spread=deviation(seen, batch, index))
             place = out.put(index, made, how.spread, whole=how.kept is None)
             if how.kept is None and made.shape != glimpse.data[0].shape:
                 made = self.kind.glimpse(Batch([made], batch.scale), 0).data[0]
         else:
+            if self.uncertain:
+                raise HushError(
+                    f"the uncertainty of {self.kind.nouns[1]} of {batch.data[index].size:,} values "
+                    "cannot be told; give parts of them"
+                )
             how = self._in_pieces(denoiser, batch, index, pieces, out, advance, found)
             place, made = out.place(index), out.glimpse(index)
         times.append(time.perf_counter())
@@ -86,8 +101,10 @@ class Work:
         before, scale = glimpse.data[0], batch.scale
         if how.kept is not None:
             before = before if self.kind.selected else before[..., how.kept]
-        elif batch.mask is not None or how.replaced is not None:
+        elif any(v is not None for v in (batch.mask, how.replaced, how.taken)):
             before = with_gaps(glimpse, 0) * np.float32(batch.scale)
+        if how.taken is not None:  # no part of the noise
+            before -= how.taken * np.float32(batch.scale)
         if how.replaced is not None:  # they say nothing about the noise
             before[how.replaced] = np.nan
         judgement = self.kind.judge(
@@ -102,13 +119,16 @@ class Work:
             about=about,
             how=how,
         )
+        if seen is not None:
+            said = (*judgement.warnings, *warnings(seen, self.guarded))
+            judgement = replace(judgement, warnings=said)
         times.append(time.perf_counter())
         for mapped in (batch.data[index], out.into):
             let_go(mapped)
-        for name, spent in zip(("measure", "denoise", "check"), np.diff(times), strict=True):
+        for name, spent in zip(PARTS, np.diff(times), strict=True):
             timings[name] = timings.get(name, 0.0) + float(spent)
         trace = tuple(how.trace)
-        if self.given is None and process.varies:  # the maps of a stack would fill the memory
+        if given is None and process.varies:  # the maps of a stack would fill the memory
             process = found.process
         return Item(
             *place,
@@ -122,7 +142,25 @@ class Work:
             how.probability,
             str(about.get("name", "")),
             str(about.get("unit") or ""),
+            check=seen,
+            law=shared,
         )
+
+    def measured(
+        self, index: int, noisy: np.ndarray, about: Mapping[str, Any]
+    ) -> tuple[int | None, Process | None, Estimate]:
+        """The noise of an item ``(C, *S)``: the number of the law that it shares with others, 0 if
+        it was measured alone and None if every item is; what is left of the noise as stated
+        (`Kind.stated`); and the measurement."""
+        stated = self.given is not None and self.given.beside
+        shared = None if stated or self.series is None else self.series.measure(index, noisy)
+        if shared is not None:
+            return shared[0], self.given, shared[1]
+        given, found = self.kind.stated(noisy, self.given, about)
+        known = np.isfinite(noisy)
+        if known.any(axis=tuple(range(1, noisy.ndim))).all() and not self.kind.selected:
+            found = self.denoiser.reviewed(filled(noisy, known), found)
+        return None if self.series is None else 0, given, found
 
     def _glimpsed(self, process: Process | None, shape: Sequence[int]) -> Process | None:
         """The noise of an item of this shape in its glimpse; None for a map in several parts."""
@@ -190,6 +228,27 @@ class Work:
                     return outer
                 raise HushError("a whole channel is NaN or infinite; there is nothing to denoise")
             outer = slice(max(0, outer.start - step), min(outer.stop + step, length))
+
+
+def inspect_items(
+    kind: Kind, batch: Batch, channels: int, denoiser: Denoiser | None
+) -> tuple[dict[int, Estimate], dict[int, int]]:
+    """Measure some items; in a series, also the law that each shares with others, or 0.
+
+    channels : items ``i·channels + c`` are channel c of plane i.
+    """
+    series = kind.series(batch, channels, denoiser.reviewed if denoiser else lambda _, found: found)
+    found, laws = {}, {}
+    for i in np.unique(np.linspace(0, len(batch) - 1, INSPECTED).astype(int)).tolist():
+        noisy = with_gaps(kind.glimpse(batch, i), 0)
+        if shared := series and series.measure(i, noisy):
+            laws[i], found[i] = shared
+        else:
+            found[i] = kind.stated(noisy, None, batch.about(i))[1]
+            if series:
+                laws[i] = 0
+        let_go(batch.data[i])
+    return found, laws
 
 
 def pieces_of(
@@ -369,14 +428,3 @@ class Out:
                 self.into = into
                 return view  # else its axis order does not allow views as items
         return np.empty(like.shape, like.dtype)
-
-
-def with_gaps(batch: Batch, index: int) -> np.ndarray:
-    """Item `index` as floats in units of full range, NaN for unknown values."""
-    known = batch.known(index)
-    if batch.real is np.float32:
-        check_span(batch.data[index], known, batch.scale)
-    x = batch.floats(index)
-    if not known.all():
-        x[~known] = np.nan
-    return x

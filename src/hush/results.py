@@ -11,12 +11,17 @@ from typing import Any
 import numpy as np
 
 from hush.noise.field import Field, Grid
+from hush.noise.lines import Lines
 from hush.noise.processes import Correlated, Gaussian, Process
 from hush.noise.spectrum import Octaves
 from hush.record import Record
+from hush.titles import by_title
 
 MANY = 0.015  #: share of impulses from which on they are the noise's family
-MOST_TITLES = 8  #: titles before a warning
+TOLERANCE = 0.1  #: dB by which another method may be nearer than the result
+CERTAIN = 3.0  #: standard errors from which on a difference of errors counts
+LEAST = 1e-3  #: least error that can be told, relative to the noise
+EMPTY = 1 / 3  #: share of the level below which fine noise was smoothed away; cameras leave .4
 BEYOND = 4.0  #: limit for the ratio of the measured variance to the law's, either way
 QUARTERS = 4  #: parts of the photon transfer curve, by brightness, that its law must fit alike
 #: ratio between two quarters of what is measured to what the law says, in deviations, from which
@@ -44,6 +49,8 @@ class Estimate:
     spectrum : of correlated noise, its density per octave, if it is known.
     counted : whether single counts are seen, which makes the law certain.
     network : measured by a method's network, because the statistics ended (`Denoiser.reviewed`).
+    fine : then the level of what they found, if that was white; else NaN.
+    compressed : found from how the file was compressed, which statistics and networks do not know.
     clipped : share of pixels at the clipping levels.
     channels : `sigma` of each channel.
     amplitude : rms of the values about their mean, signal and noise; 0 if it was not measured.
@@ -53,6 +60,9 @@ class Estimate:
         are not known.
     alternatives : one-parameter families that the data cannot distinguish from `family`.
     field : how the variance varies from place to place, relative to its mean; None if it does not.
+    regression : of noise that is correlated along one axis only, the coefficient by which a value
+        follows the one before it, down and across, one of them 0; empty for other noise.
+    lines : offsets of rows or columns and hum, in addition to the noise; None if there are none.
     """
 
     process: Process
@@ -66,6 +76,8 @@ class Estimate:
     spectrum: Octaves | None = None
     counted: bool = False
     network: bool = False
+    fine: float = math.nan
+    compressed: bool = False
     clipped: float = 0.0
     channels: tuple[float, ...] = ()
     amplitude: float = 0.0
@@ -74,6 +86,13 @@ class Estimate:
     curve_errors: tuple[float, ...] = ()
     alternatives: tuple[str, ...] = ()
     field: Field | Grid | None = None
+    regression: tuple[float, ...] = ()
+    lines: Lines | None = None
+
+    def smoothed(self, rounding: float = 0.0) -> bool:
+        """Whether a network measured coarse noise where there is next to no fine noise, less than
+        `rounding` adds: the picture was denoised or smoothed. Cameras leave more."""
+        return self.network and self.fine < max(rounding, EMPTY * self.sigma)
 
     @property
     def local(self) -> Process:
@@ -92,8 +111,10 @@ class Estimate:
 
     def on(self, shape: Sequence[int]) -> Estimate:
         """The noise of the same picture on another grid ``(H, W)``."""
-        field = self.field and self.field.on(shape)
-        return self if field is self.field else dataclasses.replace(self, field=field)
+        field, lines = self.field and self.field.on(shape), self.lines and self.lines.on(shape)
+        if field is self.field and lines is self.lines:
+            return self
+        return dataclasses.replace(self, field=field, lines=lines)
 
     @property
     def sigma_range(self) -> tuple[float, float] | None:
@@ -141,6 +162,14 @@ class Estimate:
             return self.local
         return Correlated(self.process, self.spectrum, ndim)
 
+    def told(self, noise: Process | None, ndim: int = 2) -> Process:
+        """The noise as stated, with the measured spectrum if it is white; `law` if none is."""
+        if noise is None:
+            return self.law(ndim)
+        if self.spectrum is None or not noise.white:
+            return noise
+        return dataclasses.replace(self, process=noise, field=None).law(ndim)
+
     @property
     def correlation(self) -> float:
         """Lag-1 autocorrelation of the noise; 0 for white noise."""
@@ -151,6 +180,10 @@ class Estimate:
         white, centre = Gaussian(sigma=self.sigma), (radius,) * ndim
         if not self.correlated:
             return white.autocorrelation(radius, ndim)
+        if self.regression:
+            at = np.abs(np.arange(-radius, radius + 1))
+            axes = [float(r) ** at for r in self.regression]  # 0⁰ is 1
+            return np.multiply.outer(*axes)
         if math.isnan(self.kernel_width) and self.spectrum is not None:
             return Correlated(white, self.spectrum, ndim).autocorrelation(radius, ndim)
         half = Correlated(white, self.kernel_width).autocorrelation(radius, ndim)
@@ -215,6 +248,8 @@ class Restoration:
         of each element to belong to the set, float; NaN if it was not judged.
     found : the noise as the method measured it, if that is better than the kind's measurement.
     replaced : where `data` has nothing of the input's value, bool like it; None if nowhere.
+    taken : what was subtracted before `process` was removed, such as stripes, like `data`; None if
+        nothing was.
     said : warnings of the method, one or two sentences each.
     process : the noise model used.
     step : MID's relative step in [0, 1], if the method has one; trace : one entry per step of an
@@ -232,6 +267,7 @@ class Restoration:
     probability: np.ndarray | None = None
     found: Estimate | None = None
     replaced: np.ndarray | None = None
+    taken: np.ndarray | None = None
     said: tuple[str, ...] = ()
 
 
@@ -251,6 +287,45 @@ class Judgement:
 
 
 @dataclass(frozen=True)
+class Check:
+    """What two halves of an item tell, restored apart (`hush.check`); powers in full range 1.
+
+    noise : mean variance of the item's noise; errors : mean squared error of a half by each method,
+        the first of which made the result; doubts : standard errors of their differences to it.
+    visible : share of places in which the result shows fine detail; unshared : share of those in
+        which the halves do not agree, so that it comes from noise.
+    invented : where they do not agree, bool ``(*S)``; deviation : standard deviation of the error
+        of the result, float32 ``(C, *S)``; both only of a check of the whole item.
+    """
+
+    noise: float
+    errors: Mapping[str, float]
+    doubts: Mapping[str, float]
+    visible: float
+    unshared: float
+    invented: np.ndarray | None = None
+    deviation: np.ndarray | None = None
+
+    @property
+    def method(self) -> str:
+        """The method that made the result."""
+        return next(iter(self.errors))
+
+    @property
+    def best(self) -> str:
+        """The method with the least error; that of the result, unless another is clearly nearer."""
+        own, best = self.errors[self.method], min(self.errors, key=lambda name: self.errors[name])
+        apart = own - self.errors[best]
+        clearly = apart > CERTAIN * self.doubts[best] and self.gain(best) > TOLERANCE
+        return best if clearly else self.method
+
+    def gain(self, name: str) -> float:
+        """How much nearer to the signal a method is than the result, in dB."""
+        least = LEAST * self.noise
+        return 10 * math.log10(max(self.errors[self.method], least) / max(self.errors[name], least))
+
+
+@dataclass(frozen=True)
 class Item:
     """The result for one item of a record; levels in units of full range 1.
 
@@ -264,6 +339,9 @@ class Item:
         probability : of each to belong to the set.
     title : its name in sentences, such as that of a channel; unit : of its values. Both may be
         empty.
+    check : what two halves of it tell, if they were compared.
+    law : the number of the law of noise that it shares with other items of its channel, from 1 on;
+        0 if it was measured alone, None if all items are.
     """
 
     index: int
@@ -278,6 +356,8 @@ class Item:
     probability: np.ndarray | None = None
     title: str = ""
     unit: str = ""
+    check: Check | None = None
+    law: int | None = None
 
     @property
     def warnings(self) -> list[str]:
@@ -333,6 +413,11 @@ class Denoised:
         return self.noisiest.trace
 
     @property
+    def laws(self) -> list[tuple[int, int]]:
+        """The channel and the law (`Item.law`) of each item of a series; else empty."""
+        return [(i.channel or 0, i.law) for i in self.items if i.law is not None]
+
+    @property
     def residual(self) -> Mapping[str, Any]:
         """Statistics of what was removed from the noisiest item."""
         return self.noisiest.judgement.stats
@@ -360,33 +445,6 @@ class Denoised:
         return said
 
 
-def by_title(said: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
-    """Each warning once, after the titles of the items that it is about, the causes first.
-
-    said : of every item, its title and warnings. The titles are left out of warnings about all.
-    """
-    every = dict.fromkeys(title for title, _ in said)
-    about: dict[str, dict[str, None]] = {}
-    ranks: dict[str, int] = {}
-    for title, warnings in said:
-        for rank, warning in enumerate(warnings):
-            about.setdefault(warning, {})[title] = None
-            ranks[warning] = max(rank, ranks.get(warning, 0))
-    return [
-        w if len(about[w]) == len(every) else f"{listed(list(about[w]))}: {w}"
-        for w in sorted(ranks, key=lambda w: ranks[w])
-    ]
-
-
-def listed(titles: Sequence[str]) -> str:
-    """``channel A``, or ``channels A, B and C``; the first few of many."""
-    if len(titles) > MOST_TITLES:
-        more = len(titles) - MOST_TITLES + 1
-        titles = [*titles[: MOST_TITLES - 1], f"{more} more"]
-    text = " and ".join([", ".join(titles[:-1]), titles[-1]] if len(titles) > 1 else titles)
-    return f"channel{'s' * (len(titles) > 1)} {text}"
-
-
 @dataclass(frozen=True)
 class Survey:
     """What was found in all items of a record together.
@@ -406,7 +464,7 @@ class Inspection:
 
     index, channel : the item that was measured, as in `Item`; step : Ψ's estimate t/T in [0, 1],
     if the method has one; survey : what was found in all items, if the kind of data has one; unit :
-    of the item's values, if known.
+    of the item's values, if known; laws : of the items that were measured, `Denoised.laws`.
     """
 
     record: Record
@@ -420,3 +478,4 @@ class Inspection:
     warnings: list[str] = field(default_factory=list)
     survey: Survey | None = None
     unit: str = ""
+    laws: Sequence[tuple[int, int]] = ()

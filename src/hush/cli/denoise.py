@@ -45,7 +45,7 @@ KEYS = (
     *("input", "output", "picture", "uncertainty", "residual", "sigma_map", "scores"),
     *("skipped", "error"),
     *("kind", "method", "model"),
-    *("family", "sigma", "sigma_range", "gain"),
+    *("family", "sigma", "sigma_range", "lines", "gain"),
     *("correlated", "process", "step", "steps", "strength", "seed", "adapted", "removed_rms"),
     *("seconds", "timings", "warnings", "items"),
 )
@@ -89,8 +89,8 @@ class Group:
 @click.option(
     "--uncertainty",
     metavar="PATH",
-    help="Also write how much the model's samples differ at each value, as a float32 .tif or .npy, "
-    "or to a folder. Needs a diffdenoise model trained with --set keep=true.",
+    help="Also write the standard deviation of the error at each value, in float32: a file such as "
+    ".tif or .npy, or a folder. Of diffdenoise models with keep=true, how much samples differ.",
 )
 @click.option(
     "--residual",
@@ -137,6 +137,12 @@ class Group:
 )
 @click.option("--model", metavar="NAME|FILE", help="A shipped model by name, or a model file.")
 @click.option("--method", type=METHOD, help="One that hush methods lists; mid by default.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Compare two independent halves of all of each file: was detail invented, is BM3D (if it "
+    "is installed) nearer? Without it, hush compares a few windows, and never with BM3D.",
+)
 @click.option(
     "--report",
     type=click.Path(path_type=Path),
@@ -235,8 +241,6 @@ def _check(o: Options) -> None:
         raise HushError(f"{denoiser.name} does not remove noise in steps; leave --steps out")
     if o.adapt and not denoiser.adapts:
         raise HushError(f"{denoiser.name} cannot adapt to a file; leave --adapt out")
-    if o.uncertainty:
-        denoiser.with_spread()
 
 
 def _classes(o: Options) -> list[type[Denoiser]]:
@@ -335,6 +339,7 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
         progress=lambda what, share: bar(f"{name}: {what}", share),
         was_adapted=key in adapted.denoisers,
         uncertainty="uncertainty" in job.maps,
+        check="peers" if o.check else "whole" if o.report else None,
         into=None if keeps else job.target,
     )
     for map_, path in job.maps.items():
@@ -361,6 +366,7 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
         "gain": result.estimate.gain * scale,
         "correlated": result.estimate.correlated,
         "sigma_range": rows.sigma_range(result.estimate, scale),
+        "lines": rows.lines(result.estimate, scale),
         "process": rows.process(result.noisiest, scale),
         "step": result.step,
         "steps": result.steps,

@@ -26,7 +26,7 @@ from hush.cli.options import (
 #: what ``hush inspect --json`` prints for a file; levels are in the data's own units
 INSPECT_KEYS = (
     *("input", "kind", "family", "sigma", "sigma_range", "gain", "read_sigma", "gamma_shape"),
-    *("impulses", "hits", "correlated", "correlation", "autocorrelation", "kernel_width"),
+    *("impulses", "hits", "lines", "correlated", "correlation", "autocorrelation", "kernel_width"),
     *("clipped", "undecided", "alternatives", "uncertainty", "channels", "step", "spec"),
     *(
         "method",

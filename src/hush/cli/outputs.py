@@ -33,6 +33,7 @@ class Options(Running):
     strength: float
     model: str | None
     method: str | None
+    check: bool
     report: Path | None
     as_json: bool
     kind: str | None

@@ -28,7 +28,7 @@ def summary(o: Any, row: Mapping[str, Any], result: Result) -> list[tuple[str, s
         method.append(f"strength {o.strength:g}")
     lines = [
         (kind.name, describe.size(noisy)),
-        *kind.facts(result, bool(o.noise)),
+        *kind.facts(result, bool(o.noise) and result.given),
         ("method", ", ".join(method)),
     ]
     if result.spread is not None and row["uncertainty"]:

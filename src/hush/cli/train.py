@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +12,7 @@ import click
 
 import hush
 from hush.cli import words
-from hush.cli.console import explain, preload, say
+from hush.cli.console import preload, say
 from hush.cli.options import (
     METHOD,
     Duration,
@@ -22,18 +20,18 @@ from hush.cli.options import (
     WithKinds,
     fixed_noise,
     layout,
-    read,
     running,
     use_threads,
 )
-from hush.cli.repeat import DEFAULT_BUDGET, command_of, folder_name
+from hush.cli.repeat import DEFAULT_BUDGET, command_of
+from hush.cli.train_start import SCRATCH, Start, begun_with, start_of
+from hush.cli.training_files import Files, to_train_on
 from hush.errors import HushError
 
 if TYPE_CHECKING:
     from hush.denoiser import Denoiser
-    from hush.kinds import Chosen, Kind
+    from hush.kinds import Kind
     from hush.noise.processes import Process
-    from hush.record import Record
     from hush.schedule import Schedule
 
 BEGUN = "training.json"  #: the settings that the training in the folder started with
@@ -70,22 +68,6 @@ class Options(Running):
     @property
     def card(self) -> Path:
         return self.out.with_suffix(".json")
-
-
-@dataclass(frozen=True)
-class Files:
-    """The training files.
-
-    kind : the kind of data; chosen : the data to learn from; counts : number of files used from
-    each folder, by its name; scales : full ranges of the files; unreadable : number of files that
-    could not be read.
-    """
-
-    kind: Kind
-    chosen: Chosen
-    counts: dict[str, int]
-    scales: tuple[float, ...]
-    unreadable: int
 
 
 @click.command(cls=WithKinds, short_help="Train a model on your own files.")
@@ -126,9 +108,10 @@ class Files:
 )
 @click.option(
     "--start",
-    metavar="MODEL",
-    help="Start from the weights of this model, a shipped one's name or a file; a gray model can "
-    "start an RGB one.",
+    metavar="MODEL|none",
+    help="Start from the weights of this model, a shipped one's name or a file, or with none from "
+    "scratch; by default, from the shipped model for such files, if there is one with the same "
+    "architecture. A gray model can start an RGB one.",
 )
 @click.option("--resume", is_flag=True, help="Continue an interrupted training.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random numbers.")
@@ -155,7 +138,8 @@ def train(**options: Any) -> None:
     """Train a model on FOLDERs and FILEs: noisy images alone, or with --corpus clean ones.
 
     From each folder, hush uses the images directly in it, sorted by name. A file that cannot be
-    read is reported and skipped; the exit code is then 1. During training,
+    read is reported and skipped; the exit code is then 1. Training starts from the shipped model,
+    and at the end hush says whether the new one is better on files held out. During training,
     NAME.safetensors.training/ has a log and previews. After Ctrl-C, the same command with --resume
     continues the training.
     """
@@ -176,15 +160,20 @@ def train(**options: Any) -> None:
     preload("hush.api", "hush.training")
     use_threads(o.threads)
     cls = _method(o)
-    files = _files(o, cls.learns_from)
+    files = to_train_on(o, cls.learns_from)
     _check_kind(o, files.kind)
     model, schedule = _configured(o, files.kind)
     process = _process(o, files)
-    _prepare(o, model, schedule, files)
+    before = _begun(o) if o.resume else None
+    start = start_of(o.start or begun_with(before), model, files.chosen.channels, process)
+    o = replace(o, start=start.name)
+    if start.default and model.iterates and o.steps is None:
+        model = model.replace(steps=start.weights.increments)
+    _prepare(o, model, schedule, files, before)
     if not o.quiet:
-        _announce(o, files)
-    _fit(o, model, schedule, files, process)
-    _save(o, model, files)
+        _announce(o, files, start)
+    _fit(o, model, schedule, files, process, start)
+    _save(o, model, files, start)
     if files.unreadable:
         count = sum(files.counts.values()) + files.unreadable
         say(f"{files.unreadable} of {count} files could not be read; {o.out} uses the others")
@@ -290,73 +279,6 @@ def _value(name: str, text: str, default: Any) -> Any:
         raise HushError(f"--set {name} needs {kind}, not '{text}'") from None
 
 
-def _files(o: Options, learns_from: str) -> Files:
-    """The files to train on, in a fixed order."""
-    from hush import kinds
-    from hush.io import folder_format
-    from hush.studies.folders import image_files
-
-    found: list[tuple[str, list[Record]]] = []
-    unreadable = 0
-    files = []
-    for source in o.sources:
-        whole = not source.is_dir() or (o.kind and folder_format(source, o.kind))
-        files += (held := [source] if whole else image_files(source, o.kind))
-        if not held:
-            say(f"{source}: holds no files that hush can read; skipped")
-    if o.clean:
-        _check_names(files, o.clean, image_files(o.clean, o.kind))
-    for file in files:
-        pair = [file, o.clean / file.name] if o.clean else [file]
-        try:
-            records = [read(str(f), o.axes, o.kind) for f in pair]
-            sizes = {_size(record) for record in records}
-        except Exception as error:
-            unreadable += 1
-            say(f"skipped: {explain(error)}")
-            continue
-        if len(sizes) > 1:
-            one, other = (" × ".join(map(str, size)) for size in sorted(sizes))
-            raise HushError(
-                f"{file.name} is {one} in one folder and {other} in the other; resize one"
-            )
-        found.append((folder_name(file), records))
-    if not found:
-        raise HushError("there is nothing to train on: none of the files could be read")
-    meant = sorted({record.kind for _, records in found for record in records})
-    if len(meant) > 1:
-        raise HushError(
-            f"the files hold different kinds of data ({', '.join(meant)}); train on one kind, "
-            "or set the kind with --kind"
-        )
-    kind = kinds.get(meant[0])
-    takes = learns_from in ("takes", "pairs") and not o.clean
-    chosen = kind.chosen([records for _, records in found], o.channels, takes)
-    if chosen.note:
-        say(f"skipped: {chosen.note}")
-    used = [found[i] for i in chosen.used]
-    scales = sorted({records[0].scale for _, records in used})
-    counts = dict(Counter(name for name, _ in used))
-    return Files(kind, chosen, counts, tuple(scales), unreadable)
-
-
-def _size(record: Record) -> tuple[int, ...]:
-    """Number of items and channels, and sides, of a record."""
-    from hush import kinds
-
-    batch = kinds.to_batch(record)
-    return (len(batch), *batch.data[0].shape)
-
-
-def _check_names(files: Sequence[Path], folder: Path, clean: Sequence[Path]) -> None:
-    """Raise HushError unless noisy and clean files pair by name."""
-    there, here = {f.name for f in clean}, {f.name for f in files}
-    if lone := sorted(here - there):
-        raise HushError(f"{folder} holds no {lone[0]}; --clean pairs files by name")
-    if lone := sorted(there - here):
-        raise HushError(f"{lone[0]} is only in {folder}; --clean pairs files by name")
-
-
 def _process(o: Options, files: Files) -> Process | None:
     """The given noise, in units of full range."""
     if o.noise is None:
@@ -370,8 +292,28 @@ def _process(o: Options, files: Files) -> Process | None:
     return meant.pop()
 
 
-def _prepare(o: Options, model: Denoiser, schedule: Schedule, files: Files) -> None:
-    """Make the training's folder, or check that the training in it is the one to resume."""
+def _begun(o: Options) -> dict[str, Any]:
+    """The settings of the training to resume."""
+    begun = o.folder / BEGUN
+    try:
+        before = _settings(json.loads(begun.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError):
+        raise HushError(f"{begun} is missing or damaged; start again with --overwrite") from None
+    before.setdefault("kind", "image")  # trainings of before there were others
+    return before
+
+
+def _prepare(
+    o: Options,
+    model: Denoiser,
+    schedule: Schedule,
+    files: Files,
+    before: dict[str, Any] | None,
+) -> None:
+    """Make the training's folder, or check that the training in it is the one to resume.
+
+    before : the settings of the training to resume.
+    """
     from hush.io import atomic
 
     begun = o.folder / BEGUN
@@ -389,14 +331,8 @@ def _prepare(o: Options, model: Denoiser, schedule: Schedule, files: Files) -> N
         "files": files.counts,
     }
     this = json.loads(json.dumps(this))  # as it is read back
-    if o.resume:
-        try:
-            before = _settings(json.loads(begun.read_text(encoding="utf-8")))
-            before.setdefault("kind", "image")  # trainings of before there were others
-        except (OSError, ValueError, KeyError):
-            raise HushError(
-                f"{begun} is missing or damaged; start again with --overwrite"
-            ) from None
+    if before is not None:
+        before = before | {"start": before.get("start") or (o.start and SCRATCH)}
         if other := [k for k, v in _settings(this).items() if before.get(k) != v]:
             raise HushError(
                 f"the interrupted training had other {' and '.join(other)}; repeat its command "
@@ -415,7 +351,7 @@ def _settings(begun: dict[str, Any]) -> dict[str, Any]:
     return begun["settings"] | begun["schedule"] | others
 
 
-def _announce(o: Options, files: Files) -> None:
+def _announce(o: Options, files: Files, start: Start) -> None:
     from hush.report import describe
 
     kind = "pairs of noisy and clean" if o.clean else "clean" if o.corpus else "noisy"
@@ -427,21 +363,26 @@ def _announce(o: Options, files: Files) -> None:
         f"training {o.method} for {long} on {count} {what} "
         f"({read} file{'s' * (read != 1)}); log and previews are in {o.folder}"
     )
+    if start.words:
+        say(start.words)
 
 
 def _fit(
-    o: Options, model: Denoiser, schedule: Schedule, files: Files, process: Process | None
+    o: Options,
+    model: Denoiser,
+    schedule: Schedule,
+    files: Files,
+    process: Process | None,
+    start: Start,
 ) -> None:
     import sys
-
-    from hush.models import load, path_of
 
     try:
         model.fit(
             files.chosen.data,
             corpus=o.corpus,
             noise=process,
-            start=load(path_of(o.start)) if o.start else None,
+            **start.options,
             schedule=schedule,
             folder=o.folder,
             resume=o.resume,
@@ -458,12 +399,13 @@ def _fit(
         raise
 
 
-def _save(o: Options, model: Denoiser, files: Files) -> None:
+def _save(o: Options, model: Denoiser, files: Files, start: Start) -> None:
     """Write the model and its card; the training's folder keeps the log and previews."""
     from hush.io import atomic
     from hush.report import describe
 
     figures = dict(getattr(model, "figures_", {}))
+    compared = getattr(model, "compared_", None)
     command = command_of(o, figures.get("steps"))
     card = {
         "method": o.method,
@@ -475,6 +417,7 @@ def _save(o: Options, model: Denoiser, files: Files) -> None:
         "command": command,
         "seed": o.seed,
         "figures": figures,
+        **({"compared": {"with": start.rival} | compared.entry()} if compared else {}),
         "settings": model.config(),
         "licence": o.licence,
         "hush": hush.__version__ or None,
@@ -485,9 +428,14 @@ def _save(o: Options, model: Denoiser, files: Files) -> None:
         part.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for passed in _checkpoints(o):
         passed.unlink()
+    sentence = compared.sentence(o.out.name, start.rival) if compared else ""
+    worse = compared is not None and compared.verdict == "worse"
     if not o.quiet:
         shown = {k: v for k, v in figures.items() if k != "seconds"}
         spent = describe.duration(figures.get("seconds", 0))
         lines = [("trained", f"{words.plain(shown)}, {spent}")]
+        lines += [("compared", sentence)] if sentence else []
         lines += [("repeat", command), ("use", f"hush denoise FILE --model {o.out}")]
         words.print_block(f"{o.out}, {o.out.stat().st_size / 1e6:.2g} MB", lines)
+    elif worse:
+        say(sentence)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.JpegImagePlugin import get_sampling
 
 from hush.errors import HushError
 from hush.record import Record
@@ -116,7 +117,7 @@ def read_jpeg(path: Path) -> Record:
         with Image.open(path, formats=("JPEG",)) as file:
             if file.mode not in ("L", "RGB"):
                 raise HushError(f"is a {file.mode} JPEG; convert it to gray or RGB first")
-            data, info = np.array(file), file.info
+            data, info, said = np.array(file), file.info, _compression(file)
     except Image.DecompressionBombError as error:
         raise HushError("has too many pixels for a JPEG; convert it to TIFF first") from error
     meta: dict[str, Any] = {"icc": info.get("icc_profile"), "exif": info.get("exif")}
@@ -126,7 +127,19 @@ def read_jpeg(path: Path) -> Record:
         data,
         "YX" if data.ndim == 2 else "YXS",
         meta={key: value for key, value in meta.items() if value},
+        context={"jpeg": said},
     )
+
+
+def _compression(file: Any) -> dict[str, Any]:
+    """The tables of steps, row by row, and the number of Pillow's sampling."""
+    tables = [tuple(map(int, file.quantization[k])) for k in sorted(file.quantization)]
+    gray = file.mode == "L"
+    return {
+        "luma": tables[0],
+        "chroma": () if gray else tables[-1],
+        "sampling": 0 if gray else max(get_sampling(file), 0),
+    }
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:

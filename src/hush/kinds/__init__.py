@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -74,6 +74,14 @@ class Chosen:
     note: str = ""
 
 
+class Series(Protocol):
+    """What the items of a recording share, such as the frames of one camera."""
+
+    def measure(self, index: int, noisy: np.ndarray) -> tuple[int, Estimate] | None:
+        """The number of the law that item `index`, `noisy`, shares with others of its channel, from
+        1 on, and its noise by that law; None if no such law holds in it."""
+
+
 def listed(words: Sequence[str]) -> str:
     """``A``, ``A and B``, ``A, B and C``."""
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
@@ -105,6 +113,8 @@ class Kind:
     piece: ClassVar[int | None] = None
     #: the axis of an item ``(C, *S)`` along which it is cut into pieces
     along: ClassVar[int] = -1
+    #: places of an item that a plain check compares (`hush.check`); None: items are not checked
+    checked: ClassVar[int | None] = None
     #: options that only this kind has; giving one selects this kind
     options: ClassVar[Mapping[str, Option]] = {}
     #: further names in `Record.context`, which only Python callers and files give
@@ -264,9 +274,41 @@ class Kind:
 
         return measured(items)
 
+    def series(
+        self,
+        batch: Batch,
+        channels: int,
+        review: Callable[[np.ndarray, Estimate], Estimate],
+    ) -> Series | None:
+        """What the items of a recording share; by default every item is measured alone.
+
+        channels : items ``i·channels + c`` are channel c of plane i. review : corrects a
+        measurement of an item ``(C, *S)`` (`Denoiser.reviewed`).
+        """
+        return None
+
+    def stated(
+        self, item: np.ndarray, given: Process | None, about: Mapping[str, Any] = NOTHING
+    ) -> tuple[Process | None, Estimate]:
+        """What is left of the stated noise to restore an item under, and its measured noise.
+
+        Noise that is stated beside other noise (`Process.beside`) may become part of the estimate.
+        about : the item's context (`Batch.about`), such as how the file was compressed.
+        """
+        return given, self.measure([item])
+
     def under(self, law: type[Process], found: Estimate) -> Estimate:
         """The measurement under a law that the user states without a level."""
         return replace(found, process=law.of_terms(found.sigma**2, 0.0, 0.0))
+
+    def halved(self, batch: Batch, index: int, found: Estimate) -> bool:
+        """Whether the noise of an item has the measured law in every place, so that it can be
+        divided into two halves (`hush.noise.halves`)."""
+        return True
+
+    def cleaned(self, x: np.ndarray, found: Estimate) -> np.ndarray:
+        """An item or a part of it ``(C, *S)``, without values that are not signal plus noise."""
+        return x
 
     def peak(self, reference: Record) -> float | None:
         """The stored value that scores take as full range; None for that of its type."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 #: the most samples that a model adapts to, 256 MB
 MOST_ADAPTED = 64 * 2**20
+COMPARED = 2**17  #: samples held out on which two models are compared, a few seconds of work
 CELL = 16  #: held-out parts are multiples of this along every axis, because networks halve them
 
 
@@ -170,23 +171,50 @@ def split(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def hold_out(items: Sequence[np.ndarray], patch: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Training items, and up to eight crops held out for validation."""
-    if len(items) >= 20:
-        chosen = set(range(len(items) // 20, len(items), -(-len(items) // 8)))
-        crops = [items[i] for i in sorted(chosen)]
-        training = [x for i, x in enumerate(items) if i not in chosen]
-    else:  # few items: the last eighth of each
-        cuts = [max(x.shape[1] - max(x.shape[1] // 8, CELL), 8) for x in items]
-        crops = [x[:, c:] for x, c in zip(items, cuts, strict=True) if x.shape[1] - c >= CELL]
-        crops = crops or list(items)
-        training = [x[:, :c] for x, c in zip(items, cuts, strict=True)]
+    training, parts = withhold(items)
     side = CELL * max(1, patch // 8)
-    crops = [x[:, *[slice(side)] * (x.ndim - 1)] for x in crops[:8]]
+    crops = [x[:, *[slice(side)] * (x.ndim - 1)] for x in (parts or list(items))[:8]]
     usable = [x[:, *(slice(n // CELL * CELL) for n in x.shape[1:])] for x in crops]
     usable = [np.ascontiguousarray(x) for x in usable if x.size]
     if not usable:
         least = (len(items[0]), *[CELL] * (items[0].ndim - 1))
         usable = [np.ascontiguousarray(np.resize(items[0], least))]
     return training, usable
+
+
+def withhold(items: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Training items, and what is held out: some items, or of few the last eighth of each.
+
+    Nothing is held out if all items are small.
+    """
+    if len(items) >= 20:
+        chosen = set(range(len(items) // 20, len(items), -(-len(items) // 8)))
+        parts = [items[i] for i in sorted(chosen)]
+        training = [x for i, x in enumerate(items) if i not in chosen]
+        return training, parts
+    cuts = [max(x.shape[1] - max(x.shape[1] // 8, CELL), 8) for x in items]
+    parts = [x[:, c:] for x, c in zip(items, cuts, strict=True) if x.shape[1] - c >= CELL]
+    training = [x[:, :c] for x, c in zip(items, cuts, strict=True)]
+    return training, parts
+
+
+def to_compare(parts: Sequence[np.ndarray], most: int = COMPARED) -> list[np.ndarray]:
+    """What is held out as it is used to compare two models: `most` samples in all, evenly cut.
+
+    Sides are multiples of `CELL`; empty if nothing is large enough.
+    """
+    parts = [x for x in parts if min(x.shape[1:]) >= CELL]
+    parts = parts[:: -(-len(parts) // 16)] if parts else []
+    made = []
+    for x in parts:
+        left, sides = most / len(parts) / len(x), list(x.shape[1:])
+        for i, axis in enumerate(
+            order := np.argsort(sides)
+        ):  # what short sides leave, long ones get
+            sides[axis] = max(CELL, int(min(sides[axis], left ** (1 / (len(order) - i)))))
+            left /= sides[axis]
+        made.append(np.ascontiguousarray(x[:, *(slice(n // CELL * CELL) for n in sides)]))
+    return made
 
 
 def within(items: Sequence[np.ndarray], patch: int, unit: int = 1) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hush.errors import HushError
-from hush.record import UNKNOWN, channel_letter
+from hush.record import UNKNOWN, Batch, channel_letter
 
 
 def stored_order(axes: str, letters: str) -> list[int]:
@@ -102,3 +102,14 @@ def fill_nearest(x: np.ndarray, known: np.ndarray, empty: float | None = None) -
         index = distance_transform_edt(~ok, return_distances=False, return_indices=True)
         plane[...] = plane[tuple(index)]
     return out
+
+
+def with_gaps(batch: Batch, index: int) -> np.ndarray:
+    """Item `index` as floats in units of full range, NaN for unknown values."""
+    known = batch.known(index)
+    if batch.real is np.float32:
+        check_span(batch.data[index], known, batch.scale)
+    x = batch.floats(index)
+    if not known.all():
+        x[~known] = np.nan
+    return x

@@ -97,12 +97,15 @@ def facts(kind: Kind, result: Denoised, given: bool) -> list[tuple[str, str]]:
     found, scale, unit = result.estimate, result.noisy.scale, result.noisiest.unit
     removed = f"σ {number(result.residual['rms'] * scale)}{describe.units(scale, unit)}"
     told = ", as given" if given else ""
-    return [
+    lines = [
         ("noise", describe.noise(found, scale, unit, kind.element)),
+        ("series", describe.series(result.laws, kind.nouns[1])),
         (f"{kind.element}s", describe.between(found, kind.element)),
+        *([("lines", describe.interference(found, scale, unit))] if found.lines else []),
         ("noise model", rows.process(result.noisiest, scale) + told),
         ("removed", removed),
     ]
+    return [(label, value) for label, value in lines if value]
 
 
 def brief(result: Denoised) -> str:

@@ -5,12 +5,13 @@ See `hush.noise.wiener`. Counting noise is stabilised first, as for BM3D.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from hush.denoiser import Advance, Denoiser
+from hush.denoiser import Advance, Denoiser, Window
 from hush.noise.process import Process
 from hush.noise.stabilise import stabilised
 from hush.noise.wiener import SHARED, SIDES, wiener, window_power
@@ -29,6 +30,11 @@ class Wiener(Denoiser):
     summary: ClassVar[str] = "Wiener filter in windows, at the measured spectrum of the noise"
     citation: ClassVar[str] = "Wiener, 1949; in two passes as in Dabov et al., IEEE TIP 2007"
     kinds: ClassVar[tuple[str, ...]] = ("image", "signal", "volume")
+
+    def window(self, about: Mapping[str, Any]) -> Window:
+        """See `Denoiser.window`."""
+        side = SIDES[len(self.kind.letters)]
+        return Window((SHARED + 1) * side, side)
 
     def restore(
         self,

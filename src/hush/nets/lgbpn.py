@@ -145,7 +145,7 @@ class LGBPN(PooledNet):
             to_phases(entrance(x), step)
             for entrance, step in zip(self.entrances, self.steps, strict=True)
         )
-        pool = Pool(pooled, len(far), self.steps[1] ** 2 if self.attention == "image" else 1)
+        pool = Pool(pooled, far.shape[0], self.steps[1] ** 2 if self.attention == "image" else 1)
         # Zero the padding after every block: where padding begins depends on the tile, so features
         # computed in it would make tiles disagree.
         inside = to_phases(torch.ones_like(x[:, :1]), self.steps[0])

@@ -162,5 +162,5 @@ class NAFNet(PooledNet):
         return -(-(self.body.reach + 2) // self.multiple) * self.multiple
 
     def run(self, x: Tensor, pooled: Sequence[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
-        pool = Pool(pooled, len(x))
+        pool = Pool(pooled, x.shape[0])
         return x + self.ending(self.body(self.intro(x), pool)), pool.seen

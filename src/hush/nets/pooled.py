@@ -28,8 +28,10 @@ class Pool:
         self.seen: list[Tensor] = []
 
     def __call__(self, statistic: Callable[[], Tensor]) -> Tensor:
-        value = next(self.given) if self.given is not None else self._averaged(statistic())
-        self.seen.append(value)
+        if self.given is None:
+            self.seen.append(self._averaged(statistic()))
+            return self.seen[-1]
+        self.seen.append(value := next(self.given))
         return value.repeat(self.rows // len(value), *[1] * (value.ndim - 1))
 
     def _averaged(self, value: Tensor) -> Tensor:

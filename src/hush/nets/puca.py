@@ -75,6 +75,6 @@ class PUCA(PooledNet):
 
     def run(self, x: Tensor, pooled: Sequence[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
         phases = to_phases(self.entrance(x), self.step)
-        pool = Pool(pooled, len(phases), self.step**2 if self.attention == "image" else 1)
+        pool = Pool(pooled, phases.shape[0], self.step**2 if self.attention == "image" else 1)
         h = from_phases(self.body(phases, pool), self.step, x.shape[-2:])
         return self.tail(h), pool.seen

@@ -269,6 +269,7 @@ class Stripes(Process):
     label: ClassVar[str] = "Stripes"
     examples: ClassVar[tuple[str, ...]] = ("stripes:5/255", "stripes:5/255,columns")
     white: ClassVar[bool] = False
+    beside: ClassVar[bool] = True
     symmetric: ClassVar[bool] = True
     terms: ClassVar[tuple[int, ...]] = (0,)
 

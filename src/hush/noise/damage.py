@@ -197,8 +197,7 @@ class JPEG(Process):
 
     def _percent(self) -> float:
         """The percentage by which libjpeg multiplies the table's steps."""
-        quality = fixed(self.quality)
-        return 5000 / quality if quality < 50 else 200 - 2 * quality
+        return _percentage(fixed(self.quality))
 
     def _compressed(self, x: torch.Tensor, percent: float, subsampling: str) -> torch.Tensor:
         import torch
@@ -225,3 +224,12 @@ def _filed(picture: np.ndarray, options: dict[str, Any]) -> np.ndarray:
 
 def _table(steps: tuple[tuple[int, ...], ...], percent: float) -> np.ndarray:
     return np.clip(np.floor((np.array(steps) * percent + 50) / 100), 1, 255).astype(int)
+
+
+def _percentage(quality: float) -> float:
+    return 5000 / quality if quality < 50 else 200 - 2 * quality
+
+
+def table(quality: float) -> np.ndarray:
+    """libjpeg's steps of luma ``(8, 8)``, int, at a quality from 1 to 100."""
+    return _table(_LUMA, _percentage(quality))

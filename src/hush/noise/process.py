@@ -77,6 +77,8 @@ class Process:
     taylor_order: ClassVar[float] = math.inf
     #: given the clean signal, the noise of different pixels is independent
     white: ClassVar[bool] = True
+    #: stated beside other noise, which is measured
+    beside: ClassVar[bool] = False
     #: an increment and its mirror image have the same law
     symmetric: ClassVar[bool] = False
     #: normally distributed and independent of the signal

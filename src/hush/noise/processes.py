@@ -9,6 +9,7 @@ from hush.noise.white import Gaussian, Poisson, PoissonGaussian
 from hush.noise.multiplicative import Gamma, LogSpeckle, Speckle
 from hush.noise.correlated import Correlated, Stripes
 from hush.noise.magnitude import NonCentralChi, Rician
+from hush.noise.hum import Hum
 from hush.noise.damage import JPEG, Impulse, Quantisation
 from hush.noise.camera import Camera
 from hush.noise.ecg import ECG
@@ -27,6 +28,7 @@ __all__ = [
     "Correlated",
     "Gamma",
     "Gaussian",
+    "Hum",
     "Impulse",
     "Level",
     "LogSpeckle",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from hush.report.plots import number as number
 from hush.results import MANY
 
 if TYPE_CHECKING:
+    from hush.noise.lines import Wave
     from hush.noise.process import Process
     from hush.results import Estimate, Inspection
 
@@ -100,6 +102,26 @@ def level(found: Estimate, scale: float, unit: str = "", element: str = "pixel")
     return text
 
 
+def interference(found: Estimate, scale: float, unit: str = "") -> str:
+    """Offsets of rows and columns, and hum; empty if there are none."""
+    if not found.lines:
+        return ""
+    texts = [
+        f"offsets of {along}, σ {number(sigma * scale)}{units(scale, unit)}"
+        for along, sigma in found.lines.along.items()
+    ]
+    if found.lines.waves:
+        hum = f"σ {number(found.lines.hum * scale)}{units(scale, unit)}"
+        texts.append(f"hum of a period of {periods(found.lines.waves)}, {hum}")
+    return "; ".join(texts)
+
+
+def periods(waves: Sequence[Wave]) -> str:
+    """The longest period of some waves, such as ``7.1 pixels and shorter ones``."""
+    every = sorted((float(f"{wave.period:.2g}") for wave in waves), reverse=True)
+    return f"{number(every[0])} pixels{' and shorter ones' * (every[-1] < every[0])}"
+
+
 def impulses(found: Estimate) -> str:
     """The pixels that are impulses: their share, or their number if they are few."""
     if found.impulses >= MANY:
@@ -151,8 +173,34 @@ def between(found: Estimate, element: str = "pixel") -> str:
     lags = [f"{number(round(a, 2))} at {k}" for k, a in enumerate(found.autocorrelation, 1)]
     felt = [text for text in lags if not text.startswith("0 ")]
     text = f"correlated between neighbours: {', '.join(felt)} {element}s"
+    if found.regression:
+        along = "columns" if found.regression[0] else "rows"
+        return f"correlated along {along} only: {', '.join(felt)} {element}s"
     width = found.kernel_width
     return text if np.isnan(width) else f"{text}, as if blurred by {number(width)} {element}s"
+
+
+def series(laws: Sequence[tuple[int, int]], items: str) -> str:
+    """Whether the items of a series share a law of noise; empty if they were not compared.
+
+    laws : the channel and the number of the law of each item, 0 if it was measured alone; items :
+    their name in sentences.
+    """
+    counts = Counter(laws)
+    groups = [count for (_, law), count in sorted(counts.items()) if law]
+    channels, alone = len({channel for channel, _ in laws}), len(laws) - sum(groups)
+    if not laws:
+        return ""
+    if not groups:
+        return f"no two of {len(laws)} {items} share a law of noise; each was measured alone"
+    if len(groups) == channels:
+        text = f"{sum(groups)} {items} share one law of noise"
+        text += " in each channel" if channels > 1 else ""
+    else:
+        parts = [str(count) for count in groups]
+        each = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+        text = f"{each} {items} share a law of noise each"
+    return f"{text}; {alone} measured alone" if alone else text
 
 
 def brightness(found: Estimate, scale: float) -> str:
@@ -203,7 +251,9 @@ def inspection(kind: str, element: str, seen: Inspection) -> list[tuple[str, str
         (kind, size(seen.record)),
         *(seen.survey.facts if seen.survey else ()),
         ("noise", noise(found, scale, seen.unit, element)),
+        ("series", series(seen.laws, f"{kind}s")),
         ("channels", channels(found, scale)),
+        ("lines", interference(found, scale, seen.unit)),
         ("curve", brightness(found, scale)),
         (f"{element}s", between(found, element)),
         ("clipping", clipping(found) if found.clipped or found.curve else ""),

@@ -182,6 +182,12 @@ def between_card(found: Estimate, element: str = "pixel") -> Card:
     return Card(label, "Correlated", describe.between(found, element).partition(": ")[2])
 
 
+def lines_cards(found: Estimate, scale: float) -> list[Card]:
+    """Offsets of lines and hum, if there are any."""
+    text = describe.interference(found, scale)
+    return [Card("Lines", text[:1].upper() + text[1:], "beside the noise")] if text else []
+
+
 def noise_plots(found: Estimate, scale: float, units: str) -> dict[str, str]:
     """Plots of the input's noise; empty if no curve was measured."""
     if not found.curve:

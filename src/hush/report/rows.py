@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from hush.report import describe
-from hush.results import Estimate, Inspection, Item
+from hush.results import Check, Estimate, Inspection, Item
 
 
 def inspection(seen: Inspection) -> dict[str, Any]:
@@ -43,12 +43,25 @@ def estimate(found: Estimate, scale: float) -> dict[str, Any]:
         "gamma_shape": found.shape if math.isfinite(found.shape) else None,
         "impulses": found.impulses,
         "hits": found.hits,
+        "lines": lines(found, scale),
         "correlated": found.correlated,
         "correlation": found.correlation,
         "autocorrelation": list(found.autocorrelation),
         "kernel_width": None if math.isnan(found.kernel_width) else found.kernel_width,
         "clipped": found.clipped,
         "uncertainty": found.uncertainty,
+    }
+
+
+def lines(found: Estimate, scale: float) -> dict[str, Any] | None:
+    """Levels of offsets of rows and columns and of hum, and its periods; None without any."""
+    if not found.lines:
+        return None
+    return {
+        "rows": found.lines.along.get("rows", 0.0) * scale,
+        "columns": found.lines.along.get("columns", 0.0) * scale,
+        "hum": found.lines.hum * scale,
+        "periods": [wave.period for wave in found.lines.waves],
     }
 
 
@@ -69,14 +82,27 @@ def item(made: Item, scale: float) -> dict[str, Any]:
         "index": made.index,
         "name": made.title or None,
         "channel": made.channel,
+        "law": made.law,
         "family": made.found.family,
         "sigma": made.found.sigma * scale,
         "correlated": made.found.correlated,
         "sigma_range": sigma_range(made.found, scale),
+        "lines": lines(made.found, scale),
         "process": process(made, scale),
         "step": made.step,
         "removed_rms": made.judgement.stats["rms"] * scale,
         "kept": None if made.kept is None else int(made.kept.sum()),
         "ratio": made.judgement.stats["ratio"],
+        "check": None if made.check is None else check(made.check, scale),
         "warnings": made.warnings,
+    }
+
+
+def check(seen: Check, scale: float) -> dict[str, Any]:
+    """What two halves of an item tell, as plain values; errors as rms in the data's own units."""
+    return {
+        "errors": {k: math.sqrt(max(e, 0.0)) * scale for k, e in seen.errors.items()},
+        "best": seen.best,
+        "visible": seen.visible,
+        "unshared": seen.unshared,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds import NOTHING, Chosen, Kind
-from hush.record import Record
+from hush.kinds import NOTHING, Chosen, Kind, Series
+from hush.record import Batch, Record
 
 if TYPE_CHECKING:
     from hush.kinds.image.cut import Turned
@@ -27,6 +27,8 @@ class Image(Kind):
     nouns: ClassVar[tuple[str, str]] = ("image", "images")
     element: ClassVar[str] = "pixel"
     letters: ClassVar[str] = "YX"
+    checked: ClassVar[int | None] = 4 * 2**14
+    told: ClassVar[frozenset[str]] = frozenset({"jpeg"})
 
     def axes(self, shape: tuple[int, ...]) -> str:
         """``YX``; a last axis of length 1, 3 or 4 is samples; axes before them are a stack."""
@@ -80,6 +82,50 @@ class Image(Kind):
 
         return estimate_any([reduced(x) for x in items]).on(items[0].shape[1:])
 
+    def halved(self, batch: Batch, index: int, found: Estimate) -> bool:
+        """Not of zero-filled images: what is told of their noise is on the acquired grid; nor of
+        images with stripes, hum, or noise correlated along one axis."""
+        from hush.kinds.image.zerofill import acquired
+
+        if found.regression or found.lines:
+            return False
+
+        item = batch.floats(index)
+        return acquired(item) == item.shape[1:]
+
+    def cleaned(self, x: np.ndarray, found: Estimate) -> np.ndarray:
+        """Without impulses."""
+        from hush.kinds.image.measure.impulses import without_impulses
+
+        return without_impulses(x, found)
+
+    def series(
+        self,
+        batch: Batch,
+        channels: int,
+        review: Callable[[np.ndarray, Estimate], Estimate],
+    ) -> Series | None:
+        """The laws that frames of a stack share."""
+        if len(batch) < 2 * channels:
+            return None
+        from hush.kinds.image.series import Frames
+
+        return Frames.of(batch, channels, review)
+
+    def stated(
+        self, item: np.ndarray, given: Process | None, about: Mapping[str, Any] = NOTHING
+    ) -> tuple[Process | None, Estimate]:
+        """Offsets of lines or hum that are stated are found; other noise is measured, that of a
+        JPEG file by its compression."""
+        from hush.kinds.image import jpeg
+        from hush.kinds.image.measure.estimation import estimate_any
+        from hush.kinds.image.zerofill import reduced
+
+        if given is not None and given.beside:
+            return None, estimate_any(reduced(item), given).on(item.shape[1:])
+        found, file = self.measure([item]), jpeg.Compression.of(about)
+        return given, found if file is None else jpeg.measured(found, item, file)
+
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
     ) -> list[str]:
@@ -101,8 +147,10 @@ class Image(Kind):
         about: Mapping[str, Any] = NOTHING,
         how: Restoration | None = None,
     ) -> Judgement:
-        from hush.kinds.image.residual import judged
+        from hush.kinds.image.residual import before_filter, judged
 
+        if how is not None and how.found is not None and how.found.regression:
+            noisy, process = before_filter(noisy, clean, process, how.found.regression)
         return judged(
             noisy,
             clean,
@@ -123,6 +171,19 @@ class Image(Kind):
         from hush.kinds.image.inspection import inspected
 
         return inspected(seen, budget=budget)
+
+    def facts(self, result: Denoised, given: bool) -> list[tuple[str, str]]:
+        """See `Kind.facts`; of a JPEG file also how it is compressed."""
+        from hush.kinds.image.jpeg import facts
+
+        return [*facts(result.noisy.context), *super().facts(result, given)]
+
+    def looked(self, seen: Inspection) -> list[tuple[str, str]]:
+        """See `Kind.looked`; of a JPEG file also how it is compressed."""
+        from hush.kinds.image.jpeg import facts
+
+        first, *others = super().looked(seen)
+        return [first, *facts(seen.record.context), *others]
 
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
         """PSNR in dB and SSIM."""

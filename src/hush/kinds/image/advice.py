@@ -7,10 +7,11 @@ import math
 import numpy as np
 
 from hush.kinds import Kind
+from hush.kinds.image import jpeg
 from hush.kinds.image.binning import side_of_bins
 from hush.kinds.image.zerofill import acquired
 from hush.kinds.values import MISMATCH, hardly_noisy, mismatch, missing
-from hush.noise.processes import FAMILIES, Process
+from hush.noise.processes import FAMILIES, Hum, Process, Stripes
 from hush.record import Record
 from hush.report import describe
 from hush.results import MANY, Estimate
@@ -30,8 +31,9 @@ def input_warnings(
             "The image has no 8 × 8 block of finite pixels to measure noise in: the level is a "
             "guess from neighbouring pixels, and the family is unknown."
         )
-    elif given is None and not found.impulses and hardly_noisy(found.sigma, item):
+    elif given is None and not (found.impulses or found.lines) and hardly_noisy(found.sigma, item):
         least = "No" if found.sigma == 0 else "Next to no"
+        notes += _doubtful(found, record.scale)
         return [*notes, f"{least} noise was found; denoising returns the image nearly unchanged."]
     if (size := acquired(item)) != item.shape[1:]:
         own, all_ = (" × ".join(map(str, s)) for s in (size, item.shape[1:]))
@@ -47,6 +49,13 @@ def input_warnings(
             "first replaces each by the median of its neighbours, which can also remove small real "
             "details; other methods leave them in."
         )
+    if found.lines:
+        notes.append(
+            "There is interference over the whole image: "
+            f"{describe.interference(found, record.scale)}. MID takes it out first; other methods "
+            "leave it in."
+        )
+    notes += _doubtful(found, record.scale)
     if advice := (given or found.process).advice:
         notes.append(advice)
     if (side := side_of_bins(item, given or found.process)) > 1:
@@ -60,13 +69,29 @@ def input_warnings(
             f"bright, and the result is rounded to whole steps of {record.data.dtype}, which costs "
             "detail. Convert the file to float32 first to keep it."
         )
-    if found.correlated:
+    notes += jpeg.advice(record.context)
+    if _smoothed(record, found):
+        notes.append(
+            "Little fine noise is left: the picture was denoised or smoothed before. What is left "
+            f"is coarse, σ {describe.number(found.sigma * record.scale)}"
+            f"{describe.units(record.scale)} by MID's step network, which may be structure, too; "
+            "lower it with --strength, or use the file before it was smoothed."
+        )
+    elif found.regression:
+        along = "columns" if found.regression[0] else "rows"
+        notes.append(
+            f"The noise is correlated along {along} only (lag-1 {found.correlation:.2f}). MID "
+            "filters it to be white, denoises, and undoes the filter, which leaves some streaks "
+            f"along {along} in; other methods leave more. If you can, record without a filter "
+            f"along {along}, or average several recordings."
+        )
+    elif found.correlated and not found.compressed:
         notes.append(
             f"The noise is spatially correlated (lag-1 {found.correlation:.2f}). MID removes it by "
             "its spectrum; other methods leave its coarse part in. If you have the file before "
             "sharpening, demosaicing or JPEG, use that."
         )
-    if found.network:
+    if found.network and not _smoothed(record, found):
         notes.append(
             "The level is that of MID's step network: smoothing or compression has removed the "
             "fine noise by which levels are measured. If the result is too smooth or still noisy, "
@@ -110,12 +135,40 @@ def _missed(record: Record, found: Estimate) -> str:
     )
 
 
+def _doubtful(found: Estimate, scale: float) -> list[str]:
+    """Warnings about waves that may be hum, and lines that may be noise."""
+    if found.lines is None:
+        return []
+    notes = [
+        f"The image is little but {along} of different brightness (σ "
+        f"{describe.number(sigma * scale)}), which may be the picture or noise, and are left in. "
+        f"If they are noise, remove them with --noise {Stripes(sigma, along).spec(scale)}."
+        for along, sigma in found.lines.unsure.items()
+    ]
+    waves = found.lines.doubtful
+    if not waves:
+        return notes
+    strongest = max(waves, key=lambda wave: wave.sigma)
+    return [
+        *notes,
+        f"Waves of a period of {describe.periods(waves)} are the same in the whole image. They may "
+        "be hum or part of the picture, such as a crystal or a grating, and are left in. If they "
+        f"are hum, remove them with --noise {Hum(strongest.sigma).spec(scale)}.",
+    ]
+
+
 def _coarse(record: Record, item: np.ndarray, found: Estimate) -> bool:
     """Whether rounding the result to the stored type costs more than the noise that is left."""
     if record.data.dtype.kind not in "iu" or not np.isfinite(item).any():
         return False
     steps, sigma = _span(item) * record.scale, found.sigma * record.scale
     return 0 < steps < FEW_STEPS and 0 < sigma < COARSE
+
+
+def _smoothed(record: Record, found: Estimate) -> bool:
+    """Whether the picture was denoised or smoothed before, by the noise that is left."""
+    whole = record.data.dtype.kind in "iu"
+    return found.smoothed(1 / (math.sqrt(12) * record.scale) if whole else 0.0)
 
 
 def _span(item: np.ndarray) -> float:

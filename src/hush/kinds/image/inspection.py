@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, ClassVar
 from hush.kinds import to_batch
 from hush.kinds.image import pictures
 from hush.report import describe, plots
-from hush.report.frame import BUDGET, Card, Entry, between_card, names, noise_card, noise_plots
+from hush.report.frame import (
+    BUDGET,
+    Card,
+    Entry,
+    between_card,
+    lines_cards,
+    names,
+    noise_card,
+    noise_plots,
+)
 from hush.report.pictures import Picture, encode, to_pixels
 
 if TYPE_CHECKING:
@@ -97,6 +106,7 @@ def _cards(seen: Inspection, scale: float) -> tuple[Card, ...]:
     cards = [
         noise_card(found, scale),
         between_card(found),
+        *lines_cards(found, scale),
         Card("Clipped", clipped[0], "".join(clipped[1:]).strip()),
     ]
     if seen.step is not None:

@@ -18,6 +18,7 @@ from hush.report.frame import (
     Card,
     Entry,
     between_card,
+    lines_cards,
     names,
     noise_plots,
 )
@@ -216,6 +217,7 @@ def _cards(result: Denoised, stats: Mapping[str, Any], seconds: float) -> tuple[
             else describe.option(process, scale, None if result.given else result.estimate),
         ),
         between_card(result.estimate),
+        *lines_cards(result.estimate, scale),
         Card("Removed", f"{plots.number(scale * stats['rms'])}{units}", of_model),
         Card("Method", result.method, ", ".join([*model, count, *start])),
         Card("Time", describe.duration(seconds), speed),

@@ -6,8 +6,8 @@ threshold and a warning.
 
 Even a good residual is slightly weaker than the model: with the best possible (posterior mean)
 denoiser of Gaussian noise its covariance is the noise's minus that of the remaining error
-(Tweedie's formula). Fine texture and weak noise therefore lower the ratio; that is not an error.
-The error is alike at neighbouring pixels, so the residual of white noise is correlated
+(Tweedie's formula). Fine texture and weak noise therefore lower the ratio, and that is not an
+error. The error is alike at neighbouring pixels, so the residual of white noise is correlated
 *negatively*, by a few hundredths. Positive correlation, however small, says that the noise was not
 white, and its coarse part, which looks like signal, stays in the result (`COARSE`).
 """
@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hush.kinds.image.measure.regression import whitened
 from hush.kinds.values import (
     LAGS,
     contrast,
@@ -154,6 +155,15 @@ def judged(
         stats, process, scale, strength=strength, known=known, missed=missed, adaptable=adaptable
     )
     return Judgement(stats, tuple(notes), _verdict(stats))
+
+
+def before_filter(
+    noisy: np.ndarray, clean: np.ndarray, process: Process, regression: tuple[float, ...]
+) -> tuple[np.ndarray, Process]:
+    """The noisy image with the residual that is left after the filter that makes it white, and the
+    noise model of that; see `hush.kinds.image.measure.regression`."""
+    rest = whitened(noisy.astype(np.float32) - clean, regression)
+    return clean + rest, process.scaled(1 - sum(regression) ** 2)
 
 
 def warnings(

@@ -112,5 +112,6 @@ def as_acquired(
         process=process,
         data=x.copy() if untouched else resized(made.data, x.shape[1:]),
         spread=None if made.spread is None else np.abs(resized(made.spread, x.shape[1:])),
+        taken=None if made.taken is None else resized(made.taken, x.shape[1:]),
         replaced=None,  # its pixels are not those of the file
     )

@@ -61,6 +61,7 @@ class Signal(Kind):
     letters: ClassVar[str] = "T"
     apart: ClassVar[bool] = True
     piece: ClassVar[int | None] = 2**18
+    checked: ClassVar[int | None] = 4 * 2**14
     levels: ClassVar[frozenset[str]] = frozenset({"rmse"})
     options: ClassVar[Mapping[str, Option]] = {
         "rate": Option(rate, "Samples a second of signals, if the file does not say.", "HZ"),

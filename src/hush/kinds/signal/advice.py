@@ -17,7 +17,8 @@ from hush.noise.processes import Process
 from hush.record import Batch, Record
 from hush.recording import let_go
 from hush.report.describe import number
-from hush.results import MOST_TITLES, Estimate, Survey, by_title
+from hush.results import Estimate, Survey
+from hush.titles import MOST_TITLES, by_title
 
 if TYPE_CHECKING:
     from hush.kinds.signal import Signal

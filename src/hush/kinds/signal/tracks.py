@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hush.record import Record
-from hush.results import listed
+from hush.titles import listed
 
 if TYPE_CHECKING:
     from hush.kinds.signal import Signal

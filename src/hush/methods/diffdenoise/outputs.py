@@ -42,12 +42,10 @@ class Outputs(Denoiser):
     networks_: nn.ModuleDict | None
 
     def with_spread(self) -> Any:
-        """See `Denoiser.with_spread`; over `draws` pairs, or `DRAWS` if that is 0."""
+        """See `Denoiser.with_spread`; over `draws` pairs, or `DRAWS` if that is 0. A model with
+        only its student draws none."""
         if self.networks_ is not None and f"diffusion-{self.rounds}" not in self.networks_:
-            raise HushError(
-                "this model has only its student and cannot give an uncertainty; train it with "
-                "--set keep=true, which keeps all stages"
-            )
+            return self
         return self.replace(draws=self.draws or DRAWS)
 
     def _spread(self, seen: np.ndarray, advance: Advance | None) -> np.ndarray:

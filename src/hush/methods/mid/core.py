@@ -34,6 +34,7 @@ A kind of data may use other networks and further steps (`hush.methods.mid.image
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -48,17 +49,9 @@ from torch import Tensor, nn
 
 from hush.denoiser import ANY, Advance, Denoiser, Learns, process_of
 from hush.errors import HushError
-from hush.kinds.cut import check_channels, hold_out, rms_level
-from hush.methods.mid.loss import (
-    BLUR,
-    Ladder,
-    begin,
-    joint_loss,
-    local_mean,
-    restored_psnr,
-    spread,
-    top_level,
-)
+from hush.kinds.cut import check_channels, hold_out, rms_level, to_compare, withhold
+from hush.methods.mid import judging
+from hush.methods.mid.loss import BLUR, Ladder, joint_loss, local_mean, spread, top_level
 from hush.methods.mid.review import reviewed
 from hush.methods.mid.step import law_of_cells, seen
 from hush.nets import channels_last
@@ -69,6 +62,7 @@ from hush.record import Record, full_range
 from hush.results import Estimate, Restoration
 from hush.sampling import walk_down
 from hush.schedule import Schedule
+from hush.starting import Comparison, Score, begin, gently, settled
 from hush.tiling import tiled
 
 M = TypeVar("M", bound="ValueMID")
@@ -110,6 +104,7 @@ class ValueMID(Denoiser):
     learns_from: ClassVar[Learns] = "noisy"
     iterates: ClassVar[bool] = True
     adapts: ClassVar[bool] = True
+    architecture: ClassVar[tuple[str, ...]] = ("widths", "blocks")
     #: side of the cells in which Ψ estimates the level, and how far its input extends beyond one
     cell: ClassVar[int] = LevelNet.cell
     reach: ClassVar[int] = LevelNet.radius
@@ -117,6 +112,7 @@ class ValueMID(Denoiser):
     networks_: nn.ModuleDict | None = field(default=None, init=False, repr=False)
     top_: float = field(default=55 / 255, init=False, repr=False)
     device_: str = field(default="cpu", init=False, repr=False)
+    compared_: Comparison | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -184,6 +180,7 @@ class ValueMID(Denoiser):
         corpus: bool = False,
         noise: Process | str | None = None,
         start: ValueMID | None = None,
+        against: ValueMID | None = None,
         schedule: Schedule | None = None,
         folder: Path | None = None,
         resume: bool = False,
@@ -197,6 +194,9 @@ class ValueMID(Denoiser):
         noise : the collected noise, for noisy-only training; by default measured for each item.
             A text's bare levels are in the first array's units.
         start : a trained MID to take the initial weights from; a gray image model can start any.
+            Unless the schedule states it, the learning rate is then a fifth of the usual one.
+        against : a trained MID to compare with on the part held out (`compared_`). If the training
+            started from it and is not better in the end, its weights are kept.
         schedule : duration and other settings; by default 10 minutes.
         """
         if options:
@@ -212,11 +212,16 @@ class ValueMID(Denoiser):
             torch.manual_seed(schedule.seed)
             networks = self.networks_ or self.build(self.channels)
         if start is not None:
+            schedule = gently(schedule, folder if resume else None)
             begin(networks, start.widened(self.channels))
+        begun = copy.deepcopy(networks.state_dict()) if start and start is against else None
         training, held_out = hold_out(items, schedule.patch)
+        held = [] if against is None else withhold(items)[1]
+        parts = [] if against is None else to_compare(held or items)
 
         given: list[Process | None] = [None] * len(training)
         judged: list[Process | None] = [None] * len(held_out)
+        laws: list[Process | None] = [None] * len(parts)
         if corpus:
             self.top_ = top_level(parse(self.ladder))
         else:
@@ -229,6 +234,7 @@ class ValueMID(Denoiser):
                 raise HushError("a training takes one level for an item, not a map of levels")
             training, given = self._collected(training, stated)
             held_out, judged = self._collected(held_out, stated)
+            parts, laws = self._collected(parts, stated)
             levels = [rms_level(p, x) for p, x in zip(given, training, strict=True) if p]
             if max(levels) <= 0:
                 raise HushError(
@@ -243,7 +249,7 @@ class ValueMID(Denoiser):
             return self._loss(networks, x, [given[i] for i in indices], generator)
 
         def validate() -> Mapping[str, float]:
-            return self._validate(networks, held_out, judged)
+            return judging.validated(self, networks, held_out, judged)
 
         from hush.training import train
 
@@ -263,7 +269,19 @@ class ValueMID(Denoiser):
             device=device,
             progress=progress,
         )
+        if against is not None and parts:
+            self._ended(against, lambda n: judging.losses(self, n, parts, laws), begun, bool(held))
         return self
+
+    def _ended(
+        self, against: ValueMID, score: Score, begun: Mapping[str, Tensor] | None, held_out: bool
+    ) -> None:
+        """Compare with another model at the end of a training, which may go back to its start."""
+        if self.networks_ is None or against.networks_ is None:
+            raise self.untrained()
+        self.compared_ = settled(self.networks_, against.networks_, score, begun, held_out)
+        if self.compared_.kept:
+            self.top_ = against.top_
 
     def _collected(
         self, items: Sequence[np.ndarray], stated: Process | None
@@ -373,8 +391,7 @@ class ValueMID(Denoiser):
         `found` unless `level` is ``"step"``.
         """
         if noise is not None:
-            if found is not None and found.spectrum is not None and noise.white:
-                noise = dataclasses.replace(found, process=noise, field=None).law(x.ndim - 1)
+            noise = noise if found is None else found.told(noise, x.ndim - 1)
             return noise, self._step(noise, x)
         by_step = self.seen_by_step(x)
         step = self._step(by_step, x)
@@ -452,35 +469,9 @@ class ValueMID(Denoiser):
         place = next(self._network("noise").parameters()).device
         return channels_last(torch.from_numpy(np.ascontiguousarray(x))[None].to(place))
 
-    # -- judging a training ----------------------------------------------------------------
-
-    def _validate(
-        self,
-        networks: nn.ModuleDict,
-        held_out: Sequence[np.ndarray],
-        processes: Sequence[Process | None],
-    ) -> Mapping[str, float]:
-        """Held-out PSNR at σ = 25/255 (corpus), or the loss with frozen noise (noisy-only)."""
-        if None in processes:
-            return {"psnr": restored_psnr(networks["noise"], held_out)}
-        device = next(networks.parameters()).device
-        generator = torch.Generator(device).manual_seed(0)
-        with torch.inference_mode():
-            losses = [
-                self._loss(networks, torch.from_numpy(x)[None].to(device), [process], generator)
-                for x, process in zip(held_out, processes, strict=True)
-                for _ in range(4)
-            ]
-        return {"val_loss": float(np.mean([float(part["noise_loss"]) for part in losses]))}
-
     def _preview(self, held_out: Sequence[np.ndarray], corpus: bool, path: Path) -> None:
         """Write up to four held-out crops before and after denoising."""
-        before = list(held_out[:4])
-        if corpus:
-            generator = torch.Generator().manual_seed(0)
-            noise = parse("gaussian:25/255")
-            before = [noise.sample(torch.from_numpy(x), generator).numpy() for x in before]
-        self.kind.preview(before, [self.restore(x).data for x in before], path)
+        judging.preview(self, held_out, corpus, path)
 
     # -- files -----------------------------------------------------------------------------
 

@@ -73,6 +73,7 @@ class SetMID(LearnedSets):
     summary: ClassVar[str] = "iterative removal, trained by adding further noise to noisy data"
     citation: ClassVar[str] = "MID: A Self-supervised Multimodal Iterative Denoising Framework"
     iterates: ClassVar[bool] = True
+    architecture: ClassVar[tuple[str, ...]] = ("width", "layers", "latents")
 
     corpus_: bool = field(default=False, init=False, repr=False)
 
@@ -103,7 +104,6 @@ class SetMID(LearnedSets):
         *,
         corpus: bool = False,
         noise: Process | str | None = None,
-        start: SetMID | None = None,
         **options: Any,
     ) -> Self:
         """Learn from sets with outliers, or with `corpus` from clean ones.
@@ -112,8 +112,6 @@ class SetMID(LearnedSets):
         outliers is learned.
         """
         self.corpus_ = corpus
-        if start is not None:
-            self.network_ = start.network
         return super().fit(data, **options)
 
     def loss(self, network: SetNet, drawn: Sequence[Drawn]) -> dict[str, Tensor]:

@@ -21,6 +21,8 @@ from hush.kinds.cut import sparse
 from hush.kinds.image.binning import binned, enlarged, side_of_bins
 from hush.kinds.image.measure.estimation import estimate_any
 from hush.kinds.image.measure.impulses import without_impulses
+from hush.kinds.image.measure.lines import without_lines
+from hush.kinds.image.measure.regression import coloured, law_of_white, whitened
 from hush.kinds.image.zerofill import as_acquired, reduced
 from hush.kinds.layout import filled
 from hush.methods.mid.core import ValueMID
@@ -99,12 +101,17 @@ class MID(ValueMID):
         return reduced(x)
 
     def reviewed(self, x: np.ndarray, found: Estimate) -> Estimate:
-        """See `Denoiser.reviewed`; on the acquired grid."""
-        return super().reviewed(reduced(x), found)
+        """See `Denoiser.reviewed`; on the acquired grid, without offsets of lines and hum."""
+        if found.regression:  # Ψ knows no noise of one axis
+            return found
+        if not found.lines:
+            return super().reviewed(reduced(x), found)
+        less = reduced(without_lines(x, found.lines))
+        return replace(super().reviewed(less, replace(found, lines=None)), lines=found.lines)
 
     def cleaned(self, x: np.ndarray, found: Estimate) -> np.ndarray:
-        """An image without impulses."""
-        return without_impulses(x, found)
+        """An image without offsets of lines, hum and impulses."""
+        return without_impulses(without_lines(x, found.lines), found)
 
     def restore_item(
         self,
@@ -119,9 +126,12 @@ class MID(ValueMID):
         if known.all():
             return super().restore_item(batch, index, noise, advance, found)
         x = np.where(known, batch.floats(index), np.float32(np.nan))
-        found = found or self.reviewed(filled(x, known), self.measured(x))
-        clean = self.cleaned(x, found)
-        made = self.restore(filled(clean, known), noise, advance, replace(found, impulses=0.0))
+        noise, found = self._told(x, noise, found)
+        taken = found.lines.seen(x) if found.lines else None
+        x = x if taken is None else x - taken
+        clean = without_impulses(x, found)
+        rest = replace(found, impulses=0.0, lines=None)
+        made = replace(self.restore(filled(clean, known), noise, advance, rest), taken=taken)
         return made if clean is x else replace(made, replaced=known & (clean != x))
 
     def restore(
@@ -141,7 +151,13 @@ class MID(ValueMID):
         advance: Advance | None,
         found: Estimate | None,
     ) -> Restoration:
-        found = found or self.reviewed(x, self.measured(x))
+        noise, found = self._told(x, noise, found)
+        if found.lines:
+            taken = found.lines.seen(x)
+            made = self._restore(x - taken, noise, advance, replace(found, lines=None))
+            return replace(made, taken=taken)
+        if found.regression:
+            return self._after_filter(x, noise, advance, found)
         law = found.law() if noise is None else noise
         side = side_of_bins(x, law)
         if side == 1:
@@ -156,6 +172,39 @@ class MID(ValueMID):
         if advance:
             advance(1.0)
         return replace(made, data=total / 4, process=law)
+
+    def _after_filter(
+        self, x: np.ndarray, noise: Process | None, advance: Advance | None, found: Estimate
+    ) -> Restoration:
+        """`_restore` after the filter that makes the noise white, which is then undone."""
+        clean, regression = self.cleaned(x, found), found.regression
+        white = replace(
+            found,
+            process=law_of_white(found.process, regression),
+            correlated=False,
+            autocorrelation=(),
+            impulses=0.0,
+            curve=(),
+            regression=(),
+        )
+        law = None if noise is None else law_of_white(noise, regression)
+        made = self._restore(whitened(clean, regression), law, advance, white)
+        return replace(
+            made,
+            data=coloured(made.data, regression),
+            process=found.local if noise is None else noise,
+            found=found,
+            replaced=None if clean is x else clean != x,
+        )
+
+    def _told(
+        self, x: np.ndarray, noise: Process | None, found: Estimate | None
+    ) -> tuple[Process | None, Estimate]:
+        """The noise to remove besides offsets that are stated, and the measurement."""
+        if found is None or (noise is not None and noise.beside):
+            noise, found = self.kind.stated(x, noise)
+            found = self.reviewed(filled(x, np.isfinite(x)), found)
+        return noise, found
 
     def lost(self, x: np.ndarray, state: np.ndarray, noise: Process) -> np.ndarray | None:
         """Fine waves, if there still are some in what Φ removed."""
@@ -175,6 +224,10 @@ class MID(ValueMID):
         """See `Denoiser.suited`; resolves ``precision="auto"``."""
         rounded = self.precision == "auto" and dtype.kind in "iu"
         return self.replace(precision="bfloat16") if rounded else self
+
+    def hurried(self) -> MID:
+        """See `Denoiser.hurried`; one pass, without an average over symmetries."""
+        return self.replace(turns=1)
 
     def half_precision(self, level: float, x: np.ndarray) -> bool:
         """Whether Φ runs in bfloat16, with rounding errors of about 0.4 % of an edge.

@@ -13,6 +13,7 @@ any collected one, down to those without interference, and exact in the same pla
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ from torch import Tensor, nn
 from hush.nets.wave import AROUND, CELL, DRIFT, InterferenceLevel
 from hush.noise.bank import Bank
 from hush.noise.process import seeded
+from hush.starting import DECIBELS, Losses
 
 BAND = (10.0, 45.0)  #: Hz, where an ECG stands out most
 OVER = 8.0  #: times the running floor of the band's envelope, from which on there is a beat
@@ -196,3 +198,21 @@ def validated(
             for _ in range(4)
         ]
     return {"val_loss": float(np.mean([float(part["noise_loss"]) for part in losses]))}
+
+
+def losses(
+    networks: nn.ModuleDict,
+    parts: Sequence[np.ndarray],
+    ladder: Superposition,
+    corpus: bool,
+    draws: int = 4,
+) -> Losses:
+    """Errors relative to the signal's power on windows ``(3, T)``, with frozen interference."""
+    each = np.empty((len(parts), draws))
+    for x, row in zip(parts, each, strict=True):
+        for draw in range(draws):
+            generator = torch.Generator().manual_seed(draw)
+            given = torch.from_numpy(x)[None]
+            terms = interference_loss(networks, given, ladder, corpus, generator, 0.0)
+            row[draw] = math.exp(float(terms["noise_loss"]))
+    return Losses(each, DECIBELS)

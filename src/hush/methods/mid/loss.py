@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hush.errors import HushError
-from hush.metrics import psnr
 from hush.nets import channels_last
 from hush.nets.values import average
 from hush.noise.processes import Correlated, Gaussian, OneOf, Process
@@ -110,17 +108,6 @@ def joint_loss(
     return {"noise_loss": noise, "step_loss": 0.1 * step}
 
 
-def begin(networks: nn.ModuleDict, weights: Mapping[str, Tensor]) -> None:
-    """Start from the weights of another model; residual blocks that it lacks are identities."""
-    own = networks.state_dict()
-    if any(k not in own or own[k].shape != w.shape for k, w in weights.items()):
-        raise HushError(
-            "the networks differ from those of the model to start from; use its widths and "
-            "at least as many blocks, or leave --start out"
-        )
-    networks.load_state_dict({**own, **weights})
-
-
 def spread(process: Process, channels: int, octaves: int, ndim: int) -> np.ndarray:
     """The shares of a noise's deviation that `hush.nets.values.Told` takes, 1 for white noise.
 
@@ -162,19 +149,6 @@ def local_mean(s: Tensor) -> Tensor:
     """Mean over 9 values along every axis, the signal that determines the level; same shape."""
     around = F.pad(s, [BLUR // 2] * 2 * (s.ndim - 2), mode="replicate")
     return average(around, BLUR, stride=1)
-
-
-def restored_psnr(noise: nn.Module, held_out: Sequence[np.ndarray]) -> float:
-    """Mean PSNR on clean items ``(C, *S)`` with Gaussian noise of σ = 25/255, known to Φ."""
-    device = next(noise.parameters()).device
-    generator = torch.Generator(device).manual_seed(0)
-    scores = []
-    for x in held_out:
-        noisy = Gaussian(25 / 255).sample(torch.from_numpy(x)[None].to(device), generator)
-        with torch.inference_mode():
-            found = noise(noisy, torch.full_like(noisy, 25 / 255)).float()
-        scores.append(psnr((noisy - found)[0].cpu().numpy(), x))
-    return float(np.mean(scores))
 
 
 def top_level(ladder: Process) -> float:

@@ -36,7 +36,7 @@ def reviewed(
 
     cells : what Ψ sees in an item; restore : the way down from a given noise.
     """
-    if found.impulses >= MANY or found.counted or found.process.varies:
+    if found.impulses >= MANY or found.process.varies or found.counted or found.compressed:
         return found
     if min(x.shape[1:]) < SMALLEST:
         return found
@@ -146,6 +146,7 @@ def _replaced(
         kernel_width=math.nan,
         spectrum=spectrum,
         network=network,
+        fine=found.sigma if network and not found.correlated else math.nan,
         channels=tuple(rms_level(white, part[None]) for part in x),
         curve=(),
         alternatives=(),

@@ -82,6 +82,7 @@ class SequenceMID(LearnedRows):
     summary: ClassVar[str] = "iterative removal, trained by adding further noise to noisy data"
     citation: ClassVar[str] = "MID: A Self-supervised Multimodal Iterative Denoising Framework"
     iterates: ClassVar[bool] = True
+    architecture: ClassVar[tuple[str, ...]] = ("width", "layers")
 
     corpus_: bool = field(default=False, init=False, repr=False)
 
@@ -110,7 +111,6 @@ class SequenceMID(LearnedRows):
         *,
         corpus: bool = False,
         noise: Process | str | None = None,
-        start: SequenceMID | None = None,
         **options: Any,
     ) -> Self:
         """Learn from alignments with noise, or with `corpus` from clean ones.
@@ -118,8 +118,6 @@ class SequenceMID(LearnedRows):
         data : as `LearnedRows.fit`. noise : not needed, as the share of noise is learned.
         """
         self.corpus_ = corpus
-        if start is not None:
-            self.network_ = start.network
         return super().fit(data, **options)
 
     def drawn(self, item: Family, most: int, rng: np.random.Generator) -> Family:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from hush.denoiser import Advance, Window
 from hush.errors import HushError
-from hush.kinds.cut import hold_out, split, splits
+from hush.kinds.cut import hold_out, split, splits, to_compare, withhold
 from hush.kinds.layout import filled
 from hush.kinds.signal import resample
 from hush.kinds.values import root_mean_square
@@ -32,6 +32,7 @@ from hush.methods.mid.interference import (
     below,
     cleanest,
     interference_loss,
+    losses,
     validated,
 )
 from hush.nets.wave import InterferenceLevel, WaveUNet
@@ -41,7 +42,10 @@ from hush.record import Batch
 from hush.results import Estimate, Restoration
 from hush.sampling import walk_down
 from hush.schedule import Schedule
+from hush.starting import begin, gently
 
+#: `Schedule` of a training on interference
+PACE: Mapping[str, Any] = {"batch": 8, "learning_rate": 2e-3}
 #: Ψ's share of the amplitude up to which nothing is removed, and from which on all of it is
 RMS = 0.2  #: of signals for the networks that remove noise
 SLOWEST = 100.0  #: samples a second below which a signal has nothing of a beat's band
@@ -76,6 +80,7 @@ class SignalMID(ValueMID):
     rate: float | None = None
 
     kinds: ClassVar[tuple[str, ...]] = ("signal",)
+    architecture: ClassVar[tuple[str, ...]] = ("widths", "blocks", "net", "model_rate")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,6 +93,10 @@ class SignalMID(ValueMID):
     def removes(self) -> tuple[str, ...]:
         """See `Denoiser.removes`."""
         return (ECG.family,) if self.ladder == ECG.family else ()
+
+    def taught(self, channels: int) -> int:
+        """See `Denoiser.taught`: one channel at a time."""
+        return 1
 
     # -- networks --------------------------------------------------------------------------------
 
@@ -108,6 +117,7 @@ class SignalMID(ValueMID):
         corpus: bool = False,
         noise: Process | str | None = None,
         start: ValueMID | None = None,
+        against: ValueMID | None = None,
         schedule: Schedule | None = None,
         folder: Path | None = None,
         resume: bool = False,
@@ -129,6 +139,7 @@ class SignalMID(ValueMID):
                 corpus=corpus,
                 noise=noise and noise.scaled(unit**-2),
                 start=start,
+                against=against,
                 schedule=schedule,
                 folder=folder,
                 resume=resume,
@@ -141,14 +152,18 @@ class SignalMID(ValueMID):
         if noise is not None and not isinstance(noise, ECG):
             raise HushError(f"this model learns to remove ECG, not {noise.family} noise")
         self.channels, self.top_ = 1, 1.0
-        schedule = (schedule or Schedule(budget=600.0)).settled(batch=8, learning_rate=2e-3)
+        schedule = schedule or Schedule(budget=600.0)
+        if start is not None:
+            schedule = gently(schedule, folder if resume else None, **PACE)
+        schedule = schedule.settled(**PACE)
         if schedule.patch < LEAST_PATCH:  # the usual ones are too short to hold beats
             schedule = dataclasses.replace(schedule, patch=PATCH)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(schedule.seed)
             networks = self.networks_ or self.build(1)
         if start is not None:
-            networks.load_state_dict(start.widened(1))
+            begin(networks, start.widened(1))
+        begun = copy.deepcopy(networks.state_dict()) if start and start is against else None
         items = self._taught(data, corpus)
         training, held_out = hold_out(items, schedule.patch)
         ladder = self._superposition()
@@ -175,6 +190,10 @@ class SignalMID(ValueMID):
             device=device,
             progress=progress,
         )
+        held = [] if against is None else withhold(items)[1]
+        parts = [] if against is None else to_compare(held or items)
+        if against is not None and parts:
+            self._ended(against, lambda n: losses(n, parts, ladder, corpus), begun, bool(held))
         return self
 
     def _levelled(self, data: Any, common: bool) -> tuple[list[np.ndarray], float]:

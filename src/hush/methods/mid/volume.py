@@ -49,6 +49,7 @@ from hush.sampling import walk_down
 
 LEVEL = 0.1  #: the noise's deviation in the units that the networks get
 LEAST = 0.5  #: components with less signal, relative to the noise, teach nothing
+SLICES = 3  #: that networks see together, if nothing else is said
 AT_ONCE = 2**19  #: voxels that the networks get at once
 
 
@@ -92,6 +93,10 @@ class VolumeMID(ValueMID):
         """See `Denoiser.joint`: all volumes of a series are denoised together."""
         return None
 
+    def taught(self, channels: int) -> int:
+        """See `Denoiser.taught`: slices."""
+        return self.channels or SLICES
+
     def build(self, channels: int) -> nn.ModuleDict:
         """Ψ and Φ, untrained."""
         return nn.ModuleDict(
@@ -105,7 +110,7 @@ class VolumeMID(ValueMID):
 
     def lessons(self, data: Any, corpus: bool) -> list[np.ndarray]:
         """See `ValueMID.lessons`: slabs ``(slices, Y, X)``; of noisy series those of components."""
-        self.channels = n = self.channels or 3
+        self.channels = n = self.channels or SLICES
         items = self.kind.items(data)
         if corpus:
             every = [s for x in items for volume in x for s in slabs(volume, n)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -43,6 +43,17 @@ class Blocks:
 
     def take(self, which: np.ndarray) -> Blocks:
         return Blocks(*(values[which] for values in vars(self).values()))
+
+    def spread(self, most: int) -> Blocks:
+        """About `most` of the blocks at most: half of them at equal steps of the signal, because
+        the few that differ from a background show how the noise depends on it."""
+        if len(self.mean) <= most:
+            return self
+        order = np.argsort(self.mean, kind="stable")
+        mean = self.mean[order]
+        steps = np.searchsorted(mean, np.linspace(mean[0], mean[-1], most // 2))
+        evenly = np.linspace(0, len(mean) - 1, most - most // 2).astype(int)
+        return self.take(order[np.union1d(steps, evenly)])
 
     def over(self, field: Field, signals: bool = False) -> Blocks:
         """The blocks with energies relative to a field's variance at their centres.
@@ -99,6 +110,22 @@ def gather(images: Sequence[np.ndarray]) -> tuple[Blocks, np.ndarray, float, flo
     lowest, highest, dead = _limits(pixels[np.isfinite(pixels)], cut, high)
     blocks = Blocks(energy, mean, low, high, np.concatenate(channel), np.concatenate(place))
     return blocks.take(~dead), pixels, lowest, highest
+
+
+def gather_frames(
+    frames: Sequence[np.ndarray], most: int = MOST_BLOCKS
+) -> tuple[Blocks, np.ndarray, float, float]:
+    """The same of frames of one camera, each with blocks of all its signals."""
+    parts = [gather([x]) for x in frames]
+    every = [blocks.spread(most // len(frames)) for blocks, *_ in parts]
+    names = [f.name for f in fields(Blocks)]
+    blocks = Blocks(*(np.concatenate([getattr(b, name) for b in every]) for name in names))
+    pixels = np.concatenate([sample for _, sample, *_ in parts], axis=1)
+    # What others go beyond is no limit.
+    first, last = np.nanmin(pixels), np.nanmax(pixels)
+    low = max((v for *_, v, _ in parts if v == first), default=-math.inf)
+    high = min((v for *_, v in parts if v == last), default=math.inf)
+    return blocks, pixels, low, high
 
 
 def _limits(

@@ -22,12 +22,16 @@ relative to that spectrum: at the high frequencies if enough of the noise is whi
 compression removed none of it; otherwise at the low ones, in two interleaved halves. The family is
 determined again; the level comes from the fit of the spectrum.
 
+**One axis.** Noise that a filter correlated along rows or columns alone is measured after the
+inverse filter (`hush.kinds.image.measure.regression`).
+
 **Place.** If the level varies from place to place, the blocks enter all steps relative to it
 (`hush.kinds.image.measure.places`), and the law is that of the mean level.
 
-Before all that, single photons are looked for (`hush.kinds.image.measure.photons`), whose law needs
-no blocks, and impulses (`…measure.impulses`): they are replaced, and those that the noise explains
-are put back.
+Before all that, offsets of rows and columns and hum are taken out
+(`hush.kinds.image.measure.lines`). Single photons are looked for
+(`hush.kinds.image.measure.photons`), whose law needs no blocks, and impulses (`…measure.impulses`):
+they are replaced, and those that the noise explains are put back.
 
 Limitation: fine, even texture that fills the whole picture (a lawn) is measured as noise, the more
 so the weaker the true noise.
@@ -54,11 +58,13 @@ from functools import partial
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds.image.measure.blocks import Blocks, gather, sharp
+from hush.kinds.image.measure.blocks import SIZE, Blocks, gather, gather_frames, sharp
 from hush.kinds.image.measure.impulses import impulses_in, many_impulses, without_many
+from hush.kinds.image.measure.lines import lines_in, without_lines
 from hush.kinds.image.measure.photons import Photons, resolved
 from hush.kinds.image.measure.pixels import replaced
 from hush.kinds.image.measure.places import varying
+from hush.kinds.image.measure.regression import law_of_image, regression_of, whitened
 from hush.kinds.image.measure.spectrum import octaves, spectrum_of
 from hush.kinds.image.measure.transfer import (
     ANY,
@@ -88,13 +94,19 @@ ROUNDS = 2  #: impulses and the noise between them are measured in turns
 DARK = 3.0  #: signal, in units of σ, below which Rician noise differs enough from Gaussian noise
 
 
-def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
+def estimate(
+    x: np.ndarray | Sequence[np.ndarray],
+    given: Process | None = None,
+    series: bool = False,
+) -> Estimate:
     """The noise of one image, or the common noise of several.
 
     Parameters
     ----------
     x : float array ``(C, H, W)``, full range 1, or a list of such arrays with the same C. Pixels
         that are not finite are left out. A constant image has Gaussian noise of level 0.
+    given : noise that the user states beside the noise that is measured (`Process.beside`).
+    series : they are frames of one size and one camera, whose noise varies with the place alike.
 
     Raises
     ------
@@ -103,8 +115,16 @@ def estimate(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
     images = [x] if isinstance(x, np.ndarray) else list(x)
     if not images or any(i.ndim != 3 or len(i) != len(images[0]) for i in images):
         raise HushError("give images (C, H, W), all with the same number of channels")
+    lines = [lines_in(i, given) for i in images]
+    if any(lines):
+        images = [without_lines(i, found) for i, found in zip(images, lines, strict=True)]
+    return replace(_between_lines(images, series), lines=lines[0] if len(lines) == 1 else None)
+
+
+def _between_lines(images: Sequence[np.ndarray], series: bool) -> Estimate:
+    """The noise of images without offsets of lines and without hum."""
     photons = resolved(images)
-    measure = partial(_of_photons, photons=photons) if photons else _measured
+    measure = partial(_of_photons, photons=photons) if photons else partial(_measured, one=series)
     share = 0.0 if photons else many_impulses(images)
     if share < MANY:
         hits = [impulses_in(i) for i in images]
@@ -140,14 +160,47 @@ def _of_photons(images: Sequence[np.ndarray], photons: Photons) -> Estimate:
     )
 
 
-def _measured(images: Sequence[np.ndarray], smoothed: bool = False) -> Estimate:
-    """The noise of images without impulses; `smoothed` if many were replaced by medians."""
-    blocks, sample, low, high = gather(images)
+def _before_filter(found: Estimate, regression: tuple[float, ...]) -> Estimate:
+    """The noise of images, of which that after the filter that makes it white is known."""
+    r = sum(regression)  # one of them is 0
+    signal, variance = 1 / (1 - r), 1 / (1 - r**2)
+    process = found.process
+    if process.complex:  # a filter does not leave magnitudes
+        process = Gaussian(found.sigma)
+    return replace(
+        found,
+        process=law_of_image(process, regression),
+        sigma=found.sigma * math.sqrt(variance),
+        correlated=True,
+        autocorrelation=tuple(r**k for k in range(1, SIZE)),
+        near=regression,
+        kernel_width=math.nan,
+        spectrum=None,
+        channels=tuple(level * math.sqrt(variance) for level in found.channels),
+        curve=tuple((signal * x, variance * seen, variance * law) for x, seen, law in found.curve),
+        alternatives=tuple(name for name in found.alternatives if not FAMILIES[name].complex),
+        regression=regression,
+    )
+
+
+def _measured(
+    images: Sequence[np.ndarray], smoothed: bool = False, white: bool = False, one: bool = False
+) -> Estimate:
+    """The noise of images without impulses.
+
+    smoothed : many were replaced by medians; white : no filter along one axis is looked for;
+    one : they are of one camera.
+    """
+    blocks, sample, low, high = (gather_frames if one else gather)(images)
+    if regression := () if smoothed or white else regression_of(blocks):
+        return _before_filter(
+            _measured([whitened(i, regression) for i in images], white=True, one=one), regression
+        )
     bend = clipping(low, high)
     magnitudes = bool(np.nanmin(sample) >= 0) and not math.isfinite(low)
     field = None
-    if len(images) == 1 and not smoothed:
-        field, blocks = varying(images[0], blocks, bend, magnitudes)
+    if (one or len(images) == 1) and not smoothed:
+        field, blocks = varying(images[len(images) // 2], blocks, bend, magnitudes)
     finite = np.isfinite(sample)
     clipped = float(((sample == low) | (sample == high)).sum() / finite.sum())
     parts = [blocks.take(blocks.channel == c) for c in range(len(sample))]
@@ -219,13 +272,13 @@ def _measured(images: Sequence[np.ndarray], smoothed: bool = False) -> Estimate:
     )
 
 
-def estimate_any(x: np.ndarray | Sequence[np.ndarray]) -> Estimate:
+def estimate_any(x: np.ndarray | Sequence[np.ndarray], given: Process | None = None) -> Estimate:
     """`estimate`, or Gaussian noise from differences between neighbours if there is too little.
 
     This covers single rows and columns, and images without an 8×8 block of finite pixels.
     """
     try:
-        return estimate(x)
+        return estimate(x, given)
     except HushError:
         return measured([x] if isinstance(x, np.ndarray) else list(x))
 

@@ -116,12 +116,16 @@ def _poisson(images: Sequence[np.ndarray], law: Photons) -> bool:
     every = max(1, round(sum(x.size for x in images) / _PIXELS))
     squares, sums = np.zeros((2, 2, 2))  # of lags 1 and 2, dim and bright
     same = touching = 0.0
+    under = np.zeros(4)  # neighbours below the offset: number, sums of both, sum of products
     for band in _bands(images, every):
         y = np.nan_to_num((band.astype(np.float64) - law.offset) / law.gain, posinf=0, neginf=0)
         noise = (law.sigma / law.gain) ** 2
         for i, lag in enumerate((1, 2)):
             for a, b in ((y[lag:], y[:-lag]), (y[:, lag:], y[:, :-lag])):
                 total, power = a + b, (a - b) ** 2 - 2 * noise
+                least = -5 * law.sigma / law.gain
+                low = (a < 0) & (b < 0) & (a > least) & (b > least)
+                under += low.sum(), a[low].sum(), b[low].sum(), a[low] @ b[low]
                 dim = total <= DIM
                 squares[i] += power[dim].sum(), power[~dim].sum()
                 sums[i] += total[dim].sum(), total[~dim].sum()
@@ -131,8 +135,11 @@ def _poisson(images: Sequence[np.ndarray], law: Photons) -> bool:
     with np.errstate(divide="ignore", invalid="ignore"):
         near, far = squares / sums
     gain, structure = (4 * near[0] - far[0]) / 3, max(0.0, far[0] - near[0])
+    number, first, second, product = under
     return bool(
-        1 / AGREE < gain < AGREE + structure
+        # Below the offset is read noise, which neighbours do not share; a smooth picture has π/2.
+        (number < FEWEST or product * number < AGREE * first * second)
+        and 1 / AGREE < gain < AGREE + structure
         and (sums[0, 1] < FEWEST * DIM or near[1] > 1 / AGREE)  # structure only adds to it
         and (touching < FEWEST or same > TOGETHER * touching)
     )

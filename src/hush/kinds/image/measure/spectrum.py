@@ -65,6 +65,14 @@ def _kernels() -> list[tuple[float, np.ndarray, np.ndarray]]:
     return table
 
 
+def blurred(width: float, correlation: float) -> np.ndarray:
+    """The block spectrum ``(64,)``, with mean 1, of noise with this correlation of neighbours, a
+    part of it blurred by a kernel of this width."""
+    _, lags, shape = min(_kernels(), key=lambda row: abs(row[0] - width))
+    share = min(1.0, correlation / float(lags[0]))
+    return 1 - share + share * shape
+
+
 def spectrum_of(blocks: Blocks, curve: Curve, bend: Bend) -> Spectrum:
     """Split the spectrum of the flattest blocks into noise, white or blurred, and structure."""
     seen = Bent(curve, bend, blocks.mean).variance_at(blocks.mean)

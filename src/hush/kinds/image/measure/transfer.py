@@ -93,7 +93,7 @@ def fit_curve(blocks: Blocks, bend: Bend, terms: tuple[int, ...] = LINE) -> Curv
     for _ in range(8):
         bent = Bent(curve, bend, blocks.mean)
         score = blocks.low / bent.variance_at(blocks.mean)
-        chosen = [_flattest(p, score) for p in bins]
+        chosen = [flattest(p, score) for p in bins]
         mean = np.array([blocks.mean[p].mean() for p in chosen])
         variance = np.array([blocks.high[p].mean() for p in chosen])
         # Blocks overlap, so each counts for about a quarter of its coefficients.
@@ -142,7 +142,7 @@ def _line(blocks: Blocks) -> np.ndarray | None:
     return np.append(law, 0.0) if steep and np.abs(relative @ law - 1).max() < ON_LINE else None
 
 
-def _flattest(part: np.ndarray, score: np.ndarray) -> np.ndarray:
+def flattest(part: np.ndarray, score: np.ndarray) -> np.ndarray:
     """Those of `part` with a score below `FLAT`, or at least the lowest few."""
     last = min(FEWEST, len(part)) - 1
     return part[score[part] <= max(FLAT, float(np.partition(score[part], last)[last]))]

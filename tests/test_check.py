@@ -1,0 +1,192 @@
+"""Two halves of an item: independent, honest about errors, and against invention."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+import hush
+from hush import check, io
+from hush.cli import main
+from hush.kinds import get
+from hush.methods import make
+from hush.methods.wiener import filtered
+from hush.noise.halves import HALF, divisible, halves
+from hush.noise.process import parse
+from hush.noise.processes import (
+    Correlated,
+    Gamma,
+    Gaussian,
+    Poisson,
+    PoissonGaussian,
+    Process,
+    Rician,
+)
+from hush.record import Batch, Record
+
+Array = np.ndarray
+LAWS: list[Process] = [
+    Gaussian(0.1),
+    Poisson(30.0),
+    Gamma(8.0),
+    PoissonGaussian(0.02, 0.05),
+    Correlated(Gaussian(0.1), 1.5),
+    Gaussian(np.linspace(0.05, 0.2, 200, dtype=np.float32)[None, None]),
+]
+
+
+def sampled(clean: Array, law: Process, seed: int = 0) -> Array:
+    s = torch.from_numpy(np.ascontiguousarray(clean, np.float32))
+    result: Array = law.sample(s, torch.Generator().manual_seed(seed)).numpy()
+    return result
+
+
+def scene(side: int = 160) -> Array:
+    """A picture ``(1, H, W)`` with edges and texture."""
+    y, x = np.mgrid[:side, :side] / side
+    made = 0.5 + 0.2 * np.sin(9 * x * y * 3) + 0.25 * (np.hypot(x - 0.5, y - 0.5) < 0.3)
+    return made[None].astype(np.float32)
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.family)
+def test_halves_are_two_observations_with_twice_the_variance(law: Process) -> None:
+    flat = np.full((1, 200, 200), 0.5, np.float32)
+    x = sampled(flat, law)
+    first, second = halves(x, law, seed=1)
+    np.testing.assert_allclose((first + second) / 2, x, atol=1e-6)
+    expected = float(np.mean(law.variance(flat)))
+    errors = first - flat, second - flat
+    for error in errors:
+        assert np.mean(error**2) == pytest.approx(HALF * expected, rel=0.05)
+    assert abs(np.mean(errors[0] * errors[1])) < 0.04 * HALF * expected
+
+
+def test_magnitudes_and_sets_cannot_be_divided() -> None:
+    assert not divisible(Rician(0.1))
+    assert not divisible(parse("outliers:0.3"))
+    assert not divisible(parse("quantisation:8/255"))
+    assert divisible(Gaussian(0.1))
+
+
+def test_the_held_back_error_is_the_error() -> None:
+    """Of the filter, and of the input itself, without the clean picture."""
+    clean, law = scene(256), Gaussian(0.1)
+    x = sampled(clean, law)
+    methods = {"wiener": filtered, "none": lambda half, _: half}
+    seen = check.of_parts([check.Part.of(x, law, methods)])
+    assert seen is not None
+    half = sampled(clean, law.scaled(HALF), seed=5)
+    true = float(np.mean((filtered(half, law.scaled(HALF)) - clean) ** 2))
+    assert seen.errors["none"] == pytest.approx(2 * seen.noise, rel=0.05)
+    assert seen.errors["wiener"] == pytest.approx(true, rel=0.2)
+    assert seen.best == "wiener"
+    assert seen.gain("none") < -3
+
+
+def test_a_result_below_a_simple_one_is_told_and_replaced() -> None:
+    """A method that smooths texture away loses to the Wiener filter."""
+    rng, law = np.random.default_rng(0), Gaussian(0.1)
+    texture = (0.5 + 0.3 * rng.standard_normal((1, 192, 192))).astype(np.float32)
+    x = sampled(texture, law)
+    methods = {"mid": lambda half, _: np.full_like(half, half.mean()), "wiener": filtered}
+    seen = check.of_parts([check.Part.of(x, law, methods)])
+    assert seen is not None
+    assert seen.best == "wiener"
+    (kept,) = check.warnings(seen, guarded=True)
+    (told,) = check.warnings(seen, guarded=False)
+    assert "a Wiener filter is nearer to the signal than mid" in kept
+    assert "its result is kept instead" in kept
+    assert told.endswith("Try --method wiener.")
+
+
+def test_texture_that_the_network_smooths_away_is_kept(tmp_path: Path) -> None:
+    """White texture of known noise: the network takes it for noise, the spectrum does not."""
+    rng = np.random.default_rng(1)
+    clean = 0.5 + 0.15 * rng.standard_normal((128, 128)).astype(np.float32)
+    noisy = clean + 0.1 * rng.standard_normal(clean.shape).astype(np.float32)
+    np.save(tmp_path / "texture.npy", noisy)
+    made = hush.run(tmp_path / "texture.npy", noise="gaussian:0.1", device="cpu")
+    insisted = hush.run(tmp_path / "texture.npy", noise="gaussian:0.1", method="mid", device="cpu")
+    error = float(np.mean((made.data - clean) ** 2))
+    assert error < 0.9 * float(np.mean((insisted.data - clean) ** 2))
+    assert error < float(np.mean((noisy - clean) ** 2))
+    assert any("is kept instead" in w for w in made.warnings)
+    assert any("Try --method" in w for w in insisted.warnings)
+
+
+def test_detail_that_halves_do_not_share_is_invented() -> None:
+    """Blurred noise looks like detail; what both halves show does not count."""
+    from scipy.ndimage import gaussian_filter
+
+    law = Gaussian(0.3)
+    flat = np.full((1, 192, 192), 0.5, np.float32)
+    methods = {"blur": lambda half, _: gaussian_filter(half, (0, 1, 1))}
+    fur = check.of_parts([check.Part.of(sampled(flat, law), law, methods)], maps=True)
+    rng = np.random.default_rng(2)
+    detail = (0.5 + 2 * gaussian_filter(rng.standard_normal((1, 192, 192)), (0, 1, 1))).astype("f4")
+    true = check.of_parts([check.Part.of(sampled(detail, law), law, methods)])
+    assert fur is not None
+    assert true is not None
+    assert fur.visible > 0.9
+    assert fur.unshared > 0.7
+    assert fur.invented is not None
+    assert fur.invented.shape == (192, 192)
+    assert true.unshared < check.UNSHARED
+    assert "two halves of the data do not agree" in check.warnings(fur, guarded=True)[0]
+    assert check.warnings(true, guarded=True) == []
+
+
+def test_the_deviation_covers_the_error() -> None:
+    clean, law = scene(256), Gaussian(0.1)
+    noisy = sampled(clean, law)
+    made = hush.run(noisy[0], noise="gaussian:0.1", uncertainty=True, device="cpu")
+    assert made.spread is not None
+    assert made.spread.data.shape == (256, 256)
+    z = np.abs(made.data - clean[0]) / made.spread.data
+    assert 0.55 < np.mean(z < 1) < 0.85
+    assert 0.88 < np.mean(z < 2) <= 1
+
+
+@pytest.mark.parametrize("shape", [(1, 40, 50), (3, 512, 512), (1, 100, 9000), (1, 2000, 1500)])
+def test_windows_are_inside_and_within_the_budget(shape: tuple[int, ...]) -> None:
+    most = get("image").checked
+    assert most is not None
+    found = check.windows(shape, most)
+    x = np.zeros(shape[1:], int)
+    for window in found:
+        assert x[window].size == x[window].shape[0] * x[window].shape[1] > 0
+        assert all(0 <= s.start < s.stop <= n for s, n in zip(window, shape[1:], strict=True))
+        x[window] += 1
+    assert x.max() == 1
+    assert x.sum() <= most
+
+
+def test_gaps_and_replaced_values_do_not_count() -> None:
+    clean, law = scene(128), Gaussian(0.1)
+    x = sampled(clean, law)
+    holed = x.copy()
+    holed[0, 30:80, 20:60] = np.nan
+    kind, model = get("image"), make("nlm")
+    batch = Batch(holed[None])
+    seen = check.check(kind, model, batch, 0, law, kind.measure([x]), depth="whole")
+    assert seen is not None
+    assert seen.noise == pytest.approx(0.01, rel=0.05)
+    assert np.isnan(check.deviation(seen, batch, 0)[0, 40, 40])
+
+
+def test_the_command_line_checks(tmp_path: Path) -> None:
+    noisy = np.clip(255 * sampled(scene(96), Gaussian(0.1)), 0, 255).astype(np.uint8)
+    io.write(Record(noisy[0], "YX"), tmp_path / "a.png")
+    ran = CliRunner().invoke(
+        main, ["denoise", str(tmp_path / "a.png"), "--method", "nlm", "--json", "--check"]
+    )
+    assert ran.exit_code == 0, ran.output
+    import json
+
+    (item,) = json.loads(ran.stdout)["items"]
+    assert {"nlm", "wiener", "none"} <= set(item["check"]["errors"])
+    assert item["check"]["errors"]["none"] == pytest.approx(36, rel=0.1)
