@@ -17,7 +17,6 @@ from hush.record import Record
 
 MANY = 0.015  #: share of impulses from which on they are the noise's family
 MOST_TITLES = 8  #: titles before a warning
-EMPTY = 1 / 3  #: share of the level below which fine noise was smoothed away; cameras leave .4
 BEYOND = 4.0  #: limit for the ratio of the measured variance to the law's, either way
 
 
@@ -40,7 +39,8 @@ class Estimate:
     spectrum : of correlated noise, its density per octave, if it is known.
     counted : whether single counts are seen, which makes the law certain.
     network : measured by a method's network, because the statistics ended (`Denoiser.reviewed`).
-    fine : then the level of what they found, if that was white; else NaN.
+    left : level of coarse noise that it saw in a picture that was smoothed before; this is left in,
+        and not part of `sigma`.
     clipped : share of pixels at the clipping levels.
     channels : `sigma` of each channel.
     amplitude : rms of the values about their mean, signal and noise; 0 if it was not measured.
@@ -61,7 +61,7 @@ class Estimate:
     spectrum: Octaves | None = None
     counted: bool = False
     network: bool = False
-    fine: float = math.nan
+    left: float = 0.0
     clipped: float = 0.0
     channels: tuple[float, ...] = ()
     amplitude: float = 0.0
@@ -69,11 +69,6 @@ class Estimate:
     curve: tuple[tuple[float, float, float], ...] = ()
     alternatives: tuple[str, ...] = ()
     field: Field | Grid | None = None
-
-    def smoothed(self, rounding: float = 0.0) -> bool:
-        """Whether a network measured coarse noise where there is next to no fine noise, less than
-        `rounding` adds: the picture was denoised or smoothed. Cameras leave more."""
-        return self.network and self.fine < max(rounding, EMPTY * self.sigma)
 
     @property
     def local(self) -> Process:
