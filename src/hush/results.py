@@ -21,7 +21,6 @@ MANY = 0.015  #: share of impulses from which on they are the noise's family
 TOLERANCE = 0.1  #: dB by which another method may be nearer than the result
 CERTAIN = 3.0  #: standard errors from which on a difference of errors counts
 LEAST = 1e-3  #: least error that can be told, relative to the noise
-EMPTY = 1 / 3  #: share of the level below which fine noise was smoothed away; cameras leave .4
 BEYOND = 4.0  #: limit for the ratio of the measured variance to the law's, either way
 QUARTERS = 4  #: parts of the photon transfer curve, by brightness, that its law must fit alike
 #: ratio between two quarters of what is measured to what the law says, in deviations, from which
@@ -49,8 +48,9 @@ class Estimate:
     spectrum : of correlated noise, its density per octave, if it is known.
     counted : whether single counts are seen, which makes the law certain.
     network : measured by a method's network, because the statistics ended (`Denoiser.reviewed`).
-    fine : then the level of what they found, if that was white; else NaN.
     compressed : found from how the file was compressed, which statistics and networks do not know.
+    left : level of coarse noise that it saw in a picture that was smoothed before; this is left in,
+        and not part of `sigma`.
     clipped : share of pixels at the clipping levels.
     channels : `sigma` of each channel.
     amplitude : rms of the values about their mean, signal and noise; 0 if it was not measured.
@@ -76,8 +76,8 @@ class Estimate:
     spectrum: Octaves | None = None
     counted: bool = False
     network: bool = False
-    fine: float = math.nan
     compressed: bool = False
+    left: float = 0.0
     clipped: float = 0.0
     channels: tuple[float, ...] = ()
     amplitude: float = 0.0
@@ -88,11 +88,6 @@ class Estimate:
     field: Field | Grid | None = None
     regression: tuple[float, ...] = ()
     lines: Lines | None = None
-
-    def smoothed(self, rounding: float = 0.0) -> bool:
-        """Whether a network measured coarse noise where there is next to no fine noise, less than
-        `rounding` adds: the picture was denoised or smoothed. Cameras leave more."""
-        return self.network and self.fine < max(rounding, EMPTY * self.sigma)
 
     @property
     def local(self) -> Process:

@@ -31,6 +31,13 @@ def input_warnings(
             "The image has no 8 × 8 block of finite pixels to measure noise in: the level is a "
             "guess from neighbouring pixels, and the family is unknown."
         )
+    elif given is None and found.left:
+        left = describe.number(found.left * record.scale)
+        notes.append(
+            "Little noise is left: the picture was denoised or smoothed before. What MID's step "
+            f"network still sees (σ {left}{describe.units(record.scale)}) is coarse and may be "
+            "structure, and stays in; to remove it, state it with --noise."
+        )
     elif given is None and not (found.impulses or found.lines) and hardly_noisy(found.sigma, item):
         least = "No" if found.sigma == 0 else "Next to no"
         notes += _doubtful(found, record.scale)
@@ -70,14 +77,7 @@ def input_warnings(
             "detail. Convert the file to float32 first to keep it."
         )
     notes += jpeg.advice(record.context)
-    if _smoothed(record, found):
-        notes.append(
-            "Little fine noise is left: the picture was denoised or smoothed before. What is left "
-            f"is coarse, σ {describe.number(found.sigma * record.scale)}"
-            f"{describe.units(record.scale)} by MID's step network, which may be structure, too; "
-            "lower it with --strength, or use the file before it was smoothed."
-        )
-    elif found.regression:
+    if found.regression:
         along = "columns" if found.regression[0] else "rows"
         notes.append(
             f"The noise is correlated along {along} only (lag-1 {found.correlation:.2f}). MID "
@@ -91,7 +91,7 @@ def input_warnings(
             "its spectrum; other methods leave its coarse part in. If you have the file before "
             "sharpening, demosaicing or JPEG, use that."
         )
-    if found.network and not _smoothed(record, found):
+    if found.network:
         notes.append(
             "The level is that of MID's step network: smoothing or compression has removed the "
             "fine noise by which levels are measured. If the result is too smooth or still noisy, "
@@ -163,12 +163,6 @@ def _coarse(record: Record, item: np.ndarray, found: Estimate) -> bool:
         return False
     steps, sigma = _span(item) * record.scale, found.sigma * record.scale
     return 0 < steps < FEW_STEPS and 0 < sigma < COARSE
-
-
-def _smoothed(record: Record, found: Estimate) -> bool:
-    """Whether the picture was denoised or smoothed before, by the noise that is left."""
-    whole = record.data.dtype.kind in "iu"
-    return found.smoothed(1 / (math.sqrt(12) * record.scale) if whole else 0.0)
 
 
 def _span(item: np.ndarray) -> float:

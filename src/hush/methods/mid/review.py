@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hush.kinds.cut import rms_level
+from hush.kinds.cut import rms_level, sparse
+from hush.kinds.values import contrast
 from hush.methods.mid.loss import FLOOR
 from hush.methods.mid.step import law_of_cells, level_of_cells
 from hush.noise.processes import Correlated, Gaussian, Process
@@ -21,6 +22,8 @@ SMALLEST = 32  #: least side of an item in which Ψ can see coarse noise
 CLEARLY = 1.1  #: the same if both see noise that spans pixels
 LOW = 1.6  #: Ψ reads real cameras low, and their noise leaves best if told higher still
 FAR = 3.0  #: measured level, relative to Ψ's, from which on texture was measured; 2.2 on real noise
+LITTLE = 0.01  #: of a picture's range: noise below hardly shows
+EMPTY = 0.5  #: fine noise, relative to all, below which it was smoothed away; cameras leave .6
 BORNE_OUT = 0.45  #: least share of the level that Φ removes of noise; 0.54 on real noise
 WINDOW = 128  #: side of the windows in which Φ is asked
 AGREES = 0.3  #: largest relative error of Ψ about noise that is added, for it to overrule
@@ -80,11 +83,22 @@ def review(found: Estimate, by_step: Process, x: np.ndarray) -> Estimate:
             white = found.process
     total = (power[0] + (channels - 1) * power[1]) / channels
     reached = math.sqrt(float(areas(ndim, OCTAVES) @ total))
+    if not found.correlated and _smoothed(x, found.sigma, reached):
+        return dataclasses.replace(found, left=reached)
     network = reached > (CLEARLY if found.correlated else MORE) * found.sigma
     if network:
         reached *= LOW
         white = Gaussian(reached) if channels > 1 else white  # a camera's tone curve evens it
     return _replaced(found, white, _spectrum(power, channels), reached, x, network)
+
+
+def _smoothed(x: np.ndarray, fine: float, level: float) -> bool:
+    """Whether an item was denoised or smoothed: little coarse noise, and next to no fine noise, or
+    less than the rounding of its values leaves. What Ψ sees there is structure as often as not."""
+    values = sparse(x)
+    steps = np.diff(np.unique(values))
+    rounding = float(steps.min()) / math.sqrt(12) if len(steps) else 0.0
+    return level < LITTLE * contrast(values) and fine < max(rounding, EMPTY * level)
 
 
 def _law(cells: Cells, x: np.ndarray) -> tuple[Process, float]:
@@ -146,7 +160,6 @@ def _replaced(
         kernel_width=math.nan,
         spectrum=spectrum,
         network=network,
-        fine=found.sigma if network and not found.correlated else math.nan,
         channels=tuple(rms_level(white, part[None]) for part in x),
         curve=(),
         alternatives=(),
