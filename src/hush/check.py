@@ -37,6 +37,7 @@ from hush.methods import make
 from hush.noise.halves import HALF, divisible, halves
 from hush.noise.process import Process
 from hush.record import Batch
+from hush.report import checked
 from hush.results import Check, Estimate, Restoration
 
 #: a restoration of an item ``(C, *S)`` with noise of a law
@@ -57,12 +58,9 @@ NEAR = 4.0  #: width of the places in which the deviation is estimated
 OWN = 0.71
 SEED = 74_207_281  #: unlike one that simulated the data
 
-UNSHARED = 0.02  #: share of the visible detail that halves may not share
-SEEN = 0.02  #: share of places in which detail has to be visible for a warning
 SIMPLE = ("wiener", "none")  #: what a result is compared with
+UNCHANGED = "none"  #: hands back the input, and so claims nothing that could be checked
 SLOW = ("bm3d",)  #: and on request, where its package is installed
-
-_WORDS = {"wiener": "a Wiener filter", "none": "the input itself", "bm3d": "BM3D"}
 
 
 def check(
@@ -74,14 +72,18 @@ def check(
     how: Restoration,
     found: Estimate,
     depth: Depth = "windows",
+    guarded: bool = False,
 ) -> Check | None:
     """Check the result `made` of item `index`, as stored; None if its noise has no halves.
 
     depth : a few windows of the item, or the whole of it, with maps, or with slow peers too.
+    guarded : the nearest method's result is kept, whichever that is.
     """
     known, stored = batch.known(index), batch.data[index]
     law = how.process or found.law(stored.ndim - 1)
     if kind.checked is None or how.kept is not None or not divisible(law):
+        return None
+    if denoiser.name == UNCHANGED:
         return None
     if made.shape != stored.shape or not known.any() or not kind.halved(batch, index, found):
         return None
@@ -103,7 +105,14 @@ def check(
     }
     low, high = np.quantile(y[:, *places[0]], [0.01, 0.99])
     return compared(
-        x, law, methods, places, known=known, contrast=float(high - low), maps=depth != "windows"
+        x,
+        law,
+        methods,
+        places,
+        known=known,
+        contrast=float(high - low),
+        maps=depth != "windows",
+        guarded=guarded,
     )
 
 
@@ -161,12 +170,14 @@ def compared(
     known: np.ndarray | None = None,
     contrast: float = 0.0,
     maps: bool = False,
+    guarded: bool = False,
     seed: int = SEED,
 ) -> Check | None:
-    """Compare `methods`, the first of which made the result, on halves of an item ``(C, *S)``.
+    """Compare `methods`, the first of which was asked for, on halves of an item ``(C, *S)``.
 
     law : of its noise, float32 in units of full range. known : where values count. contrast : of
-    the result. maps : of one place, the whole item. None if there is no noise.
+    the result. maps : of one place, the whole item. guarded : the nearest method's result is kept.
+    None if there is no noise.
     """
     every = (_Part.of(x, law, place, known, methods, seed + i) for i, place in enumerate(places))
     parts = [part for part in every if part is not None]
@@ -177,32 +188,45 @@ def compared(
     result = next(iter(errors.values()))
     if not len(result):
         return None
-    faint = max(FAINT * math.sqrt(noise), CONTRAST * contrast)
-    detail = [_detail(*part.made, faint) for part in parts]
-    visible = sum(int(seen.sum()) for seen, _ in detail)
-    invented = sum(int((seen & unlike).sum()) for seen, unlike in detail)
-    mean = float(result.mean())
-    return Check(
+    seen = Check(
         noise=noise,
         errors={name: float(each.mean()) for name, each in errors.items()},
         doubts={
             name: float((each - result).std() / math.sqrt(len(each)))
             for name, each in errors.items()
         },
-        visible=visible / sum(seen.size for seen, _ in detail),
-        unshared=invented / max(1, visible),
-        invented=np.logical_and(*detail[0]) if maps else None,
-        deviation=_deviation(*parts[0].made, mean) if maps else None,
+        kept=next(iter(methods)),
+        visible=0.0,
+        unshared=0.0,
+    )
+    kept = seen.best if guarded else seen.method
+    faint = max(FAINT * math.sqrt(noise), CONTRAST * contrast)
+    detail = [_detail(*part.made[kept], faint) for part in parts]
+    counted = [part.known for part in parts]
+    shown = [place & seen for place, (seen, _) in zip(counted, detail, strict=True)]
+    invented = [place & unlike for place, (_, unlike) in zip(shown, detail, strict=True)]
+    visible = sum(map(np.count_nonzero, shown))
+    return replace(
+        seen,
+        kept=kept,
+        visible=visible / sum(map(np.count_nonzero, counted)),
+        unshared=sum(map(np.count_nonzero, invented)) / max(1, visible),
+        invented=invented[0] if maps else None,
+        deviation=_deviation(*parts[0].made[kept], seen.errors[kept]) if maps else None,
     )
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One place: its mean variance of noise, the errors of blocks, and the halves' results."""
+    """One place: its mean variance of noise, the errors of blocks, and the halves' results.
+
+    known : where values count, bool ``(*S)``.
+    """
 
     noise: float
+    known: np.ndarray
     errors: Mapping[str, np.ndarray]
-    made: tuple[np.ndarray, np.ndarray]
+    made: Mapping[str, tuple[np.ndarray, np.ndarray]]
 
     @classmethod
     def of(
@@ -219,18 +243,16 @@ class _Part:
         noise = float(variance.mean())
         if not noise > 0:
             return None
+        here = np.ones(part.shape, bool) if known is None else known[:, *place]
         first, second = halves(part, own, seed)
         twice = own.scaled(HALF)
-        errors, made = {}, []
-        for restore in methods.values():
-            made.append((restore(first, twice), restore(second, twice)))
-        for name, (of_first, of_second) in zip(methods, made, strict=True):
+        errors, made = {}, {}
+        for name, restore in methods.items():
+            made[name] = of_first, of_second = restore(first, twice), restore(second, twice)
             held = ((of_first - second) ** 2 + (of_second - first) ** 2) / 2 - HALF * variance
-            if known is not None:
-                held = np.where(known[:, *place], held, np.nan)
-            blocks = _blocks(held)
+            blocks = _blocks(np.where(here, held, np.nan))
             errors[name] = blocks[np.isfinite(blocks)]
-        return cls(noise, errors, made[0])
+        return cls(noise, np.all(here, axis=0), errors, made)
 
 
 def _detail(first: np.ndarray, second: np.ndarray, faint: float) -> tuple[np.ndarray, np.ndarray]:
@@ -281,26 +303,20 @@ def deviation(seen: Check | None, batch: Batch, index: int) -> np.ndarray:
     return result
 
 
-def warnings(seen: Check, guarded: bool) -> list[str]:
-    """What the check found, one or two sentences each.
-
-    guarded : the nearest method's result is kept, whichever that is.
-    """
-    said = []
+def warnings(seen: Check) -> list[str]:
+    """What the check found, one or two sentences each."""
     if (best := seen.best) != seen.method:
-        said.append(
-            f"On two halves of the data {_WORDS[best]} is nearer to the signal than {seen.method}, "
-            f"by {seen.gain(best):.1f} dB"
-            + (
-                f": its result is kept instead. --method {seen.method} insists."
-                if guarded
-                else f". Try --method {best}."
-            )
+        text = (
+            f"On two halves of the data {checked.named(best)} is nearer to the signal than "
+            f"{checked.named(seen.method)}, by {checked.decibels(seen.gain(best))}"
         )
-    elif seen.unshared > UNSHARED and seen.visible > SEEN:
-        said.append(
-            f"Fine detail may be invented: in {100 * seen.unshared:.0f} % of the places where the "
-            "result shows some, two halves of the data do not agree on it. Do not interpret it; "
-            "--report draws where."
-        )
-    return said
+        if seen.kept == best:
+            return [f"{text}: its result is kept instead. --method {seen.method} insists."]
+        return [f"{text}. Try --method {best}."]
+    if seen.invents:
+        return [
+            f"Fine detail may be invented: in {checked.percent(seen.unshared)} of the places where "
+            "the result shows some, two halves of the data do not agree on it. Do not interpret "
+            "it; --report outlines where."
+        ]
+    return []

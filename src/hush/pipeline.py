@@ -20,6 +20,7 @@ from hush.methods import make
 from hush.noise.processes import Process
 from hush.record import Batch, Record, cut
 from hush.recording import available, empty, let_go
+from hush.report import checked
 from hush.results import Estimate, Item, Restoration
 
 COPIED = 2**22  #: values that are copied at once
@@ -82,11 +83,11 @@ class Work:
             )
             times.append(time.perf_counter())
             if self.strength == 1:
-                seen = check(self.kind, denoiser, batch, index, made, how, found, self.depth)
-            if seen is not None and self.guarded and seen.best != seen.method:
-                simple = make(seen.best, self.kind.name)
-                made, other = simple.denoise_item(batch, index, self.given, found=found)
-                how = replace(other, process=how.process, step=how.step, found=how.found)
+                seen = check(
+                    self.kind, denoiser, batch, index, made, how, found, self.depth, self.guarded
+                )
+            if seen is not None and seen.kept != seen.method:
+                made = self._simpler(seen.kept, batch, index, made, how, found)
             if self.uncertain and not denoiser.spreads:
                 how = replace(how, spread=deviation(seen, batch, index))
             place = out.put(index, made, how.spread, whole=how.kept is None)
@@ -116,9 +117,13 @@ class Work:
             about=about,
             how=how,
         )
-        if seen is not None:
-            said = (*judgement.warnings, *warnings(seen, self.guarded))
-            judgement = replace(judgement, warnings=said)
+        if self.kind.checked is not None and judgement.stats["rms"] > 0:
+            said = () if seen is None else warnings(seen)
+            judgement = replace(
+                judgement,
+                warnings=(*judgement.warnings, *said),
+                verdict=f"{judgement.verdict} {checked.verdict(seen)}",
+            )
         times.append(time.perf_counter())
         for mapped in (batch.data[index], out.into):
             let_go(mapped)
@@ -141,6 +146,21 @@ class Work:
             str(about.get("unit") or ""),
             seen,
         )
+
+    def _simpler(
+        self,
+        method: str,
+        batch: Batch,
+        index: int,
+        made: np.ndarray,
+        how: Restoration,
+        found: Estimate,
+    ) -> np.ndarray:
+        """The result of a simple method; values without information stay as they were made."""
+        if how.replaced is not None:
+            item = np.where(how.replaced, made, batch.data[index])
+            batch, index = replace(batch.piece(index, slice(None)), data=[item]), 0
+        return make(method, self.kind.name).denoise_item(batch, index, self.given, found=found)[0]
 
     def _glimpsed(self, process: Process | None, shape: Sequence[int]) -> Process | None:
         """The noise of an item of this shape in its glimpse; None for a map in several parts."""

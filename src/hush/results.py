@@ -20,6 +20,8 @@ MOST_TITLES = 8  #: titles before a warning
 TOLERANCE = 0.1  #: dB by which another method may be nearer than the result
 CERTAIN = 3.0  #: standard errors from which on a difference of errors counts
 LEAST = 1e-3  #: least error that can be told, relative to the noise
+UNSHARED = 0.02  #: share of the visible detail that halves may not share
+SEEN = 0.02  #: share of places in which detail has to be visible to be compared
 BEYOND = 4.0  #: limit for the ratio of the measured variance to the law's, either way
 
 
@@ -221,7 +223,9 @@ class Check:
     """What two halves of an item tell, restored apart (`hush.check`); powers in full range 1.
 
     noise : mean variance of the item's noise; errors : mean squared error of a half by each method,
-        the first of which made the result; doubts : standard errors of their differences to it.
+        the first of which was asked for; doubts : standard errors of their differences to it.
+    kept : the method whose result is handed back, the first or a clearly nearer one; what follows
+        is about its result.
     visible : share of places in which the result shows fine detail; unshared : share of those in
         which the halves do not agree, so that it comes from noise.
     invented : where they do not agree, bool ``(*S)``; deviation : standard deviation of the error
@@ -231,6 +235,7 @@ class Check:
     noise: float
     errors: Mapping[str, float]
     doubts: Mapping[str, float]
+    kept: str
     visible: float
     unshared: float
     invented: np.ndarray | None = None
@@ -238,21 +243,35 @@ class Check:
 
     @property
     def method(self) -> str:
-        """The method that made the result."""
+        """The method that was asked for."""
         return next(iter(self.errors))
 
     @property
     def best(self) -> str:
-        """The method with the least error; that of the result, unless another is clearly nearer."""
+        """The method with the least error; the one asked for, unless another is clearly nearer."""
         own, best = self.errors[self.method], min(self.errors, key=lambda name: self.errors[name])
         apart = own - self.errors[best]
         clearly = apart > CERTAIN * self.doubts[best] and self.gain(best) > TOLERANCE
         return best if clearly else self.method
 
     def gain(self, name: str) -> float:
-        """How much nearer to the signal a method is than the result, in dB."""
+        """How much nearer to the signal a method is than the one asked for, in dB."""
         least = LEAST * self.noise
         return 10 * math.log10(max(self.errors[self.method], least) / max(self.errors[name], least))
+
+    def lead(self, name: str) -> float:
+        """How much nearer to the signal the result is than a method, in dB."""
+        return self.gain(self.kept) - self.gain(name)
+
+    @property
+    def detailed(self) -> bool:
+        """Whether the result shows enough fine detail to compare."""
+        return self.visible > SEEN
+
+    @property
+    def invents(self) -> bool:
+        """Whether too much of the fine detail comes from noise."""
+        return self.kept == self.method and self.detailed and self.unshared > UNSHARED
 
 
 @dataclass(frozen=True)
@@ -299,6 +318,7 @@ class Denoised:
     items : one for each plane, or for each channel if channels are denoised separately.
     spread : float32 record with the layout and units of the noisy one, if requested.
     given : the user stated the noise; it was not measured.
+    drawn : the spread is between samples of the method; else it is the error's (`hush.check`).
     notes : sentences about the file that was read, and about the one that was written.
     """
 
@@ -312,12 +332,13 @@ class Denoised:
     given: bool = False
     timings: dict[str, float] = field(default_factory=dict)
     spread: Record | None = None
+    drawn: bool = True
     notes: list[str] = field(default_factory=list)
 
     @property
     def noisiest(self) -> Item:
         """The item with the most noise, which the summary describes."""
-        return max(self.items, key=lambda item: item.found.prominence)
+        return noisiest(self.items)
 
     @property
     def estimate(self) -> Estimate:
@@ -365,6 +386,24 @@ class Denoised:
             items = "item has" if others == 1 else "items have"
             said.append(f"{others} other {items} warnings too; --json lists them under items.")
         return said
+
+
+def noisiest(items: Sequence[Item]) -> Item:
+    """The item with the most noise, which summaries and pages show."""
+    return max(items, key=lambda item: item.found.prominence)
+
+
+def unmapped(items: Sequence[Item]) -> list[Item]:
+    """Items with the maps of the noisiest one only: those of a stack would fill the memory."""
+    shown = noisiest(items)
+    return [
+        item
+        if item is shown or item.check is None or item.check.deviation is None
+        else dataclasses.replace(
+            item, check=dataclasses.replace(item.check, invented=None, deviation=None)
+        )
+        for item in items
+    ]
 
 
 def by_title(said: Sequence[tuple[str, Sequence[str]]]) -> list[str]:

@@ -88,6 +88,7 @@ def check(seen: Check, scale: float) -> dict[str, Any]:
     return {
         "errors": {k: math.sqrt(max(e, 0.0)) * scale for k, e in seen.errors.items()},
         "best": seen.best,
+        "kept": seen.kept,
         "visible": seen.visible,
         "unshared": seen.unshared,
     }
