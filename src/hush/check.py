@@ -241,8 +241,8 @@ def of_parts(parts: Sequence[Part], maps: bool = False, guarded: bool = False) -
     return replace(
         seen,
         kept=kept,
-        visible=visible / max(1, sum(np.count_nonzero(part.known) for part in parts)),
-        unshared=sum(map(np.count_nonzero, invented)) / max(1, visible),
+        visible=float(visible / max(1, sum(np.count_nonzero(part.known) for part in parts))),
+        unshared=float(sum(map(np.count_nonzero, invented)) / max(1, visible)),
         invented=invented[0] if maps else None,
         deviation=_deviation(*made[0], seen.errors[kept]) if maps else None,
     )
