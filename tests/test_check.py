@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from click.testing import CliRunner
 import hush
 from hush import check, io
 from hush.cli import main
+from hush.comparison import UNSHARED
+from hush.denoiser import Denoiser
 from hush.kinds import get
 from hush.methods import make
 from hush.methods.wiener import filtered
@@ -26,7 +29,9 @@ from hush.noise.processes import (
     Process,
     Rician,
 )
+from hush.pipeline import Out, Work
 from hush.record import Batch, Record
+from hush.results import Restoration
 
 Array = np.ndarray
 LAWS: list[Process] = [
@@ -93,11 +98,18 @@ def test_a_result_below_a_simple_one_is_told_and_replaced() -> None:
     texture = (0.5 + 0.3 * rng.standard_normal((1, 192, 192))).astype(np.float32)
     x = sampled(texture, law)
     methods = {"mid": lambda half, _: np.full_like(half, half.mean()), "wiener": filtered}
-    seen = check.of_parts([check.Part.of(x, law, methods)])
+    parts = [check.Part.of(x, law, methods)]
+    left, seen = (check.of_parts(parts, maps=True, guarded=g) for g in (False, True))
+    assert left is not None
     assert seen is not None
-    assert seen.best == "wiener"
-    (kept,) = check.warnings(seen, guarded=True)
-    (told,) = check.warnings(seen, guarded=False)
+    assert left.best == seen.best == "wiener"
+    assert (left.kept, seen.kept) == ("mid", "wiener")
+    assert seen.lead("mid") == -left.lead("wiener") == seen.gain("wiener") > 1
+    assert left.deviation is not None
+    assert seen.deviation is not None
+    assert np.mean(seen.deviation**2) < np.mean(left.deviation**2)  # each is of what is kept
+    (kept,) = check.warnings(seen)
+    (told,) = check.warnings(left)
     assert "a Wiener filter is nearer to the signal than mid" in kept
     assert "its result is kept instead" in kept
     assert told.endswith("Try --method wiener.")
@@ -135,9 +147,9 @@ def test_detail_that_halves_do_not_share_is_invented() -> None:
     assert fur.unshared > 0.7
     assert fur.invented is not None
     assert fur.invented.shape == (192, 192)
-    assert true.unshared < check.UNSHARED
-    assert "two halves of the data do not agree" in check.warnings(fur, guarded=True)[0]
-    assert check.warnings(true, guarded=True) == []
+    assert true.unshared < UNSHARED
+    assert "two halves of the data do not agree" in check.warnings(fur)[0]
+    assert check.warnings(true) == []
 
 
 def test_the_deviation_covers_the_error() -> None:
@@ -176,6 +188,68 @@ def test_gaps_and_replaced_values_do_not_count() -> None:
     assert seen is not None
     assert seen.noise == pytest.approx(0.01, rel=0.05)
     assert np.isnan(check.deviation(seen, batch, 0)[0, 40, 40])
+
+
+def test_places_without_values_show_no_detail() -> None:
+    """A gap is filled with streaks of its border, which both halves share."""
+    law = Gaussian(0.3)
+    x = sampled(np.full((1, 128, 128), 0.5, np.float32), law)
+    known = np.ones(x.shape, bool)
+    known[:, :, 40:] = False
+    methods = {"none": lambda half, _: half}
+    seen = check.of_parts([check.Part.of(x, law, methods, known)], maps=True)
+    assert seen is not None
+    assert seen.visible == 1
+    assert seen.unshared > 0.9
+    assert seen.invented is not None
+    assert not seen.invented[:, 40:].any()
+
+
+def test_the_input_itself_claims_nothing() -> None:
+    kind, model, law = get("image"), make("none"), Gaussian(0.1)
+    x = sampled(scene(64), law)
+    assert check.check(kind, model, Batch(x[None]), 0, law, kind.measure([x])) is None
+
+
+class Flat(Denoiser):
+    """The mean of all values; impulses are replaced, as MID does."""
+
+    name = "flat"
+    summary = "the mean"
+    kinds = ("image",)
+
+    def restore(self, x: Array, noise: Any = None, advance: Any = None, found: Any = None) -> Any:
+        replaced = x > 1.9
+        return Restoration(np.full_like(x, x[~replaced].mean()), noise, replaced=replaced)
+
+
+def test_a_simple_method_gets_the_item_without_its_impulses() -> None:
+    kind, law = get("image"), Gaussian(0.1)
+    rng = np.random.default_rng(0)
+    clean = scene(128)
+    x = sampled(clean, law)
+    hit = rng.random(x.shape) < 0.01
+    x[hit] = 2
+    record = Record(x[0], "YX")
+    batch = kind.batch(record)
+    out = Out(kind, record, batch, False, None)
+    item = Work(kind, record, Flat(), law, 1.0, False, guarded=True).item(
+        batch, 0, out, lambda _: None, {}
+    )
+    assert item.check is not None
+    assert item.check.kept == "wiener"
+    assert item.judgement.stats["n"] == pytest.approx(x.size - hit.sum(), abs=20)
+    made = out.record().data
+    assert np.mean((made - clean[0]) ** 2) < 0.012
+    assert np.mean(np.abs(made - clean[0])[hit[0]]) < 0.2
+
+
+def test_a_stack_keeps_the_maps_of_the_noisiest_plane() -> None:
+    planes = np.concatenate([sampled(scene(64), Gaussian(s)) for s in (0.05, 0.2, 0.1)])
+    made = hush.run(planes, method="nlm", check="whole")
+    maps = [item.check is not None and item.check.deviation is not None for item in made.items]
+    assert maps == [False, True, False]
+    assert made.noisiest.index == 1
 
 
 def test_the_command_line_checks(tmp_path: Path) -> None:

@@ -728,14 +728,15 @@ def test_the_uncertainty_has_a_panel(tmp_path: Path) -> None:
 
     large, _ = section(result, budget=700).views
     assert large.spread is not None
-    assert large.spread.width == large.before.width
+    assert large.spread.picture.width == large.before.width
     colours = a_result(
         *(np.stack([a] * 3, -1) for a in (noisy, clean)),
         "YXS",
         spread=Record(np.stack([0 * spread, spread, spread], -1), "YXS", full=255.0),
     )
     (view,) = section(colours).views
-    assert view.most == pytest.approx(12 * math.sqrt(2 / 3))
+    assert view.spread is not None
+    assert view.spread.most == pytest.approx(12 * math.sqrt(2 / 3))
 
 
 class Rows(Kind):

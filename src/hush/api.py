@@ -36,7 +36,7 @@ from hush.pipeline import Out, Work, check_memory, inspect_items
 from hush.reading import Source, read, record_of
 from hush.record import Batch, Record
 from hush.report import frame, rows
-from hush.results import Denoised, Inspection
+from hush.results import Denoised, Inspection, Item, unmapped
 
 if TYPE_CHECKING:
     from mne.io import BaseRaw
@@ -240,7 +240,9 @@ def _restored(
         if progress:
             progress("denoising", min(done, 1.0))
 
-    items = [work.item(seen, i, out, advance, timings) for i in range(len(seen))]
+    items: list[Item] = []
+    for i in range(len(seen)):
+        items = unmapped([*items, work.item(seen, i, out, advance, timings)])
     spread = None
     if out.spreads:
         shape = (-1, *batch.data[0].shape)
@@ -256,6 +258,7 @@ def _restored(
         given=law is not None or (process is not None and not process.beside),
         timings=timings,
         spread=spread,
+        drawn=denoiser.spreads,
         notes=list(record.meta.get("notes", ())),
     )
 

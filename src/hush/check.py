@@ -29,15 +29,17 @@ from typing import Any, Literal
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from hush.comparison import Check
 from hush.denoiser import Denoiser
 from hush.errors import HushError
 from hush.kinds import Kind
-from hush.kinds.layout import filled
+from hush.kinds.layout import filled, to_stored
 from hush.methods import make
 from hush.noise.halves import HALF, divisible, halves
 from hush.noise.process import Process
 from hush.record import Batch
-from hush.results import MANY, Check, Estimate
+from hush.report import checked
+from hush.results import MANY, Estimate, Restoration
 
 #: a restoration of an item ``(C, *S)`` with noise of a law
 Restore = Callable[[np.ndarray, Process], np.ndarray]
@@ -59,12 +61,9 @@ NEAR = 4.0  #: width of the places in which the deviation is estimated
 OWN = 0.71
 SEED = 74_207_281  #: unlike one that simulated the data
 
-UNSHARED = 0.02  #: share of the visible detail that halves may not share
-SEEN = 0.02  #: share of places in which detail has to be visible for a warning
 SIMPLE = ("wiener", "none")  #: what a result is compared with
+UNCHANGED = "none"  #: hands back the input, and so claims nothing that could be checked
 SLOW = ("bm3d",)  #: and on request, where its package is installed
-
-_WORDS = {"wiener": "a Wiener filter", "none": "the input itself", "bm3d": "BM3D"}
 
 
 def check(
@@ -75,15 +74,19 @@ def check(
     given: Process | None,
     found: Estimate,
     depth: Depth = "windows",
+    guarded: bool = False,
 ) -> Check | None:
     """Check what `denoiser` makes of item `index`; None if its noise has no halves.
 
     given : the noise as stated; found : as measured.
     depth : a few windows of the item, or the whole of it, with maps, or with slow peers too.
+    guarded : the nearest method's result is kept, whichever that is.
     """
     stored = batch.data[index]
     law = found.told(given, stored.ndim - 1)
-    if kind.checked is None or found.impulses >= MANY or not divisible(law):
+    if denoiser.name == UNCHANGED or kind.checked is None:
+        return None
+    if found.impulses >= MANY or not divisible(law):
         return None
     if not batch.known(index).any() or not kind.halved(batch, index, found):
         return None
@@ -109,7 +112,7 @@ def check(
         if known.any(axis=tuple(range(1, known.ndim))).all():
             x = kind.cleaned(np.where(known, part.floats(0), np.float32(np.nan)), found)
             parts.append(Part.of(filled(x, known), law.part(place), methods, known, SEED + number))
-    return of_parts(parts, maps=depth != "windows")
+    return of_parts(parts, maps=depth != "windows", guarded=guarded)
 
 
 def _part(batch: Batch, index: int, place: Window) -> Batch:
@@ -172,12 +175,13 @@ def _more(counts: Sequence[int], space: Sequence[int], side: int) -> list[int] |
 
 @dataclass(frozen=True)
 class Part:
-    """A window of an item: the variance of its noise, by method the errors of its blocks, and what
-    the first method made of its halves."""
+    """A window of an item: the variance of its noise, where its values count, and by method the
+    errors of its blocks, and what was made of its halves."""
 
     noise: float
+    known: np.ndarray
     errors: Mapping[str, np.ndarray]
-    made: tuple[np.ndarray, np.ndarray]
+    made: Mapping[str, tuple[np.ndarray, np.ndarray]]
 
     @classmethod
     def of(
@@ -189,47 +193,58 @@ class Part:
         seed: int = SEED,
     ) -> Part:
         """Restore the halves of values ``(C, *S)`` with noise of `law`; those `known` count."""
+        here = np.ones(x.shape, bool) if known is None else known
         variance = np.broadcast_to(law.variance(x), x.shape)
         first, second = halves(x, law, seed)
         twice = law.scaled(HALF)
-        errors, made = {}, []
+        errors, made = {}, {}
         for name, restore in methods.items():
-            made.append((restore(first, twice), restore(second, twice)))
-            held = ((made[-1][0] - second) ** 2 + (made[-1][1] - first) ** 2) / 2 - HALF * variance
-            blocks = _blocks(held if known is None else np.where(known, held, np.nan))
+            made[name] = of_first, of_second = restore(first, twice), restore(second, twice)
+            held = ((of_first - second) ** 2 + (of_second - first) ** 2) / 2 - HALF * variance
+            blocks = _blocks(np.where(here, held, np.nan))
             errors[name] = blocks[np.isfinite(blocks)]
-        return cls(float(variance.mean()), errors, made[0])
+        return cls(float(variance.mean()), np.all(here, axis=0), errors, made)
 
 
-def of_parts(parts: Sequence[Part], maps: bool = False) -> Check | None:
+def of_parts(parts: Sequence[Part], maps: bool = False, guarded: bool = False) -> Check | None:
     """What the windows of an item tell together; None if there is no noise in them.
 
-    maps : of the one part, which is the whole item.
+    maps : of the one part, which is the whole item. guarded : the nearest method's result is kept.
     """
-    if not any(part.noise > 0 and len(part.errors) for part in parts):
+    if not any(part.noise > 0 for part in parts):
         return None
     noise = float(np.mean([part.noise for part in parts]))
     errors = {name: np.concatenate([p.errors[name] for p in parts]) for name in parts[0].errors}
-    result = next(iter(errors.values()))
+    method, result = next(iter(errors.items()))
     if not len(result):
         return None
-    shown = [(first + second) / 2 for first, second in (part.made for part in parts)]
-    low, high = np.quantile(np.concatenate([x.ravel() for x in shown]), SHOWN)
-    faint = max(FAINT * math.sqrt(noise), CONTRAST * float(high - low))
-    detail = [_detail(*part.made, faint) for part in parts]
-    visible = sum(int(seen.sum()) for seen, _ in detail)
-    invented = sum(int((seen & unlike).sum()) for seen, unlike in detail)
-    return Check(
+    seen = Check(
         noise=noise,
         errors={name: float(each.mean()) for name, each in errors.items()},
         doubts={
             name: float((each - result).std() / math.sqrt(len(each)))
             for name, each in errors.items()
         },
-        visible=visible / sum(seen.size for seen, _ in detail),
-        unshared=invented / max(1, visible),
-        invented=np.logical_and(*detail[0]) if maps else None,
-        deviation=_deviation(*parts[0].made, float(result.mean())) if maps else None,
+        kept=method,
+        visible=0.0,
+        unshared=0.0,
+    )
+    kept = seen.best if guarded else method
+    made = [part.made[kept] for part in parts]
+    mean = np.concatenate([((first + second) / 2).ravel() for first, second in made])
+    low, high = np.quantile(mean, SHOWN)
+    faint = max(FAINT * math.sqrt(noise), CONTRAST * float(high - low))
+    detail = [_detail(first, second, faint) for first, second in made]
+    shown = [part.known & place for part, (place, _) in zip(parts, detail, strict=True)]
+    invented = [place & unlike for place, (_, unlike) in zip(shown, detail, strict=True)]
+    visible = sum(map(np.count_nonzero, shown))
+    return replace(
+        seen,
+        kept=kept,
+        visible=float(visible / max(1, sum(np.count_nonzero(part.known) for part in parts))),
+        unshared=float(sum(map(np.count_nonzero, invented)) / max(1, visible)),
+        invented=invented[0] if maps else None,
+        deviation=_deviation(*made[0], seen.errors[kept]) if maps else None,
     )
 
 
@@ -281,26 +296,37 @@ def deviation(seen: Check | None, batch: Batch, index: int) -> np.ndarray:
     return result
 
 
-def warnings(seen: Check, guarded: bool) -> list[str]:
-    """What the check found, one or two sentences each.
+def instead(
+    kind: Kind, seen: Check, batch: Batch, index: int, given: Process | None, found: Estimate
+) -> tuple[np.ndarray, Restoration]:
+    """The result of the method that is kept instead of the one asked for, as stored."""
+    method, item = make(seen.kept, kind.name), batch.data[index]
+    known = batch.known(index)
+    x = np.where(known, batch.floats(index), np.float32(np.nan))
+    clean = kind.cleaned(x, found)
+    if clean is x:
+        return method.denoise_item(batch, index, given, found=found)
+    there = known & (clean != x)
+    item = np.where(there, to_stored(np.where(known, clean, 0), item.dtype, batch.scale), item)
+    only = replace(batch.piece(index, slice(None)), data=[item])
+    made, how = method.denoise_item(only, 0, given, found=found)
+    return made, replace(how, replaced=there)
 
-    guarded : the nearest method's result is kept, whichever that is.
-    """
-    said = []
+
+def warnings(seen: Check) -> list[str]:
+    """What the check found, one or two sentences each."""
     if (best := seen.best) != seen.method:
-        said.append(
-            f"On two halves of the data {_WORDS[best]} is nearer to the signal than {seen.method}, "
-            f"by {seen.gain(best):.1f} dB"
-            + (
-                f": its result is kept instead. --method {seen.method} insists."
-                if guarded
-                else f". Try --method {best}."
-            )
+        text = (
+            f"On two halves of the data {checked.named(best)} is nearer to the signal than "
+            f"{checked.named(seen.method)}, by {checked.decibels(seen.gain(best))}"
         )
-    elif seen.unshared > UNSHARED and seen.visible > SEEN:
-        said.append(
-            f"Fine detail may be invented: in {100 * seen.unshared:.0f} % of the places where the "
-            "result shows some, two halves of the data do not agree on it. Do not interpret it; "
-            "--report draws where."
-        )
-    return said
+        if seen.kept == best:
+            return [f"{text}: its result is kept instead. --method {seen.method} insists."]
+        return [f"{text}. Try --method {best}."]
+    if seen.invents:
+        return [
+            f"Fine detail may be invented: in {checked.percent(seen.unshared)} of the places where "
+            "the result shows some, two halves of the data do not agree on it. Do not interpret "
+            "it; --report outlines where."
+        ]
+    return []

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.check import Depth, check, deviation, warnings
+from hush.check import Depth, check, deviation, instead, warnings
 from hush.denoiser import Denoiser
 from hush.errors import HushError
 from hush.kinds import Kind, Series
@@ -20,6 +20,7 @@ from hush.methods import make
 from hush.noise.processes import Process
 from hush.record import Batch, Record, cut
 from hush.recording import available, empty, let_go
+from hush.report import checked
 from hush.results import Estimate, Item, Restoration
 
 INSPECTED = 8  #: the most items of a stack that an inspection measures
@@ -73,15 +74,21 @@ class Work:
         times.append(time.perf_counter())
         denoiser, seen = self.denoiser, None
         if self.strength == 1 and denoiser.is_trained and not self.kind.selected:
-            seen = check(self.kind, denoiser, batch, index, given, found, self.depth)
-            if seen is not None and self.guarded and seen.best != seen.method:
-                denoiser = make(seen.best, self.kind.name)
+            seen = check(self.kind, denoiser, batch, index, given, found, self.depth, self.guarded)
+            if seen is not None and seen.kept != seen.method:
+                denoiser = make(seen.kept, self.kind.name)
         times.append(time.perf_counter())
         if denoiser.is_trained:
             denoiser = denoiser.bound(batch, index, given, found)
         pieces = list(pieces_of(self.kind, denoiser, batch, index))
         if len(pieces) == 1:
-            made, how = denoiser.denoise_item(batch, index, given, self.strength, advance, found)
+            if seen is not None and seen.kept != seen.method:
+                made, how = instead(self.kind, seen, batch, index, given, found)
+                advance(1.0)
+            else:
+                made, how = denoiser.denoise_item(
+                    batch, index, given, self.strength, advance, found
+                )
             if self.uncertain and not denoiser.spreads:
                 how = replace(how, spread=deviation(seen, batch, index))
             place = out.put(index, made, how.spread, whole=how.kept is None)
@@ -119,9 +126,13 @@ class Work:
             about=about,
             how=how,
         )
-        if seen is not None:
-            said = (*judgement.warnings, *warnings(seen, self.guarded))
-            judgement = replace(judgement, warnings=said)
+        if self.kind.checked is not None and judgement.stats["rms"] > 0:
+            said = () if seen is None else warnings(seen)
+            judgement = replace(
+                judgement,
+                warnings=(*judgement.warnings, *said),
+                verdict=f"{judgement.verdict} {checked.verdict(seen)}",
+            )
         times.append(time.perf_counter())
         for mapped in (batch.data[index], out.into):
             let_go(mapped)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hush.comparison import Check
 from hush.noise.field import Field, Grid
 from hush.noise.lines import Lines
 from hush.noise.processes import Correlated, Gaussian, Process
@@ -18,9 +19,6 @@ from hush.record import Record
 from hush.titles import by_title
 
 MANY = 0.015  #: share of impulses from which on they are the noise's family
-TOLERANCE = 0.1  #: dB by which another method may be nearer than the result
-CERTAIN = 3.0  #: standard errors from which on a difference of errors counts
-LEAST = 1e-3  #: least error that can be told, relative to the noise
 BEYOND = 4.0  #: limit for the ratio of the measured variance to the law's, either way
 QUARTERS = 4  #: parts of the photon transfer curve, by brightness, that its law must fit alike
 #: ratio between two quarters of what is measured to what the law says, in deviations, from which
@@ -282,45 +280,6 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class Check:
-    """What two halves of an item tell, restored apart (`hush.check`); powers in full range 1.
-
-    noise : mean variance of the item's noise; errors : mean squared error of a half by each method,
-        the first of which made the result; doubts : standard errors of their differences to it.
-    visible : share of places in which the result shows fine detail; unshared : share of those in
-        which the halves do not agree, so that it comes from noise.
-    invented : where they do not agree, bool ``(*S)``; deviation : standard deviation of the error
-        of the result, float32 ``(C, *S)``; both only of a check of the whole item.
-    """
-
-    noise: float
-    errors: Mapping[str, float]
-    doubts: Mapping[str, float]
-    visible: float
-    unshared: float
-    invented: np.ndarray | None = None
-    deviation: np.ndarray | None = None
-
-    @property
-    def method(self) -> str:
-        """The method that made the result."""
-        return next(iter(self.errors))
-
-    @property
-    def best(self) -> str:
-        """The method with the least error; that of the result, unless another is clearly nearer."""
-        own, best = self.errors[self.method], min(self.errors, key=lambda name: self.errors[name])
-        apart = own - self.errors[best]
-        clearly = apart > CERTAIN * self.doubts[best] and self.gain(best) > TOLERANCE
-        return best if clearly else self.method
-
-    def gain(self, name: str) -> float:
-        """How much nearer to the signal a method is than the result, in dB."""
-        least = LEAST * self.noise
-        return 10 * math.log10(max(self.errors[self.method], least) / max(self.errors[name], least))
-
-
-@dataclass(frozen=True)
 class Item:
     """The result for one item of a record; levels in units of full range 1.
 
@@ -367,6 +326,7 @@ class Denoised:
     items : one for each plane, or for each channel if channels are denoised separately.
     spread : float32 record with the layout and units of the noisy one, if requested.
     given : the user stated the noise; it was not measured.
+    drawn : the spread is between samples of the method; else it is the error's (`hush.check`).
     notes : sentences about the file that was read, and about the one that was written.
     """
 
@@ -380,12 +340,13 @@ class Denoised:
     given: bool = False
     timings: dict[str, float] = field(default_factory=dict)
     spread: Record | None = None
+    drawn: bool = True
     notes: list[str] = field(default_factory=list)
 
     @property
     def noisiest(self) -> Item:
         """The item with the most noise, which the summary describes."""
-        return max(self.items, key=lambda item: item.found.prominence)
+        return noisiest(self.items)
 
     @property
     def estimate(self) -> Estimate:
@@ -438,6 +399,24 @@ class Denoised:
             items = "item has" if others == 1 else "items have"
             said.append(f"{others} other {items} warnings too; --json lists them under items.")
         return said
+
+
+def noisiest(items: Sequence[Item]) -> Item:
+    """The item with the most noise, which summaries and pages show."""
+    return max(items, key=lambda item: item.found.prominence)
+
+
+def unmapped(items: Sequence[Item]) -> list[Item]:
+    """Items with the maps of the noisiest one only: those of a stack would fill the memory."""
+    shown = noisiest(items)
+    return [
+        item
+        if item is shown or item.check is None or item.check.deviation is None
+        else dataclasses.replace(
+            item, check=dataclasses.replace(item.check, invented=None, deviation=None)
+        )
+        for item in items
+    ]
 
 
 @dataclass(frozen=True)

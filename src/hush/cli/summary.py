@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 def summary(o: Any, row: Mapping[str, Any], result: Result) -> list[tuple[str, str]]:
     """The one-screen summary, as labels and values."""
     from hush import kinds
-    from hush.report import describe
+    from hush.report import checked, describe
 
     noisy = result.noisy
     scale, kind = noisy.scale, kinds.get(noisy.kind)
-    method = [result.method]
+    method = [checked.methods(result.method, result.items)]
     method += [f"model {result.model}"] if result.model else []
     method += [describe.steps(result.steps)]
     if result.step is not None:

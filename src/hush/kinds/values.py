@@ -12,7 +12,7 @@ from hush.errors import HushError
 from hush.kinds.cut import sparse
 from hush.noise.processes import Gaussian, Poisson, PoissonGaussian, Process
 from hush.record import Record
-from hush.report import describe, rows
+from hush.report import checked, describe, rows
 from hush.report.describe import number
 from hush.report.frame import WHITE
 from hush.results import Denoised, Estimate, Judgement
@@ -104,6 +104,7 @@ def facts(kind: Kind, result: Denoised, given: bool) -> list[tuple[str, str]]:
         *([("lines", describe.interference(found, scale, unit))] if found.lines else []),
         ("noise model", rows.process(result.noisiest, scale) + told),
         ("removed", removed),
+        *checked.facts(result.noisiest.check),
     ]
     return [(label, value) for label, value in lines if value]
 

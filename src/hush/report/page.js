@@ -18,6 +18,8 @@ for (const group of document.querySelectorAll(".group")) {
       const tx = Math.round(place(look.x, w, W)), ty = Math.round(place(look.y, h, H));
       for (const img of v.querySelectorAll(".layer img"))
         img.style.transform = `translate(${tx}px, ${ty}px) scale(${scale})`;
+      for (const svg of v.querySelectorAll(".layer svg"))  // not scaled, so that lines stay thin
+        svg.style.cssText = `transform: translate(${tx}px, ${ty}px); width: ${w * scale}px; height: ${h * scale}px`;
       // Shown smaller, noise averages out: raise its contrast to compensate, and adjust the scale.
       const limit = v.closest("figure").querySelector("[data-limit]");
       if (limit) {
@@ -84,6 +86,10 @@ for (const group of document.querySelectorAll(".group")) {
       v.addEventListener(end, () => { drag = null; v.classList.remove("dragging"); });
     new ResizeObserver(draw).observe(v);
   }
+  for (const b of group.querySelectorAll("[data-doubts]"))
+    b.addEventListener("click", () => {
+      b.setAttribute("aria-pressed", String(!group.classList.toggle("undoubted")));
+    });
   for (const b of group.querySelectorAll("[data-zoom]"))
     b.addEventListener("click", () => { look.zoom = b.dataset.zoom; draw(); });
   draw();

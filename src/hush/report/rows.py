@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from hush.comparison import Check
 from hush.report import describe
-from hush.results import Check, Estimate, Inspection, Item
+from hush.results import Estimate, Inspection, Item
 
 
 def inspection(seen: Inspection) -> dict[str, Any]:
@@ -103,6 +104,7 @@ def check(seen: Check, scale: float) -> dict[str, Any]:
     return {
         "errors": {k: math.sqrt(max(e, 0.0)) * scale for k, e in seen.errors.items()},
         "best": seen.best,
+        "kept": seen.kept,
         "visible": seen.visible,
         "unshared": seen.unshared,
     }

@@ -42,6 +42,9 @@ def input_warnings(
         least = "No" if found.sigma == 0 else "Next to no"
         notes += _doubtful(found, record.scale)
         return [*notes, f"{least} noise was found; denoising returns the image nearly unchanged."]
+    elif given is None and not found.impulses and _rounding(record, found):
+        level = f"{describe.number(found.sigma * record.scale)}{describe.units(record.scale)}"
+        return [*notes, f"Little noise is left, σ {level}: no more than rounding adds."]
     if (size := acquired(item)) != item.shape[1:]:
         own, all_ = (" × ".join(map(str, s)) for s in (size, item.shape[1:]))
         notes.append(
@@ -163,6 +166,13 @@ def _coarse(record: Record, item: np.ndarray, found: Estimate) -> bool:
         return False
     steps, sigma = _span(item) * record.scale, found.sigma * record.scale
     return 0 < steps < FEW_STEPS and 0 < sigma < COARSE
+
+
+def _rounding(record: Record, found: Estimate) -> bool:
+    """Whether the noise is white and at most that of rounding to whole numbers."""
+    even = found.process.family == "gaussian" and not found.correlated
+    whole = record.data.dtype.kind in "iu"
+    return whole and even and 0 < found.sigma * record.scale <= 1 / math.sqrt(12)
 
 
 def _span(item: np.ndarray) -> float:

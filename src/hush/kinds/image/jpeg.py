@@ -39,7 +39,7 @@ from hush.results import MANY, Estimate
 
 LUMA = np.array([0.299, 0.587, 0.114])  #: ITU-R BT.601, as in JPEG
 CHROMA = np.array([-0.1687, -0.3313, 0.5])  #: of the blue difference; the red one's norm is close
-LITTLE = 0.02  #: share of the noise up to which compression leaves it as it is
+LITTLE = 0.08  #: change of the noise's energy up to which compression leaves it as it is
 TELLING = 3.0  #: steps up to so many deviations of the noise tell its level
 FLAT = 1.3  #: energy of a block, relative to that of its noise, up to which it counts as flat
 FEWEST, ENOUGH = 24, 6  #: blocks and coefficients by which a level is measured, at least
@@ -118,11 +118,11 @@ def measured(found: Estimate, x: np.ndarray, file: Compression) -> Estimate:
     colour = len(x) == 3
     sigma = _rms(before, luma) / (math.sqrt(float(LUMA @ LUMA)) if colour else 1.0)
     before = before.scaled((sigma / _rms(before, luma)) ** 2)
-    emptied = _emptied(sigma, file, colour)
-    if emptied[-1] < LITTLE and emptied[0] < LITTLE and not (colour and file.sampling):
-        return found  # nothing is gone, and statistics are right
+    kept = _kept(sigma, file, colour)
+    if all(abs(k - 1) < LITTLE for k in kept) and not (colour and file.sampling):
+        return found  # it is as it was, and statistics are right
     levels, density = _after(x, sigma, file)
-    levels = [level * (1 + MORE * emptied[0]) for level in levels]
+    levels = [level * (1 + MORE * max(0.0, 1 - kept[0])) for level in levels]
     total = math.sqrt(float(np.mean(np.square(levels))))
     white = before.scaled((total / sigma) ** 2)
     spectrum = Octaves(*(tuple(float(f"{d:.3g}") for d in part) for part in density))
@@ -226,14 +226,14 @@ def _rms(law: Process, luma: np.ndarray) -> float:
     return math.sqrt(float(np.mean(law.variance(luma[::4, ::4].astype(np.float64)))))
 
 
-def _emptied(sigma: float, file: Compression, colour: bool) -> list[float]:
-    """The share of the energy of flat noise that compression takes, 0 to 1: of luma, chroma.
+def _kept(sigma: float, file: Compression, colour: bool) -> list[float]:
+    """The energy of flat noise after compression, relative to that before: of luma, chroma.
 
-    sigma : the noise's deviation in every channel.
+    sigma : the noise's deviation in every channel. Rounding adds some, so it can be above 1.
     """
     parts = [(LUMA, file.luma), (CHROMA, file.chroma)] if colour else [(np.ones(1), file.luma)]
     return [
-        max(0.0, 1 - float(_energies(sigma, np.array(steps) / norm).mean()) / sigma**2)
+        float(_energies(sigma, np.array(steps) / norm).mean()) / sigma**2
         for weights, steps in parts
         for norm in [255 * math.sqrt(float(weights @ weights))]
     ]

@@ -10,8 +10,8 @@ import numpy as np
 
 from hush.kinds import to_batch
 from hush.kinds.image import pictures
-from hush.kinds.image.pictures import Levels
-from hush.report import describe, plots
+from hush.kinds.image.pictures import Levels, Outline, Plane, Spread
+from hush.report import checked, describe, plots
 from hush.report.frame import (
     BUDGET,
     WHITE,
@@ -22,24 +22,28 @@ from hush.report.frame import (
     names,
     noise_plots,
 )
-from hush.report.pictures import Picture, encode, to_heat, to_pixels
+from hush.report.pictures import Picture, encode, to_pixels
 
 if TYPE_CHECKING:
+    from hush.comparison import Check
     from hush.results import Denoised
 
 CROP = 448  #: side of the 1:1 detail of images too large to show whole
 CLIPPED = 0.02  #: share of clipped samples from which on the page mentions them
+SAMPLED = "How much pairs of samples differ; agreement does not mean they are right"
+ESTIMATED = "Standard deviation of the error, estimated from two halves of the data"
 TIMES = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
 class View:
-    """Three pictures of the same area, and maps of the spread and of the noise's level, if any.
+    """Three pictures of the same area, and maps of it, if any.
 
     caption, difference : captions of the slider and of the difference picture; limit : the
-    difference shown as black or white, in the data's units; units : their name; mark : position
-    of the detail within this view, as fractions (top, left, height, width); spread, most : the
-    map, and its brightest value in the data's units; level : the other map.
+    difference shown as black or white, in the data's units; units : their name; rows, columns : of
+    the image; factor : it is shown smaller by; mark : position of the detail within this view, as
+    fractions (top, left, height, width); invented : outline of the places where two halves of the
+    data do not agree; spread : of the result; level : of the noise.
     """
 
     before: Picture
@@ -49,9 +53,12 @@ class View:
     difference: str
     limit: float
     units: str
+    rows: slice
+    columns: slice
+    factor: int = 1
     mark: tuple[float, ...] | None = None
-    spread: Picture | None = None
-    most: float = 0.0
+    invented: Outline | None = None
+    spread: Spread | None = None
     level: Levels | None = None
 
 
@@ -66,6 +73,14 @@ class Section(Entry):
     timings: tuple[tuple[str, float, float], ...]
 
     template: ClassVar[str] = "hush.kinds.image/denoise.html.j2"
+
+
+@dataclass(frozen=True)
+class Checked(Section):
+    """The same for a result that was checked on two halves of the data."""
+
+    fine: ClassVar[str] = "What was removed looks like noise, and no invented detail was found"
+    badge: ClassVar[str] = "like noise, nothing invented"
 
 
 def section(result: Denoised, *, budget: float = BUDGET) -> Section:
@@ -85,11 +100,8 @@ def section(result: Denoised, *, budget: float = BUDGET) -> Section:
     scale = result.noisy.scale
     limit = max(3 * stats["rms"], stats["expected_rms"]) or 1 / scale
     units = describe.units(scale)
-    spread = None
-    if result.spread is not None:  # one map for all colours
-        spread = to_batch(result.spread).data[plane.index][plane.channels]
-        spread = np.sqrt(np.mean(spread**2, axis=0, keepdims=True))
-    views, shown, icon = _views(before, after, spread, limit, budget, scale)
+    views, shown, icon = _views(before, after, limit, budget, scale)
+    views = tuple(_mapped(view, result, plane) for view in views)
     noise = item.process if result.given else item.found.local
     if noise.varies:
         level = pictures.levels(noise, after, views[0].before, scale)
@@ -100,7 +112,8 @@ def section(result: Denoised, *, budget: float = BUDGET) -> Section:
     seconds = max(seconds, result.timings.get("total", 0.0))
     cards = _cards(result, stats, seconds)
     ratio = stats["ratio"]
-    return Section(
+    sort = Section if item.check is None else Checked
+    return sort(
         name=name,
         parent=parent,
         facts=describe.size(result.noisy),
@@ -123,30 +136,27 @@ def section(result: Denoised, *, budget: float = BUDGET) -> Section:
             "noise": f"{cards[0].value}, {cards[0].detail}",
             "removed / model": "" if ratio is None else f"{100 * ratio:.0f} %",
             "time": describe.duration(seconds),
+            **({"two halves": checked.brief(item.check)} if item.check else {}),
         },
     )
 
 
 def _views(
-    before: np.ndarray,
-    after: np.ndarray,
-    spread: np.ndarray | None,
-    limit: float,
-    budget: float,
-    scale: float,
+    before: np.ndarray, after: np.ndarray, limit: float, budget: float, scale: float
 ) -> tuple[tuple[View, ...], str, Picture]:
     """The pictures, the meaning of their gray values, and the icon for the index.
 
     limit : the difference, in units of full range, shown as black or white. Means over blocks
     weaken white noise by the block's side: a smaller limit there keeps it equally visible and
-    shows coarse structure that single pixels would hide. spread : ``(1, H, W)`` as stored.
+    shows coarse structure that single pixels would hide.
     """
     c, h, w = before.shape
     factor = pictures.shrink_factor(h, w, budget / c)
     small_before, small_after = (pictures.shrink(a, factor, scale) for a in (before, after))
     low, high = pictures.display_window(small_after)
 
-    def view(a: np.ndarray, b: np.ndarray, caption: str, factor: int) -> View:
+    def view(a: np.ndarray, b: np.ndarray, caption: str, *place: Any) -> View:
+        rows, columns, factor = place
         first, second = (encode(to_pixels(p, low, high)) for p in (a, b))
         top = limit / factor
         third = encode(to_pixels(np.nan_to_num(a - b), -top, top))
@@ -159,37 +169,48 @@ def _views(
             difference=f"Noisy minus denoised{means}; gray is 0",
             limit=scale * top,
             units=describe.units(scale),
+            rows=rows,
+            columns=columns,
+            factor=factor,
         )
 
     shown = f"black is {plots.number(low * scale)} and white {plots.number(high * scale)}"
     icon = pictures.thumbnail(small_after, 96, low, high)
+    everything, size = (slice(0, h), slice(0, w)), f"{w}{TIMES}{h} pixels"
     if factor == 1:
-        only = view(small_before, small_after, f"{w}{TIMES}{h} pixels", 1)
-        return (_with_spread(only, spread, 1),), shown, icon
+        return (view(small_before, small_after, size, *everything, 1),), shown, icon
 
     side = max(128, min(CROP, int((budget / c / 2) ** 0.5)))
     rows, columns = pictures.detail(small_after, h, w, side)
     y, x = rows.start, columns.start
-    whole = view(small_before, small_after, f"{w}{TIMES}{h} pixels, shown at 1 : {factor}", factor)
+    caption = f"{size}, shown at 1 : {factor}"
+    whole = view(small_before, small_after, caption, *everything, factor)
     cut_before, cut_after = (
         pictures.shrink(a[:, rows, columns], 1, scale) for a in (before, after)
     )
-    detail = view(cut_before, cut_after, f"Detail, every pixel of it: row {y}, column {x}", 1)
+    caption = f"Detail, every pixel of it: row {y}, column {x}"
+    detail = view(cut_before, cut_after, caption, rows, columns, 1)
     whole = replace(whole, mark=pictures.mark(rows, columns, h, w))
-    cut_spread = None if spread is None else spread[:, rows, columns]
-    views = (_with_spread(whole, spread, factor), _with_spread(detail, cut_spread, 1))
-    return views, shown, icon
+    return (whole, detail), shown, icon
 
 
-def _with_spread(view: View, spread: np.ndarray | None, factor: int) -> View:
-    """`view` with a map of the spread; half a per cent of the values exceed its brightest."""
-    if spread is None:
+def _mapped(view: View, result: Denoised, plane: Plane) -> View:
+    """`view` with the maps that there are of its part of the image."""
+    seen, where = result.noisiest.check, (view.rows, view.columns)
+    units = describe.units(result.noisy.scale)
+    if result.drawn and result.spread is not None:
+        deviation = to_batch(result.spread).data[plane.index][plane.channels]
+        words = "Uncertainty", SAMPLED
+    elif seen is not None and seen.deviation is not None:
+        channels = plane.channels if len(seen.deviation) > 1 else slice(None)
+        deviation = seen.deviation[channels] * np.float32(result.noisy.scale)
+        words = "Error", ESTIMATED
+    else:
         return view
-    small = pictures.shrink(spread, factor, 1.0)
-    seen = small[np.isfinite(small)]
-    top = float(np.percentile(seen, 99.5)) if seen.size else 0.0
-    picture = encode(to_heat(small, top or 1.0))
-    return replace(view, spread=picture, most=top)
+    view = replace(view, spread=pictures.spread(deviation[:, *where], view.factor, units, *words))
+    if seen is None or seen.invented is None or not seen.invented[where].any():
+        return view
+    return replace(view, invented=pictures.outline(seen.invented[where], view.factor))
 
 
 def _cards(result: Denoised, stats: Mapping[str, Any], seconds: float) -> tuple[Card, ...]:
@@ -219,9 +240,19 @@ def _cards(result: Denoised, stats: Mapping[str, Any], seconds: float) -> tuple[
         between_card(result.estimate),
         *lines_cards(result.estimate, scale),
         Card("Removed", f"{plots.number(scale * stats['rms'])}{units}", of_model),
-        Card("Method", result.method, ", ".join([*model, count, *start])),
+        *_checked_card(result.noisiest.check),
+        Card(
+            "Method",
+            checked.methods(result.method, result.items),
+            ", ".join([*model, count, *start]),
+        ),
         Card("Time", describe.duration(seconds), speed),
     )
+
+
+def _checked_card(seen: Check | None) -> tuple[Card, ...]:
+    """What two halves of the data tell; nothing if they were not compared."""
+    return () if seen is None else (Card("Checked on two halves", *checked.headline(seen)),)
 
 
 def _plots(result: Denoised, stats: Mapping[str, Any], scale: float, units: str) -> dict[str, str]:

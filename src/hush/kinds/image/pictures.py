@@ -147,6 +147,51 @@ def levels(noise: Process, x: np.ndarray, like: Picture, scale: float) -> Levels
     return Levels(encode(to_heat(sigma, high or 1.0)), low, high)
 
 
+@dataclass(frozen=True)
+class Spread:
+    """A map of the result's deviation, with its brightest value, units, and words."""
+
+    picture: Picture
+    most: float
+    units: str
+    tag: str
+    caption: str
+
+
+def spread(deviation: np.ndarray, factor: int, units: str, tag: str, caption: str) -> Spread:
+    """The map of a deviation ``(C, H, W)`` in the data's units, one for all channels.
+
+    Half a per cent of the values exceed its brightest.
+    """
+    whole = np.sqrt(np.mean(deviation**2, axis=0, keepdims=True))
+    small = shrink(whole, factor, 1.0)
+    seen = small[np.isfinite(small)]
+    top = float(np.percentile(seen, 99.5)) if seen.size else 0.0
+    return Spread(encode(to_heat(small, top or 1.0)), top, units, tag, caption)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The outline of places in a picture as an SVG path, in its pixels."""
+
+    path: str
+    width: int
+    height: int
+
+
+def outline(places: np.ndarray, factor: int) -> Outline:
+    """The outline of `places`, bool ``(H, W)``, in a picture smaller by `factor`."""
+    from skimage.measure import approximate_polygon, find_contours
+
+    small = shrink(places[None].astype(np.float32), factor, 1.0)[0] > 0
+    h, w = small.shape
+    lines = []
+    for contour in find_contours(np.pad(small, 1).astype(np.float32), 0.5):
+        points = np.clip(approximate_polygon(contour, 0.6) - 0.5, 0, (h, w))
+        lines.append("M" + "L".join(f"{x:.4g} {y:.4g}" for y, x in points) + "Z")
+    return Outline("".join(lines), w, h)
+
+
 def thumbnail(x: np.ndarray, side: int, low: float, high: float) -> Picture:
     """A small picture of ``(C, H, W)`` in units of full range."""
     factor = max(1, math.ceil(max(x.shape[-2:]) / side))
