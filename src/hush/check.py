@@ -29,10 +29,11 @@ from typing import Literal
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from hush.denoiser import Denoiser
+from hush.denoiser import Denoiser, rms_level
 from hush.errors import HushError
 from hush.kinds import Kind
 from hush.kinds.layout import filled
+from hush.kinds.values import hardly_noisy
 from hush.methods import make
 from hush.noise.halves import HALF, divisible, halves
 from hush.noise.process import Process
@@ -53,6 +54,7 @@ SHARED = 0.25  #: correlation of the halves' detail below which it is not shared
 #: least rms of detail that can be seen, relative to the noise and to the picture's contrast
 FAINT, CONTRAST = 0.06, 0.003
 BLOCK = 16  #: side of the blocks whose errors count as independent
+FEWEST = 9  #: blocks from which on the standard error of a difference is known
 NEAR = 4.0  #: width of the places in which the deviation is estimated
 #: error at the item's own noise, relative to that at twice its variance; 0.59 to 0.77 was measured
 OWN = 0.71
@@ -81,14 +83,16 @@ def check(
     """
     known, stored = batch.known(index), batch.data[index]
     law = how.process or found.law(stored.ndim - 1)
-    if kind.checked is None or how.kept is not None or not divisible(law):
+    if kind.checked is None or how.kept is not None or denoiser.name == UNCHANGED:
         return None
-    if denoiser.name == UNCHANGED:
+    if not divisible(law):
         return None
     if made.shape != stored.shape or not known.any() or not kind.halved(batch, index, found):
         return None
     x = filled(batch.floats(index), known, batch.blank)
     y = filled(made.astype(np.float32) / np.float32(batch.scale), known, batch.blank)
+    if hardly_noisy(rms_level(law, x), y):
+        return None
     if how.replaced is not None:
         x = np.where(how.replaced, y, x)
     places = [tuple(slice(0, n) for n in x.shape[1:])]
@@ -191,10 +195,7 @@ def compared(
     seen = Check(
         noise=noise,
         errors={name: float(each.mean()) for name, each in errors.items()},
-        doubts={
-            name: float((each - result).std() / math.sqrt(len(each)))
-            for name, each in errors.items()
-        },
+        doubts={name: _doubt(each - result) for name, each in errors.items()},
         kept=next(iter(methods)),
         visible=0.0,
         unshared=0.0,
@@ -212,8 +213,14 @@ def compared(
         visible=visible / sum(map(np.count_nonzero, counted)),
         unshared=sum(map(np.count_nonzero, invented)) / max(1, visible),
         invented=invented[0] if maps else None,
-        deviation=_deviation(*parts[0].made[kept], seen.errors[kept]) if maps else None,
+        deviation=_deviation(parts[0], kept, seen.errors[kept]) if maps else None,
     )
+
+
+def _doubt(differences: np.ndarray) -> float:
+    """The standard error of the mean of blocks; infinite if there are few."""
+    count = len(differences)
+    return float(differences.std()) / math.sqrt(count) if count >= FEWEST else math.inf
 
 
 @dataclass(frozen=True)
@@ -272,13 +279,16 @@ def _detail(first: np.ndarray, second: np.ndarray, faint: float) -> tuple[np.nda
     return strength > faint**2, local(a * b) < SHARED * strength
 
 
-def _deviation(first: np.ndarray, second: np.ndarray, error: float) -> np.ndarray:
-    """The standard deviation of the result's error in every place, float32 ``(C, *S)``."""
+def _deviation(part: _Part, kept: str, error: float) -> np.ndarray:
+    """The standard deviation of a result's error in every place, float32 ``(C, *S)``; NaN where
+    values do not count."""
+    first, second = part.made[kept]
     width = [0.0, *[NEAR] * (first.ndim - 1)]
     chance = gaussian_filter((first - second) ** 2 / 2, width)
     mean = float(chance.mean())
     whole = max(error, mean) / mean if mean > 0 else 0.0
-    result: np.ndarray = np.sqrt(OWN * whole * np.maximum(chance, 0)).astype(np.float32)
+    found = np.sqrt(OWN * whole * np.maximum(chance, 0))
+    result: np.ndarray = np.where(part.known, found, np.nan).astype(np.float32)
     return result
 
 
@@ -293,14 +303,25 @@ def _blocks(x: np.ndarray) -> np.ndarray:
     return result
 
 
-def deviation(seen: Check | None, batch: Batch, index: int) -> np.ndarray:
-    """The map `Check.deviation`, as stored; NaN where a value is unknown, and if there is none."""
-    item = batch.floats(index)
-    if seen is None or seen.deviation is None:
-        return np.full_like(item, np.nan)
-    found = seen.deviation * np.float32(batch.scale)
-    result: np.ndarray = np.where(batch.known(index), found, np.float32(np.nan))
-    return result
+def deviation(
+    seen: Check | None, law: Process, batch: Batch, index: int, made: np.ndarray
+) -> np.ndarray:
+    """The standard deviation of the error of the result `made`, as stored.
+
+    That of the check; of an item that was left as it is, or nearly, the noise's. NaN where a value
+    is unknown, and everywhere if neither is known.
+    """
+    item, known = batch.floats(index), batch.known(index)
+    found: np.ndarray = np.full_like(item, np.nan)
+    if seen is not None and seen.deviation is not None:
+        found = seen.deviation
+    elif law.stated and known.any():
+        x = filled(item, known, batch.blank)
+        same = np.array_equal(made, batch.data[index], equal_nan=made.dtype.kind == "f")
+        if same or hardly_noisy(rms_level(law, x), x):
+            found = np.sqrt(np.maximum(law.variance(x), 0))
+    result: np.ndarray = np.where(known, found * np.float32(batch.scale), np.float32(np.nan))
+    return result.astype(np.float32)
 
 
 def warnings(seen: Check) -> list[str]:

@@ -16,12 +16,13 @@ from hush.errors import HushError
 from hush.kinds import Kind
 from hush.kinds import get as kind_of
 from hush.kinds.layout import check_span, filled, laid_out
+from hush.kinds.values import removed_nothing
 from hush.methods import make
 from hush.noise.processes import Process
 from hush.record import Batch, Record, cut
 from hush.recording import available, empty, let_go
 from hush.report import checked
-from hush.results import Estimate, Item, Restoration
+from hush.results import Check, Estimate, Item, Judgement, Restoration
 
 COPIED = 2**22  #: values that are copied at once
 BASE = 2**28  #: bytes of the programs themselves
@@ -89,7 +90,8 @@ class Work:
             if seen is not None and seen.kept != seen.method:
                 made = self._simpler(seen.kept, batch, index, made, how, found)
             if self.uncertain and not denoiser.spreads:
-                how = replace(how, spread=deviation(seen, batch, index))
+                law = how.process or found.local
+                how = replace(how, spread=deviation(seen, law, batch, index, made))
             place = out.put(index, made, how.spread, whole=how.kept is None)
             if how.kept is None and made.shape != glimpse.data[0].shape:
                 made = self.kind.glimpse(Batch([made], batch.scale), 0).data[0]
@@ -117,13 +119,8 @@ class Work:
             about=about,
             how=how,
         )
-        if self.kind.checked is not None and judgement.stats["rms"] > 0:
-            said = () if seen is None else warnings(seen)
-            judgement = replace(
-                judgement,
-                warnings=(*judgement.warnings, *said),
-                verdict=f"{judgement.verdict} {checked.verdict(seen)}",
-            )
+        if self.kind.checked is not None:
+            judgement = self._with_check(judgement, seen, how.spread)
         times.append(time.perf_counter())
         for mapped in (batch.data[index], out.into):
             let_go(mapped)
@@ -146,6 +143,18 @@ class Work:
             str(about.get("unit") or ""),
             seen,
         )
+
+    def _with_check(
+        self, judgement: Judgement, seen: Check | None, spread: np.ndarray | None
+    ) -> Judgement:
+        """A judgement with what was found on two halves, and whether they were compared at all."""
+        said = () if seen is None else warnings(seen)
+        if spread is not None and np.isnan(spread).all() and judgement.stats["n"]:
+            said = (checked.unknown(self.strength),)
+        verdict = judgement.verdict
+        if removed_nothing(judgement.stats) is None:
+            verdict = f"{verdict} {checked.verdict(seen)}"
+        return replace(judgement, warnings=(*judgement.warnings, *said), verdict=verdict)
 
     def _simpler(
         self,

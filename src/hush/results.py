@@ -266,7 +266,12 @@ class Check:
     @property
     def detailed(self) -> bool:
         """Whether the result shows enough fine detail to compare."""
-        return self.visible > SEEN
+        return self.visible > SEEN and not self.few
+
+    @property
+    def few(self) -> bool:
+        """Whether there are so few values that differences of the errors may all be chance."""
+        return math.isinf(max(self.doubts.values()))
 
     @property
     def invents(self) -> bool:
@@ -384,7 +389,8 @@ class Denoised:
         said = [*self.notes, *shown.warnings]
         if others:
             items = "item has" if others == 1 else "items have"
-            said.append(f"{others} other {items} warnings too; --json lists them under items.")
+            too = " too" if shown.warnings else ""
+            said.append(f"{others} other {items} warnings{too}; --json lists them under items.")
         return said
 
 
