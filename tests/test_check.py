@@ -187,7 +187,7 @@ def test_gaps_and_replaced_values_do_not_count() -> None:
     seen = check.check(kind, model, batch, 0, law, kind.measure([x]), depth="whole")
     assert seen is not None
     assert seen.noise == pytest.approx(0.01, rel=0.05)
-    assert np.isnan(check.deviation(seen, batch, 0)[0, 40, 40])
+    assert np.isnan(check.deviation(seen, law, batch, 0, x)[0, 40, 40])
 
 
 def test_places_without_values_show_no_detail() -> None:
@@ -203,11 +203,53 @@ def test_places_without_values_show_no_detail() -> None:
     assert seen.unshared > 0.9
     assert seen.invented is not None
     assert not seen.invented[:, 40:].any()
+    assert seen.deviation is not None
+    assert np.isnan(seen.deviation[:, :, 40:]).all()
+    assert np.isfinite(seen.deviation[:, :, :40]).all()
 
 
 def test_the_input_itself_claims_nothing() -> None:
     kind, model, law = get("image"), make("none"), Gaussian(0.1)
     x = sampled(scene(64), law)
+    assert check.check(kind, model, Batch(x[None]), 0, law, kind.measure([x])) is None
+
+
+def test_what_is_left_as_it_is_has_the_error_of_its_noise() -> None:
+    x = sampled(scene(64), Gaussian(0.1))[0]
+    constant = hush.run(np.full((40, 40), 0.5, np.float32), uncertainty=True, device="cpu")
+    left = hush.run(x, method="none", noise="gaussian:0.1", uncertainty=True)
+    for made, level in ((constant, 0), (left, 0.1)):
+        assert made.spread is not None
+        np.testing.assert_allclose(made.spread.data, level, atol=1e-6)
+        assert not any("NaN" in w for w in made.warnings)
+
+
+def test_an_error_that_cannot_be_estimated_is_named() -> None:
+    x = np.abs(sampled(scene(64), Gaussian(0.1))[0])
+    magnitude = hush.run(x, method="nlm", noise="rician:0.1", uncertainty=True)
+    half = hush.run(x, method="nlm", noise="gaussian:0.1", strength=0.5, uncertainty=True)
+    for made, why in ((magnitude, "cannot be divided"), (half, "leave --strength out")):
+        assert made.spread is not None
+        assert np.isnan(made.spread.data).all()
+        (said,) = (w for w in made.warnings if "NaN everywhere" in w)
+        assert why in said
+
+
+def test_few_values_prove_nothing() -> None:
+    """One block has no standard error, so that no other method's result is kept."""
+    law = Gaussian(0.1)
+    x = sampled(np.full((1, 30, 30), 0.5, np.float32), law)
+    methods = {"none": lambda half, _: half, "flat": lambda half, _: np.full_like(half, 0.5)}
+    seen = check.of_parts([check.Part.of(x, law, methods)], guarded=True)
+    assert seen is not None
+    assert seen.few
+    assert seen.kept == seen.best == "none"
+    assert check.warnings(seen) == []
+
+
+def test_noise_of_next_to_nothing_is_not_compared() -> None:
+    law = Gaussian(1e-4)
+    kind, model, x = get("image"), make("nlm"), sampled(scene(64), law)
     assert check.check(kind, model, Batch(x[None]), 0, law, kind.measure([x])) is None
 
 

@@ -389,8 +389,8 @@ def test_nobody_is_sent_to_adapt_again(
     np.save(path, noisy)
     for options, advised in (((), True), (("--adapt", "1s"), False)):
         (row,) = lines(hush("denoise", path, "--json", "--overwrite", *options).stdout)
-        assert [w.startswith("Less was removed") for w in row["warnings"]] == [True]
-        assert ("--adapt" in row["warnings"][0]) is advised
+        (less,) = [w for w in row["warnings"] if w.startswith("Less was removed")]
+        assert ("--adapt" in less) is advised
 
 
 # -- every method, folders and patterns --------------------------------------------------------

@@ -36,7 +36,9 @@ from hush.comparison import Check
 from hush.denoiser import Denoiser
 from hush.errors import HushError
 from hush.kinds import Kind
+from hush.kinds.cut import rms_level
 from hush.kinds.layout import filled, to_stored
+from hush.kinds.values import hardly_noisy
 from hush.methods import make
 from hush.noise.halves import HALF, divisible, halves
 from hush.noise.process import Process
@@ -59,6 +61,7 @@ SHARED = 1 / 7  #: correlation of the halves' detail below which it is not share
 FAINT, CONTRAST = 0.06, 0.003
 SHOWN = (0.01, 0.99)  #: quantiles of a picture between which its contrast lies
 BLOCK = {1: 256, 2: 16, 3: 6}  #: side of the blocks whose errors count as independent
+FEWEST = 9  #: blocks from which on the standard error of a difference is known
 NEAR = 4.0  #: width of the places in which the deviation is estimated
 #: error at the item's own noise, relative to that at twice its variance; 0.59 to 0.77 was measured
 OWN = 0.71
@@ -91,7 +94,8 @@ def check(
         return None
     if found.impulses >= MANY or not divisible(law):
         return None
-    if not batch.known(index).any() or not kind.halved(batch, index, found):
+    known = batch.known(index)
+    if not known.any() or not kind.halved(batch, index, found):
         return None
     if kind.span(stored.shape) is not None:  # too large to have maps
         depth = "windows"
@@ -114,7 +118,9 @@ def check(
         known = part.known(0)
         if known.any(axis=tuple(range(1, known.ndim))).all():
             x = kind.cleaned(np.where(known, part.floats(0), np.float32(np.nan)), found)
-            parts.append(Part.of(filled(x, known), law.part(place), methods, known, SEED + number))
+            x, own = filled(x, known), law.part(place)
+            if not hardly_noisy(rms_level(own, x), x):
+                parts.append(Part.of(x, own, methods, known, SEED + number))
     return of_parts(parts, maps=depth != "windows", guarded=guarded)
 
 
@@ -224,10 +230,7 @@ def of_parts(parts: Sequence[Part], maps: bool = False, guarded: bool = False) -
     seen = Check(
         noise=noise,
         errors={name: float(each.mean()) for name, each in errors.items()},
-        doubts={
-            name: float((each - result).std() / math.sqrt(len(each)))
-            for name, each in errors.items()
-        },
+        doubts={name: _doubt(each - result) for name, each in errors.items()},
         kept=method,
         visible=0.0,
         unshared=0.0,
@@ -247,7 +250,7 @@ def of_parts(parts: Sequence[Part], maps: bool = False, guarded: bool = False) -
         visible=float(visible / max(1, sum(np.count_nonzero(part.known) for part in parts))),
         unshared=float(sum(map(np.count_nonzero, invented)) / max(1, visible)),
         invented=invented[0] if maps else None,
-        deviation=_deviation(*made[0], seen.errors[kept]) if maps else None,
+        deviation=_deviation(parts[0], kept, seen.errors[kept]) if maps else None,
     )
 
 
@@ -268,13 +271,22 @@ def _detail(first: np.ndarray, second: np.ndarray, faint: float) -> tuple[np.nda
     return strength > faint**2, local(a * b) < SHARED * strength
 
 
-def _deviation(first: np.ndarray, second: np.ndarray, error: float) -> np.ndarray:
-    """The standard deviation of the result's error in every place, float32 ``(C, *S)``."""
+def _doubt(differences: np.ndarray) -> float:
+    """The standard error of the mean of blocks; infinite if there are few."""
+    count = len(differences)
+    return float(differences.std()) / math.sqrt(count) if count >= FEWEST else math.inf
+
+
+def _deviation(part: Part, kept: str, error: float) -> np.ndarray:
+    """The standard deviation of a result's error in every place, float32 ``(C, *S)``; NaN where
+    values do not count."""
+    first, second = part.made[kept]
     width = [0.0, *[NEAR] * (first.ndim - 1)]
     chance = gaussian_filter((first - second) ** 2 / 2, width)
     mean = float(chance.mean())
     whole = max(error, mean) / mean if mean > 0 else 0.0
-    result: np.ndarray = np.sqrt(OWN * whole * np.maximum(chance, 0)).astype(np.float32)
+    found = np.sqrt(OWN * whole * np.maximum(chance, 0))
+    result: np.ndarray = np.where(part.known, found, np.nan).astype(np.float32)
     return result
 
 
@@ -289,14 +301,25 @@ def _blocks(x: np.ndarray) -> np.ndarray:
     return result
 
 
-def deviation(seen: Check | None, batch: Batch, index: int) -> np.ndarray:
-    """The map `Check.deviation`, as stored; NaN where a value is unknown, and if there is none."""
-    item = batch.floats(index)
-    if seen is None or seen.deviation is None:
-        return np.full_like(item, np.nan)
-    found = seen.deviation * np.float32(batch.scale)
-    result: np.ndarray = np.where(batch.known(index), found, np.float32(np.nan))
-    return result
+def deviation(
+    seen: Check | None, law: Process, batch: Batch, index: int, made: np.ndarray
+) -> np.ndarray:
+    """The standard deviation of the error of the result `made`, as stored.
+
+    That of the check; of an item that was left as it is, or nearly, the noise's. NaN where a value
+    is unknown, and everywhere if neither is known.
+    """
+    item, known = batch.floats(index), batch.known(index)
+    found: np.ndarray = np.full_like(item, np.nan)
+    if seen is not None and seen.deviation is not None:
+        found = seen.deviation
+    elif law.stated and known.any():
+        x = filled(item, known, batch.blank)
+        same = np.array_equal(made, batch.data[index], equal_nan=made.dtype.kind == "f")
+        if same or hardly_noisy(rms_level(law, x), x):
+            found = np.sqrt(np.maximum(law.variance(x), 0))
+    result: np.ndarray = np.where(known, found * np.float32(batch.scale), np.float32(np.nan))
+    return result.astype(np.float32)
 
 
 def instead(

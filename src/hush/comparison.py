@@ -63,7 +63,12 @@ class Check:
     @property
     def detailed(self) -> bool:
         """Whether the result shows enough fine detail to compare."""
-        return self.visible > SEEN
+        return self.visible > SEEN and not self.few
+
+    @property
+    def few(self) -> bool:
+        """Whether there are so few values that differences of the errors may all be chance."""
+        return math.isinf(max(self.doubts.values()))
 
     @property
     def invents(self) -> bool:

@@ -11,17 +11,19 @@ from typing import Any
 import numpy as np
 
 from hush.check import Depth, check, deviation, instead, warnings
+from hush.comparison import Check
 from hush.denoiser import Denoiser
 from hush.errors import HushError
 from hush.kinds import Kind, Series
 from hush.kinds import get as kind_of
 from hush.kinds.layout import filled, laid_out, with_gaps
+from hush.kinds.values import removed_nothing
 from hush.methods import make
 from hush.noise.processes import Process
 from hush.record import Batch, Record, cut
 from hush.recording import available, empty, let_go
 from hush.report import checked
-from hush.results import Estimate, Item, Restoration
+from hush.results import Estimate, Item, Judgement, Restoration
 
 INSPECTED = 8  #: the most items of a stack that an inspection measures
 COPIED = 2**22  #: values that are copied at once
@@ -90,7 +92,8 @@ class Work:
                     batch, index, given, self.strength, advance, found
                 )
             if self.uncertain and not denoiser.spreads:
-                how = replace(how, spread=deviation(seen, batch, index))
+                law = how.process or found.local
+                how = replace(how, spread=deviation(seen, law, batch, index, made))
             place = out.put(index, made, how.spread, whole=how.kept is None)
             if how.kept is None and made.shape != glimpse.data[0].shape:
                 made = self.kind.glimpse(Batch([made], batch.scale), 0).data[0]
@@ -126,13 +129,8 @@ class Work:
             about=about,
             how=how,
         )
-        if self.kind.checked is not None and judgement.stats["rms"] > 0:
-            said = () if seen is None else warnings(seen)
-            judgement = replace(
-                judgement,
-                warnings=(*judgement.warnings, *said),
-                verdict=f"{judgement.verdict} {checked.verdict(seen)}",
-            )
+        if self.kind.checked is not None:
+            judgement = self._with_check(judgement, seen, how.spread)
         times.append(time.perf_counter())
         for mapped in (batch.data[index], out.into):
             let_go(mapped)
@@ -172,6 +170,18 @@ class Work:
         if known.any(axis=tuple(range(1, noisy.ndim))).all() and not self.kind.selected:
             found = self.denoiser.reviewed(filled(noisy, known), found)
         return None if self.series is None else 0, given, found
+
+    def _with_check(
+        self, judgement: Judgement, seen: Check | None, spread: np.ndarray | None
+    ) -> Judgement:
+        """A judgement with what was found on two halves, and whether they were compared at all."""
+        said = [] if seen is None else warnings(seen)
+        if spread is not None and np.isnan(spread).all() and judgement.stats["n"]:
+            said = [checked.unknown(self.strength)]
+        verdict = judgement.verdict
+        if removed_nothing(judgement.stats) is None:
+            verdict = f"{verdict} {checked.verdict(seen)}"
+        return replace(judgement, warnings=(*judgement.warnings, *said), verdict=verdict)
 
     def _glimpsed(self, process: Process | None, shape: Sequence[int]) -> Process | None:
         """The noise of an item of this shape in its glimpse; None for a map in several parts."""

@@ -397,7 +397,8 @@ class Denoised:
         said = [*self.notes, *shown.warnings]
         if others:
             items = "item has" if others == 1 else "items have"
-            said.append(f"{others} other {items} warnings too; --json lists them under items.")
+            too = " too" if shown.warnings else ""
+            said.append(f"{others} other {items} warnings{too}; --json lists them under items.")
         return said
 
 

@@ -31,12 +31,16 @@ def summary(o: Any, row: Mapping[str, Any], result: Result) -> list[tuple[str, s
         *kind.facts(result, bool(o.noise) and result.given),
         ("method", ", ".join(method)),
     ]
+    if o.check and result.noisiest.check is None:
+        lines.append(("checked", "only what was removed"))
     if result.spread is not None and row["uncertainty"]:
         import numpy as np
 
-        mean = describe.number(float(np.nanmean(result.spread.data)))
-        of_range = describe.units(scale)
-        lines.append(("uncertainty", f"{mean}{of_range} on average → {row['uncertainty']}"))
+        known = result.spread.data[np.isfinite(result.spread.data)]
+        told = "not known"
+        if known.size:
+            told = f"{describe.number(float(known.mean()))}{describe.units(scale)} on average"
+        lines.append(("uncertainty", f"{told} → {row['uncertainty']}"))
     if row.get("residual"):
         lines.append(("residual", row["residual"]))
     if row.get("sigma_map"):

@@ -11,6 +11,8 @@ from hush.results import Item
 
 MOST = 30.0  #: dB that can be told, because the error itself is known up to chance
 
+NEARER, FARTHER = "nearer to", "farther from"
+
 _NAMES = {"wiener": "a Wiener filter", "none": "the input", "bm3d": "BM3D"}
 
 
@@ -32,36 +34,34 @@ def percent(share: float) -> str:
 
 
 def comparison(seen: Check) -> str:
-    """How near the result is: "1.4 dB nearer to the signal than a Wiener filter, …"."""
-    others = [name for name in seen.errors if name != seen.kept]
-    compared = [(_how(seen, name), decibels(abs(seen.lead(name))), named(name)) for name in others]
+    """How near the result is, the strongest rival first: "1.4 dB nearer to the signal than a
+    Wiener filter, 9.8 dB than the input"."""
+    if seen.few:
+        return "too few values to compare"
+    others = sorted((n for n in seen.errors if n != seen.kept), key=seen.lead)
     parts = []
-    for how, same in groupby(compared, key=lambda part: part[0]):
-        if how:
-            (_, first, name), *rest = same
-            told = f"{first} {how} the signal than {name}"
-            parts.append(", ".join([told, *(f"{db} than {other}" for _, db, other in rest)]))
-        else:
-            parts.append("as near to the signal as " + " and ".join(name for *_, name in same))
-    return ", ".join(parts) + ("" if certain(seen) else " (which may be chance)")
+    for how, names in groupby(others, key=lambda name: _how(seen, name)):
+        if not how:
+            parts.append("as near to the signal as " + " and ".join(map(named, names)))
+            continue
+        gaps = [f"{decibels(abs(seen.lead(n)))} {{}}than {named(n)}" for n in names]
+        told = ", ".join([gaps[0].format(f"{how} the signal "), *(g.format("") for g in gaps[1:])])
+        chance = how == FARTHER and seen.best == seen.kept
+        parts.append(f"{told} (which may be chance)" if chance else told)
+    return ", ".join(parts)
 
 
 def _how(seen: Check, name: str) -> str:
     if abs(seen.lead(name)) <= TOLERANCE:
         return ""
-    return "nearer to" if seen.lead(name) > 0 else "farther from"
-
-
-def certain(seen: Check) -> bool:
-    """Whether no other method seems nearer without being so beyond chance."""
-    return seen.best != seen.kept or all(seen.lead(name) >= -TOLERANCE for name in seen.errors)
+    return NEARER if seen.lead(name) > 0 else FARTHER
 
 
 def detail(seen: Check) -> str:
     """How much of the fine detail comes from the data."""
     if not seen.detailed:
         return "too little fine detail to compare"
-    return f"{percent(1 - seen.unshared)} of the fine detail is in both halves"
+    return f"{percent(1 - seen.unshared)} of the fine detail is in both halves of the data"
 
 
 def headline(seen: Check) -> tuple[str, str]:
@@ -69,27 +69,35 @@ def headline(seen: Check) -> tuple[str, str]:
     nearer = comparison(seen)
     if seen.invents:
         return "Some detail may be invented", f"only {detail(seen)}; {nearer}"
-    value, rest = re.split(r" (?=(?:to|from) the signal)", nearer, maxsplit=1)
-    return value[:1].upper() + value[1:], f"{rest}; {detail(seen)}"
+    value, *rest = re.split(r" (?=(?:to|from) the signal)", nearer, maxsplit=1)
+    return value[:1].upper() + value[1:], "; ".join(rest + [detail(seen)] * (not seen.few))
 
 
 def facts(seen: Check | None) -> list[tuple[str, str]]:
     """A line of the summary; none if nothing was checked."""
     if seen is None:
         return []
-    return [("two halves", f"{comparison(seen)}; {detail(seen)}")]
+    return [("checked", "; ".join([comparison(seen)] + [detail(seen)] * (not seen.few)))]
 
 
 def verdict(seen: Check | None) -> str:
     """What the check adds to the reasons why there are no warnings, as sentences."""
-    if seen is None:
+    if seen is None or seen.few:
         return "Whether detail was invented was not checked."
     return f"On two halves of the data the result is {comparison(seen)}; {detail(seen)}."
 
 
+def unknown(strength: float) -> str:
+    """A warning that there is no deviation of the error."""
+    why = "this noise cannot be divided into two independent halves, from which it is estimated"
+    if strength != 1:
+        why = "it can only be estimated at full strength; leave --strength out"
+    return f"The uncertainty is NaN everywhere: {why}."
+
+
 def brief(seen: Check | None) -> str:
     """The same in two or three words, for the index of a page; empty if nothing was checked."""
-    if seen is None:
+    if seen is None or seen.few:
         return ""
     if seen.kept != seen.method:
         return f"{seen.kept} kept"

@@ -112,7 +112,8 @@ def section(result: Denoised, *, budget: float = BUDGET) -> Section:
     seconds = max(seconds, result.timings.get("total", 0.0))
     cards = _cards(result, stats, seconds)
     ratio = stats["ratio"]
-    sort = Section if item.check is None else Checked
+    seen = item.check
+    sort = Section if seen is None or not seen.detailed else Checked
     return sort(
         name=name,
         parent=parent,
@@ -136,7 +137,7 @@ def section(result: Denoised, *, budget: float = BUDGET) -> Section:
             "noise": f"{cards[0].value}, {cards[0].detail}",
             "removed / model": "" if ratio is None else f"{100 * ratio:.0f} %",
             "time": describe.duration(seconds),
-            **({"two halves": checked.brief(item.check)} if item.check else {}),
+            **({"checked": checked.brief(seen)} if seen else {}),
         },
     )
 
