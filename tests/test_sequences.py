@@ -12,10 +12,10 @@ from hush.errors import HushError
 from hush.io.residues import FIRST, GAP, NONE, STATES
 from hush.kinds.alignment.family import Family, different
 from hush.kinds.alignment.further import SPOILS, misaligned, redundant
-from hush.kinds.alignment.redundancy import filtered, nearest
+from hush.kinds.alignment.redundancy import filtered, nearest, repeated, repeating
 from hush.kinds.alignment.statistics import halves, statistics
 from hush.methods import make
-from hush.methods.mid.sequences import farthest
+from hush.methods.mid.sequences import farthest, unrepeated
 from hush.record import Record
 from hush.schedule import Schedule
 from hush.tasks.couplings import strongest
@@ -138,7 +138,7 @@ def test_redundant_rows_repeat_few_rows(family: Family) -> None:
     assert whole.min() < 0.7 < whole.max()  # some are fragments
 
 
-def repeated(states: np.ndarray, i: int, j: int) -> float:
+def shared(states: np.ndarray, i: int, j: int) -> float:
     """The share of row i's residues that row j has."""
     filled = states[i] != NONE
     return float(np.mean(states[j][filled] == states[i][filled])) if filled.any() else 0.0
@@ -149,9 +149,44 @@ def test_the_nearest_row_by_brute_force() -> None:
     states[5], states[6, :30] = states[4], NONE
     found = nearest(states)
     every = range(len(states))
-    expected = [max(repeated(states, i, j) for j in every if j != i) for i in every]
+    expected = [max(shared(states, i, j) for j in every if j != i) for i in every]
     np.testing.assert_allclose(found, expected)
     assert found[5] == 1
+    by = np.arange(40) % 3 == 0
+    expected = [max(shared(states, i, j) for j in np.flatnonzero(by) if j != i) for i in every]
+    np.testing.assert_allclose(repeated(states, by), expected)
+    assert not repeated(states, np.zeros(40, bool)).any()
+
+
+@pytest.mark.parametrize("limit", [0.2, 0.4, 0.9])
+def test_what_rows_repeat_by_brute_force(limit: float) -> None:
+    states = STATES[planted(40, 70)]
+    states[5], states[6, :30] = states[4], NONE
+    every = range(len(states))
+    shares = [[shared(states, j, i) if i != j else 0 for j in every] for i in every]
+    expected = [sum(s for s in row if s >= limit) for row in shares]
+    np.testing.assert_allclose(repeating(states, limit), expected, atol=1e-9)
+
+
+def test_of_a_row_and_its_copies_the_row_stays(family: Family) -> None:
+    """Of many copies, it is the one in their middle, even if what was replaced fits the columns
+    better; of a single copy, it is the one that fits them."""
+    rng = np.random.default_rng(0)
+    usual = np.array([np.bincount(column[column != GAP]).argmax() for column in family.tokens.T])
+    many, few = np.repeat(family.tokens[10:11], 9, axis=0), family.tokens[20:26].copy()
+    for row in many:
+        where = rng.permutation(np.flatnonzero((row != GAP) & (row != usual)))[:3]
+        row[where] = usual[where]
+    for row in few:
+        where = rng.permutation(np.flatnonzero(row != GAP))[:3]
+        row[where] = FIRST + (row[where] - FIRST + rng.integers(1, 20, 3)) % 20
+    tokens = np.concatenate([family.tokens[:30], many, few])
+    known = np.arange(len(tokens)) < 30
+    made, first, _ = different(tokens, 0)
+    copy = ~known[first]
+    parents = np.isin(first, [10, *range(20, 26)])
+    kept = unrepeated(made, copy | parents)
+    assert set(first[kept]) == set(range(30))
 
 
 @pytest.mark.parametrize("limit", [0.3, 0.5, 0.9])

@@ -10,9 +10,12 @@ which compares methods without knowing the signal x, as in Noise2Noise. It is th
 the variance of the item's noise.
 
 *Detail.* In a place where f(a) and f(b) show unlike detail, it comes from noise. With a
-correlation r between both, either has the correlation :math:`\sqrt r` with the signal, as in the
-Fourier shell correlation of microscopy (W. O. Saxton, W. Baumeister, J. Microscopy 127, 1982), here
-place by place.
+correlation r between them, the result of the whole, with half the noise, has
+
+.. math:: \sqrt{2r / (1 + r)}
+
+with the signal, which is 0.5 for r = 1/7: the limit of 0.143 of the Fourier shell correlation in
+electron microscopy (P. B. Rosenthal, R. Henderson, J. Mol. Biol. 333, 2003), here place by place.
 
 *Deviation.* The halves' difference says how much of the error is chance and where it is; the
 held-back error says how large it is in all, with what both missed.
@@ -51,7 +54,7 @@ WINDOW = 2**14  #: values of a window, along all axes
 FINE = 1.0  #: detail is what a Gaussian of this width leaves of one of twice the width
 #: width of the places in which detail is compared, by the number of axes: some 400 values
 AROUND = {1: 100.0, 2: 8.0, 3: 3.0}
-SHARED = 0.25  #: correlation of the halves' detail below which it is not shared
+SHARED = 1 / 7  #: correlation of the halves' detail below which it is not shared
 #: least rms of detail that can be seen, relative to the noise and to the picture's contrast
 FAINT, CONTRAST = 0.06, 0.003
 SHOWN = (0.01, 0.99)  #: quantiles of a picture between which its contrast lies

@@ -11,7 +11,7 @@ import numpy as np
 TOLERANCE = 0.1  #: dB by which another method may be nearer than the result
 CERTAIN = 3.0  #: standard errors from which on a difference of errors counts
 LEAST = 1e-3  #: least error that can be told, relative to the noise
-UNSHARED = 0.02  #: share of the visible detail that halves may not share
+UNSHARED = 0.1  #: share of the visible detail that halves may not share
 SEEN = 0.02  #: share of places in which detail has to be visible to be compared
 
 

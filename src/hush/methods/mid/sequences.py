@@ -34,7 +34,7 @@ from hush.kinds.alignment.alphabet import PROTEIN
 from hush.kinds.alignment.cut import FEWEST
 from hush.kinds.alignment.family import Family
 from hush.kinds.alignment.further import misaligned, redundant
-from hush.kinds.alignment.redundancy import filtered, nearest
+from hush.kinds.alignment.redundancy import filtered, nearest, repeated, repeating
 from hush.kinds.alignment.statistics import COLUMNS, ROWS, Statistics, rows, statistics
 from hush.learned_rows import Drawn, LearnedRows
 from hush.methods.mid.elements import CLEAN, further_loss
@@ -199,7 +199,10 @@ class SequenceMID(LearnedRows):
         if count is not None:
             order = left[farthest(near, weights(near, self.sharpness), count, rest)]
         else:
-            order = left[unrepeated(near, p[left, REDUNDANT] > self.threshold)]
+            stays = chosen(unrepeated(near, p[left, REDUNDANT] > self.threshold), len(left))
+            order, gone = left[stays], left[~stays]
+            lacking = 1 - repeated(near.states, stays)[~stays]  # residues of theirs in no row kept
+            p[gone, REDUNDANT] = 1 - (1 - p[gone, REDUNDANT]) * lacking
         p[order, REDUNDANT] = 0.0  # those that they repeat are gone
         score = np.where(judged, np.prod(1 - p, axis=1), np.nan)
         said: tuple[str, ...] = ()
@@ -315,17 +318,20 @@ def unrepeated(family: Family, doubted: np.ndarray) -> np.ndarray:
     """Indices of rows, in the order in which they are taken, without those that repeat others.
 
     doubted : bool ``(n,)``, what Φ calls redundant. The query is taken first, then the rows that
-    fit the family's columns best; each stays unless one taken before repeats as much of it as Φ
-    calls redundant.
+    repeat most others, and of these what fits the family's columns best: replaced residues are far
+    from the other copies, and rarely fit. Each row stays unless one taken before repeats as much of
+    it as Φ calls redundant.
     """
     states = family.states
     fit = family.known.odds[np.arange(states.shape[1]), states].sum(1)
     fit[0] = np.inf
-    order = np.argsort(-fit, kind="stable")
     if not doubted.any():
-        return order
+        return np.argsort(-fit, kind="stable")
     share = family.nearest
     limit = float(np.quantile(share[doubted], 0.05))
     if not doubted.all():  # between what Φ calls redundant and what it does not
         limit = min(limit, (limit + float(np.quantile(share[~doubted], 0.95))) / 2)
+    others = repeating(states, limit)
+    others[0] = np.inf
+    order = np.lexsort((-fit, -others))
     return order[filtered(states[order], limit)]

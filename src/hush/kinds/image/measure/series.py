@@ -20,9 +20,11 @@ from hush.kinds.cut import rms_level
 from hush.kinds.image.measure.blocks import HIGH, SIZE, Blocks, gather_frames, sharp
 from hush.kinds.image.measure.estimation import estimate
 from hush.kinds.image.measure.impulses import impulses_in, many_impulses, without_impulses
+from hush.kinds.image.measure.places import RANGE
 from hush.kinds.image.measure.spectrum import blurred
 from hush.kinds.image.measure.transfer import (
     BINS,
+    FEWEST,
     FLAT,
     LINE,
     NARROW,
@@ -47,7 +49,8 @@ MOST = 16384  #: blocks in which a law is tried
 LIGHT = 1.5  #: ratio of the frames' contrasts from which on their light differs
 LEAST = 1e-3  #: of a density that blocks are divided by, relative to the mean
 
-TOLERATED = np.log([MATTERS, MATTERS, COARSER])
+GRID = 3  #: parts of a frame along each axis
+TOLERATED = np.log([MATTERS, MATTERS, COARSER, *[RANGE] * GRID**2])
 
 #: the measurement of an item ``(C, H, W)`` after a method's review
 Review = Callable[[np.ndarray, Estimate], Estimate]
@@ -97,8 +100,9 @@ class Common:
         return replace(self, found=found, share=_shares(frames, found))
 
     def deviation(self, frame: np.ndarray) -> np.ndarray | None:
-        """How a frame's noise differs from this law, and the standard errors, ``(2, 3)``: the
-        log-level at dark and at bright signals, and the log-ratio of low to high frequencies.
+        """How a frame's noise differs from this law, and the standard errors, ``(2, 3 + GRID²)``:
+        the log-level at dark and at bright signals, the log-ratio of low to high frequencies, and
+        the log-level in the parts of the frame.
 
         None if there is no noise, or impulses unlike those of the law.
         """
@@ -115,7 +119,8 @@ class Common:
             return None
         blocks = replace(blocks, low=blocks.low / self.coarse)
         expected = self._expected(blocks, bend)
-        points = _relative(blocks, expected)
+        groups = _flat(blocks, expected)
+        points = _relative(blocks, expected, _wide(groups, blocks.mean, expected))
         halves = np.array_split(points, 2, axis=1)
         halves = [half if half.size else points for half in halves]
         weight = [1 / half[1] ** 2 for half in halves]
@@ -123,8 +128,9 @@ class Common:
         scatter = math.sqrt(max(1.0, self.seen.misfit_of(self.seen.at(self.seen.x)) / (BINS - 2)))
         error = [scatter / math.sqrt(w.sum()) for w in weight]
         coarse = math.log(max(_coarseness(blocks, expected), 1e-12))
-        off = np.array([*mean, coarse]) - self.usual
-        return np.array([off, [*np.hypot(error, self.measured.uncertainty), 0.0]])
+        places, errors = _by_place(blocks, expected, np.concatenate(groups), frame.shape[1:])
+        off = np.array([*mean, coarse, *places]) - self.usual
+        return np.array([off, np.hypot([*error, 0.0, *errors], self.measured.uncertainty)])
 
     def _expected(self, blocks: Blocks, bend: Bend) -> np.ndarray:
         """The variance that each block would have if it were flat."""
@@ -167,9 +173,10 @@ def laws(frames: Sequence[np.ndarray], review: Review) -> list[Common]:
     seen = {i: d for i, x in enumerate(frames) if (d := common.deviation(x)) is not None}
     if len(seen) < 2:
         return []
-    usual = np.median([d[0] for d in seen.values()], axis=0)
-    common = replace(common, usual=usual)
-    seen = {i: d - [usual, 0 * usual] for i, d in seen.items()}
+    # Of two frames that differ each would be half as far from both.
+    others = {i: np.median([d[0] for j, d in seen.items() if j != i], axis=0) for i in seen}
+    common = replace(common, usual=np.median([d[0] for d in seen.values()], axis=0))
+    seen = {i: d - [others[i], 0 * others[i]] for i, d in seen.items()}
     if len(seen) == len(frames) and all(map(_same, seen.values())):
         return [common.reviewed(frames, review)]
     return [
@@ -212,24 +219,41 @@ def _same(deviation: np.ndarray) -> bool:
     return bool((np.abs(deviation[0]) - TOLERATED <= SURE * deviation[1]).all())
 
 
-def _relative(blocks: Blocks, expected: np.ndarray) -> np.ndarray:
-    """Log-levels of groups of flat blocks, by signal, relative to these variances; their errors."""
-    bins = _bins(blocks)
-    score, scale = blocks.low / expected, 1.0
+def _flat(blocks: Blocks, expected: np.ndarray) -> list[np.ndarray]:
+    """The flat blocks if these are their variances, in groups by signal."""
+    bins, scale = _bins(blocks), 1.0
     while True:  # if there is less noise, more of it is structure
-        chosen = [flattest(p, score / scale) for p in bins]
+        chosen = [flattest(p, blocks.low / (expected * scale)) for p in bins]
         lower = float(np.median([blocks.high[p].mean() / expected[p].mean() for p in chosen]))
         if not 0 < lower < scale / 2:
-            break
+            return chosen
         scale = lower
-    chosen = _wide(chosen, blocks.mean, expected)
-    ratio = np.array([blocks.high[p].mean() / expected[p].mean() for p in chosen])
-    freedom = 0.25 * HIGH.sum() * np.array([len(p) for p in chosen])
+
+
+def _relative(blocks: Blocks, expected: np.ndarray, groups: Sequence[np.ndarray]) -> np.ndarray:
+    """Log-levels of groups of blocks, relative to these variances, and their errors."""
+    ratio = np.array([blocks.high[p].mean() / expected[p].mean() for p in groups])
+    freedom = 0.25 * HIGH.sum() * np.array([len(p) for p in groups])
     # By their own noise: by a law that is too low all would be rough.
-    low, high = (np.array([v[p].mean() for p in chosen]) for v in (blocks.low, blocks.high))
+    low, high = (np.array([v[p].mean() for p in groups]) for v in (blocks.low, blocks.high))
     rough = np.maximum(1.0, low / np.maximum(high, 1e-30)) ** 2
     error = 0.5 * rough * np.sqrt(2 / freedom + SYSTEMATIC**2)
     return np.stack([0.5 * np.log(np.maximum(ratio, 1e-12)), error])
+
+
+def _by_place(
+    blocks: Blocks, expected: np.ndarray, flat: np.ndarray, shape: Sequence[int]
+) -> np.ndarray:
+    """Log-levels of flat blocks in each part of a frame ``(H, W)`` and their errors, which are
+    infinite where there are few."""
+    flat = flat[blocks.low[flat] <= FLAT * expected[flat]]
+    row, column = ((blocks.place[flat] + SIZE // 2) * GRID // np.array(shape)).T
+    parts = [flat[row * GRID + column == k] for k in range(GRID**2)]
+    known = [k for k, part in enumerate(parts) if len(part) >= FEWEST]
+    out = np.tile([[0.0], [np.inf]], GRID**2)
+    if known:
+        out[:, known] = _relative(blocks, expected, [parts[k] for k in known])
+    return out
 
 
 def _wide(bins: list[np.ndarray], mean: np.ndarray, expected: np.ndarray) -> list[np.ndarray]:
