@@ -425,9 +425,9 @@ def test_noise_that_falls_with_brightness_misses_its_law(slope: float) -> None:
 @pytest.mark.parametrize(
     "law", [Gaussian(0.1), Poisson(30.0), PoissonGaussian(0.01, 0.05), Gamma(20.0)], ids=str
 )
-@pytest.mark.parametrize("name", ["camera", "page"])
-def test_noise_of_a_law_does_not_miss_it(name: str, law: Process) -> None:
-    noisy = law.sample(torch.from_numpy(picture(name)), torch.Generator().manual_seed(0)).numpy()
+def test_noise_of_a_law_does_not_miss_it(law: Process) -> None:
+    x = torch.from_numpy(picture("camera"))
+    noisy = law.sample(x, torch.Generator().manual_seed(0)).numpy()
     found = estimate(noisy)
     assert found.curve_errors
     assert found.missed == ()
