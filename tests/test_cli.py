@@ -389,7 +389,7 @@ def test_nobody_is_sent_to_adapt_again(
     np.save(path, noisy)
     for options, advised in (((), True), (("--adapt", "1s"), False)):
         (row,) = lines(hush("denoise", path, "--json", "--overwrite", *options).stdout)
-        assert [w.startswith("Less was removed") for w in row["warnings"]] == [True]
+        assert row["warnings"][0].startswith("Less was removed")
         assert ("--adapt" in row["warnings"][0]) is advised
 
 

@@ -29,9 +29,10 @@ from typing import Literal
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from hush.denoiser import Denoiser, rms_level
+from hush.denoiser import Denoiser
 from hush.errors import HushError
 from hush.kinds import Kind
+from hush.kinds.cut import rms_level
 from hush.kinds.layout import filled
 from hush.kinds.values import hardly_noisy
 from hush.methods import make

@@ -148,9 +148,9 @@ class Work:
         self, judgement: Judgement, seen: Check | None, spread: np.ndarray | None
     ) -> Judgement:
         """A judgement with what was found on two halves, and whether they were compared at all."""
-        said = () if seen is None else warnings(seen)
+        said = [] if seen is None else warnings(seen)
         if spread is not None and np.isnan(spread).all() and judgement.stats["n"]:
-            said = (checked.unknown(self.strength),)
+            said = [checked.unknown(self.strength)]
         verdict = judgement.verdict
         if removed_nothing(judgement.stats) is None:
             verdict = f"{verdict} {checked.verdict(seen)}"

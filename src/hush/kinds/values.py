@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -241,7 +241,7 @@ def hardly_noisy(sigma: float, x: np.ndarray) -> bool:
     return sigma == 0 or sigma < HARDLY * contrast(x[np.isfinite(x)])
 
 
-def removed_nothing(stats: dict[str, Any], strength: float = 1.0) -> list[str] | None:
+def removed_nothing(stats: Mapping[str, Any], strength: float = 1.0) -> list[str] | None:
     """Warnings if nothing or next to nothing was removed; None if something was."""
     if not stats["n"]:
         return ["There are no finite values, so there was nothing to denoise."]
