@@ -164,7 +164,7 @@ def measured(case: Case, uncertainty: bool) -> Row:
         nearer=rms(y - truth) < rms(x - truth),
         seen=seen,
         invented=invented,
-        within=coverage(y - truth, items(made.spread)[0] / scale) if made.spread else (),
+        within=coverage(y - truth, items(made.spread)[0]) if made.spread else (),
     )
 
 
@@ -278,7 +278,7 @@ def main() -> None:
     if args.data is None:
         parser.error("give the data's folder with --data, or name it in HUSH_DATA")
     torch.set_num_threads(1)
-    console, ledger = Console(), Ledger(args.json)
+    console, ledger = Console(width=120), Ledger(args.json)
     chosen = list(cases(args.data))[:: 4 if args.quick else 1]
     old = {} if args.again else dict(ledger.rows)
     for case in chosen:
