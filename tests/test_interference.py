@@ -278,7 +278,7 @@ def test_it_learns_to_remove_beats(bank: str, corpus: bool, tmp_path: Path) -> N
     noisy = [x + 4 * heart(20, seed=20 + i) for i, x in enumerate(clean)]
     made = SignalMID(ladder="ecg", bank=bank, rate=RATE, net="unet")
     made.kind_ = SIGNAL.name
-    made.fit(clean if corpus else noisy, corpus=corpus, schedule=Schedule(max_steps=90))
+    made.fit(clean if corpus else noisy, corpus=corpus, schedule=Schedule(max_steps=40, batch=4))
     made.save(tmp_path / "m.safetensors")
     loaded = hush.load(tmp_path / "m.safetensors")
     x = muscle(20, seed=50)
