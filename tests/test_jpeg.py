@@ -87,7 +87,7 @@ def test_the_noise_after_compression_is_what_is_in_the_file(
 ) -> None:
     clean = np.stack([slope] * 3, -1)
     record = saved(noisy(clean, 12), tmp_path / "a.jpg", 90, 2)
-    found = IMAGE.measured(item(record), record.context)
+    found = IMAGE.stated(item(record), None, record.context)[1]
     left = record.data - clean.astype(float)
     assert found.compressed
     assert 255 * found.sigma == pytest.approx(left.std(), rel=0.1)
@@ -102,7 +102,7 @@ def test_other_files_are_measured_as_ever(made: str, tmp_path: Path, slope: np.n
         noise = gaussian_filter(np.random.default_rng(0).normal(0, 30, slope.shape), 1.0)
         picture = np.clip(np.rint(slope + noise), 0, 255).astype(np.uint8)
     record = saved(picture, tmp_path / "a.jpg", 90)
-    assert IMAGE.measured(item(record), record.context) == IMAGE.measure([item(record)])
+    assert IMAGE.stated(item(record), None, record.context)[1] == IMAGE.measure([item(record)])
 
 
 def test_results_are_better_for_it_and_the_user_is_told(tmp_path: Path) -> None:

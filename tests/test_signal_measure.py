@@ -19,7 +19,8 @@ from hush.metrics import mean_score, prd, rmse, snr
 from hush.noise.processes import Gaussian
 from hush.record import Record
 from hush.recording import Channel
-from hush.results import Estimate, by_title, listed
+from hush.results import Estimate
+from hush.titles import by_title, listed
 
 RATE = 1000.0
 

@@ -65,7 +65,7 @@ def test_maps_are_written_and_add_up(scan: Path, tmp_path: Path) -> None:
 
 
 def test_options_that_cannot_act_are_refused(scan: Path, tmp_path: Path) -> None:
-    assert "no samples" in refused(scan, "--uncertainty", tmp_path / "u.nii")
+    assert "no uncertainty" in refused(scan, "--uncertainty", tmp_path / "u.nii")
     assert "in steps" in refused(scan, "--method", "nlmeans", "--steps", "3")
     assert "cannot adapt" in refused(scan, "--method", "nlmeans", "--adapt", "5s")
     assert "--series" in refused(scan, "--series", "2")
