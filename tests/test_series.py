@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 import hush
 from hush.kinds import get
-from hush.kinds.image.measure.series import Common, law_in, laws
+from hush.kinds.image.measure.series import Common, Frame, law_in, laws
 from hush.record import Batch, Record
 from hush.report import describe
 from hush.results import Estimate
@@ -134,10 +134,10 @@ def test_a_series_is_said_in_a_line(laws: list[tuple[int, int]], text: str) -> N
 
 def test_a_common_law_is_compared_by_its_own_frames() -> None:
     made, _ = frames([200.0] * 4, [4.0] * 4)
-    law = Common.of(made)
-    off = law.deviation(made[0])
+    law = Common.of([Frame(x) for x in made])
+    off = law.deviation(Frame(made[0]))
     assert off is not None
     assert np.abs(off[0][:2]).max() < 0.1
-    other = law.deviation(frames([200.0], [12.0])[0][0])
+    other = law.deviation(Frame(frames([200.0], [12.0])[0][0]))
     assert other is not None
     np.testing.assert_allclose(other[0][1], np.log(3) / 2, atol=0.15)

@@ -81,7 +81,9 @@ def inspected(seen: Inspection, *, budget: float = BUDGET) -> Inspected:
     return Inspected(
         name=name,
         parent=parent,
-        facts=describe.size(record),
+        facts="; ".join(
+            filter(None, (describe.size(record), describe.series(seen.laws, "images")))
+        ),
         cards=_cards(seen, scale),
         warnings=tuple(seen.warnings),
         verdict="The shipped models were trained on this kind of noise, and its estimate raised no "

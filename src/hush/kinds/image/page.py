@@ -117,7 +117,9 @@ def section(result: Denoised, *, budget: float = BUDGET) -> Section:
     return sort(
         name=name,
         parent=parent,
-        facts=describe.size(result.noisy),
+        facts="; ".join(
+            filter(None, (describe.size(result.noisy), describe.series(result.laws, "images")))
+        ),
         cards=cards,
         warnings=tuple(result.warnings),
         verdict=item.judgement.verdict,

@@ -11,6 +11,7 @@ from hush.kinds.image.measure.lines import lines_in, without_lines
 from hush.kinds.image.measure.series import Common, Review, law_in, laws
 from hush.kinds.image.zerofill import acquired, reduced
 from hush.kinds.layout import with_gaps
+from hush.noise.lines import Lines
 from hush.record import Batch
 from hush.recording import let_go
 from hush.results import Estimate
@@ -41,7 +42,7 @@ class Frames:
                 frames.append(with_gaps(batch, i))
                 let_go(batch.data[i])
             grids = {acquired(x) for x in frames}
-            found.append(laws([reduced(x) for x in frames], review) if len(grids) == 1 else [])
+            found.append(laws([_clean(x)[0] for x in frames], review) if len(grids) == 1 else [])
         return cls(found)
 
     def measure(self, index: int, noisy: np.ndarray) -> tuple[int, Estimate] | None:
@@ -49,12 +50,16 @@ class Frames:
         possible = self.channels[index % len(self.channels)]
         if not possible:
             return None
-        frame = reduced(noisy)
-        lines = lines_in(frame)
-        if lines:
-            frame = without_lines(frame, lines)
+        frame, lines = _clean(noisy)
         law = law_in(frame, possible)
         if law is None:
             return None
         found = replace(possible[law].within(frame), lines=lines)
         return law + 1, found.on(noisy.shape[1:])
+
+
+def _clean(noisy: np.ndarray) -> tuple[np.ndarray, Lines | None]:
+    """A frame on its acquired grid, without offsets of lines and hum; and these."""
+    frame = reduced(noisy)
+    lines = lines_in(frame)
+    return (without_lines(frame, lines) if lines else frame), lines

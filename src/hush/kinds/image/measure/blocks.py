@@ -44,6 +44,12 @@ class Blocks:
     def take(self, which: np.ndarray) -> Blocks:
         return Blocks(*(values[which] for values in vars(self).values()))
 
+    @classmethod
+    def together(cls, parts: Sequence[Blocks]) -> Blocks:
+        """The blocks of several images."""
+        names = [f.name for f in fields(cls)]
+        return cls(*(np.concatenate([getattr(b, name) for b in parts]) for name in names))
+
     def spread(self, most: int) -> Blocks:
         """About `most` of the blocks at most: half of them at equal steps of the signal, because
         the few that differ from a background show how the noise depends on it."""
@@ -113,13 +119,12 @@ def gather(images: Sequence[np.ndarray]) -> tuple[Blocks, np.ndarray, float, flo
 
 
 def gather_frames(
-    frames: Sequence[np.ndarray], most: int = MOST_BLOCKS
+    frames: Sequence[np.ndarray],
 ) -> tuple[Blocks, np.ndarray, float, float]:
     """The same of frames of one camera, each with blocks of all its signals."""
     parts = [gather([x]) for x in frames]
-    every = [blocks.spread(most // len(frames)) for blocks, *_ in parts]
-    names = [f.name for f in fields(Blocks)]
-    blocks = Blocks(*(np.concatenate([getattr(b, name) for b in every]) for name in names))
+    every = [blocks.spread(MOST_BLOCKS // len(frames)) for blocks, *_ in parts]
+    blocks = Blocks.together(every)
     pixels = np.concatenate([sample for _, sample, *_ in parts], axis=1)
     # What others go beyond is no limit.
     first, last = np.nanmin(pixels), np.nanmax(pixels)
