@@ -241,8 +241,8 @@ def test_noise_is_reduced(name: str, settings: dict[str, Any], most: float) -> N
     ("name", "settings", "most"),
     [
         ("dip", {"steps": 1500, "width": 16}, 0.9),
-        ("noise2noise", {"steps": 400, "width": 12}, 0.9),
-        ("ddm2", {"steps": 400, "width": 12, "sampling": 4}, 0.9),
+        ("noise2noise", {"steps": 150, "width": 12}, 0.9),
+        ("ddm2", {"steps": 150, "width": 12, "sampling": 4}, 0.9),
     ],
 )
 def test_trained_ones_reduce_noise_too(name: str, settings: dict[str, Any], most: float) -> None:

@@ -277,9 +277,9 @@ def lines() -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def trained(lines: list[np.ndarray]) -> SetMID:
-    """Trained for half a minute on noisy sets alone."""
+    """Trained for seconds on noisy sets alone."""
     model = SetMID.for_kind("points", width=32, layers=2)
-    schedule = Schedule(max_steps=60, patch=1024, batch=2, seed=0)
+    schedule = Schedule(max_steps=40, patch=512, batch=2, seed=0)
     return model.fit(lines, schedule=schedule, device="cpu", progress=False)
 
 

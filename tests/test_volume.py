@@ -249,7 +249,7 @@ def test_a_model_for_slabs_refuses_fewer_slices() -> None:
 def test_a_short_training_on_one_noisy_series_removes_noise() -> None:
     noisy, clean = series(24, sigma=0.1)
     record = Record(noisy, "CZYX", kind="volume", full=1.0)
-    schedule = hush.Schedule(max_steps=150, patch=32, batch=8, seed=0)
+    schedule = hush.Schedule(max_steps=50, patch=32, batch=8, seed=0)
     model = hush.train(
         [record],
         kind="volume",
