@@ -435,7 +435,9 @@ def test_summary_levels_have_units(cleaned: Denoised) -> None:
 
     from hush.cli.summary import summary
 
-    options: Any = SimpleNamespace(adapt=0, strength=1, many=False, noise="ecg", verbose=False)
+    options: Any = SimpleNamespace(
+        adapt=0, strength=1, many=False, noise="ecg", verbose=False, check=False
+    )
     row = {"process": "ecg", "removed_rms": 1.0, "uncertainty": None, "seconds": 1.0, "timings": {}}
     lines = dict(summary(options, row, cleaned))  # type: ignore[arg-type]
     assert lines["removed"].endswith((" uV", " mV"))
