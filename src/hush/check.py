@@ -101,7 +101,7 @@ def check(
         depth = "windows"
     places = [tuple(slice(0, n) for n in stored.shape[1:])]
     if depth == "windows":
-        places = windows(stored.shape, kind.checked)
+        places = windows(stored.shape, 2 * kind.checked // (1 + len(stored)))
         denoiser = denoiser.hurried()
     rivals = [make(name, kind.name) for name in SIMPLE]
     if depth == "peers":

@@ -113,7 +113,8 @@ class Kind:
     piece: ClassVar[int | None] = None
     #: the axis of an item ``(C, *S)`` along which it is cut into pieces
     along: ClassVar[int] = -1
-    #: places of an item that a plain check compares (`hush.check`); None: items are not checked
+    #: places of an item of one channel that a plain check compares (`hush.check`), fewer of colour;
+    #: None: items are not checked
     checked: ClassVar[int | None] = None
     #: options that only this kind has; giving one selects this kind
     options: ClassVar[Mapping[str, Option]] = {}
