@@ -284,12 +284,6 @@ class Stripes(Process):
         lines = x[..., :1] if self.along == "rows" else x[..., :1, :]
         return x + fixed(self.sigma) * normal(lines, generator)
 
-    def accumulate(
-        self, s: torch.Tensor, ratio: float, generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        state = self.scaled(ratio - 1).sample(s, generator)
-        return state, state - s
-
     def over(self, ndim: int) -> Stripes:
         self._in_space(ndim)
         return self

@@ -50,12 +50,6 @@ class Hum(Process):
         self._in_space(x.ndim)
         return x + self._wave(x, generator) * fixed(self.sigma)
 
-    def accumulate(
-        self, s: torch.Tensor, ratio: float, generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        state = self.scaled(ratio - 1).sample(s, generator)
-        return state, state - s
-
     def over(self, ndim: int) -> Hum:
         self._in_space(ndim)
         return self

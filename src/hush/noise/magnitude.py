@@ -90,12 +90,6 @@ class _Magnitude(Process):
     def sample(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         return _length(x, self._added(x, 2, generator))
 
-    def accumulate(
-        self, s: torch.Tensor, ratio: float, generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        state = self.scaled(ratio - 1).sample(s, generator)
-        return state, state - s
-
     def projected(
         self, s: torch.Tensor, ratio: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:

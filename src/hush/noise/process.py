@@ -154,9 +154,11 @@ class Process:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Go from state `s` to a state with `ratio` ≥ 1 times the variance (eq. 1).
 
-        Returns the new state and the increment, the difference of the two (eq. 3).
+        Returns the new state and the increment, the difference of the two (eq. 3). Here noise of
+        the rest of the variance acts on `s` as if it were clean.
         """
-        raise NotImplementedError
+        state = self.scaled(ratio - 1).sample(s, generator)
+        return state, state - s
 
     def accumulate_twice(
         self, s: torch.Tensor, ratio: float, generator: torch.Generator
