@@ -866,7 +866,7 @@ def test_formats_are_tried_in_order_and_those_of_others_last(
 
     line = io.Format("line", (".line", ".png"), read, write, (b"LINE",), kind="image")
     assert tuple(io.formats()) == io.FORMATS
-    monkeypatch.setattr("hush.io.format.ADDED", {"line": line})
+    monkeypatch.setattr("hush.io.codecs.ADDED", {"line": line})
     assert tuple(io.formats()) == (*io.FORMATS, line)
     assert ".line" in io.supported(writable=True)
     assert io.recognised(tmp_path / "a.line")

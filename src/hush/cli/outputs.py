@@ -130,7 +130,7 @@ def _outputs(o: Options, source: str) -> Job:
         path = io.output_path(source, given, o.many, real=True)
         if other := names.get(path.resolve()):
             raise HushError(f"{path} is {other}; choose another path for {words}")
-        fmt = io.format.named(path)
+        fmt = io.codecs.named(path)
         if fmt is not None and not fmt.real:
             raise HushError(
                 f"{path}: {fmt.name} files do not hold float32 maps; write .tif, .npy or .nii.gz"
