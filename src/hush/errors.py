@@ -8,3 +8,15 @@ class HushError(Exception):
 
     The command line prints the sentence and exits 1; Python callers catch this class.
     """
+
+
+def missing_package(package: str, extra: str = "", *, what: str = "this") -> HushError:
+    """The error to raise if an optional package cannot be imported.
+
+    package : its name. extra : the extra of hush that brings it; without one, it is installed by
+    its name. what : the subject of "needs", such as "method poselib" or, in a codec, "is a FITS
+    file, which".
+    """
+    from hush.installing import command
+
+    return HushError(f"{what} needs {package}: {command(package, extra)}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from hush.denoiser import Advance, Denoiser
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.kinds.cut import Patches
 from hush.kinds.layout import filled
 from hush.kinds.volume import places
@@ -407,6 +407,4 @@ def needing(method: str, package: str, extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError:
-        raise HushError(
-            f"{method} needs the {package} package: pip install 'hush-denoise[{extra}]'"
-        ) from None
+        raise missing_package(f"the {package} package", extra, what=method) from None

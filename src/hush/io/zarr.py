@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.io import zarr_ome
 from hush.io.array import array_axes, split_key
 from hush.io.zarr_chunks import fill, fill_smaller, loaded
@@ -116,9 +116,7 @@ def _library() -> Any:
     try:
         import zarr
     except ImportError:
-        raise HushError(
-            "is a Zarr store, which needs zarr: pip install 'hush-denoise[medical]'"
-        ) from None
+        raise missing_package("zarr", "medical", what="is a Zarr store, which") from None
     return zarr
 
 
