@@ -272,7 +272,7 @@ class Trained(VolumeMethod):
             )
 
     def to(self: V, device: str) -> V:
-        """Run on `device` from now on, ``cpu`` or ``cuda``."""
+        """Run on `device` from now on, ``cpu``, ``cuda`` or ``mps``."""
         self.device_ = device
         return self
 
@@ -360,7 +360,9 @@ def through(
     """A network's outputs for slices ``(N, K, Y, X)``, a few at a time."""
     import torch
 
-    network.to(device).eval()
+    from hush.nets import placed
+
+    placed(network, device).eval()
     out = []
     for start in range(0, len(x), AT_ONCE):
         part = np.ascontiguousarray(padded(x[start : start + AT_ONCE], network.multiple))
