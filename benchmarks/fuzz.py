@@ -9,11 +9,17 @@ Small files of each format are made (`tests/corpus.py`), damaged by rule (`tests
 same files for the same seed), and taken through `hush.run` with the method `none` into a file. The
 work is done in a child process with limits of time and memory. Exits 1 if there are findings.
 
-crash: the process died. hang: 10 s passed. traceback: an exception other than `HushError`. sentence:
-its message is no single readable sentence that begins with the file's name. left: files remain
-beside a result that failed, or that is not the result. input: the input was changed. memory: more
-than 256 MiB, or the limit of 2 GiB was reached. noise: a library printed something. changed: what
-was written does not read as what was read.
+Findings are:
+
+crash      the process died
+hang       10 s passed
+traceback  an exception other than `HushError`
+sentence   a message that is not one readable sentence, or is without the file's name
+left       files that remain beside a result that failed, or beside the result
+input      the input was changed
+memory     more than 256 MiB were used, or the limit of 2 GiB was reached
+noise      a library printed something
+changed    what was written does not read as what was read
 """
 
 from __future__ import annotations
@@ -22,15 +28,14 @@ import argparse
 import contextlib
 import multiprocessing
 import os
+import re
 import resource
 import shutil
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -41,6 +46,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from corpus import Sample, corpus, unmade  # noqa: E402
 from mutations import mutated  # noqa: E402
+from trial import FINE, Outcome, lay, tried  # noqa: E402
 
 import hush  # noqa: E402
 from hush import io  # noqa: E402
@@ -49,15 +55,6 @@ from hush.errors import HushError  # noqa: E402
 SECONDS = 10.0  #: after which a file hangs
 MEMORY = 2**28  #: bytes that a small file may take
 LIMIT = 2**31  #: bytes that it can take at most
-LONGEST = 600  #: characters of a message, beside the file's name
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """read, or refused in reading or writing, or a finding; and what was said."""
-
-    name: str
-    said: str = ""
 
 
 def main() -> None:
@@ -67,6 +64,7 @@ def main() -> None:
     parser.add_argument("--formats", default="", help="names, separated by commas")
     parser.add_argument("--data", type=Path, help="a folder of further small files")
     parser.add_argument("--keep", type=Path, help="a folder for the files with findings")
+    parser.add_argument("--sentences", action="store_true", help="print each refusal once, too")
     args = parser.parse_args()
     names = tuple(filter(None, args.formats.split(",")))
     start = time.perf_counter()
@@ -80,20 +78,27 @@ def main() -> None:
             samples += [s for s in given(args.data, place) if not names or s.format in names]
         table: dict[str, Counter[str]] = defaultdict(Counter)
         said: dict[str, list[str]] = defaultdict(list)
+        refusals: Counter[str] = Counter()
         for number, sample, outcome in outcomes(samples, args.count, args.seed, place):
             table[sample.format][outcome.name] += 1
-            if outcome.name not in FINE:
+            if outcome.name in ("refused", "not written"):
+                refusals[f"{sample.format}{re.sub(QUOTED, '…', outcome.said)}"] += 1
+            elif outcome.name not in FINE:
                 where = f"{sample.path.parent.name}/{sample.path.name} seed {number}"
                 said[f"{outcome.name}: {sample.format}: {outcome.said}"].append(where)
                 if args.keep:
                     keep(sample, number, args.keep)
     found = report(table, said)
-    print(f"{sum(map(Counter.total, table.values()))} files, {found} findings, "
-          f"{time.perf_counter() - start:.0f} s")
+    for text, count in sorted(refusals.items()) if args.sentences else ():
+        print(f"{count:5} × {text}")
+    print(
+        f"{sum(map(Counter.total, table.values()))} files, {found} findings, "
+        f"{time.perf_counter() - start:.0f} s"
+    )
     sys.exit(bool(found))
 
 
-FINE = ("read", "refused", "not written")
+QUOTED = r"'.*'|-?\d[\d.,e+-]*"  #: of a message, what differs from file to file
 FINDINGS = ("crash", "hang", "traceback", "sentence", "left", "input", "memory", "noise", "changed")
 
 
@@ -131,13 +136,6 @@ def given(data: Path, scratch: Path) -> Iterator[Sample]:
 def keep(sample: Sample, number: int, folder: Path) -> None:
     place = folder / f"{sample.path.parent.name}-{number}"
     lay(mutated(sample.files, number), place)
-
-
-def lay(files: dict[str, bytes], folder: Path) -> None:
-    for name, raw in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(raw)
 
 
 # -- children ----------------------------------------------------------------------------------
@@ -190,7 +188,7 @@ def work(pipe: Connection, todo: Sequence[tuple[int, Sample, dict[str, bytes]]],
         with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")  # the peak of memory begins anew
         before = memory("VmRSS")
-        outcome = tried(sample, mutated(files, number), at)
+        outcome = tried(sample.path.name, sample.kind, mutated(files, number), at)
         more = memory("VmHWM") - before
         sys.stdout.flush()
         sys.stderr.flush()
@@ -207,61 +205,6 @@ def memory(name: str) -> int:
     """Bytes of this process, as Linux counts them."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(x.split()[1]) * 1024 for x in lines if x.startswith(name))
-
-
-def tried(sample: Sample, files: dict[str, bytes], at: Path) -> Outcome:
-    """Read and write one damaged input in a folder of its own."""
-    shutil.rmtree(at, ignore_errors=True)
-    lay(files, at / "in")
-    path = at / "in" / sample.path.name
-    out = at / "out"
-    out.mkdir()
-    outcome = converted(path, sample.kind, out)
-    now = {p.relative_to(at / "in").as_posix(): p for p in (at / "in").rglob("*") if p.is_file()}
-    if now.keys() != files.keys() or any(p.read_bytes() != files[n] for n, p in now.items()):
-        return Outcome("input", outcome.said)
-    left = [p.name for p in out.rglob("*")]
-    if outcome.name not in ("read", "changed", "traceback") and left:
-        return Outcome("left", f"{left} after {outcome}")
-    if any(name.startswith(".hush") for name in left):
-        return Outcome("left", f"{left}")
-    return outcome
-
-
-def converted(path: Path, kind: str | None, out: Path) -> Outcome:
-    """Through `hush.run` with the method `none`, and read again."""
-    step = "refused"
-    try:
-        record = hush.read(path, kind=kind)
-        step = "not written"
-        target = io.output_path(path, f"{out}/", kind=kind)
-        made = hush.run(record, method="none", into=target)
-        again = hush.read(target, kind=record.kind)
-        if again.data.size != made.data.size or not np.array_equal(
-            np.sort(again.data, None), np.sort(made.data, None), equal_nan=made.data.dtype.kind == "f"
-        ):
-            return Outcome("changed", f"{made.data.shape} {made.data.dtype}, {again.data.shape}")
-        return Outcome("read")
-    except HushError as error:
-        return judged(step, str(error), path, out)
-    except MemoryError:
-        return Outcome("memory", "MemoryError")
-    except Exception as error:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if "hush" in f.filename]
-        last = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-        return Outcome("traceback", f"{last} {type(error).__name__}: {error}"[:300])
-
-
-def judged(step: str, said: str, path: Path, out: Path) -> Outcome:
-    """A refusal, if its message is a sentence."""
-    rest = said.replace(str(path), "").replace(str(path.parent), "").replace(str(out), "")
-    if "does not fit in memory" in said:
-        return Outcome("memory", rest)
-    if "\n" in said or len(rest) > LONGEST or not rest.isprintable():
-        return Outcome("sentence", ascii(rest)[:300])
-    if step == "refused" and not said.startswith(str(path.parent)):
-        return Outcome("sentence", f"without the file: {rest}")
-    return Outcome(step, rest)
 
 
 if __name__ == "__main__":

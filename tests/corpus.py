@@ -170,7 +170,7 @@ def _dicom_rle(path: Path) -> None:
     import pydicom
 
     ds = _dataset()
-    ds.compress(pydicom.uid.RLELossless)
+    ds.compress(pydicom.uid.RLELossless, generate_instance_uid=False)
     ds.save_as(path, enforce_file_format=True)
 
 
@@ -295,7 +295,7 @@ def _archive(path: Path) -> None:
 
 
 def _matches(path: Path) -> None:
-    np.savez(path, x1=np.random.default_rng(0).random((9, 2)), x2=np.ones((9, 2)))
+    np.savez(path, matches=np.random.default_rng(0).random((9, 4)), size=np.array([9, 9]))
 
 
 def _edf(path: Path) -> None:

@@ -8,3 +8,14 @@ class HushError(Exception):
 
     The command line prints the sentence and exits 1; Python callers catch this class.
     """
+
+
+LONGEST = 500  #: characters of what a sentence says of a file's content
+
+
+def printable(text: str) -> str:
+    """The text on one line, cut if it is long; what no terminal shows, as damaged files hold it,
+    as escapes."""
+    line = " ".join(text.split())
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]} …"
