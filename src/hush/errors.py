@@ -20,3 +20,14 @@ def missing_package(package: str, extra: str = "", *, what: str = "this") -> Hus
     from hush.installing import command
 
     return HushError(f"{what} needs {package}: {command(package, extra)}")
+
+
+LONGEST = 500  #: characters of what a sentence says of a file's content
+
+
+def printable(text: str) -> str:
+    """The text on one line, cut if it is long; what no terminal shows, as damaged files hold it,
+    as escapes."""
+    line = " ".join(text.split())
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]} …"
