@@ -22,10 +22,10 @@ RATES = ("fs", "rate", "sfreq", "sampling_rate", "sample_rate", "srate")
 NAMES = ("columns", "channels", "names", "labels", "channel_names", "ch_names")
 UNITS = ("units", "unit")
 #: endings of files whose arrays are chosen by name
-ARRAYS = ("npz", "h5", "hdf5", "zarr")
+ARRAYS = ("npz", "zarr", "h5", "hdf5", "hdf", "he5", "nxs", "nc")
 #: endings of files whose images are chosen by number or name (`hush.io.several`)
-IMAGES = ("tif", "tiff", "btf", "tf2", "tf8", "svs", "ndpi", "scn", "lsm", "stk", "qptiff")
-IMAGES += ("czi", "lif", "nd2")
+IMAGES: tuple[str, ...] = ("tif", "tiff", "btf", "tf2", "tf8", "svs", "ndpi", "scn", "lsm")
+IMAGES += ("stk", "qptiff", "czi", "lif", "nd2", r"fi?ts?(?:\.gz)?", r"fits(?:\.gz|\.fz)?")
 #: the key of the elements of a set, by its kind of data
 SETS = {
     "points": "points",
@@ -74,7 +74,7 @@ def split_key(path: Path) -> tuple[Path, str | None]:
 def key_in_name(path: Path) -> str:
     """What a result's name says about the one of several images that it was: ``.2``; or nothing."""
     file, key = split_key(path)
-    if key is None or not file.name.lower().endswith(tuple(f".{e}" for e in IMAGES)):
+    if key is None or file.name.lower().endswith(tuple(f".{e}" for e in ARRAYS)):
         return ""
     return "." + re.sub(r"[^\w.-]+", "_", key).strip("._")
 
