@@ -25,7 +25,7 @@ UNITS = ("units", "unit")
 ARRAYS = ("npz", "zarr", "h5", "hdf5", "hdf", "he5", "nxs", "nc")
 #: endings of files whose images are chosen by number or name (`hush.io.several`)
 IMAGES: tuple[str, ...] = ("tif", "tiff", "btf", "tf2", "tf8", "svs", "ndpi", "scn", "lsm")
-IMAGES += ("stk", "qptiff", "czi", "lif", "nd2", r"fi?ts?(?:\.gz)?", r"fits(?:\.gz|\.fz)?")
+IMAGES += ("stk", "qptiff", "exr", "czi", "lif", "nd2", r"fi?ts?(?:\.gz)?", r"fits(?:\.gz|\.fz)?")
 #: the key of the elements of a set, by its kind of data
 SETS = {
     "points": "points",

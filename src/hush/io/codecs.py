@@ -33,6 +33,7 @@ from hush.io import (
     wfdb,
     zarr,
 )
+from hush.io.codecs_read import PICTURES
 from hush.io.format import Format
 from hush.record import Record
 from hush.table import Table
@@ -69,6 +70,7 @@ FORMATS: tuple[Format, ...] = (
         (b"\x89PNG\r\n\x1a\n",),
         check=image.png_array,
     ),
+    *PICTURES,
     Format(
         "JPEG",
         (".jpg", ".jpeg"),
