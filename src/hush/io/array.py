@@ -22,7 +22,7 @@ RATES = ("fs", "rate", "sfreq", "sampling_rate", "sample_rate", "srate")
 NAMES = ("columns", "channels", "names", "labels", "channel_names", "ch_names")
 UNITS = ("units", "unit")
 #: endings of files whose arrays are chosen by name
-ARRAYS = ("npz", "zarr", "h5", "hdf5", "hdf", "he5", "nxs", "nc")
+ARRAYS = ("npz", "zarr", "h5", "hdf5", "hdf", "he5", "nxs", "nc", "mat")
 #: endings of files whose images are chosen by number or name (`hush.io.several`)
 IMAGES: tuple[str, ...] = ("tif", "tiff", "btf", "tf2", "tf8", "svs", "ndpi", "scn", "lsm")
 IMAGES += ("stk", "qptiff", "exr", "czi", "lif", "nd2", r"fi?ts?(?:\.gz)?", r"fits(?:\.gz|\.fz)?")
