@@ -21,6 +21,11 @@ from hush.recording import Channel
 RATES = ("fs", "rate", "sfreq", "sampling_rate", "sample_rate", "srate")
 NAMES = ("columns", "channels", "names", "labels", "channel_names", "ch_names")
 UNITS = ("units", "unit")
+#: endings of files whose arrays are chosen by name
+ARRAYS = ("npz", "zarr", "h5", "hdf5", "hdf", "he5", "nxs", "nc", "mat")
+#: endings of files whose images are chosen by number or name (`hush.io.several`)
+IMAGES: tuple[str, ...] = ("tif", "tiff", "btf", "tf2", "tf8", "svs", "ndpi", "scn", "lsm")
+IMAGES += ("stk", "qptiff", "exr", "czi", "lif", "nd2", r"fi?ts?(?:\.gz)?", r"fits(?:\.gz|\.fz)?")
 #: the key of the elements of a set, by its kind of data
 SETS = {
     "points": "points",
@@ -59,10 +64,19 @@ def array_axes(shape: tuple[int, ...]) -> str:
 def split_key(path: Path) -> tuple[Path, str | None]:
     """Split ``file.npz:key`` into the file and the key; other paths have no key.
 
-    This applies to files that hold several arrays: .npz, .h5, .hdf5 and .zarr.
+    This applies to files that hold several arrays (`ARRAYS`) or images (`IMAGES`).
     """
-    match = re.fullmatch(r"(.*\.(?:npz|h5|hdf5|zarr)):(.+)", str(path), re.DOTALL)
+    endings = "|".join(ARRAYS + IMAGES)
+    match = re.fullmatch(rf"(.*\.(?:{endings})):(.+)", str(path), re.DOTALL | re.IGNORECASE)
     return (Path(match[1]), match[2]) if match and not path.exists() else (path, None)
+
+
+def key_in_name(path: Path) -> str:
+    """What a result's name says about the one of several images that it was: ``.2``; or nothing."""
+    file, key = split_key(path)
+    if key is None or file.name.lower().endswith(tuple(f".{e}" for e in ARRAYS)):
+        return ""
+    return "." + re.sub(r"[^\w.-]+", "_", key).strip("._")
 
 
 @contextmanager
