@@ -24,8 +24,10 @@ UNITS = ("units", "unit")
 #: endings of files whose arrays are chosen by name
 ARRAYS = ("npz", "h5", "hdf5", "zarr")
 #: endings of files whose images are chosen by number or name (`hush.io.several`)
-IMAGES = ("tif", "tiff", "btf", "tf2", "tf8", "svs", "ndpi", "scn", "lsm", "stk", "qptiff")
-IMAGES += ("czi", "lif", "nd2")
+IMAGES = (
+    *("tif", "tiff", "btf", "tf2", "tf8", "svs", "ndpi", "scn", "lsm", "stk", "qptiff"),
+    *("czi", "lif", "nd2"),
+)
 #: the key of the elements of a set, by its kind of data
 SETS = {
     "points": "points",
