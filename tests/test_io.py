@@ -883,7 +883,8 @@ def test_formats_are_tried_in_order_and_those_of_others_last(
 def test_supported() -> None:
     assert set(io.supported()) > set(io.supported(writable=True)) >= {".png", ".tif", ".npy"}
     assert set(io.supported()) - set(io.supported(writable=True)) == {
-        *(".jpg", ".jpeg", ".h5", ".hdf5", ".hdr", ".img", ".hdr.gz", ".img.gz")
+        *(".jpg", ".jpeg", ".h5", ".hdf5", ".hdr", ".img", ".hdr.gz", ".img.gz"),
+        ".companion.ome",
     }
 
 

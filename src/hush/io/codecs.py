@@ -27,6 +27,7 @@ from hush.io import (
     slices,
     stockholm,
     tiff,
+    tiff_ome,
     wfdb,
     zarr,
 )
@@ -84,6 +85,7 @@ FORMATS: tuple[Format, ...] = (
         offset=dicom.OFFSET,
         also=("volume",),
         takes=("kind",),
+        sniff=dicom.begins,
     ),
     Format(
         "TIFF",
@@ -95,6 +97,15 @@ FORMATS: tuple[Format, ...] = (
         note=_values,
         open=tiff.open_large,
         also=("volume",),
+    ),
+    Format(
+        "OME companion",
+        tiff_ome.COMPANION,
+        tiff.read,
+        instead=".ome.tif",
+        why="hush writes the image that it describes as one OME-TIFF",
+        also=("volume",),
+        sniff=tiff_ome.is_companion,
     ),
     Format(
         "NumPy array",

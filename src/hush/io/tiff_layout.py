@@ -111,13 +111,13 @@ class Layout:
                     out.write(
                         values[where], extratags=extra, subfiletype=1, **options, **one.options
                     )
-            for one in self.after:
-                if isinstance(one, Level):
-                    values, sort = reduced(data, one.shape).reshape(-1, *one.page), 1
+            for other in self.after:
+                if isinstance(other, Level):
+                    values, sort = reduced(data, other.shape).reshape(-1, *other.page), 1
                 else:
-                    values, sort = one.data, one.sort
-                extra = [(*tag, True) for tag in one.tags]
-                out.write(values, extratags=extra, subfiletype=sort, **options, **one.options)
+                    values, sort = other.data, other.sort
+                extra = [(*tag, True) for tag in other.tags]
+                out.write(values, extratags=extra, subfiletype=sort, **options, **other.options)
 
 
 def options_of(page: tifffile.TiffPage) -> dict[str, Any]:
