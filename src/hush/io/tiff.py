@@ -22,7 +22,7 @@ from hush.errors import HushError
 from hush.io import tiff_exif, tiff_new, tiff_ome, tiff_series, tiff_sets
 from hush.io.array import split_key, take_room
 from hush.io.exif import Exif
-from hush.io.tiff_chain import check_chain, complaints
+from hush.io.tiff_chain import check_chain, complaints, opened
 from hush.io.tiff_layout import Beside, Layout, Level, name_of, options_of, tags_of
 from hush.record import UNKNOWN, Record
 
@@ -54,8 +54,7 @@ def read(path: Path) -> Record:
     """
     path, key = split_key(path)
     path, xml = tiff_sets.whole(path)
-    check_chain(path)
-    with complaints() as errors, tifffile.TiffFile(path, omexml=xml) as tif:
+    with complaints() as errors, opened(path, xml) as tif:
         if not tif.pages:
             raise HushError("holds no images")
         all_tags = [tags_of(page) for page in tif.pages]
@@ -125,7 +124,7 @@ def _layout(
     ]
     lost = 0
     if single and in_file and not (series.kind == "lsm" or tif.is_imagej):
-        others, lost = tiff_series.beside(tif, series)
+        others, lost = tiff_series.beside(tif, series, check_chain(Path(tif.filehandle.path)))
         after += others
     layout = Layout(
         shape=data.shape,

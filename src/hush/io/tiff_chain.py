@@ -9,14 +9,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import tifffile
+
 from hush.errors import HushError
 
 
-def check_chain(path: Path) -> None:
-    """Raise HushError if a page of a TIFF file is followed by itself or an earlier one.
+def opened(path: Path, omexml: str | None = None) -> tifffile.TiffFile:
+    """The TIFF file at `path`, whose pages are known to come to an end."""
+    check_chain(path)
+    return tifffile.TiffFile(path, omexml=omexml)
 
-    tifffile notices only some of these loops. Anything else that is wrong is left to it.
+
+def check_chain(path: Path) -> list[int]:
+    """Where the pages of a TIFF file are described.
+
+    `HushError` if one is followed by itself or an earlier one: tifffile notices only some of these
+    loops. Anything else that is wrong is left to it.
     """
+    seen: dict[int, int] = {}
     with path.open("rb") as stream:
         head = stream.read(16)
         order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
@@ -24,7 +34,6 @@ def check_chain(path: Path) -> None:
             big = struct.unpack_from(f"{order}H", head, 2)[0] == 43
             count, entry, word = ("Q", 20, "Q") if big else ("H", 12, "I")
             (offset,) = struct.unpack_from(order + word, head, 8 if big else 4)
-            seen: dict[int, int] = {}
             while offset:
                 if offset in seen:
                     raise HushError(
@@ -37,7 +46,8 @@ def check_chain(path: Path) -> None:
                 stream.seek(tags * entry, 1)
                 (offset,) = struct.unpack(order + word, stream.read(struct.calcsize(word)))
         except (struct.error, OSError, OverflowError):  # cut short; reading the pages says so
-            return
+            pass
+    return list(seen)
 
 
 @contextmanager

@@ -55,6 +55,8 @@ def check_samples(series: tifffile.TiffPageSeries) -> None:
         if short or len(part.dataoffsets) < prod(page.chunked):
             raise HushError("is cut short; copy it again, or save it again")
     size = prod(series.shape) * (page.dtype or np.dtype("V1")).itemsize
+    if series.dataoffset is not None and series.dataoffset + size > page.parent.filehandle.size:
+        raise HushError("is cut short; copy it again, or save it again")
     free = available()
     if series.dataoffset is None and free is not None and size > free:
         raise HushError(
@@ -78,19 +80,17 @@ def lower(series: tifffile.TiffPageSeries) -> list[tuple[Level, Any]]:
 
 
 def beside(
-    tif: tifffile.TiffFile, series: tifffile.TiffPageSeries
+    tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, offsets: Sequence[int]
 ) -> tuple[list[tuple[Beside, int]], int]:
     """The pages of a file that are not the image, with their places; and how many cannot be kept.
 
-    Pages of lower resolutions are left out.
+    Pages of lower resolutions are left out. offsets : of all pages (`tiff_chain.check_chain`).
     """
     own = {part.offset for level in series.levels for part in level if part is not None}
     found, lost = [], 0
-    for place, page in enumerate(tif.pages):
-        if page.offset in own:
-            continue
+    for place in (i for i, offset in enumerate(offsets) if offset not in own):
         try:
-            full: Any = page.aspage()
+            full: Any = tif.pages[place].aspage()
             data = full.asarray()
         except (ValueError, OSError, RuntimeError, tifffile.TiffFileError):
             lost += 1  # the user is told; the image itself can be read

@@ -8,7 +8,7 @@ import tifffile
 
 from hush.errors import HushError
 from hush.io import tiff_ome
-from hush.io.tiff_chain import complaints
+from hush.io.tiff_chain import check_chain, complaints, opened
 
 _INDEX = "NDTiff.index"  #: of a Micro-Manager set
 
@@ -38,6 +38,9 @@ def check(tif: tifffile.TiffFile, path: Path) -> None:
     """Raise HushError, with their names, if other files of the image are missing."""
     if tif.is_ome and tif.ome_metadata:
         tiff_ome.check_files(tif.ome_metadata, path)
+        for file in tiff_ome.files_in(tif.ome_metadata, path.parent):
+            if file.is_file():  # or it is this file, under its former name
+                check_chain(file)
     if tif.is_ndtiff:
         names = [entry[1] for entry in tifffile.read_ndtiff_index(path.with_name(_INDEX))]
         lost = [n for n in dict.fromkeys(names) if not path.with_name(n).is_file()]
@@ -56,7 +59,7 @@ def members(path: Path) -> list[Path]:
     try:
         file, text = whole(path)
         if text is None:
-            with complaints(), tifffile.TiffFile(file) as tif:
+            with complaints(), opened(file) as tif:
                 if tif.is_mmstack or tif.is_ndtiff:
                     parts = (part for series in tif.series for part in series if part is not None)
                     return [Path(x) for x in dict.fromkeys(p.parent.filehandle.path for p in parts)]
@@ -69,5 +72,5 @@ def members(path: Path) -> list[Path]:
 
 def _xml(path: Path) -> str:
     """The OME-XML in a TIFF file; empty without any."""
-    with complaints(), tifffile.TiffFile(path) as tif:
+    with complaints(), opened(path) as tif:
         return (tif.ome_metadata or "") if tif.pages and tif.is_ome else ""
