@@ -882,7 +882,18 @@ def test_formats_are_tried_in_order_and_those_of_others_last(
 def test_supported() -> None:
     assert set(io.supported()) > set(io.supported(writable=True)) >= {".png", ".tif", ".npy"}
     read_only = set(io.supported()) - set(io.supported(writable=True))
-    assert read_only > {".jpg", ".bmp", ".gif", ".webp", ".jp2", ".exr", ".pgm", ".hdr", ".img.gz"}
+    assert read_only > {
+        ".jpg",
+        ".bmp",
+        ".gif",
+        ".webp",
+        ".jp2",
+        ".exr",
+        ".pgm",
+        ".hdr",
+        ".img.gz",
+        ".companion.ome",
+    }
     assert not read_only & {".fits", ".mrc", ".nii.gz", ".dcm", ".edf", ".h5", ".hdf5", ".zarr"}
 
 

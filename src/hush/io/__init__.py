@@ -58,6 +58,7 @@ from hush.io.codecs import (
 )
 from hush.io.format import Format
 from hush.io.naming import format_for, holds, is_dicom, output_path, written_format
+from hush.io.parts import once
 from hush.io.place import atomic, check_target, reason, same_file, taken, together
 from hush.record import Record
 
@@ -75,6 +76,7 @@ __all__ = [
     "holds",
     "mne",
     "notes",
+    "once",
     "opened",
     "output_path",
     "read",
