@@ -26,6 +26,7 @@ from hush.errors import HushError
 from hush.kinds import maps
 from hush.kinds.cut import Sampled, middle
 from hush.kinds.layout import check_dtype, filled, with_gaps
+from hush.kinds.ranges import limited, raised, ranged
 from hush.kinds.values import check_level
 from hush.methods import get
 from hush.metrics import mean_score
@@ -150,7 +151,8 @@ def run(
     record = record_of(x, axes, kind, context)
     check_dtype(record.data)
     chosen = kinds.get(record.kind)
-    batch = chosen.batch(record)
+    record = ranged(chosen, record)
+    batch = limited(chosen, record)
     if chosen.selected and len(batch) > 1:  # results of unlike sizes fit in no array
         raise HushError(f"there are {len(batch)} {chosen.nouns[1]}; give them one by one")
     law = law_of(noise)
@@ -177,7 +179,7 @@ def run(
     if adapt > 0:
         start = time.perf_counter()
         sample = Sampled()
-        sample.add(denoiser.seen(batch))
+        sample.add(raised(denoiser.seen(batch), process))
         own = None if process is None or process.beside else process
         denoiser = adapted(denoiser, sample, adapt, noise=own, seed=seed, progress=progress)
         timings["adapt"] = time.perf_counter() - start
@@ -226,7 +228,7 @@ def _restored(
     **checks: Any,
 ) -> Result:
     """Every item of a record, one after the other."""
-    chosen, seen = kinds.get(record.kind), denoiser.seen(batch)
+    chosen, seen = kinds.get(record.kind), raised(denoiser.seen(batch), process)
     start = time.perf_counter()
     series = chosen.series(seen, len(seen) // max(1, len(batch)), denoiser.reviewed)
     work = Work(chosen, record, denoiser, process, strength, was_adapted, law, series, **checks)
@@ -332,13 +334,14 @@ def inspected(
     record = record_of(x, axes, kind, context)
     check_dtype(record.data)
     chosen = kinds.get(record.kind)
-    whole = chosen.batch(record)
+    record = ranged(chosen, record)
+    whole = limited(chosen, record)
     device = device_for(device)
     try:
         denoiser = choose(record, None, None, None, device)
     except HushError:  # no model is shipped for this kind of data
         denoiser = None
-    batch = denoiser.seen(whole) if denoiser else whole
+    batch = raised(denoiser.seen(whole) if denoiser else whole)
     apart, channels = len(batch) != len(whole), len(batch) // max(1, len(whole))
     found, laws = inspect_items(chosen, batch, channels, denoiser)
     index = max(found, key=lambda i: found[i].prominence)
@@ -361,7 +364,7 @@ def inspected(
         record=record,
         index=plane,
         channel=channel,
-        estimate=estimate,
+        estimate=estimate.moved(-batch.low(index)) if batch.low(index) else estimate,
         method="mid" if denoiser is None else denoiser.name,
         model="" if denoiser is None else name_for(None, record, denoiser.name),
         steps=1 if denoiser is None else denoiser.increments,

@@ -143,7 +143,9 @@ def read(path: Path) -> Record:
         axes = _axes(series)
         alpha = _alpha_samples(page) if "S" in axes else 0
         meta = {"tiff": layout, "alpha_samples": alpha, **_common(path, tif, page)}
-    return Record(data, axes, meta=meta)
+        if bits := _packed(page):
+            meta["bits"] = bits
+    return Record(data, axes, meta=meta, full=2.0**bits - 1 if bits else None)
 
 
 def write(record: Record, path: Path) -> None:
@@ -230,6 +232,8 @@ def _write_new(record: Record, path: Path, ome: bool) -> None:
             "planarconfig": "contig" if axes.endswith("S") else "separate",
             "extrasamples": [0] * extra + [2] * alpha or None,
         }
+    if data.dtype.kind == "u" and meta.get("bits", 64) < 8 * data.dtype.itemsize:
+        options["bitspersample"] = meta["bits"]
     description: dict[str, Any] = {"axes": axes}
     if "resolution" in meta:
         x, y = meta["resolution"]
@@ -264,7 +268,9 @@ def _options(page: tifffile.TiffPage) -> dict[str, Any]:
         options["photometric"] = PHOTOMETRIC.RGB
     if page.samplesperpixel > 1:
         options |= {"planarconfig": page.planarconfig, "extrasamples": page.extrasamples or None}
-    if page.compression != COMPRESSION.NONE:
+    if bits := _packed(page):  # tifffile packs uncompressed samples only
+        options["bitspersample"] = bits
+    elif page.compression != COMPRESSION.NONE:
         kept = _name(page.compression) in _LOSSLESS
         options["compression"] = page.compression if kept else COMPRESSION.ADOBE_DEFLATE
         options["predictor"] = not kept or page.predictor != 1
@@ -275,6 +281,13 @@ def _options(page: tifffile.TiffPage) -> dict[str, Any]:
         options["resolution"] = (x.value, y.value)
         options["resolutionunit"] = unit.value if unit else None
     return options
+
+
+def _packed(page: tifffile.TiffPage) -> int:
+    """The bits of an integer sample that does not fill its bytes, such as 4 or 12; else 0."""
+    dtype, bits = page.dtype, page.bitspersample
+    whole = dtype is None or dtype.kind != "u" or not isinstance(bits, int)
+    return 0 if whole or bits == 8 * dtype.itemsize else int(bits)
 
 
 def _tags(page: Any) -> tuple[Tag, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.kinds.layout import check_dtype, filled
+from hush.kinds.ranges import limited, raised, ranged
 from hush.record import Batch, Record
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ def float_items(data: Any, kind: Kind) -> list[np.ndarray]:
             x = np.asarray(one)
             check_dtype(x)
             record = Record(x, kind.axes(x.shape), kind=kind.name)
-        batch = kind.batch(record)
+        record = ranged(kind, record)
+        batch = raised(limited(kind, record))
         for i in range(len(batch)):
             if (known := batch.known(i)).any():  # else an empty plane of a stack
                 found.append(np.ascontiguousarray(filled(batch.floats(i), known, batch.blank)))
