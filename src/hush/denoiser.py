@@ -22,11 +22,12 @@ import numpy as np
 from hush.errors import HushError
 from hush.kinds import Kind, listed
 from hush.kinds import get as kind_of
+from hush.kinds.arrays import held, recorded
 from hush.kinds.cut import rms_level, sparse
 from hush.kinds.layout import check_dtype, check_span, filled, to_stored
 from hush.kinds.ranges import limited, raised, ranged
 from hush.noise.processes import Process, parse
-from hush.record import Batch, Record
+from hush.record import Batch
 from hush.results import Estimate, Restoration
 
 if TYPE_CHECKING:
@@ -207,31 +208,29 @@ class Denoiser:
 
     def denoise(
         self,
-        x: np.ndarray,
+        x: Any,
         noise: Process | str | None = None,
         *,
         axes: str | None = None,
         strength: float = 1.0,
         context: Mapping[str, Any] | None = None,
-    ) -> np.ndarray:
+    ) -> Any:
         """Denoise an array of any real dtype; the result has the same dtype and shape.
 
+        x : or an object of another package; the result is one of the same sort (`hush.foreign`).
         axes : one letter per dimension (T, Z, C, Y, X, S); by default as the kind of data says.
         noise : a process in units of full range, or a text such as ``"gaussian:25/255"``.
         strength : share of the estimated noise to remove, 0 to 1.
         context : as in `Record.context`, such as ``{"rate": 1000}`` for signals.
         """
-        x = np.asarray(x)
-        check_dtype(x)
-        kind = self.kind
-        letters = axes or kind.axes(x.shape)
-        record = ranged(kind, Record(x, letters, kind=kind.name, context=context or {}))
+        own, kind = held(x), self.kind
+        record = ranged(kind, recorded(own, kind, axes, context))
         process = process_of(noise, record.scale, kind)
         batch = raised(self.seen(limited(kind, record)), process)
-        own = [process and process.moved(batch.low(i)) for i in range(len(batch))]
-        items = [self.denoise_item(batch, i, own[i], strength)[0] for i in range(len(batch))]
+        laws = [process and process.moved(batch.low(i)) for i in range(len(batch))]
+        items = [self.denoise_item(batch, i, laws[i], strength)[0] for i in range(len(batch))]
         made = kind.record(record, items).data
-        return made.astype(x.dtype, copy=False)  # with the input's byte order
+        return own.like(made.astype(own.data.dtype, copy=False))  # with the input's byte order
 
     # -- scikit-learn's names: rows of ``(n, *S)`` are samples ---------------------------------
 

@@ -286,8 +286,9 @@ def _options(page: tifffile.TiffPage) -> dict[str, Any]:
 def _packed(page: tifffile.TiffPage) -> int:
     """The bits of an integer sample that does not fill its bytes, such as 4 or 12; else 0."""
     dtype, bits = page.dtype, page.bitspersample
-    whole = dtype is None or dtype.kind != "u" or not isinstance(bits, int)
-    return 0 if whole or bits == 8 * dtype.itemsize else int(bits)
+    if dtype is None or dtype.kind != "u" or not isinstance(bits, int):
+        return 0
+    return bits if bits < 8 * dtype.itemsize else 0
 
 
 def _tags(page: Any) -> tuple[Tag, ...]:

@@ -42,9 +42,25 @@ def check_dtype(x: np.ndarray) -> None:
     if x.dtype.kind == "b":
         raise HushError("this is a boolean mask; give the data itself")
     if x.dtype.kind not in "iuf":
-        raise HushError(f"hush denoises integers and real numbers; convert {x.dtype} to one first")
+        raise HushError(_not_real(x.dtype))
     if x.size == 0:
         raise HushError(f"the data is empty: its shape is {x.shape}")
+
+
+def _not_real(dtype: np.dtype[Any]) -> str:
+    """What is wrong with a type that holds no real numbers, and what would work."""
+    if dtype.names:
+        first, *_ = dtype.names
+        return f"this array has fields ({', '.join(dtype.names)}); give one, such as x['{first}']"
+    what = {
+        "c": "complex numbers; denoise the real and the imaginary part, each alone",
+        "O": "Python objects, not numbers; convert it with astype(float) first",
+        "M": "dates, not values",
+        "m": "time spans; convert them to numbers first",
+        "U": "text, not numbers",
+        "S": "text, not numbers",
+    }.get(dtype.kind, f"{dtype}; hush denoises integers and real numbers")
+    return f"this array holds {what}"
 
 
 def check_span(batch: Batch, index: int, known: np.ndarray) -> None:

@@ -54,8 +54,8 @@ def ranged(kind: Kind, record: Record) -> Record:
     dtype, full = record.data.dtype, record.full
     if dtype.kind == "f" and full is None:
         full = seen.full()
-    elif dtype.kind in "iu" and seen.span * PEDESTAL < record.scale > INTEGERS:
-        full = seen.full() or full
+    elif dtype.kind in "iu" and 0 < seen.span * PEDESTAL < record.scale > INTEGERS:
+        full = _decade(seen.span)
     zero = float(record.context.get("zero") or 0.0)
     return replace(record, full=full, limits=seen.limits(dtype, full, zero))
 
@@ -114,13 +114,10 @@ class Extremes:
     def full(self) -> float | None:
         """The full range of values that are far from 1; None for others."""
         most = max(-self.low, self.high)
-        if not math.isfinite(most):
-            return None
         if most > PEDESTAL * self.span > 0:
             most = self.span
-        elif SMALL <= most <= LARGE or most == 0:
-            return None
-        return float(10.0 ** math.ceil(math.log10(most)))
+        fine = SMALL <= most <= LARGE or most == 0 or not math.isfinite(most)
+        return None if fine else _decade(most)
 
     def limits(
         self, dtype: np.dtype, full: float | None = None, zero: float = 0.0
@@ -157,6 +154,11 @@ class Extremes:
             return 0.0, next((s for s in SCALES if self.high <= s), math.inf)
         low = -1.0 if self.low == -1 and self.high <= 1 else -math.inf
         return low, self.high if self.high in SCALES else math.inf
+
+
+def _decade(value: float) -> float:
+    """The next power of ten."""
+    return float(10.0 ** math.ceil(math.log10(value)))
 
 
 def _known(batch: Batch) -> Iterator[np.ndarray]:

@@ -86,7 +86,9 @@ class Poisson(Process):
         return positive(x) / at(self.peak, x)
 
     def moved(self, by: float) -> PoissonGaussian:
-        return PoissonGaussian(self.gain, 0.0, -by)
+        peak = self.peak
+        gain = (1 / peak[1], 1 / peak[0]) if isinstance(peak, tuple) else 1 / peak
+        return PoissonGaussian(gain, 0.0, -by)
 
     def scaled(self, ratio: Ratio) -> Process:
         # Infinitely many counts, which is no noise in any family.
