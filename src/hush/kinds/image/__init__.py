@@ -33,7 +33,10 @@ class Image(Kind):
     def axes(self, shape: tuple[int, ...]) -> str:
         """``YX``; a last axis of length 1, 3 or 4 is samples; axes before them are a stack."""
         if len(shape) < 2:
-            raise HushError(f"an image needs at least two dimensions, not the shape {shape}")
+            signal = "; of a signal, state the kind" * (len(shape) == 1)
+            raise HushError(
+                f"an image needs at least two dimensions, not the shape {shape}{signal}"
+            )
         from hush.io.array import array_axes  # imports all formats, and Pillow
 
         return array_axes(shape)
@@ -189,9 +192,9 @@ class Image(Kind):
         """PSNR in dB and SSIM."""
         from hush.metrics import psnr, ssim
 
-        scores = {"psnr": psnr(a, b), "ssim": float("nan")}
+        scores = {"psnr": psnr(a, b, 1.0, clip=False), "ssim": float("nan")}
         with suppress(HushError):  # smaller than its window
-            scores["ssim"] = ssim(a, b)
+            scores["ssim"] = ssim(a, b, 1.0, clip=False)
         return scores
 
 
