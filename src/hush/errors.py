@@ -8,3 +8,10 @@ class HushError(Exception):
 
     The command line prints the sentence and exits 1; Python callers catch this class.
     """
+
+
+class Unfit(HushError):
+    """Input that is left alone unless the user insists, such as a mask: what it is.
+
+    ``force=True`` or ``--force`` insists. Of several files, the command line skips this one.
+    """
