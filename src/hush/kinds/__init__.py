@@ -172,6 +172,14 @@ class Kind:
         """
         return None
 
+    def recognised(self, record: Record) -> Record:
+        """A record with what its values say about its layout in the context; here the same."""
+        return record
+
+    def unfit(self, record: Record) -> str:
+        """Why a `recognised` record is left alone unless the user insists; empty if it is not."""
+        return ""
+
     def batch(self, record: Record) -> Batch:
         """The record as items ``(C, *S)``, views of its data for the usual layouts."""
         self.check(record)
