@@ -32,7 +32,8 @@ from hush.metrics import mean_score
 from hush.models import choose, device_for, load, name_for
 from hush.noise.process import law_of
 from hush.noise.processes import Process
-from hush.pipeline import Out, Work, check_memory, inspect_items
+from hush.out import Out
+from hush.pipeline import Work, check_memory, inspect_items
 from hush.reading import Source, read, record_of
 from hush.record import Batch, Record
 from hush.report import frame, rows
