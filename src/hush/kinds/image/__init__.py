@@ -149,14 +149,14 @@ class Image(Kind):
         """Offsets of lines or hum that are stated are found; other noise is measured, that of a
         JPEG file by its compression."""
         from hush.kinds.image import jpeg
-        from hush.kinds.image.large import left_in
+        from hush.kinds.image.large import of_whole
         from hush.kinds.image.measure.estimation import estimate_any
         from hush.kinds.image.zerofill import reduced
 
         if given is not None and given.beside:
             found = estimate_any(reduced(item), given).on(item.shape[1:])
-            return None, left_in(found, about)
-        found, file = left_in(self.measure([item]), about), jpeg.Compression.of(about)
+            return None, of_whole(found, item, about)
+        found, file = of_whole(self.measure([item]), item, about), jpeg.Compression.of(about)
         return given, found if file is None else jpeg.measured(found, item, file)
 
     def advice(

@@ -8,6 +8,7 @@ left in, and hush says so.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -62,11 +63,13 @@ def mosaic(batch: Batch, index: int) -> Batch:
     )
 
 
-def left_in(found: Estimate, about: Mapping[str, Any]) -> Estimate:
-    """What was measured in a mosaic, without offsets of lines, which stay in the image."""
-    if "whole" not in about or found.lines is None:
+def of_whole(found: Estimate, item: np.ndarray, about: Mapping[str, Any]) -> Estimate:
+    """What was measured in a mosaic, without offsets of lines, which stay in the image, and with
+    the number of impulses in the whole."""
+    if "whole" not in about:
         return found
-    return replace(found, lines=found.lines.kept())
+    hits = round(found.hits * math.prod(about["whole"]) / item.size)
+    return replace(found, lines=found.lines and found.lines.kept(), hits=hits)
 
 
 def in_cells(

@@ -138,7 +138,7 @@ class MID(ValueMID):
             return self
         x = filled(glimpse.floats(0), glimpse.known(0), batch.blank)
         other = copy.copy(self)
-        other.decided_ = large.decided(self, x, batch.data[index].dtype, noise, found)
+        other.decided_ = large.decided(self, x, batch.data[index].dtype, noise, found, self.around)
         return other
 
     def restore_item(

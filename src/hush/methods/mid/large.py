@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,15 +20,13 @@ from hush.kinds.image.measure.impulses import without_impulses
 from hush.kinds.image.measure.rare import ALARMS
 from hush.kinds.image.measure.regression import coloured, law_of_white, whitened
 from hush.kinds.layout import filled
+from hush.methods.mid.core import ValueMID
 from hush.methods.mid.waves import waves
 from hush.noise.process import Process
 from hush.noise.stabilise import Stabiliser, stabilised
 from hush.record import Batch
 from hush.results import Estimate, Restoration
 from hush.sampling import walk_down
-
-if TYPE_CHECKING:
-    from hush.methods.mid.image import MID
 
 SIDE = 256  #: of the parts of the glimpse in which waves are looked for
 FALSE = ALARMS * CELL**2 / LARGE  #: false impulses expected in a cell
@@ -38,9 +35,10 @@ ASKED = 16  #: the most of them for which Φ is asked whether it would remove wa
 
 @dataclass(frozen=True)
 class Decided:
-    """What holds for all blocks of an image: the step t/T, whether there is noise to remove,
-    whether Φ runs in bfloat16, and whether waves are kept from it."""
+    """What holds for all blocks of an image: how far Φ sees, in pixels, the step t/T, whether
+    there is noise to remove, whether Φ runs in bfloat16, and whether waves are kept from it."""
 
+    around: int
     step: float
     noisy: bool
     half: bool
@@ -48,17 +46,24 @@ class Decided:
 
 
 def decided(
-    model: MID, x: np.ndarray, dtype: np.dtype, noise: Process | None, found: Estimate
+    model: ValueMID,
+    x: np.ndarray,
+    dtype: np.dtype,
+    noise: Process | None,
+    found: Estimate,
+    around: int,
 ) -> Decided:
     """Decide on a glimpse `x` ``(C, H, W)``, of stored `dtype`, in which `found` was measured."""
     process, step = model.estimate(clean := model.cleaned(x, found), noise, found)
     values, law, _ = _values(clean, process, found.regression)
     level = rms_level(law, values)
     half = model.suited(dtype).half_precision(level, values)
-    return Decided(step, level > 0, half, level > 0 and _has_waves(model, values, law, half))
+    return Decided(
+        around, step, level > 0, half, level > 0 and _has_waves(model, values, law, half)
+    )
 
 
-def _has_waves(model: MID, values: np.ndarray, law: Process, half: bool) -> bool:
+def _has_waves(model: ValueMID, values: np.ndarray, law: Process, half: bool) -> bool:
     """Whether Φ would remove waves from some part of an image."""
     corners = [
         (i, j) for i in range(0, values.shape[1], SIDE) for j in range(0, values.shape[2], SIDE)
@@ -76,7 +81,7 @@ def _has_waves(model: MID, values: np.ndarray, law: Process, half: bool) -> bool
 
 
 def restored(
-    model: MID,
+    model: ValueMID,
     batch: Batch,
     index: int,
     noise: Process | None,
@@ -93,7 +98,7 @@ def restored(
         return Restoration(x, process, known.step)
     if found.impulses:
         x = np.where(finite, x, np.float32(np.nan))
-        around = model.around
+        around = known.around
         wanted = [
             slice(max(0, s.start - around), min(s.stop + around, n))
             for s, n in zip(inner, x.shape[1:], strict=True)
@@ -108,7 +113,7 @@ def restored(
 
 
 def _down(
-    model: MID,
+    model: ValueMID,
     x: np.ndarray,
     process: Process,
     regression: tuple[float, ...],
