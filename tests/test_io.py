@@ -1097,7 +1097,7 @@ def test_the_extra_is_named_where_it_is_missing(
     make(tmp_path / name)
     for package in ("pydicom", "h5py"):
         monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(HushError, match=r"needs \w+: pip install 'hush-denoise\[medical\]'"):
+    with pytest.raises(HushError, match=r"needs \w+: .*pip install .*\[medical\]'"):
         io.read(tmp_path / name)
 
 

@@ -101,10 +101,10 @@ def threads(command: F) -> F:
 def device(command: F) -> F:
     return click.option(
         "--device",
-        type=click.Choice(["auto", "cpu", "cuda"]),
+        type=click.Choice(["auto", "cpu", "cuda", "mps"]),
         default="auto",
         show_default=True,
-        help="Where networks run; auto uses a GPU if there is one.",
+        help="Where networks run: auto uses CUDA if there is a GPU for it; mps is a Mac's GPU.",
     )(command)
 
 

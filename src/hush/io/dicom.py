@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
+from hush.installing import command
 from hush.io import dicom_frames
 from hush.io.image import instead
 from hush.record import Record
@@ -95,9 +96,7 @@ def opened(path: Path, pixels: bool = True) -> FileDataset:
     try:
         import pydicom
     except ImportError:
-        raise HushError(
-            "is a DICOM file, which needs pydicom: pip install 'hush-denoise[medical]'"
-        ) from None
+        raise missing_package("pydicom", "medical", what="is a DICOM file, which") from None
     with pydicom.config.disable_value_validation():  # unusual header values do no harm
         dataset = pydicom.dcmread(path, stop_before_pixels=not pixels)
         if not pixels:
@@ -237,7 +236,7 @@ def _decoder(dataset: FileDataset) -> Callable[[bytes], np.ndarray] | None:
         able = False
     if not able:
         raise HushError(
-            f"is compressed as {syntax.name}, whose decoder is missing: pip install imagecodecs"
+            f"is compressed as {syntax.name}, whose decoder is missing: {command('imagecodecs')}"
         )
     return decode
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.io.array import array_axes, split_key
 from hush.record import Record
 
@@ -46,9 +46,7 @@ def read(path: Path, kind: str | None = None) -> Record:
     try:
         import h5py
     except ImportError:
-        raise HushError(
-            "is an HDF5 file, which needs h5py: pip install 'hush-denoise[medical]'"
-        ) from None
+        raise missing_package("h5py", "medical", what="is an HDF5 file, which") from None
 
     path, key = split_key(path)
     try:
