@@ -34,7 +34,8 @@ from hush.methods import get
 from hush.models import choose, load, name_for
 from hush.noise.process import law_of
 from hush.noise.processes import Process
-from hush.pipeline import Out, Work, check_memory, inspect_items
+from hush.out import Out
+from hush.pipeline import Work, check_memory, inspect_items
 from hush.reading import Source, read, record_of
 from hush.record import Batch, Record
 from hush.report import frame, rows
