@@ -45,7 +45,7 @@ from typing import Any
 import numpy as np
 
 from hush.errors import HushError
-from hush.io import array, mne
+from hush.io import array, elsewhere, mne
 from hush.io import place as places
 from hush.io.codecs import (
     FORMATS,
@@ -126,7 +126,7 @@ def read(
         head = b""
         if whole is None:
             with file.open("rb") as stream:
-                head = stream.read(256)
+                head = stream.read(512)
     except (OSError, ValueError) as error:
         raise HushError(f"{path}: cannot be read: {reason(error)}") from error
     if not head and whole is None:
@@ -134,6 +134,8 @@ def read(
     fmt = whole or preferred((f for f in formats() if f.recognises(head, file)), kind)
     if fmt is None and (header := path.with_suffix(".hea")).is_file():
         raise HushError(f"{path}: belongs to a WFDB record; give its header, {header}")
+    if said := elsewhere.way_out(file, head, recognised=fmt is not None):
+        raise HushError(f"{path}: {said}")
     if fmt is None:
         raise HushError(f"{path}: is not a file hush can read{_unlike(file)}")
     try:
