@@ -245,7 +245,7 @@ def test_without_astropy_a_sentence_says_what_to_install(
 ) -> None:
     path = saved(tmp_path / "a.fits", fits.PrimaryHDU(numbers()))
     monkeypatch.setitem(sys.modules, "astropy.io", None)
-    with pytest.raises(HushError, match=r"pip install 'hush-denoise\[astronomy\]'"):
+    with pytest.raises(HushError, match=r"pip install .*\[astronomy\]'"):
         io.read(path)
-    with pytest.raises(HushError, match=r"pip install 'hush-denoise\[astronomy\]'"):
+    with pytest.raises(HushError, match=r"pip install .*\[astronomy\]'"):
         io.check(Record(numbers(), "YX"), tmp_path / "b.fits")

@@ -177,7 +177,7 @@ def test_without_mrcfile_a_sentence_says_what_to_install(
 ) -> None:
     path = saved(tmp_path / "a.mrc", numbers())
     monkeypatch.setitem(sys.modules, "mrcfile.dtypes", None)
-    with pytest.raises(HushError, match=r"pip install 'hush-denoise\[microscopy\]'"):
+    with pytest.raises(HushError, match=r"pip install .*\[microscopy\]'"):
         io.read(path)
-    with pytest.raises(HushError, match=r"pip install 'hush-denoise\[microscopy\]'"):
+    with pytest.raises(HushError, match=r"pip install .*\[microscopy\]'"):
         io.check(Record(numbers(), "YX"), tmp_path / "b.mrc")

@@ -22,6 +22,7 @@ import numpy as np
 from hush import io, kinds
 from hush.check import Depth
 from hush.denoiser import Denoiser, process_of
+from hush.devices import device_for
 from hush.errors import HushError
 from hush.kinds import maps
 from hush.kinds.cut import Sampled, middle
@@ -29,7 +30,7 @@ from hush.kinds.layout import check_dtype, filled, with_gaps
 from hush.kinds.values import check_level
 from hush.methods import get
 from hush.metrics import mean_score
-from hush.models import choose, device_for, load, name_for
+from hush.models import choose, load, name_for
 from hush.noise.process import law_of
 from hush.noise.processes import Process
 from hush.pipeline import Out, Work, check_memory, inspect_items

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -84,8 +84,12 @@ def _explained() -> Iterator[None]:
     """Turn what NumPy and zip raise for unreadable files into a sentence for the user."""
     try:
         yield
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if "object" in str(error).lower():
+    except (HushError, MemoryError):
+        raise
+    except Exception as error:  # of almost any class
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # of the disk
+        if isinstance(error, ValueError) and "object" in str(error).lower():
             raise HushError("holds Python objects instead of numbers; save numbers") from error
         raise HushError("is cut short or damaged; copy it again, or save it again") from error
 
@@ -121,16 +125,23 @@ def write_npy(record: Record, path: Path) -> None:
 def names_in(path: Path) -> list[str]:
     """The names of the arrays in a .npz file; of any other file, none."""
     file, key = split_key(path)
-    if key is not None or not zipfile.is_zipfile(file):
+    if key is not None:
         return []
-    with zipfile.ZipFile(file) as archive:
-        return [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
+    except Exception:  # it is no such file, or damaged, which reading it says
+        return []
 
 
 def read_all(path: Path) -> dict[str, np.ndarray]:
     """Every array of a .npz file, by name."""
     with _explained(), np.load(path, allow_pickle=False) as archive:
-        return dict(archive)
+        names = [n.removesuffix(".npy") for n in archive.zip.namelist() if n.endswith(".npy")]
+        arrays = {name: archive[name] for name in names}
+        if any(isinstance(values, bytes) for values in arrays.values()):  # what has no header
+            raise ValueError
+        return arrays
 
 
 def read_npz(path: Path) -> Record:

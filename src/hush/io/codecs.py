@@ -31,6 +31,7 @@ from hush.io import (
     slices,
     stockholm,
     tiff,
+    tiff_ome,
     wfdb,
     zarr,
 )
@@ -90,6 +91,7 @@ FORMATS: tuple[Format, ...] = (
         offset=dicom.OFFSET,
         also=("volume",),
         takes=("kind",),
+        sniff=dicom.begins,
     ),
     Format(
         "TIFF",
@@ -114,6 +116,15 @@ FORMATS: tuple[Format, ...] = (
         open=fits_write.open_plain,
         also=("volume",),
         sniff=fits.sniff,
+    ),
+    Format(
+        "OME companion",
+        tiff_ome.COMPANION,
+        tiff.read,
+        instead=".ome.tif",
+        why="hush writes the image that it describes as one OME-TIFF",
+        also=("volume",),
+        sniff=tiff_ome.is_companion,
     ),
     Format(
         "NumPy array",

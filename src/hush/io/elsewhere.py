@@ -121,8 +121,8 @@ _MEDIA: Mapping[bytes, str] = {
 def way_out(path: Path, head: bytes, recognised: bool = False) -> str:
     """What a file is that hush does not read, and what to do; or nothing if it is not known.
 
-    Commands in it have the file's name. head : its first bytes. recognised : whether a format that hush reads has such bytes; then only
-    text is looked at. A zip file is recognised by its name alone.
+    Commands in it have the file's name. head : its first bytes. recognised : whether a format that
+    hush reads has such bytes; then only text is looked at. Zip files are recognised by name alone.
     """
     said = _said(path.name.lower(), head, recognised)
     return said.replace("NAME.", f"{path.stem}.").replace("NAME", path.name)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.io.array import split_key
 from hush.record import Record
 
@@ -28,9 +28,7 @@ def read(path: Path) -> Record:
     try:
         import OpenEXR
     except ImportError:
-        raise HushError(
-            "OpenEXR files need OpenEXR, which is missing: pip install 'hush-denoise[camera]'"
-        ) from None
+        raise missing_package("OpenEXR", "camera", what="is an OpenEXR file, which") from None
     file, key = split_key(path)
     with OpenEXR.File(str(file)) as opened:
         values = {n: c.pixels for n, c in opened.channels().items() if c.pixels is not None}

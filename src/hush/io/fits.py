@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.io import fits_choice, grids, gz
 from hush.io.array import split_key
 from hush.io.origin import Origin
@@ -60,9 +60,7 @@ def astropy_fits() -> ModuleType:
     try:
         from astropy.io import fits
     except ImportError:
-        raise HushError(
-            "FITS files need astropy, which is missing: pip install 'hush-denoise[astronomy]'"
-        ) from None
+        raise missing_package("astropy", "astronomy", what="is a FITS file, which") from None
     return fits
 
 

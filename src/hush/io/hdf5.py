@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.io.array import array_axes, split_key
 from hush.io.origin import Origin
 from hush.record import Record
@@ -74,9 +74,7 @@ def library() -> Any:
     try:
         import h5py
     except ImportError:
-        raise HushError(
-            "HDF5 files need h5py, which is missing: pip install 'hush-denoise[medical]'"
-        ) from None
+        raise missing_package("h5py", "medical", what="is an HDF5 file, which") from None
     return h5py
 
 

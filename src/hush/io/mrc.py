@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.io import grids, gz
 from hush.io.array import take_room
 from hush.record import Record
@@ -152,9 +152,7 @@ def _mrcfile() -> Any:
         import mrcfile.dtypes
         import mrcfile.utils
     except ImportError:
-        raise HushError(
-            "MRC files need mrcfile, which is missing: pip install 'hush-denoise[microscopy]'"
-        ) from None
+        raise missing_package("mrcfile", "microscopy", what="is an MRC file, which") from None
     return mrcfile
 
 

@@ -145,6 +145,6 @@ def is_dicom(path: Path) -> bool:
     """Whether the file at `path` is a DICOM file, whatever its name."""
     try:
         with path.open("rb") as stream:
-            return stream.read(256).startswith(dicom.MAGIC, dicom.OFFSET)
+            return dicom.begins(stream.read(256), path)
     except OSError:  # reading it later raises the error
         return False

@@ -32,11 +32,11 @@ class Held:
         return f"{name and f'{name}, '}{self.axes} {sides} {self.dtype.name}"
 
 
-def chosen(held: Sequence[Held], key: str | None, file: str) -> int:
+def chosen(held: Sequence[Held], key: str | None, file: str, what: str = "images") -> int:
     """The index of the image that `key` names, or of the only one.
 
     held : all images in the file, in its order. key : a number from 1, or a name. file : as the
-    user would write it before the colon.
+    user would write it before the colon. what : the images are called, such as scenes.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def chosen(held: Sequence[Held], key: str | None, file: str) -> int:
         if len(held) == 1:
             return 0
         raise HushError(
-            f"holds {len(held)} images ({_listed(held)}); choose one by its number, such as "
+            f"holds {len(held)} {what} ({_listed(held)}); choose one by its number, such as "
             f"{file}:1"
         )
     named = [i for i, one in enumerate(held) if one.name == key]

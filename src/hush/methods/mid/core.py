@@ -54,7 +54,7 @@ from hush.methods.mid import judging
 from hush.methods.mid.loss import BLUR, Ladder, joint_loss, local_mean, spread, top_level
 from hush.methods.mid.review import reviewed
 from hush.methods.mid.step import law_of_cells, seen
-from hush.nets import channels_last
+from hush.nets import channels_last, placed
 from hush.nets.values import LevelNet, ValueUNet
 from hush.noise.processes import Process, parse
 from hush.noise.stabilise import stabilised
@@ -454,10 +454,10 @@ class ValueMID(Denoiser):
         )
 
     def to(self: M, device: str) -> M:
-        """Run on `device` from now on, ``cpu`` or ``cuda``."""
+        """Run on `device` from now on, ``cpu``, ``cuda`` or ``mps``."""
         self.device_ = device
         if self.networks_ is not None:
-            self.networks_.to(device)
+            placed(self.networks_, device)
         return self
 
     def _network(self, name: str) -> Any:

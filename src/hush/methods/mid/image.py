@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from hush.denoiser import Advance
+from hush.devices import bfloat16
 from hush.errors import HushError
 from hush.kinds.cut import sparse
 from hush.kinds.image.binning import binned, enlarged, side_of_bins
@@ -32,7 +33,6 @@ from hush.nets.unet import NoiseUNet
 from hush.nets.values import groups
 from hush.noise.process import Process
 from hush.noise.spectrum import OCTAVES
-from hush.precision import bfloat16
 from hush.record import Batch
 from hush.results import Estimate, Restoration
 
