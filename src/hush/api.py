@@ -22,7 +22,8 @@ import numpy as np
 from hush import foreign, io, kinds
 from hush.check import Depth
 from hush.denoiser import Denoiser, process_of
-from hush.errors import HushError
+from hush.devices import device_for
+from hush.errors import HushError, Unfit
 from hush.foreign import Foreign
 from hush.kinds import maps
 from hush.kinds.cut import Sampled, middle
@@ -30,10 +31,11 @@ from hush.kinds.layout import check_dtype, filled, with_gaps
 from hush.kinds.ranges import limited, raised, ranged
 from hush.kinds.values import check_level
 from hush.methods import get
-from hush.models import choose, device_for, load, name_for
+from hush.models import choose, load, name_for
 from hush.noise.process import law_of
 from hush.noise.processes import Process
-from hush.pipeline import Out, Work, check_memory, inspect_items
+from hush.out import Out
+from hush.pipeline import Work, check_memory, inspect_items
 from hush.reading import Source, read, record_of
 from hush.record import Batch, Record
 from hush.report import frame, rows
@@ -123,6 +125,7 @@ def run(
     check: Depth | None = None,
     was_adapted: bool = False,
     into: str | PathLike[str] | None = None,
+    force: bool = False,
 ) -> Result:
     """Denoise an array, a Record, a file or an MNE `Raw`; the result has its measurements.
 
@@ -146,16 +149,21 @@ def run(
     was_adapted : `model` was already adapted to the data, or adapting did not help.
     into : file to write the result to; item by item in formats that allow it, so that neither has
         to fit in memory.
+    force : also denoise what is not meant for it, such as a mask.
 
-    Raises `HushError` with one sentence if the input cannot be denoised.
+    Raises `HushError` with one sentence if the input cannot be denoised, and `hush.errors.Unfit`
+    if it should not be.
     """
     if not isinstance(strength, Real) or not 0 <= strength <= 1:
         raise HushError(f"strength, the share of noise to remove, is 0 to 1, not {strength!r}")
     if not isinstance(adapt, Real) or not 0 <= adapt < math.inf:
         raise HushError(f"adapt, the seconds of training on the data, is 0 or more, not {adapt!r}")
     record = record_of(x, axes, kind, context)
-    check_dtype(record.data)
     chosen = kinds.get(record.kind)
+    record = chosen.recognised(record)
+    if not force and (why := chosen.unfit(record)):
+        raise Unfit(why)
+    check_dtype(record.data)
     record = ranged(chosen, record)
     batch = limited(chosen, record)
     if chosen.selected and len(batch) > 1:  # results of unlike sizes fit in no array
@@ -252,8 +260,7 @@ def _restored(
         items = unmapped([*items, work.item(seen, i, out, advance, timings)])
     spread = None
     if out.spreads:
-        shape = (-1, *batch.data[0].shape)
-        spread = _like(record, np.concatenate(out.spreads).reshape(shape))
+        spread = _like(record, out.spread)
     return Result(
         record=chosen.finished(out.record(), items),
         noisy=record,
@@ -339,7 +346,7 @@ def inspected(
     record = record_of(x, axes, kind, context)
     check_dtype(record.data)
     chosen = kinds.get(record.kind)
-    record = ranged(chosen, record)
+    record = ranged(chosen, chosen.recognised(record))
     whole = limited(chosen, record)
     device = device_for(device)
     try:
@@ -363,6 +370,8 @@ def inspected(
     survey = chosen.survey(record)
     own = replace(record, context=batch.about(index))
     notes = survey.warnings if survey else chosen.advice(own, noisy, None, estimate)
+    if why := chosen.unfit(record):
+        notes = [f"{why[:1].upper()}{why[1:]}."]
     notes = [*record.meta.get("notes", ()), *notes]
     plane, channel = divmod(index, len(whole.data[0])) if apart else (index, None)
     return Inspection(
@@ -432,6 +441,7 @@ def train(
     items: Any = [data] if single else data
     if not isinstance(items, np.ndarray):
         items = [read(x, kind=kind) if isinstance(x, str | PathLike) else x for x in items]
+        items = [kinds.get(x.kind).recognised(x) if isinstance(x, Record) else x for x in items]
     first = items[0] if len(items) else None
     name = kinds.get(kind or (first.kind if isinstance(first, Record) else "image")).name
     made = get(method, name).for_kind(name, **(settings or {}))
@@ -467,8 +477,8 @@ def compare(
     return {**found.values, **({} if found.span is None else {"range": found.span.width})}
 
 
-def _like(record: Record, data: np.ndarray) -> Record:
-    """A map of values `data` ``(B, C, *S)`` with the layout and units of a record."""
+def _like(record: Record, data: Sequence[np.ndarray]) -> Record:
+    """A map of items `data` ``(C, *S)`` with the layout and units of a record."""
     return maps.like(record, kinds.get(record.kind).record(record, data).data)
 
 

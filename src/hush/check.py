@@ -97,7 +97,7 @@ def check(
     known = batch.known(index)
     if not known.any() or not kind.halved(batch, index, found):
         return None
-    if kind.span(stored.shape) is not None:  # too large to have maps
+    if kind.blocks(stored.shape) is not None:  # too large to have maps
         depth = "windows"
     places = [tuple(slice(0, n) for n in stored.shape[1:])]
     if depth == "windows":

@@ -34,12 +34,10 @@ def read(
     Raises `HushError` with one sentence that names the file.
     """
     if found := _kind_by_keys(Path(path), kind):
-        try:
+        with io.decoding(Path(path), "NumPy archive "):
             arrays = io.array.read_all(Path(path))
             record = io.array.with_arrays(kinds.get(found).from_arrays(arrays), arrays)
             io.check_samples(record)
-        except HushError as error:
-            raise HushError(f"{path}: {error}") from error
         record = replace(record, source=Path(path))
         kind, axes = found, axes or record.axes
     else:
@@ -63,10 +61,8 @@ def read(
             raise HushError(f"{path}: this format takes no --{option}; leave it out")
     letters = axes.upper() if axes else None
     if letters is None and (open_kind or chosen.selected) and chosen.name != record.kind:
-        try:
+        with io.decoding(Path(path)):
             record = chosen.adopted(record)
-        except HushError as error:
-            raise HushError(f"{path}: {error}") from error
     letters = letters or renamed(record.axes, chosen)
     if not letters.isalpha() or len(set(letters)) < len(letters):
         raise HushError(f"axes need a different letter for each dimension, not {axes}")
@@ -77,10 +73,8 @@ def read(
         context={**record.context, **(context or {})},
         full=chosen.full(record.data) if record.full is None else record.full,
     )
-    try:
+    with io.decoding(Path(path)):
         chosen.check(record)
-    except HushError as error:
-        raise HushError(f"{path}: {error}") from error
     return record
 
 

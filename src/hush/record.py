@@ -176,6 +176,12 @@ class Batch:
         about, offsets = self.about(index), self.offsets[index : index + 1]
         return replace(self, data=data, mask=mask, context=about, each=(), offsets=offsets)
 
+    def place(self, index: int, where: Sequence[slice]) -> Batch:
+        """A batch of one item: a part of item `index`, with a slice for each axis of space."""
+        mask = None if self.mask is None else [self.mask[index][:, *where]]
+        data = [self.data[index][:, *where]]
+        return replace(self, data=data, mask=mask, context=self.about(index), each=())
+
     def channelwise(self) -> Batch:
         """The same with every channel as a separate item ``(1, *S)``, in order."""
         mask = None if self.mask is None else _apart(self.mask)

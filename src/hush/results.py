@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hush.comparison import Check
-from hush.noise.field import Field, Grid
+from hush.noise.field import Field, Grid, Window
 from hush.noise.lines import Lines
 from hush.noise.processes import Correlated, Gaussian, Process
 from hush.noise.spectrum import Octaves
@@ -83,7 +83,7 @@ class Estimate:
     curve: tuple[tuple[float, float, float], ...] = ()
     curve_errors: tuple[float, ...] = ()
     alternatives: tuple[str, ...] = ()
-    field: Field | Grid | None = None
+    field: Field | Grid | Window | None = None
     regression: tuple[float, ...] = ()
     lines: Lines | None = None
 

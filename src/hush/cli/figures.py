@@ -197,7 +197,7 @@ def study(
     """
     from rich.console import Console
 
-    from hush.models import device_for
+    from hush.devices import device_for
     from hush.studies import run
     from hush.studies.core import find_method
 
