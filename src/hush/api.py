@@ -28,7 +28,7 @@ from hush.foreign import Foreign
 from hush.kinds import maps
 from hush.kinds.cut import Sampled, middle
 from hush.kinds.layout import check_dtype, filled, with_gaps
-from hush.kinds.ranges import limited, raised, ranged
+from hush.kinds.ranges import limited, raised, ranged, restated
 from hush.kinds.values import check_level
 from hush.methods import get
 from hush.models import choose, load, name_for
@@ -164,7 +164,8 @@ def run(
     if not force and (why := chosen.unfit(record)):
         raise Unfit(why)
     check_dtype(record.data)
-    record = ranged(chosen, record)
+    given, record = record, ranged(chosen, record)
+    noise = restated(noise, given, record)
     batch = limited(chosen, record)
     if chosen.selected and len(batch) > 1:  # results of unlike sizes fit in no array
         raise HushError(f"there are {len(batch)} {chosen.nouns[1]}; give them one by one")

@@ -25,7 +25,7 @@ from hush.kinds import get as kind_of
 from hush.kinds.arrays import held, recorded
 from hush.kinds.cut import rms_level, sparse
 from hush.kinds.layout import check_dtype, check_span, filled, to_stored
-from hush.kinds.ranges import limited, raised, ranged
+from hush.kinds.ranges import limited, raised, ranged, restated
 from hush.noise.processes import Process, parse
 from hush.record import Batch
 from hush.results import Estimate, Restoration
@@ -224,8 +224,9 @@ class Denoiser:
         context : as in `Record.context`, such as ``{"rate": 1000}`` for signals.
         """
         own, kind = held(x), self.kind
-        record = ranged(kind, recorded(own, kind, axes, context))
-        process = process_of(noise, record.scale, kind)
+        given = recorded(own, kind, axes, context)
+        record = ranged(kind, given)
+        process = process_of(restated(noise, given, record), record.scale, kind)
         batch = raised(self.seen(limited(kind, record)), process)
         laws = [process and process.moved(batch.low(i)) for i in range(len(batch))]
         items = [self.denoise_item(batch, i, laws[i], strength)[0] for i in range(len(batch))]

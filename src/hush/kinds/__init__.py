@@ -323,7 +323,7 @@ class Kind:
         return x
 
     def extent(self, reference: Record) -> Range | None:
-        """The range of stored values that `scores` take as 0 to 1; None if they take none."""
+        """The range of stored values that `scores` are relative to; None if they take none."""
         from hush.metrics import extent
 
         return None if self.selected else extent(reference.data, reference.full)
@@ -474,7 +474,7 @@ class Kind:
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
         """How close item `a` ``(C, *S)`` is to the reference `b`, NaN where unknown.
 
-        Both are on a scale where `extent` is from 0 to 1, or in stored values if there is none.
+        Both are on a scale where `extent` has the width 1, or in stored values if there is none.
         Tables list the scores in this order.
         """
         from hush.metrics import psnr
