@@ -35,7 +35,7 @@ from hush.io import (
     wfdb,
     zarr,
 )
-from hush.io.codecs_read import PICTURES
+from hush.io.codecs_read import MICROSCOPES, PICTURES
 from hush.io.format import Format
 from hush.record import Record
 from hush.table import Table
@@ -72,6 +72,7 @@ FORMATS: tuple[Format, ...] = (
         (b"\x89PNG\r\n\x1a\n",),
         check=image.png_array,
     ),
+    *MICROSCOPES,
     *PICTURES,
     Format(
         "JPEG",
