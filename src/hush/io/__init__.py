@@ -17,6 +17,8 @@ Metadata shared by the formats, under these keys of ``Record.meta`` (all optiona
     EXIF orientation is copied, never applied.
 ``resolution``
     Pixels per metre along X and Y.
+``bits``
+    Bits of a sample, if its type has more, as in a TIFF file of 4 or 12 bits.
 ``notes``
     Sentences about what is odd in the file, for the user.
 ``files``
