@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -36,6 +36,25 @@ class Duration(click.ParamType):
         if match is None:
             self.fail(f"'{value}' is not a duration; write 90, 60s, 20m or 2h", param, ctx)
         return float(match[1]) * _SECONDS[match[2] or ""]
+
+
+class ValueRange(click.ParamType):
+    """A range of values: a number, or ``dtype`` for that of the type."""
+
+    name = "number"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | Literal["dtype"]:
+        if value == "dtype":
+            return "dtype"
+        try:
+            number = float(value)
+        except ValueError:
+            number = 0.0
+        if not 0 < number < float("inf"):
+            self.fail(f"'{value}' is not a range; write a number above 0, or dtype", param, ctx)
+        return number
 
 
 class Named(click.ParamType):

@@ -76,6 +76,7 @@ FORMATS: tuple[Format, ...] = (
         image.write_png,
         (b"\x89PNG\r\n\x1a\n",),
         check=image.png_array,
+        note=image.png_note,
     ),
     *PICTURES,
     Format(

@@ -23,7 +23,7 @@ from hush.io import tiff_exif, tiff_new, tiff_ome, tiff_series, tiff_sets
 from hush.io.array import split_key, take_room
 from hush.io.exif import Exif
 from hush.io.tiff_chain import check_chain, complaints, opened
-from hush.io.tiff_layout import Beside, Layout, Level, name_of, options_of, tags_of
+from hush.io.tiff_layout import Beside, Layout, Level, bits_of, name_of, options_of, tags_of
 from hush.record import UNKNOWN, Record
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -88,7 +88,15 @@ def read(path: Path) -> Record:
             "GeoTIFF; gdal_translate -of COG makes it one."
         )
     meta |= {"notes": notes} if notes else {}
-    return Record(data, axes, meta=meta, mask=tiff_series.mask_of(pages, axes, data.shape))
+    if bits := bits_of(page):
+        meta["bits"] = bits
+    return Record(
+        data,
+        axes,
+        meta=meta,
+        full=2.0**bits - 1 if bits else None,
+        mask=tiff_series.mask_of(pages, axes, data.shape),
+    )
 
 
 def _layout(

@@ -129,7 +129,9 @@ def options_of(page: tifffile.TiffPage) -> dict[str, Any]:
         options["photometric"] = PHOTOMETRIC.RGB
     if page.samplesperpixel > 1:
         options |= {"planarconfig": page.planarconfig, "extrasamples": page.extrasamples or None}
-    if page.compression != COMPRESSION.NONE:
+    if bits := bits_of(page):  # tifffile packs uncompressed samples only
+        options["bitspersample"] = bits
+    elif page.compression != COMPRESSION.NONE:
         kept = name_of(page.compression) in _LOSSLESS
         options["compression"] = page.compression if kept else COMPRESSION.ADOBE_DEFLATE
         options["predictor"] = not kept or page.predictor != 1
@@ -142,6 +144,14 @@ def options_of(page: tifffile.TiffPage) -> dict[str, Any]:
         options["resolution"] = (x.value, y.value)
         options["resolutionunit"] = unit.value if unit else None
     return options
+
+
+def bits_of(page: tifffile.TiffPage) -> int:
+    """The bits of an integer sample that does not fill its bytes, such as 4 or 12; else 0."""
+    dtype, bits = page.dtype, page.bitspersample
+    if dtype is None or dtype.kind != "u" or not isinstance(bits, int):
+        return 0
+    return bits if 1 < bits < 8 * dtype.itemsize else 0
 
 
 def tags_of(page: Any, sorted_out: bool = False) -> tuple[Tag, ...]:

@@ -43,6 +43,8 @@ def write(record: Record, path: Path, ome: bool) -> None:
             "planarconfig": "contig" if axes.endswith("S") else "separate",
             "extrasamples": [0] * extra + [2] * alpha or None,
         }
+    if data.dtype.kind == "u" and meta.get("bits", 64) < 8 * data.dtype.itemsize:
+        options["bitspersample"] = meta["bits"]
     imagej = not ome and _for_imagej(data, axes, meta)
     description = (_ome if ome else _imagej if imagej else _plain)(data, axes, meta)
     if "resolution" in meta and axes.endswith(("YX", "YXS")):
