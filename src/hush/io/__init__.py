@@ -15,8 +15,10 @@ Metadata shared by the formats, under these keys of ``Record.meta`` (all optiona
 ``icc``, ``exif``
     Colour profile and EXIF block as bytes (EXIF as in a JPEG file, beginning ``Exif\\0\\0``). The
     EXIF orientation is copied, never applied.
-``resolution``
-    Pixels per metre along X and Y.
+``resolution``, ``depth``, ``interval``
+    Pixels per metre along X and Y; metres from plane to plane along Z; seconds along T.
+``channels``, ``colours``
+    The names of the channels along C, and their colours as six hexadecimal digits.
 ``bits``
     Bits of a sample, if its type has more, as in a TIFF file of 4 or 12 bits.
 ``notes``

@@ -53,7 +53,7 @@ def read(path: Path) -> Record:
         colour spaces other than gray and RGB.
     """
     path, key = split_key(path)
-    path, xml = tiff_sets.whole(path)
+    path, xml, _ = tiff_sets.whole(path)
     with complaints() as errors, opened(path, xml) as tif:
         if not tif.pages:
             raise HushError("holds no images")
