@@ -228,7 +228,8 @@ class Denoiser:
         record = ranged(kind, given)
         process = process_of(restated(noise, given, record), record.scale, kind)
         batch = raised(self.seen(limited(kind, record)), process)
-        laws = [process and process.moved(batch.low(i)) for i in range(len(batch))]
+        lows = map(batch.low, range(len(batch)))
+        laws = [process.moved(low) if process and low else process for low in lows]
         items = [self.denoise_item(batch, i, laws[i], strength)[0] for i in range(len(batch))]
         made = kind.record(record, items).data
         return own.like(made.astype(own.data.dtype, copy=False))  # with the input's byte order
