@@ -32,7 +32,7 @@ from hush.metrics import mean_score
 from hush.models import choose, device_for, load, name_for
 from hush.noise.process import law_of
 from hush.noise.processes import Process
-from hush.pipeline import Out, Work, check_memory, inspect_items
+from hush.pipeline import Out, Work, check_memory, inspect_items, owned
 from hush.reading import Source, read, record_of
 from hush.record import Batch, Record
 from hush.report import frame, rows
@@ -353,8 +353,9 @@ def inspected(
         else:
             estimate, step = denoiser.looked(part, 0, estimate)
     survey = chosen.survey(record)
-    own = replace(record, context=batch.about(index))
+    own = owned(record, batch, index)
     notes = survey.warnings if survey else chosen.advice(own, noisy, None, estimate)
+    notes = [*chosen.missing(batch, index), *notes]
     notes = [*record.meta.get("notes", ()), *notes]
     plane, channel = divmod(index, len(whole.data[0])) if apart else (index, None)
     return Inspection(

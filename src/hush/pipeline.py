@@ -70,8 +70,10 @@ class Work:
         shared, given, found = self.measured(index, noisy, about)
         if self.law is not None:
             found = self.kind.under(self.law, found)
-        own = replace(self.record, context=about)
-        advice = self.kind.advice(own, noisy, given, found)
+        advice = [
+            *self.kind.missing(batch, index),
+            *self.kind.advice(owned(self.record, batch, index), noisy, given, found),
+        ]
         del noisy
         times.append(time.perf_counter())
         denoiser, seen = self.denoiser, None
@@ -247,8 +249,14 @@ class Work:
             if outer == slice(0, length):
                 if batch.blank is not None:
                     return outer
-                raise HushError("a whole channel is NaN or infinite; there is nothing to denoise")
+                raise HushError("a whole channel has no known value; there is nothing to denoise")
             outer = slice(max(0, outer.start - step), min(outer.stop + step, length))
+
+
+def owned(record: Record, batch: Batch, index: int) -> Record:
+    """A record with the context and the marks of one of its items."""
+    marks = None if batch.marks is None else [batch.marks[index]]
+    return replace(record, context=batch.about(index), marks=marks)
 
 
 def inspect_items(

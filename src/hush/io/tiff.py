@@ -30,6 +30,7 @@ from hush.errors import HushError
 from hush.io import exif
 from hush.io.array import take_room
 from hush.io.exif import Exif, Tag
+from hush.missing import Missing, exactly
 from hush.record import UNKNOWN, Record
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -140,10 +141,23 @@ def read(path: Path) -> Record:
             page=page.shape,
             tags=(_rewrite_ome(tags[0], planes), *tags[1:]) if series.kind == "ome" else tags,
         )
+        missing = _nodata(page, data.dtype)
         axes = _axes(series)
         alpha = _alpha_samples(page) if "S" in axes else 0
         meta = {"tiff": layout, "alpha_samples": alpha, **_common(path, tif, page)}
-    return Record(data, axes, meta=meta)
+    return Record(data, axes, meta=meta, missing=missing)
+
+
+def _nodata(page: Any, dtype: np.dtype[Any]) -> tuple[Missing, ...]:
+    """The value that marks missing ones, which GDAL writes as text."""
+    tag = page.tags.get(42113)
+    if tag is None:
+        return ()
+    try:
+        mark = exactly(float(str(tag.value).strip("\0 ").replace(",", ".")), dtype)
+    except ValueError:
+        return ()
+    return () if mark is None else (mark,)
 
 
 def write(record: Record, path: Path) -> None:
