@@ -18,6 +18,7 @@ Mask = NDArray[np.bool_]
 
 #: side of a block of one value by which an area counts as solid
 BLOCK = 5
+REACH = 2  #: steps from blocks to the pixels in the nooks of a curved edge
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ class Later(Sequence[T]):
 
 def areas(there: Mask) -> Mask:
     """The solid areas of `there` ``(*S)``: `blocks` that together have the pixels of one, and what
-    hangs together with them within `BLOCK` steps."""
+    hangs together with them within `REACH` steps."""
     from scipy.ndimage import binary_dilation, generate_binary_structure, label
 
     out = blocks(there)
@@ -176,7 +177,7 @@ def areas(there: Mask) -> Mask:
     out = (sizes >= BLOCK**2)[named]
     flat = generate_binary_structure(min(there.ndim, 2), 1)
     flat = flat.reshape((1,) * (there.ndim - flat.ndim) + flat.shape)
-    grown: Mask = binary_dilation(out, flat, iterations=BLOCK, mask=there)
+    grown: Mask = binary_dilation(out, flat, iterations=REACH, mask=there)
     return grown
 
 

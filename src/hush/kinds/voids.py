@@ -30,10 +30,11 @@ _ENDS += [float(np.iinfo(t).min) + more for t in (np.int16, np.int32, np.int64) 
 SENTINELS = frozenset([*map(float, _USUAL), *(float(np.float32(v)) for v in _USUAL), *_ENDS])
 BEYOND = 1e19  #: values that no data have
 KINDS = 4  #: different marks that are looked for
-HALF = 0.5  #: share of equal neighbours, up to which data are noisy; of the near values at an edge
+HALF = 0.5  #: share of equal neighbours, up to which data are noisy
+FEW = 0.25  #: share of values near an area's, up to which its edge is sharp
 RARE = 0.02  #: share of equal neighbours, up to which any value that fills areas marks missing ones
 EDGE = 64  #: pixels of an area along the border
-PART = 0.01  #: share of all pixels of any other area
+PART = 0.003  #: share of all pixels of any other area
 SAMPLED = 2**24  #: pixels of an item that are looked at, in evenly spread rows and columns
 ROWS = 256  #: rows in which neighbours are compared
 PLANES = 8  #: planes of a volume that are looked at
@@ -182,7 +183,7 @@ def _sharp(x: np.ndarray, value: float, near: Mask, wide: Mask) -> bool:
     off = np.abs(y - value).max(axis=0)
     pairs, far = wide[:, 1:] & wide[:, :-1], wide & ~near
     step = np.abs(y[:, :, 1:] - y[:, :, :-1]).max(axis=0)[pairs].mean() if pairs.any() else 0.0
-    if np.mean(off[near] <= STEPS * step) <= HALF:
+    if np.mean(off[near] <= STEPS * step) <= FEW:
         return True
     same = float(np.mean(off[near] == 0))
     if same > HALF or not far.any():
