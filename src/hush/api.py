@@ -10,7 +10,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 from numbers import Real
 from os import PathLike
@@ -35,7 +35,7 @@ from hush.models import choose, load, name_for
 from hush.noise.process import law_of
 from hush.noise.processes import Process
 from hush.out import Out
-from hush.pipeline import Work, check_memory, inspect_items
+from hush.pipeline import Work, check_memory, inspect_items, owned
 from hush.reading import Source, read, record_of
 from hush.record import Batch, Record
 from hush.report import frame, rows
@@ -369,8 +369,9 @@ def inspected(
         else:
             estimate, step = denoiser.looked(part, 0, estimate)
     survey = chosen.survey(record)
-    own = replace(record, context=batch.about(index))
+    own = owned(record, batch, index)
     notes = survey.warnings if survey else chosen.advice(own, noisy, None, estimate)
+    notes = [*chosen.missing(batch, index), *notes]
     if why := chosen.unfit(record):
         notes = [f"{why[:1].upper()}{why[1:]}."]
     notes = [*record.meta.get("notes", ()), *notes]

@@ -28,6 +28,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.kinds import NOTHING, Chosen, Kind, Option
+from hush.missing import ByValue, Marks
 from hush.record import Batch, Record, channel_letter
 
 if TYPE_CHECKING:
@@ -133,6 +134,18 @@ class Volume(Kind):
         from hush.kinds.volume.cut import preview
 
         preview(before, after, path)
+
+    def voids(self, batch: Batch, index: int, joint: bool) -> Marks | None:
+        """Values that all volumes have where nothing was acquired; the one that means no signal is
+        data (`hush.kinds.volume.places`), which methods know and leave as it is."""
+        from hush.kinds.voids import marks
+        from hush.kinds.volume.places import zero_of
+
+        zero = zero_of(batch.about(index), 1.0)
+        found = marks(batch, index, joint=True)
+        if isinstance(found, ByValue):
+            return found.without(zero)
+        return found
 
     # -- measure ---------------------------------------------------------------------------------
 
