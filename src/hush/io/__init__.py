@@ -57,7 +57,7 @@ from hush.io.codecs import (
     supported,
 )
 from hush.io.format import Format
-from hush.io.naming import format_for, holds, is_dicom, output_path, written_format
+from hush.io.naming import format_for, holds, is_dicom, origin, output_path, written_format
 from hush.io.place import atomic, check_target, reason, same_file, taken, together
 from hush.record import Record
 
@@ -75,6 +75,7 @@ __all__ = [
     "mne",
     "notes",
     "opened",
+    "origin",
     "output_path",
     "read",
     "recognised",
