@@ -186,7 +186,8 @@ def denoise(**options: Any) -> None:
                     sections += _section(o, result)
             except Exception as error:
                 if isinstance(error, Unfit) and o.many:
-                    row |= {"skipped": True, "reason": str(error)}
+                    why = explain(error).removeprefix(f"{job.source}: ")
+                    row |= {"skipped": True, "reason": why}
                 else:
                     failed += 1
                     with bar.paused():

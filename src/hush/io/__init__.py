@@ -44,7 +44,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, Unfit
 from hush.io import array, mne
 from hush.io import place as places
 from hush.io.codecs import (
@@ -145,7 +145,7 @@ def read(
         check_samples(record)
         return _split_alpha(replace(record, source=file, meta={**record.meta, "format": fmt.name}))
     except HushError as error:
-        raise HushError(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error}") from error
     except MemoryError as error:
         raise HushError(
             f"{path}: does not fit in memory; save it as an uncompressed TIFF, which hush can map"
@@ -306,7 +306,7 @@ def check_samples(record: Record) -> None:
     dtype = record.data.dtype
     advice = "convert it to 8- or 16-bit integers or 32-bit floats first"
     if dtype.kind == "b":
-        raise HushError(f"holds boolean (1-bit) samples; {advice}")
+        raise Unfit(f"holds boolean (1-bit) samples; {advice}")
     if dtype.kind == "c":
         raise HushError("holds complex samples; denoise the real and imaginary parts separately")
     if dtype.kind not in "iuf":
