@@ -27,6 +27,7 @@ from hush.cli.options import (
 )
 from hush.cli.outputs import Job, Options, check_folders, is_kept, paths, plan
 from hush.cli.summary import summary
+from hush.devices import device_for
 from hush.errors import HushError, Unfit
 
 if TYPE_CHECKING:
@@ -246,7 +247,7 @@ def _check(o: Options) -> None:
                 f"no model is shipped for {name}; train one with hush train --method {name} "
                 "and pass it with --model"
             )
-    models.device_for(o.device)
+    device_for(o.device)
     if o.steps and not denoiser.iterates:
         raise HushError(f"{denoiser.name} does not remove noise in steps; leave --steps out")
     if o.adapt and not denoiser.adapts:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.io import zarr_ome
 from hush.io.array import array_axes, split_key
-from hush.io.zarr_chunks import fill, fill_smaller, loaded
+from hush.io.zarr_chunks import fill, fill_smaller, held, loaded
 from hush.record import UNKNOWN, Record
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def read(path: Path) -> Record:
         raise HushError(f"holds {stored.dtype} data rather than numbers; choose another array")
     store = _kept(folder, nodes, name, holder, stored)
     axes, kind, context, notes = _described(store)
-    if missing := stored.nchunks - stored.nchunks_initialized:
+    if missing := stored.nchunks - held(folder / name, stored):
         notes.append(
             f"{missing} of the {stored.nchunks} chunks of {name or folder.name} were never "
             f"written, or are lost; they read as {stored.fill_value}."
@@ -116,9 +116,7 @@ def _library() -> Any:
     try:
         import zarr
     except ImportError:
-        raise HushError(
-            "is a Zarr store, which needs zarr: pip install 'hush-denoise[medical]'"
-        ) from None
+        raise missing_package("zarr", "medical", what="is a Zarr store, which") from None
     return zarr
 
 

@@ -64,13 +64,12 @@ def unfit(record: Record, letters: str) -> str:
 def planes(record: Record, letters: str) -> list[np.ndarray]:
     """The middle of the first, middle and last plane ``(C, H, W)``; C > 1 for colours."""
     items = laid_out(record.data, record.axes, letters)
-    if items.ndim == 5:  # slices of volumes
-        items = items.reshape(-1, *items.shape[3:])[:, None]
-    elif "S" not in record.axes:
-        items = items.reshape(-1, 1, *items.shape[2:])
-    places = sorted({0, len(items) // 2, len(items) - 1})
+    stack = items.shape[: 1 if "S" in record.axes and items.ndim == 4 else items.ndim - 2]
+    count = math.prod(stack)
     found = []
-    for plane in (items[i] for i in places):
+    for i in sorted({0, count // 2, count - 1}):
+        plane = items[np.unravel_index(i, stack)]
+        plane = plane if plane.ndim == 3 else plane[None]
         cuts = [slice(max(0, (n - SIDE) // 2), (n + SIDE) // 2) for n in plane.shape[1:]]
         found.append(np.nan_to_num(plane[:, cuts[0], cuts[1]], nan=0, posinf=0, neginf=0))
     return found
