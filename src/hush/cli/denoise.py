@@ -28,7 +28,7 @@ from hush.cli.options import (
 from hush.cli.outputs import Job, Options, check_folders, is_kept, paths, plan
 from hush.cli.summary import summary
 from hush.devices import device_for
-from hush.errors import HushError
+from hush.errors import HushError, Unfit
 
 if TYPE_CHECKING:
     from hush.api import Result
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 #: What ``--json`` prints for a file. `family` to `correlated` were measured and `process` was
 #: removed, both for the noisiest item; `items` lists them for every plane, or for every channel if
 #: channels are denoised separately. Levels are in the data's own units. `seconds` includes the
-#: file's share of the time for ``--adapt``. `error` is null on success; on failure or skip every
-#: other key may be null.
+#: file's share of the time for ``--adapt``. `reason` is why a file was skipped. `error` is null on
+#: success; on failure or skip every other key may be null.
 KEYS = (
     *("input", "output", "picture", "uncertainty", "residual", "sigma_map", "scores"),
-    *("skipped", "error"),
+    *("skipped", "reason", "error"),
     *("kind", "method", "model"),
     *("family", "sigma", "sigma_range", "lines", "gain"),
     *("correlated", "process", "step", "steps", "strength", "seed", "adapted", "removed_rms"),
@@ -166,11 +166,12 @@ def denoise(**options: Any) -> None:
 
     With --json, prints one line with an object for each file; its "error" is null on success.
     """
-    o = Options(**{**options, "files": expanded(options["files"], options["kind"])})
+    files = expanded(options["files"], options["kind"], again=options["force"])
+    o = Options(**{**options, "files": files})
     use_threads(o.threads)
     _check(o)
     jobs = plan(o)
-    failed, warned, start = 0, False, time.perf_counter()
+    failed, skipped, warned, start = 0, 0, False, time.perf_counter()
     sections: list[Entry] = []
     with Bar(1, o.quiet) as bar:
         adapted = _adapt(o, jobs, bar)
@@ -185,12 +186,17 @@ def denoise(**options: Any) -> None:
                     result = _denoise(o, job, adapted, bar, row)
                     sections += _section(o, result)
             except Exception as error:
-                failed += 1
-                with bar.paused():
-                    row["error"] = fail(job.source, error)
+                if isinstance(error, Unfit) and o.many:
+                    why = explain(error).removeprefix(f"{job.source}: ")
+                    row |= {"skipped": True, "reason": why}
+                else:
+                    failed += 1
+                    with bar.paused():
+                        row["error"] = fail(job.source, error)
                 if result is None:
                     row |= dict.fromkeys(paths(job))
             warned |= bool(row["warnings"])
+            skipped += row["skipped"]
             with bar.paused():
                 _print(o, row, result)
     if warned and o.many and not (o.as_json or o.quiet or o.verbose):
@@ -201,17 +207,16 @@ def denoise(**options: Any) -> None:
         failed += 1
         say(explain(error))
     if o.many and not o.quiet:
-        say(_totals(jobs, failed, time.perf_counter() - start))
+        say(_totals(len(jobs), failed, skipped, time.perf_counter() - start))
     if failed:
         raise click.exceptions.Exit(1)
 
 
-def _totals(jobs: Sequence[Job], failed: int, seconds: float) -> str:
+def _totals(count: int, failed: int, skipped: int, seconds: float) -> str:
     """One line of totals for a batch of files."""
     from hush.report import describe
 
-    skipped = sum(job.skipped for job in jobs)
-    parts = [f"{len(jobs) - failed - skipped} of {len(jobs)} files denoised"]
+    parts = [f"{count - failed - skipped} of {count} files denoised"]
     parts += [f"{failed} failed"] * bool(failed) + [f"{skipped} skipped"] * bool(skipped)
     return f"{', '.join(parts)}, {describe.duration(seconds)}"
 
@@ -271,7 +276,10 @@ def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
             continue
         try:
             record = read(job.source, o.axes, o.kind)
-            record = kinds.get(record.kind).recognised(record)
+            kind = kinds.get(record.kind)
+            record = kind.recognised(record)
+            if kind.unfit(record) and not o.force:
+                continue
             key = _key(o, record)
             if key not in groups:
                 before = models.choose(record, o.model, o.method, o.steps, o.device, key[2])
@@ -313,7 +321,7 @@ def _key(o: Options, record: Record) -> Key:
 
 
 def _row(job: Job) -> dict[str, Any]:
-    own = {"input": job.source, "skipped": job.skipped}
+    own = {"input": job.source, "skipped": job.skipped, "reason": job.reason or None}
     return dict.fromkeys(KEYS) | own | paths(job)
 
 
@@ -427,7 +435,7 @@ def _print(o: Options, row: Mapping[str, Any], result: Result | None) -> None:
     elif o.quiet or row["error"]:
         return
     elif result is None:
-        click.echo(f"{row['input']}: skipped, {row['output']} already exists")
+        click.echo(f"{row['input']}: skipped, {row['reason']}")
     elif o.many and not o.verbose:
         from hush import kinds
         from hush.report import describe

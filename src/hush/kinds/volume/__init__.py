@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds import NOTHING, Chosen, Kind, Option
+from hush.kinds import NOTHING, Chosen, Kind, Option, exact
 from hush.missing import ByValue, Marks
 from hush.record import Batch, Record, channel_letter
 
@@ -90,6 +90,10 @@ class Volume(Kind):
         """See `Kind.batch`; a volume without any known value is as good as one without signal."""
         zero = float(record.context.get("zero") or 0.0)
         return replace(super().batch(record), blank=zero / record.scale)
+
+    def unfit(self, record: Record) -> str:
+        """See `Kind.unfit`: masks and labels, such as segmentations."""
+        return exact.unfit(record, self.letters)
 
     def joint(self, record: Record) -> int:
         """How many slices a network sees together: three, or one if they are no neighbours."""
