@@ -34,11 +34,13 @@ from hush.models import choose, load, name_for
 from hush.noise.process import law_of
 from hush.noise.processes import Process
 from hush.out import Out
+from hush.parallel import opened
 from hush.pipeline import Work, check_memory, inspect_items
 from hush.reading import Source, read, record_of
 from hush.record import Batch, Record
 from hush.report import frame, rows
 from hush.results import Denoised, Inspection, Item, unmapped
+from hush.workers import Workers
 
 if TYPE_CHECKING:
     from mne.io import BaseRaw
@@ -119,6 +121,8 @@ def run(
     check: Depth | None = None,
     was_adapted: bool = False,
     into: str | PathLike[str] | None = None,
+    workers: Workers | None = None,
+    anew: bool = True,
 ) -> Result:
     """Denoise an array, a Record, a file or an MNE `Raw`; the result has its measurements.
 
@@ -141,7 +145,10 @@ def run(
         installed. By default "windows", and "whole" for an `uncertainty`.
     was_adapted : `model` was already adapted to the data, or adapting did not help.
     into : file to write the result to; item by item in formats that allow it, so that neither has
-        to fit in memory.
+        to fit in memory. A large file is written in parts: if the run is killed, the same call goes
+        on from there (`docs/large.md`).
+    workers : processes that share the parts (`hush.workers.started`). anew : begin again if there
+        are parts of a result with other settings; else that is an error.
 
     Raises `HushError` with one sentence if the input cannot be denoised.
     """
@@ -185,7 +192,13 @@ def run(
         timings["adapt"] = time.perf_counter() - start
 
     place = None if into is None or denoiser.selects else into
-    with io.opened(record, place) as file:
+    checks: dict[str, Any] = {
+        "guarded": method is None and (model is None or was_adapted),
+        "depth": check or ("whole" if uncertainty else "windows"),
+        "uncertain": uncertainty,
+    }
+    settings = [denoiser, process, law, float(strength), sorted(checks.items())]
+    with opened(record, batch, place, workers, settings, anew, uncertainty) as (file, pool):
         made = _restored(
             record,
             batch,
@@ -196,9 +209,8 @@ def run(
             progress,
             bool(adapt or was_adapted),
             law,
-            guarded=method is None and (model is None or was_adapted),
-            depth=check or ("whole" if uncertainty else "windows"),
-            uncertain=uncertainty,
+            pool=pool,
+            **checks,
         )
         made.timings = {**timings, **made.timings}
         made.model = _named(model, record, denoiser, process)
@@ -243,8 +255,8 @@ def _restored(
             progress("denoising", min(done, 1.0))
 
     items: list[Item] = []
-    for i in range(len(seen)):
-        items = unmapped([*items, work.item(seen, i, out, advance, timings)])
+    for item in work.pool.items(work, seen, out, advance, timings):
+        items = unmapped([*items, item])
     spread = None
     if out.spreads:
         shape = (-1, *batch.data[0].shape)
