@@ -760,7 +760,7 @@ def test_a_scan_in_hdf5_is_a_volume(tmp_path: Path) -> None:
     assert record.context["spacing"] == (5, 2, 1)
     np.testing.assert_array_equal(record.data, x)
     assert read(tmp_path / "a.h5", kind="image").kind == "image"
-    assert io.output_path(tmp_path / "a.h5", kind="volume").name == "a.denoised.tif"
+    assert io.output_path(tmp_path / "a.h5", kind="volume").name == "a.denoised.h5"
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file["reconstruction_rss"] = x[:1]
     assert read(tmp_path / "b.h5").kind == "image"

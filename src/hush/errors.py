@@ -10,6 +10,13 @@ class HushError(Exception):
     """
 
 
+class Unfit(HushError):
+    """Input that is left alone unless the user insists, such as a mask: what it is.
+
+    ``force=True`` or ``--force`` insists. Of several files, the command line skips this one.
+    """
+
+
 def missing_package(package: str, extra: str = "", *, what: str = "this") -> HushError:
     """The error to raise if an optional package cannot be imported.
 

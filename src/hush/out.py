@@ -115,6 +115,13 @@ class Out:
     def _shrunk(self) -> bool:
         return any(item is not None for item in self.items)
 
+    @property
+    def spread(self) -> list[np.ndarray]:
+        """The spreads, an array ``(C, *S)`` for each item of the batch."""
+        each = len(self.spreads) // len(self.batch)
+        starts = range(0, len(self.spreads), each)
+        return [np.concatenate(self.spreads[i : i + each]) for i in starts]
+
     def record(self) -> Record:
         """The result as a record like the noisy one."""
         if self._views is not None and not self._shrunk and self.into is not None:

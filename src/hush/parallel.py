@@ -26,6 +26,7 @@ from hush.denoiser import Denoiser
 from hush.io.naming import format_for
 from hush.io.partial import Mapped, Partial, partial
 from hush.kinds.layout import laid_out
+from hush.kinds.ranges import limited
 from hush.out import Out
 from hush.pipeline import Alone, Piece, Work, is_large
 from hush.record import Batch, Record
@@ -72,7 +73,7 @@ def _in_parts(record: Record, batch: Batch) -> bool:
     if not isinstance(batch.data, np.ndarray):
         return False
     view = laid_out(record.data, record.axes, kinds.get(record.kind).letters)
-    return bool(np.shares_memory(view, record.data))
+    return view.shape == batch.data.shape and bool(np.shares_memory(view, record.data))
 
 
 def fingerprint(record: Record, settings: Sequence[Any]) -> str:
@@ -121,7 +122,7 @@ class Resumed(Alone):
         left = [i for i in every if i not in found]
         whole = [i for i in left if work.kind.blocks(batch.data[i].shape) is None]
         if self.workers and len(whole) > 1:
-            job = self._shared(work)
+            job = self._shared(work, batch)
             for i, (item, spent) in self.workers.each(_item, whole, job):
                 self.part.mark(str(i), item)
                 found[i] = item
@@ -156,7 +157,7 @@ class Resumed(Alone):
         left = [k for k in range(len(pieces)) if k not in made]
         if self.workers:
             tasks = [(index, pieces[k]) for k in left]
-            each = self.workers.each(_piece, tasks, self._shared(work), denoiser, found)
+            each = self.workers.each(_piece, tasks, self._shared(work, batch), denoiser, found)
             for (_, piece), how in each:
                 made[k := pieces.index(piece)] = how
                 self.part.mark(f"{index}-{k}", (how,))
@@ -173,7 +174,7 @@ class Resumed(Alone):
         """What is marked as done has to survive a power cut, too."""
         self.part.data.flush()
 
-    def _shared(self, work: Work) -> Job:
+    def _shared(self, work: Work, batch: Batch) -> Job:
         """The work, as other processes get it."""
         if self._job is None:
             record = work.record
@@ -188,18 +189,20 @@ class Resumed(Alone):
                 self.part.shared("input", record.data),
                 None if mask is None else self.part.shared("mask", mask),
                 self.part.values,
+                batch.offsets,
             )
         return self._job
 
 
 @dataclass
 class Job:
-    """Work on a record whose values, mask and result are in files."""
+    """Work on a record whose values, mask and result are in files; offsets : of its items."""
 
     work: Work
     values: Mapped
     mask: Mapped | None
     result: Mapped
+    offsets: Sequence[float] = ()
     _opened: tuple[Work, Batch, Out] | None = field(default=None, init=False)
 
     def opened(self) -> tuple[Work, Batch, Out]:
@@ -208,8 +211,8 @@ class Job:
             mask = None if self.mask is None else self.mask.open()
             record = replace(self.work.record, data=self.values.open(), mask=mask)
             work = replace(self.work, record=record)
-            batch = work.kind.batch(record)
-            seen = work.denoiser.seen(batch)
+            batch = limited(work.kind, record)
+            seen = replace(work.denoiser.seen(batch), offsets=self.offsets)
             into = self.result.open("r+")
             out = Out(work.kind, record, batch, len(seen) != len(batch), into)
             self._opened = work, seen, out

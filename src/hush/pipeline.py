@@ -66,6 +66,21 @@ class Work:
         A long item is restored in pieces, if the method's results depend on what is near only, and
         measured and judged by parts of it (`Kind.glimpse`).
         """
+        if low := batch.low(index):
+            given = self.given and self.given.moved(low)
+            made = replace(self, given=given)._item(batch, index, out, advance, timings)
+            return made.moved(-low)
+        return self._item(batch, index, out, advance, timings)
+
+    def _item(
+        self,
+        batch: Batch,
+        index: int,
+        out: Out,
+        advance: Callable[[float], None],
+        timings: dict[str, float],
+    ) -> Item:
+        """The same with laws above the item's offset."""
         times = [time.perf_counter()]
         shape = batch.data[index].shape
         glimpse = self.kind.glimpse(batch, index)
@@ -124,6 +139,10 @@ class Work:
             before = before if self.kind.selected else before[..., how.kept]
         elif any(v is not None for v in (batch.mask, how.replaced, how.taken)):
             before = with_gaps(glimpse, 0) * np.float32(batch.scale)
+        elif glimpse.offset(0):
+            before = glimpse.above(0, before)
+        if glimpse.offset(0) and not self.kind.selected:
+            made = glimpse.above(0, made)
         if how.taken is not None:  # no part of the noise
             before -= how.taken * np.float32(batch.scale)
         if how.replaced is not None:  # they say nothing about the noise

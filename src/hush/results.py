@@ -155,6 +155,12 @@ class Estimate:
             return self.local
         return Correlated(self.process, self.spectrum, ndim)
 
+    def moved(self, by: float) -> Estimate:
+        """The same noise of signals that are lower by this."""
+        curve = tuple((x - by, seen, law) for x, seen, law in self.curve)
+        process = self.process.moved(by) or self.process
+        return dataclasses.replace(self, process=process, curve=curve)
+
     def told(self, noise: Process | None, ndim: int = 2) -> Process:
         """The noise as stated, with the measured spectrum if it is white; `law` if none is."""
         if noise is None:
@@ -312,6 +318,11 @@ class Item:
     unit: str = ""
     check: Check | None = None
     law: int | None = None
+
+    def moved(self, by: float) -> Item:
+        """The same with laws of signals that are lower by this."""
+        process = self.process.moved(by) or self.process
+        return dataclasses.replace(self, found=self.found.moved(by), process=process)
 
     @property
     def warnings(self) -> list[str]:

@@ -24,6 +24,7 @@ from hush.table import Table
 
 if TYPE_CHECKING:
     from hush.kinds.cut import Patches
+    from hush.metrics import Range
     from hush.noise.process import Process
     from hush.report.frame import Entry
     from hush.results import (
@@ -173,6 +174,14 @@ class Kind:
         """
         return None
 
+    def recognised(self, record: Record) -> Record:
+        """A record with what its values say about its layout in the context; here the same."""
+        return record
+
+    def unfit(self, record: Record) -> str:
+        """Why a `recognised` record is left alone unless the user insists; empty if it is not."""
+        return ""
+
     def batch(self, record: Record) -> Batch:
         """The record as items ``(C, *S)``, views of its data for the usual layouts."""
         self.check(record)
@@ -313,9 +322,11 @@ class Kind:
         """An item or a part of it ``(C, *S)``, without values that are not signal plus noise."""
         return x
 
-    def peak(self, reference: Record) -> float | None:
-        """The stored value that scores take as full range; None for that of its type."""
-        return None
+    def extent(self, reference: Record) -> Range | None:
+        """The range of stored values that `scores` take as 0 to 1; None if they take none."""
+        from hush.metrics import extent
+
+        return None if self.selected else extent(reference.data, reference.full)
 
     def span(self, shape: Sequence[int]) -> int | None:
         """The length of a piece of an item of this shape, along `along`; None for the whole item.
@@ -461,13 +472,14 @@ class Kind:
         return inspected(self, seen)
 
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
-        """How close item `a` ``(C, *S)`` is to the reference `b`, full range 1; NaN if unknown.
+        """How close item `a` ``(C, *S)`` is to the reference `b`, NaN where unknown.
 
+        Both are on a scale where `extent` is from 0 to 1, or in stored values if there is none.
         Tables list the scores in this order.
         """
         from hush.metrics import psnr
 
-        return {"psnr": psnr(a, b)}
+        return {"psnr": psnr(a, b, 1.0, clip=False)}
 
 
 #: kinds by name

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds import NOTHING, Chosen, Kind, Series
+from hush.kinds import NOTHING, Chosen, Kind, Option, Series
+from hush.kinds.image import mosaic
 from hush.record import Batch, Record
 
 if TYPE_CHECKING:
@@ -31,14 +32,51 @@ class Image(Kind):
     checked: ClassVar[int | None] = 4 * 2**14
     blocked: ClassVar[bool] = True
     told: ClassVar[frozenset[str]] = frozenset({"jpeg"})
+    options: ClassVar[Mapping[str, Option]] = {
+        "mosaic": Option(
+            mosaic.option,
+            "The colours of a camera's raw picture, row by row: rggb, bggr, grbg or gbrg; none for "
+            "a gray picture. By default seen in the picture.",
+            "PATTERN",
+        ),
+    }
 
     def axes(self, shape: tuple[int, ...]) -> str:
         """``YX``; a last axis of length 1, 3 or 4 is samples; axes before them are a stack."""
         if len(shape) < 2:
-            raise HushError(f"an image needs at least two dimensions, not the shape {shape}")
+            signal = "; of a signal, state the kind" * (len(shape) == 1)
+            raise HushError(
+                f"an image needs at least two dimensions, not the shape {shape}{signal}"
+            )
         from hush.io.array import array_axes  # imports all formats, and Pillow
 
         return array_axes(shape)
+
+    def recognised(self, record: Record) -> Record:
+        """See `Kind.recognised`: the mosaic of a colour sensor."""
+        return mosaic.recognised(record)
+
+    def unfit(self, record: Record) -> str:
+        """See `Kind.unfit`."""
+        return mosaic.unfit(record)
+
+    def check(self, record: Record) -> None:
+        """See `Kind.check`; pictures in colour are no mosaics."""
+        super().check(record)
+        if record.channels > 1 and mosaic.pattern_of(record):
+            raise HushError(
+                f"a mosaic has one colour a pixel, not {record.channels} channels; leave --mosaic "
+                "out"
+            )
+
+    def batch(self, record: Record) -> Batch:
+        """See `Kind.batch`; of a mosaic, its four colour planes are items."""
+        whole = super().batch(record)
+        return mosaic.apart(whole) if mosaic.pattern_of(record) else whole
+
+    def record(self, like: Record, items: np.ndarray | Sequence[np.ndarray]) -> Record:
+        """See `Kind.record`; the colour planes of a mosaic are put together."""
+        return super().record(like, mosaic.together(items) if mosaic.pattern_of(like) else items)
 
     def joint(self, record: Record) -> int:
         """Channels of interleaved RGB are denoised together; others are separate images.
@@ -206,25 +244,26 @@ class Image(Kind):
         return inspected(seen, budget=budget)
 
     def facts(self, result: Denoised, given: bool) -> list[tuple[str, str]]:
-        """See `Kind.facts`; of a JPEG file also how it is compressed."""
+        """See `Kind.facts`; also how a JPEG file is compressed, and the colours of a mosaic."""
         from hush.kinds.image.jpeg import facts
 
-        return [*facts(result.noisy.context), *super().facts(result, given)]
+        own = [*facts(result.noisy.context), *mosaic.facts(result.noisy)]
+        return [*own, *super().facts(result, given)]
 
     def looked(self, seen: Inspection) -> list[tuple[str, str]]:
-        """See `Kind.looked`; of a JPEG file also how it is compressed."""
+        """See `Kind.looked`; also how a JPEG file is compressed, and the colours of a mosaic."""
         from hush.kinds.image.jpeg import facts
 
         first, *others = super().looked(seen)
-        return [first, *facts(seen.record.context), *others]
+        return [first, *facts(seen.record.context), *mosaic.facts(seen.record), *others]
 
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
         """PSNR in dB and SSIM."""
         from hush.metrics import psnr, ssim
 
-        scores = {"psnr": psnr(a, b), "ssim": float("nan")}
+        scores = {"psnr": psnr(a, b, 1.0, clip=False), "ssim": float("nan")}
         with suppress(HushError):  # smaller than its window
-            scores["ssim"] = ssim(a, b)
+            scores["ssim"] = ssim(a, b, 1.0, clip=False)
         return scores
 
 

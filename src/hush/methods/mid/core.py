@@ -49,6 +49,7 @@ from torch import Tensor, nn
 
 from hush.denoiser import ANY, Advance, Denoiser, Learns, process_of
 from hush.errors import HushError
+from hush.kinds.arrays import held
 from hush.kinds.cut import check_channels, hold_out, rms_level, to_compare, withhold
 from hush.methods.mid import judging
 from hush.methods.mid.loss import BLUR, Ladder, joint_loss, local_mean, spread, top_level
@@ -225,11 +226,7 @@ class ValueMID(Denoiser):
         if corpus:
             self.top_ = top_level(parse(self.ladder))
         else:
-            first = data if isinstance(data, Record) else data[0]
-            units = (
-                first.scale if isinstance(first, Record) else full_range(np.asarray(first).dtype)
-            )
-            stated = process_of(noise, units, self.kind)
+            stated = process_of(noise, self._full(data), self.kind)
             if stated is not None and stated.varies:
                 raise HushError("a training takes one level for an item, not a map of levels")
             training, given = self._collected(training, stated)
@@ -272,6 +269,14 @@ class ValueMID(Denoiser):
         if against is not None and parts:
             self._ended(against, lambda n: judging.losses(self, n, parts, laws), begun, bool(held))
         return self
+
+    def _full(self, data: Any) -> float:
+        """The full range of the first of the data that `fit` takes."""
+        first = data if isinstance(data, Record) else data[0]
+        if isinstance(first, Record):
+            return first.scale
+        values = held(first).data
+        return self.kind.full(values) or full_range(values.dtype)
 
     def _ended(
         self, against: ValueMID, score: Score, begun: Mapping[str, Tensor] | None, held_out: bool

@@ -34,7 +34,7 @@ def validated(
     """Held-out PSNR at σ = 25/255 (corpus), or the loss with frozen noise (noisy-only)."""
     if None in processes:
         pairs = zip(_restored(networks, held_out), held_out, strict=True)
-        return {"psnr": float(np.mean([psnr(made, x) for made, x in pairs]))}
+        return {"psnr": float(np.mean([psnr(made, x, 1.0) for made, x in pairs]))}
     device = next(networks.parameters()).device
     generator = torch.Generator(device).manual_seed(0)
     with torch.inference_mode():
