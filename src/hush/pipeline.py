@@ -139,7 +139,7 @@ class Work:
         before, scale = glimpse.data[0], batch.scale
         if how.kept is not None:
             before = before if self.kind.selected else before[..., how.kept]
-        elif any(v is not None for v in (batch.mask, how.replaced, how.taken)):
+        elif any(v is not None for v in (batch.mask, glimpse.marked(0), how.replaced, how.taken)):
             before = with_gaps(glimpse, 0) * np.float32(batch.scale)
         elif glimpse.offset(0):
             before = glimpse.above(0, before)
