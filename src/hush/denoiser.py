@@ -222,6 +222,7 @@ class Denoiser:
         kind = self.kind
         letters = axes or kind.axes(x.shape)
         record = Record(x, letters, kind=kind.name, context=context or {})
+        record = kind.marked(record)
         batch = self.seen(kind.batch(record))
         process = process_of(noise, batch.scale, kind)
         items = [self.denoise_item(batch, i, process, strength)[0] for i in range(len(batch))]

@@ -125,7 +125,7 @@ def float_items(data: Any, kind: Kind) -> list[np.ndarray]:
             x = np.asarray(one)
             check_dtype(x)
             record = Record(x, kind.axes(x.shape), kind=kind.name)
-        batch = kind.batch(record)
+        batch = kind.batch(kind.marked(record))
         for i in range(len(batch)):
             if (known := batch.known(i)).any():  # else an empty plane of a stack
                 found.append(np.ascontiguousarray(filled(batch.floats(i), known, batch.blank)))
