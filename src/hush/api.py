@@ -10,7 +10,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 from numbers import Real
 from os import PathLike
@@ -19,24 +19,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hush import io, kinds
+from hush import foreign, io, kinds
 from hush.check import Depth
 from hush.denoiser import Denoiser, process_of
-from hush.errors import HushError
+from hush.devices import device_for
+from hush.errors import HushError, Unfit
+from hush.foreign import Foreign
 from hush.kinds import maps
 from hush.kinds.cut import Sampled, middle
 from hush.kinds.layout import check_dtype, filled, with_gaps
+from hush.kinds.ranges import limited, raised, ranged, restated
 from hush.kinds.values import check_level
 from hush.methods import get
-from hush.metrics import mean_score
-from hush.models import choose, device_for, load, name_for
+from hush.models import choose, load, name_for
 from hush.noise.process import law_of
 from hush.noise.processes import Process
-from hush.pipeline import Out, Work, check_memory, inspect_items, owned
+from hush.out import Out
+from hush.parallel import opened
+from hush.pipeline import Work, check_memory, inspect_items, owned
 from hush.reading import Source, read, record_of
 from hush.record import Batch, Record
 from hush.report import frame, rows
 from hush.results import Denoised, Inspection, Item, unmapped
+from hush.scoring import Stated, scored
+from hush.workers import Workers
 
 if TYPE_CHECKING:
     from mne.io import BaseRaw
@@ -90,16 +96,20 @@ class Result(Denoised):
 # -- denoising ---------------------------------------------------------------------------------
 
 
-def denoise(x: np.ndarray | Sequence[Any], **options: Any) -> np.ndarray:
+def denoise(x: Any, **options: Any) -> Any:
     """Denoise an array or a list; the result has the same dtype, shape and range.
 
-    Takes the options of `run`, and returns only the samples.
+    Takes the options of `run`, and returns only the samples: of an array of another package, such
+    as a masked array or a tensor, an object of the same sort (`hush.foreign`).
     """
-    return run(x, **options).data
+    own = foreign.taken(x)
+    if own is None:
+        return run(x, **options).data
+    return own.like(run(own, **options).data)
 
 
 def run(
-    x: Source,
+    x: Source | Foreign,
     *,
     axes: str | None = None,
     kind: str | None = None,
@@ -117,6 +127,9 @@ def run(
     check: Depth | None = None,
     was_adapted: bool = False,
     into: str | PathLike[str] | None = None,
+    force: bool = False,
+    workers: Workers | None = None,
+    anew: bool = True,
 ) -> Result:
     """Denoise an array, a Record, a file or an MNE `Raw`; the result has its measurements.
 
@@ -139,18 +152,28 @@ def run(
         installed. By default "windows", and "whole" for an `uncertainty`.
     was_adapted : `model` was already adapted to the data, or adapting did not help.
     into : file to write the result to; item by item in formats that allow it, so that neither has
-        to fit in memory.
+        to fit in memory. A large file is written in parts: if the run is killed, the same call goes
+        on from there (`docs/large.md`).
+    force : also denoise what is not meant for it, such as a mask.
+    workers : processes that share the parts (`hush.workers.started`). anew : begin again if there
+        are parts of a result with other settings; else that is an error.
 
-    Raises `HushError` with one sentence if the input cannot be denoised.
+    Raises `HushError` with one sentence if the input cannot be denoised, and `hush.errors.Unfit`
+    if it should not be.
     """
     if not isinstance(strength, Real) or not 0 <= strength <= 1:
         raise HushError(f"strength, the share of noise to remove, is 0 to 1, not {strength!r}")
     if not isinstance(adapt, Real) or not 0 <= adapt < math.inf:
         raise HushError(f"adapt, the seconds of training on the data, is 0 or more, not {adapt!r}")
     record = record_of(x, axes, kind, context)
-    check_dtype(record.data)
     chosen = kinds.get(record.kind)
-    batch = chosen.batch(record)
+    record = chosen.recognised(record)
+    if not force and (why := chosen.unfit(record)):
+        raise Unfit(why)
+    check_dtype(record.data)
+    given, record = record, ranged(chosen, record)
+    noise = restated(noise, given, record)
+    batch = limited(chosen, record)
     if chosen.selected and len(batch) > 1:  # results of unlike sizes fit in no array
         raise HushError(f"there are {len(batch)} {chosen.nouns[1]}; give them one by one")
     law = law_of(noise)
@@ -177,13 +200,19 @@ def run(
     if adapt > 0:
         start = time.perf_counter()
         sample = Sampled()
-        sample.add(denoiser.seen(batch))
+        sample.add(raised(denoiser.seen(batch), process))
         own = None if process is None or process.beside else process
         denoiser = adapted(denoiser, sample, adapt, noise=own, seed=seed, progress=progress)
         timings["adapt"] = time.perf_counter() - start
 
     place = None if into is None or denoiser.selects else into
-    with io.opened(record, place) as file:
+    checks: dict[str, Any] = {
+        "guarded": method is None and (model is None or was_adapted),
+        "depth": check or ("whole" if uncertainty else "windows"),
+        "uncertain": uncertainty,
+    }
+    settings = [denoiser, process, law, float(strength), sorted(checks.items())]
+    with opened(record, batch, place, workers, settings, anew, uncertainty) as (file, pool):
         made = _restored(
             record,
             batch,
@@ -194,12 +223,12 @@ def run(
             progress,
             bool(adapt or was_adapted),
             law,
-            guarded=method is None and (model is None or was_adapted),
-            depth=check or ("whole" if uncertainty else "windows"),
-            uncertain=uncertainty,
+            pool=pool,
+            **checks,
         )
         made.timings = {**timings, **made.timings}
-        made.model = _named(model, record, denoiser, process)
+        if denoiser.learns_from != "nothing":
+            made.model = name_for(model, record, denoiser.name, process)
         if file is not None and made.data is not file:
             file[...] = made.data  # in an axis order in which items are not parts of it
     if file is not None:
@@ -226,7 +255,7 @@ def _restored(
     **checks: Any,
 ) -> Result:
     """Every item of a record, one after the other."""
-    chosen, seen = kinds.get(record.kind), denoiser.seen(batch)
+    chosen, seen = kinds.get(record.kind), raised(denoiser.seen(batch), process)
     start = time.perf_counter()
     series = chosen.series(seen, len(seen) // max(1, len(batch)), denoiser.reviewed)
     work = Work(chosen, record, denoiser, process, strength, was_adapted, law, series, **checks)
@@ -241,12 +270,11 @@ def _restored(
             progress("denoising", min(done, 1.0))
 
     items: list[Item] = []
-    for i in range(len(seen)):
-        items = unmapped([*items, work.item(seen, i, out, advance, timings)])
+    for item in work.pool.items(work, seen, out, advance, timings):
+        items = unmapped([*items, item])
     spread = None
     if out.spreads:
-        shape = (-1, *batch.data[0].shape)
-        spread = _like(record, np.concatenate(out.spreads).reshape(shape))
+        spread = maps.like(record, chosen.record(record, out.spread).data)
     return Result(
         record=chosen.finished(out.record(), items),
         noisy=record,
@@ -261,18 +289,6 @@ def _restored(
         drawn=denoiser.spreads,
         notes=list(record.meta.get("notes", ())),
     )
-
-
-def _named(
-    model: str | Path | Denoiser | None,
-    record: Record,
-    denoiser: Denoiser,
-    noise: Process | None,
-) -> str:
-    """What the summary calls the model; nothing for a method without one."""
-    if denoiser.learns_from == "nothing":
-        return ""
-    return name_for(model, record, denoiser.name, noise)
 
 
 def denoise_record(record: Record, **options: Any) -> Result:
@@ -332,13 +348,14 @@ def inspected(
     record = record_of(x, axes, kind, context)
     check_dtype(record.data)
     chosen = kinds.get(record.kind)
-    whole = chosen.batch(record)
+    record = ranged(chosen, chosen.recognised(record))
+    whole = limited(chosen, record)
     device = device_for(device)
     try:
         denoiser = choose(record, None, None, None, device)
     except HushError:  # no model is shipped for this kind of data
         denoiser = None
-    batch = denoiser.seen(whole) if denoiser else whole
+    batch = raised(denoiser.seen(whole) if denoiser else whole)
     apart, channels = len(batch) != len(whole), len(batch) // max(1, len(whole))
     found, laws = inspect_items(chosen, batch, channels, denoiser)
     index = max(found, key=lambda i: found[i].prominence)
@@ -356,13 +373,15 @@ def inspected(
     own = owned(record, batch, index)
     notes = survey.warnings if survey else chosen.advice(own, noisy, None, estimate)
     notes = [*chosen.missing(batch, index), *notes]
+    if why := chosen.unfit(record):
+        notes = [f"{why[:1].upper()}{why[1:]}."]
     notes = [*record.meta.get("notes", ()), *notes]
     plane, channel = divmod(index, len(whole.data[0])) if apart else (index, None)
     return Inspection(
         record=record,
         index=plane,
         channel=channel,
-        estimate=estimate,
+        estimate=estimate.moved(-batch.low(index)) if batch.low(index) else estimate,
         method="mid" if denoiser is None else denoiser.name,
         model="" if denoiser is None else name_for(None, record, denoiser.name),
         steps=1 if denoiser is None else denoiser.increments,
@@ -421,9 +440,11 @@ def train(
 
     >>> model = hush.train(["a.tif", "b.tif"], schedule=hush.Schedule(budget=600))
     """
-    items: Any = [data] if isinstance(data, str | PathLike | Record) else data
+    single = isinstance(data, str | PathLike | Record) or foreign.taken(data) is not None
+    items: Any = [data] if single else data
     if not isinstance(items, np.ndarray):
         items = [read(x, kind=kind) if isinstance(x, str | PathLike) else x for x in items]
+        items = [kinds.get(x.kind).recognised(x) if isinstance(x, Record) else x for x in items]
     first = items[0] if len(items) else None
     name = kinds.get(kind or (first.kind if isinstance(first, Record) else "image")).name
     made = get(method, name).for_kind(name, **(settings or {}))
@@ -439,26 +460,24 @@ def export(model: str | PathLike[str] | Denoiser, path: str | PathLike[str]) -> 
     onnx.export(model if isinstance(model, Denoiser) else load(Path(model)), Path(path))
 
 
-def compare(result: Source, reference: Source, **options: Any) -> Mapping[str, float]:
-    """How close a result is to a reference: each of the kind's scores, averaged over items."""
+def compare(
+    result: Source,
+    reference: Source,
+    *,
+    data_range: Stated | None = None,
+    fit: bool = False,
+    **options: Any,
+) -> Mapping[str, float]:
+    """How close a result is to a reference: each of the kind's scores, averaged over items.
+
+    data_range : of values, for PSNR and SSIM: its width in the reference's units, or ``"dtype"``;
+        by default 255 for 8 bits, 1 for floats within [0, 1], the highest value of a volume, and
+        for others what the reference spans. The result has it as ``range``. fit : fit the result's
+        gain and offset first. options : axes, kind and context, as for `run`.
+    """
     ours, theirs = record_of(result, **options), record_of(reference, **options)
-    chosen = kinds.get(theirs.kind)
-    a, b = chosen.batch(ours), chosen.batch(theirs)
-    if peak := chosen.peak(theirs):
-        a, b = replace(a, scale=peak), replace(b, scale=peak)
-    a = replace(a, scale=b.scale) if chosen.levels else a  # units do not depend on the type
-    if ours.data.shape != theirs.data.shape and not chosen.selected:
-        raise HushError(
-            f"compare data of the same shape, not {ours.data.shape} and {theirs.data.shape}"
-        )
-    scores = [chosen.scores(with_gaps(a, i), with_gaps(b, i)) for i in range(len(b))]
-    means = {name: mean_score([row[name] for row in scores]) for name in scores[0]}
-    return {name: v * b.scale if name in chosen.levels else v for name, v in means.items()}
-
-
-def _like(record: Record, data: np.ndarray) -> Record:
-    """A map of values `data` ``(B, C, *S)`` with the layout and units of a record."""
-    return maps.like(record, kinds.get(record.kind).record(record, data).data)
+    found = scored(ours, theirs, data_range, fit)
+    return {**found.values, **({} if found.span is None else {"range": found.span.width})}
 
 
 __all__ = [

@@ -22,6 +22,9 @@ from hush.missing import Later, Marks, Missing
 #: Axis letters for dimensions of unknown meaning, in the order in which they are used.
 UNKNOWN = "QIPRLAHEVM"
 
+#: values of a full range that single precision divides by without a loss
+ORDINARY = (1e-6, 1e20)
+
 
 def full_range(dtype: np.dtype[Any]) -> float:
     """Full range of stored values: the maximum of an integer type, 1 for floats."""
@@ -44,6 +47,8 @@ class Record:
     mask : bool, broadcasts to the data's shape; False where the file marks values as missing, such
         as padding. Values that are not finite need no mask.
     context : further data that methods of this kind may need, such as a sampling rate.
+    limits : the lowest and the highest stored value that a result may have; None if nobody looked
+        for them (`hush.kinds.ranges`).
     missing : stored values that mark missing ones, as the file states.
     marks : of each item, which of its values are missing; `hush.kinds.Kind.marked` finds them.
     """
@@ -56,6 +61,7 @@ class Record:
     full: float | None = None
     mask: np.ndarray | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
+    limits: tuple[float, float] | None = None
     missing: tuple[Missing, ...] = ()
     marks: Sequence[Marks | None] | None = field(default=None, repr=False, compare=False)
 
@@ -115,6 +121,9 @@ class Batch:
     real : the floats that methods compute with; float64 for coordinates, which may be large.
     blank : what methods see, in units of full range, instead of a channel without any known value;
         None if such data is refused.
+    limits : the lowest and the highest stored value that a result may have.
+    offsets : of each item, the stored value that methods see as 0; none: it is 0. For values on a
+        pedestal, for which single precision has no room.
     """
 
     data: np.ndarray | Sequence[np.ndarray]
@@ -124,17 +133,39 @@ class Batch:
     each: Sequence[Mapping[str, Any]] = ()
     real: type[np.floating] = np.float32
     blank: float | None = None
+    limits: tuple[float, float] | None = None
+    offsets: Sequence[float] = ()
     marks: Sequence[Marks | None] | None = None
 
     def __len__(self) -> int:
         return len(self.data)
 
     def floats(self, index: int) -> np.ndarray:
-        """Item `index` as `real` floats ``(C, *S)`` in units of full range."""
+        """Item `index` as `real` floats ``(C, *S)`` in units of full range, above its offset."""
+        stored = self.data[index]
+        if self.offset(index) or not ORDINARY[0] <= self.scale <= ORDINARY[1]:
+            return (self.above(index, stored) / self.scale).astype(self.real)
         with np.errstate(over="ignore"):  # values that mark missing ones may be that large
-            x = self.data[index].astype(self.real)
+            x = stored.astype(self.real)
         x /= self.real(self.scale)
         return x
+
+    def offset(self, index: int) -> float:
+        """The stored value that methods see as 0 in item `index`; an int for integers."""
+        return self.offsets[index] if len(self.offsets) else 0
+
+    def low(self, index: int) -> float:
+        """The offset of item `index` in units of full range."""
+        return self.offset(index) / self.scale
+
+    def above(self, index: int, stored: np.ndarray) -> np.ndarray:
+        """Stored values of item `index` less its offset, as float64."""
+        offset = self.offset(index)
+        if stored.dtype.kind not in "iu" or not offset:
+            return stored.astype(np.float64) - offset
+        if stored.dtype == np.uint64:  # differences fit, though values do not
+            return (stored - np.uint64(offset)).view(np.int64).astype(np.float64)
+        return (stored.astype(np.int64) - offset).astype(np.float64)
 
     def known(self, index: int) -> np.ndarray:
         """Where item `index` has known values, finite and not masked; bool ``(C, *S)``."""
@@ -158,11 +189,23 @@ class Batch:
         """A batch of one item: a part of item `index` along one of its axes."""
         data = [cut(self.data[index], where, along)]
         mask = None if self.mask is None else [cut(self.mask[index], where, along)]
-        marks: list[Marks | None] | None = None
-        if (own := self.marked(index)) is not None:
-            marks = [own.cut(where, along)]
-        about = self.about(index)
-        return replace(self, data=data, mask=mask, marks=marks, context=about, each=())
+        own = self.marked(index)
+        return replace(
+            self,
+            data=data,
+            mask=mask,
+            marks=None if own is None else [own.cut(where, along)],
+            context=self.about(index),
+            each=(),
+            offsets=self.offsets[index : index + 1],
+        )
+
+    def place(self, index: int, where: Sequence[slice]) -> Batch:
+        """A batch of one item: a part of item `index`, with a slice for each axis of space."""
+        part = self.piece(index, slice(None))
+        for axis, along in enumerate(where, 1):
+            part = part.piece(0, along, axis)
+        return part
 
     def cropped(self, where: Callable[[Sequence[int]], Sequence[slice]]) -> Batch:
         """A part of every item; `where` takes its shape `S`, and returns a slice for each axis."""
@@ -186,11 +229,14 @@ class Batch:
         mask = None if self.mask is None else _apart(self.mask)
         counts = [len(item) for item in self.data]
         each = [about for n, about in zip(counts, self.each, strict=False) for _ in range(n)]
+        offsets = [low for n, low in zip(counts, self.offsets, strict=False) for _ in range(n)]
         marks: Sequence[Marks | None] | None = None
         if (known := self.marks) is not None:
             at = [(i, c) for i, n in enumerate(counts) for c in range(n)]
             marks = Later(len(at), lambda k: (own := known[at[k][0]]) and own.channel(at[k][1]))
-        return replace(self, data=_apart(self.data), mask=mask, marks=marks, each=each)
+        return replace(
+            self, data=_apart(self.data), mask=mask, marks=marks, each=each, offsets=offsets
+        )
 
 
 def cut(x: np.ndarray, where: slice, along: int = -1) -> np.ndarray:

@@ -59,6 +59,7 @@ class Options(Running):
     licence: str | None
     kind: str | None
     axes: str | None
+    force: bool
 
     @property
     def folder(self) -> Path:
@@ -132,6 +133,11 @@ class Options(Running):
     f"widths=32,64,96, or one of the training's: {', '.join(TRAINING)}. May be repeated.",
 )
 @click.option("--licence", metavar="TEXT", help="Licence to note in the model's card.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also learn from masks, label images, drawings and results of earlier runs.",
+)
 @layout
 @running
 def train(**options: Any) -> None:
@@ -221,8 +227,8 @@ def _check_kind(o: Options, kind: Kind) -> None:
 
 def _method(o: Options) -> type[Denoiser]:
     """The method's class; raises HushError if it cannot learn from such files."""
+    from hush.devices import device_for
     from hush.methods import METHODS, get
-    from hush.models import device_for
 
     cls = get(o.method)
     if cls.learns_from == "nothing":

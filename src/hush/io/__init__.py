@@ -15,8 +15,12 @@ Metadata shared by the formats, under these keys of ``Record.meta`` (all optiona
 ``icc``, ``exif``
     Colour profile and EXIF block as bytes (EXIF as in a JPEG file, beginning ``Exif\\0\\0``). The
     EXIF orientation is copied, never applied.
-``resolution``
-    Pixels per metre along X and Y.
+``resolution``, ``depth``, ``interval``
+    Pixels per metre along X and Y; metres from plane to plane along Z; seconds along T.
+``channels``, ``colours``
+    The names of the channels along C, and their colours as six hexadecimal digits.
+``bits``
+    Bits of a sample, if its type has more, as in a TIFF file of 4 or 12 bits.
 ``notes``
     Sentences about what is odd in the file, for the user.
 ``files``
@@ -24,7 +28,7 @@ Metadata shared by the formats, under these keys of ``Record.meta`` (all optiona
 ``fields``, ``kept``
     Of sets: names of columns, and which rows of the file are in the data (`hush.io.rows_stored`).
 ``png``, ``tiff``, ``npz``, ``dicom``, ``nifti``, ``nrrd``, ``gradients``, ``edf``, ``wfdb``,
-``columns``, ``ply``, ``pcd``, ``rows``
+``columns``, ``ply``, ``pcd``, ``rows``, ``fits``, ``mrc``, ``hdf5``
     Format-specific metadata, for writing the same format again.
 ``aligned``, ``first``
     Of alignments: their text, and the row that is written first (`hush.io.aligned`).
@@ -44,8 +48,8 @@ from typing import Any
 
 import numpy as np
 
-from hush.errors import HushError
-from hush.io import array, mne
+from hush.errors import HushError, Unfit, printable
+from hush.io import array, elsewhere, mne
 from hush.io import place as places
 from hush.io.codecs import (
     FORMATS,
@@ -57,7 +61,8 @@ from hush.io.codecs import (
     supported,
 )
 from hush.io.format import Format
-from hush.io.naming import format_for, holds, is_dicom, output_path, written_format
+from hush.io.naming import format_for, holds, is_dicom, origin, output_path, written_format
+from hush.io.parts import once
 from hush.io.place import atomic, check_target, reason, same_file, taken, together
 from hush.record import Record
 
@@ -68,13 +73,16 @@ __all__ = [
     "check",
     "check_samples",
     "check_target",
+    "decoding",
     "folder_format",
     "format_of",
     "formats",
     "holds",
     "mne",
     "notes",
+    "once",
     "opened",
+    "origin",
     "output_path",
     "read",
     "recognised",
@@ -83,6 +91,10 @@ __all__ = [
     "together",
     "write",
 ]
+
+SMALL = 2**24  #: bytes of a file that always fits in memory, unless its header is damaged
+#: what decoders raise on damaged files whose text says something of their code, not of the file
+UNCLEAR = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError)
 
 
 def recognised(path: Path, kind: str | None = None) -> bool:
@@ -120,39 +132,63 @@ def read(
         file = array.split_key(path)[0]
         whole = folder_format(file, kind)
         if file.is_dir() and whole is None:
+            meant = named(file)
+            if meant is not None and meant.folder is not None:
+                raise HushError(f"{path}: is not a {meant.name} store, or is damaged")
             raise HushError(f"{path}: is a folder; give the files in it")
         if file.exists() and not file.is_file() and whole is None:
             raise HushError(f"{path}: is not a regular file")
         head = b""
         if whole is None:
             with file.open("rb") as stream:
-                head = stream.read(256)
+                head = stream.read(512)
     except (OSError, ValueError) as error:
         raise HushError(f"{path}: cannot be read: {reason(error)}") from error
     if not head and whole is None:
         raise HushError(f"{path}: is empty (0 bytes)")
-    fmt = whole or preferred((f for f in formats() if f.recognises(head, file)), kind)
+    with decoding(path):
+        fmt = whole or preferred((f for f in formats() if f.recognises(head, file)), kind)
     if fmt is None and (header := path.with_suffix(".hea")).is_file():
         raise HushError(f"{path}: belongs to a WFDB record; give its header, {header}")
+    if said := elsewhere.way_out(file, head, recognised=fmt is not None):
+        raise HushError(f"{path}: {said}")
     if fmt is None:
         raise HushError(f"{path}: is not a file hush can read{_unlike(file)}")
+    with decoding(path, f"{fmt.name} "):
+        told = {**(options or {}), **({"kind": kind} if kind else {})}
+        record = fmt.read(path, **{k: told[k] for k in fmt.takes if k in told})
+        check_samples(record)
+        return _split_alpha(replace(record, source=file, meta={**record.meta, "format": fmt.name}))
+
+
+@contextmanager
+def decoding(path: Path, name: str = "") -> Iterator[None]:
+    """Turn what reading a file raises into a sentence with its name, without any warnings.
+
+    name : of its format, and a space.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            told = {**(options or {}), **({"kind": kind} if kind else {})}
-            record = fmt.read(path, **{k: told[k] for k in fmt.takes if k in told})
-        check_samples(record)
-        return _split_alpha(replace(record, source=file, meta={**record.meta, "format": fmt.name}))
+            yield
     except HushError as error:
-        raise HushError(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {printable(str(error))}") from error
     except MemoryError as error:
-        raise HushError(
-            f"{path}: does not fit in memory; save it as an uncompressed TIFF, which hush can map"
-        ) from error
+        raise HushError(f"{path}: {_too_large(path)}") from error
     except Exception as error:  # on damaged files decoders raise almost any class
-        raise HushError(
-            f"{path}: is a damaged or unsupported {fmt.name} file: {reason(error)}"
-        ) from error
+        why = "" if isinstance(error, UNCLEAR) else f": {printable(reason(error))}"
+        raise HushError(f"{path}: is a damaged or unsupported {name}file{why}") from error
+
+
+def _too_large(path: Path) -> str:
+    """What to say of a file for which there is not enough memory."""
+    file = array.split_key(path)[0]
+    if file.is_file() and (size := file.stat().st_size) < SMALL:
+        return (
+            f"is probably damaged: it asks for more memory than there is, and has {size:,} bytes; "
+            "copy it again"
+        )
+    return "does not fit in memory; save it as an uncompressed TIFF, which hush can map"
 
 
 def _unlike(path: Path) -> str:
@@ -213,7 +249,9 @@ def notes(record: Record, path: str | os.PathLike[str]) -> list[str]:
 def _encoding(fmt: Format, path: Path) -> Iterator[None]:
     """Turn what a format's writer raises into a sentence with the file's name."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except HushError as error:
         raise HushError(f"{path}: {error}") from error
     except (OSError, MemoryError):
@@ -305,13 +343,15 @@ def check_samples(record: Record) -> None:
     dtype = record.data.dtype
     advice = "convert it to 8- or 16-bit integers or 32-bit floats first"
     if dtype.kind == "b":
-        raise HushError(f"holds boolean (1-bit) samples; {advice}")
+        raise Unfit(f"holds boolean (1-bit) samples; {advice}")
     if dtype.kind == "c":
         raise HushError("holds complex samples; denoise the real and imaginary parts separately")
     if dtype.kind not in "iuf":
         raise HushError(f"holds {dtype} data rather than numbers; {advice}")
     if dtype.itemsize > 8:
         raise HushError(f"holds {dtype} samples, more precision than hush supports; {advice}")
+    if record.data.ndim == 0:
+        raise HushError("holds a single number, not an array")
     if record.data.size == 0:
         raise HushError(f"holds no samples: its shape is {record.data.shape}")
 

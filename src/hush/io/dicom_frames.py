@@ -79,7 +79,7 @@ def volume(record: Record, dataset: Dataset, stated: bool) -> Record:
     meta: dict[str, Any] = {**record.meta, "frames": stack.slices, "scaled": stack.scaled}
     meta |= {"layout": (data.shape, data.dtype), "notes": list(stack.notes)}
     context = stack.context
-    return Record(data, axes, "volume", meta, None, full, mask, context, missing)
+    return Record(data, axes, "volume", meta, None, full, mask, context, missing=missing)
 
 
 def outside(data: np.ndarray, missing: Sequence[Missing]) -> np.ndarray | None:

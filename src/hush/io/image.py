@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import get_sampling
 
-from hush.errors import HushError
+from hush.errors import HushError, Unfit
 from hush.record import Record
 
 #: Chunks that stay valid when samples change; others (``tRNS``, ``sBIT``, ``tIME``, ...) are
@@ -25,6 +26,12 @@ _KEPT = b"iCCP gAMA cHRM sRGB cICP mDCV cLLI pHYs eXIf tEXt zTXt iTXt".split()
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _INCH = 0.0254
+_LONGEST = 1_000_000  #: pixels of a side; libpng reads no more
+_PART = 2**20  #: bytes that are unpacked at once
+#: samples of a pixel, and its bit depths, by colour type; methods of compression, filters, order
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+_METHODS = ((0, 0, 0), (0, 0, 1))
 
 
 def read_png(path: Path) -> Record:
@@ -32,16 +39,16 @@ def read_png(path: Path) -> Record:
     import imagecodecs  # imported here, so that other formats do not load it
 
     chunks = list(_chunks(path.read_bytes()))
-    depth, colour = chunks[0][1][8:10]
+    depth, colour = _checked(*chunks[0][:2])
     if colour == 3:
-        raise HushError("is a palette image; convert it to gray or RGB first")
+        raise Unfit("is a palette image; convert it to gray or RGB first")
     if depth == 1:
-        raise HushError("is a 1-bit image; convert it to gray first")
+        raise Unfit("is a 1-bit image; convert it to gray first")
     if any(kind == b"acTL" for kind, *_ in chunks):
         raise HushError("is an animation; save its frames as a TIFF stack first")
     # leave out chunks about which libpng would print warnings to the terminal
-    pixels = (raw for kind, _, raw in chunks if kind[:1].isupper() or kind == b"tRNS")
-    data = imagecodecs.png_decode(_SIGNATURE + b"".join(pixels))
+    pixels = [raw for kind, _, raw in chunks if kind[:1].isupper() or kind == b"tRNS"]
+    data = imagecodecs.png_decode(_SIGNATURE + b"".join(_fitting(pixels, chunks)))
     axes = "YX" if data.ndim == 2 else "YXS"
     kept = tuple((kind, body) for kind, body, _ in chunks if kind in _KEPT)
     alpha = int(data.ndim == 3 and data.shape[2] in (2, 4))
@@ -54,6 +61,45 @@ def read_png(path: Path) -> Record:
         elif kind == b"pHYs" and body[8] == 1:
             meta["resolution"] = tuple(map(float, struct.unpack(">II", body[:8])))
     return Record(data, axes, meta=meta)
+
+
+def _checked(kind: bytes, header: bytes) -> tuple[int, int]:
+    """Bit depth and colour type; `HushError` for a header about which libpng would print."""
+    if kind == b"IHDR" and len(header) == 13:
+        width, height, depth, colour, *methods = struct.unpack(">IIBBBBB", header)
+        if max(width, height) > _LONGEST:
+            raise HushError(f"is {width} × {height} pixels, too large for a PNG; save it as TIFF")
+        if min(width, height) and depth in _DEPTHS.get(colour, ()) and tuple(methods) in _METHODS:
+            return depth, colour
+    raise HushError("has a damaged header; copy it again, or save it again")
+
+
+def _fitting(pixels: list[bytes], chunks: list[tuple[bytes, bytes, bytes]]) -> list[bytes]:
+    """Chunks without rows beyond the image's height, about which libpng would print."""
+    width, height, depth, colour, *_, interlaced = struct.unpack(">IIBBBBB", chunks[0][1])
+    size = height * (1 + -(-width * depth * _SAMPLES[colour] // 8))
+    packed = b"".join(body for kind, body, _ in chunks if kind == b"IDAT")
+    unpacking, held = zlib.decompressobj(), 0
+    if interlaced:
+        return pixels
+    with suppress(zlib.error):  # which libpng reports
+        while held <= size and not unpacking.eof:
+            part = unpacking.decompress(packed, _PART)
+            packed, held = unpacking.unconsumed_tail, held + len(part)
+            if not part:
+                break
+    if held <= size:
+        return pixels
+    whole = zlib.decompressobj().decompress(
+        b"".join(body for kind, body, _ in chunks if kind == b"IDAT"), size
+    )
+    first = next(i for i, raw in enumerate(pixels) if raw[4:8] == b"IDAT")
+    others = [raw for raw in pixels if raw[4:8] != b"IDAT"]
+    return [*others[:first], _chunk(b"IDAT", zlib.compress(whole, 1)), *others[first:]]
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def write_png(record: Record, path: Path) -> None:
@@ -72,10 +118,7 @@ def write_png(record: Record, path: Path) -> None:
             x, y = (min(round(r), 2**31 - 1) for r in meta["resolution"])
             chunks.append((b"pHYs", struct.pack(">IIB", x, y, 1)))
     header = len(_SIGNATURE) + 12 + 13  # and the first chunk, IHDR
-    extra = b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        for kind, body in chunks
-    )
+    extra = b"".join(_chunk(kind, body) for kind, body in chunks)
     path.write_bytes(content[:header] + extra + content[header:])
 
 
@@ -108,7 +151,17 @@ def png_array(record: Record) -> np.ndarray:
         )
     x = data.transpose([axes.index(a) for a in [*rest, *layout]])
     x = x.reshape(x.shape[len(rest) :] if samples > 1 else x.shape[len(rest) :][:2])
-    return np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("="))
+    if bits := record.meta.get("bits"):  # white is the highest value that the type has
+        x = np.rint(x * (np.iinfo(x.dtype).max / (2**bits - 1)))
+    return np.ascontiguousarray(x, dtype=data.dtype.newbyteorder("="))
+
+
+def png_note(record: Record) -> list[str]:
+    """What a PNG file does not hold of a record that fits: samples of 10 or 12 bits."""
+    bits, whole = record.meta.get("bits"), 8 * record.data.dtype.itemsize
+    if not bits:
+        return []
+    return [f"PNG has no samples of {bits} bits: values were scaled to the range of {whole} bits."]
 
 
 def read_jpeg(path: Path) -> Record:

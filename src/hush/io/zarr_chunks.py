@@ -5,16 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hush.errors import HushError
 from hush.recording import empty, let_go
 
 if TYPE_CHECKING:
     import zarr
 
 AT_ONCE = 2**22  #: values that are read and written together, or one chunk
+MANY = 2**20  #: chunks, of which
+EMPTIEST = 1000  #: times as many are not to be expected as there are
+
+
+def held(folder: Path, stored: zarr.Array) -> int:
+    """How many chunks there are; `HushError` if metadata state far more than could be."""
+    if stored.nchunks > MANY:
+        files = sum(1 for path in folder.rglob("*") if path.is_file())
+        inner = math.prod(stored.shards or stored.chunks) // max(1, math.prod(stored.chunks))
+        if files * inner * EMPTIEST < stored.nchunks:
+            raise HushError(
+                f"is probably damaged: it states {stored.nchunks:,} chunks, and has {files:,} "
+                "files; copy it again"
+            )
+    return int(stored.nchunks_initialized)
 
 
 def loaded(stored: zarr.Array) -> np.ndarray:

@@ -20,18 +20,20 @@ from hush.record import Batch, Record
 from hush.recording import Channel
 
 if TYPE_CHECKING:
+    from hush.metrics import Range
     from hush.noise.process import Process
     from hush.report.frame import Entry
     from hush.results import Denoised, Estimate, Inspection, Judgement, Restoration, Survey
 
 #: an item is measured and judged by this many stretches of so many samples, if it is longer
 GLIMPSES, GLIMPSE = 16, 2**16
+SLOWEST, FASTEST = 1e-9, 1e9  #: samples a second; one in thirty years, and a gigahertz
 
 
 def rate(text: str) -> float:
     """Samples a second."""
     value = float(text)
-    if not 0 < value < 1e9:
+    if not SLOWEST < value < FASTEST:
         raise ValueError(f"a rate is above 0 samples a second, not {text}")
     return value
 
@@ -90,6 +92,16 @@ class Signal(Kind):
             if number in numbers
             for stretch in channel.stretches
         ]
+
+    def check(self, record: Record) -> None:
+        """Also for a rate that no recording has, as a damaged file may state."""
+        super().check(record)
+        for channel in record.context.get("layout", ()):
+            if channel.rate is not None and not SLOWEST < channel.rate < FASTEST:
+                raise HushError(
+                    f"states {channel.rate:g} samples a second of {channel.name or 'a channel'}, "
+                    "which no recording has; the file is probably damaged"
+                )
 
     def batch(self, record: Record) -> Batch:
         """Every channel, or stretch of one between gaps, as an item ``(1, T)``."""
@@ -233,6 +245,10 @@ class Signal(Kind):
         from hush.kinds.signal.show import inspected
 
         return inspected(self, seen, budget)
+
+    def extent(self, reference: Record) -> Range | None:
+        """None: the scores of signals take the power of the reference."""
+        return None
 
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
         """SNR in dB, RMSE, and PRD in percent."""

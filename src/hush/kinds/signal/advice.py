@@ -133,6 +133,8 @@ def flat_samples(x: np.ndarray, least: int) -> int:
 
 def power_lines(x: np.ndarray, rate: float) -> dict[float, float]:
     """RMS of the power line and of its harmonics, by frequency in Hz; empty without one."""
+    if 0.48 * rate <= min(MAINS):  # too slow to hold them
+        return {}
     filled = bridged(x)
     length = 2 ** round(math.log2(LINE_SECONDS * rate))
     if filled is None or len(filled) < length:
