@@ -26,6 +26,7 @@ from functools import cache
 
 import numpy as np
 
+from hush.missing import Later
 from hush.record import Batch, Record
 
 BAYER = ("rggb", "bggr", "grbg", "gbrg")  #: patterns of 2 × 2 pixels, row by row
@@ -99,7 +100,8 @@ def apart(batch: Batch) -> Batch:
     """Items ``(C, H, W)`` as four items each, views of every second row and column."""
     mask = None if batch.mask is None else _phases(batch.mask)
     each = [about for about in batch.each for _ in range(4)]
-    marks = batch.marks and [mark for mark in batch.marks for _ in range(4)]
+    known = batch.marks
+    marks = None if known is None else Later(4 * len(known), lambda i: known[i // 4])
     return replace(batch, data=_phases(batch.data), mask=mask, marks=marks, each=each)
 
 
