@@ -294,7 +294,8 @@ def _is_result(name: str, names: set[str]) -> bool:
     if name.endswith(".denoised"):  # a folder
         return name.removesuffix(".denoised") in names
     stem, dot, ending = name.replace("_denoised.hea", ".denoised.hea").partition(".denoised.")
-    return bool(dot) and any(n.startswith(f"{stem}.") and n != name for n in names if ending)
+    stems = (f"{stem}.", f"{stem.rpartition('.')[0] or stem}.")  # of one of several images, too
+    return bool(dot) and any(n.startswith(stems) and n != name for n in names if ending)
 
 
 def read(path: str, axes: str | None, kind: str | None) -> Record:
