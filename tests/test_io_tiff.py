@@ -434,6 +434,7 @@ ABOUT = {
 TARGETS = {
     "a.ome.tif": ("TZCYX", set(ABOUT)),
     "a.tif": ("TZCYX", {"resolution", "depth", "interval", "colours"}),
+    "b.tif": ("TCZYX", set(ABOUT)),  # in an order that ImageJ does not know
     "a.ome.zarr": ("TCZYX", set(ABOUT)),
 }
 

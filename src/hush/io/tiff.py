@@ -286,6 +286,8 @@ def _common(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries)
         root = tiff_ome.parsed(tif.ome_metadata)
         image = tiff_ome.image_of(root, tif.series, tif.series.index(series))
         meta |= tiff_ome.described(root, image)
+    elif series.kind == "shaped" and tif.shaped_metadata:
+        meta |= tiff_new.from_plain(tif.shaped_metadata[0])
     elif tif.imagej_metadata is not None:
         meta |= tiff_new.from_imagej(
             tif.imagej_metadata, series.axes, series.shape, _UNITS.get(str(unit), 0.0)
