@@ -48,7 +48,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.errors import HushError, printable
+from hush.errors import HushError, Unfit, printable
 from hush.io import array, elsewhere, mne
 from hush.io import place as places
 from hush.io.codecs import (
@@ -61,7 +61,7 @@ from hush.io.codecs import (
     supported,
 )
 from hush.io.format import Format
-from hush.io.naming import format_for, holds, is_dicom, output_path, written_format
+from hush.io.naming import format_for, holds, is_dicom, origin, output_path, written_format
 from hush.io.parts import once
 from hush.io.place import atomic, check_target, reason, same_file, taken, together
 from hush.record import Record
@@ -82,6 +82,7 @@ __all__ = [
     "notes",
     "once",
     "opened",
+    "origin",
     "output_path",
     "read",
     "recognised",
@@ -171,7 +172,7 @@ def decoding(path: Path, name: str = "") -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except HushError as error:
-        raise HushError(f"{path}: {printable(str(error))}") from error
+        raise type(error)(f"{path}: {printable(str(error))}") from error
     except MemoryError as error:
         raise HushError(f"{path}: {_too_large(path)}") from error
     except Exception as error:  # on damaged files decoders raise almost any class
@@ -342,7 +343,7 @@ def check_samples(record: Record) -> None:
     dtype = record.data.dtype
     advice = "convert it to 8- or 16-bit integers or 32-bit floats first"
     if dtype.kind == "b":
-        raise HushError(f"holds boolean (1-bit) samples; {advice}")
+        raise Unfit(f"holds boolean (1-bit) samples; {advice}")
     if dtype.kind == "c":
         raise HushError("holds complex samples; denoise the real and imaginary parts separately")
     if dtype.kind not in "iuf":

@@ -24,6 +24,7 @@ from hush.io.array import split_key, take_room
 from hush.io.exif import Exif
 from hush.io.tiff_chain import check_chain, complaints, opened
 from hush.io.tiff_layout import Beside, Layout, Level, bits_of, name_of, options_of, tags_of
+from hush.missing import Missing, exactly
 from hush.record import UNKNOWN, Record
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -90,6 +91,7 @@ def read(path: Path) -> Record:
         meta=meta,
         full=2.0**bits - 1 if bits else None,
         mask=tiff_series.mask_of(pages, axes, data.shape),
+        missing=_nodata(page, data.dtype),
     )
 
 
@@ -165,6 +167,18 @@ def _notes(path: Path, lost: int) -> list[str]:
     return notes
 
 
+def _nodata(page: Any, dtype: np.dtype[Any]) -> tuple[Missing, ...]:
+    """The value that marks missing ones, which GDAL writes as text."""
+    tag = page.tags.get(42113)
+    if tag is None:
+        return ()
+    try:
+        mark = exactly(float(str(tag.value).strip("\0 ").replace(",", ".")), dtype)
+    except ValueError:
+        return ()
+    return () if mark is None else (mark,)
+
+
 def write(record: Record, path: Path) -> None:
     """Write a TIFF like the one the record was read from, or else a new one.
 
@@ -219,7 +233,7 @@ def _write_like(layout: Layout, record: Record, path: Path) -> bool:
     fits = not layout.header["bigtiff"] and camera.order == layout.header["byteorder"]
     directories = camera.directories if fits else {}
     try:
-        layout.write(record.data, path, tiff_exif.pointers(directories))
+        layout.write(record, path, tiff_exif.pointers(directories))
         tiff_exif.append(path, directories)
         with tifffile.TiffFile(path) as tif:
             made = tif.series[0]
