@@ -19,6 +19,7 @@ import tifffile
 from hush import io
 from hush.errors import HushError
 from hush.io.levels import reduced
+from hush.missing import Missing
 from hush.record import Record
 
 
@@ -48,6 +49,16 @@ def test_levels_are_means_of_blocks(height: int, factor: int, dtype: str) -> Non
             wanted = block.mean((1, 2), np.float64)
             wanted = wanted if dtype == "f4" else np.rint(wanted)
             np.testing.assert_allclose(made[:, i, j], wanted, rtol=1e-6)
+
+
+def test_missing_values_are_no_part_of_a_mean() -> None:
+    """By a value that the file states, by not being finite, and by a mask."""
+    x = np.array([[1, -9, 5, 6, -9, -9], [3, -9, 7, 8, -9, -9]], "f4")
+    mark = Missing(-9.0, -9.0, stated=True)
+    np.testing.assert_array_equal(reduced(x, (1, 3), [mark]), [[2, 6.5, -9]])
+    nan = np.where(x == -9, np.nan, x)
+    np.testing.assert_array_equal(reduced(nan, (1, 3)), [[2, 6.5, np.nan]])
+    np.testing.assert_array_equal(reduced(x.astype("i2"), (1, 3), mask=x != -9), [[2, 6, -9]])
 
 
 def test_levels_of_odd_sizes_cover_everything() -> None:
@@ -146,7 +157,8 @@ def test_a_pyramid_stays_one(
         full, *lower = after.series[0].levels
         assert [x.shape for x in lower] == levels
         for level in lower:
-            np.testing.assert_array_equal(level.asarray(), reduced(full.asarray(), level.shape))
+            wanted = reduced(full.asarray(), level.shape, mask=record.mask)
+            np.testing.assert_array_equal(level.asarray(), wanted)
         assert len(before.pages) == len(after.pages)
         for pages in zip(before.pages, after.pages, strict=True):
             own = [
@@ -434,6 +446,7 @@ ABOUT = {
 TARGETS = {
     "a.ome.tif": ("TZCYX", set(ABOUT)),
     "a.tif": ("TZCYX", {"resolution", "depth", "interval", "colours"}),
+    "b.tif": ("TCZYX", set(ABOUT)),  # in an order that ImageJ does not know
     "a.ome.zarr": ("TCZYX", set(ABOUT)),
 }
 

@@ -13,6 +13,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC
 
 from hush.io.exif import Tag
 from hush.io.levels import reduced
+from hush.record import Record
 
 #: Tags on where and how samples are stored, which the writer sets anew, and Photoshop's copy of the
 #: layers (37724), which are the noisy ones.
@@ -93,14 +94,15 @@ class Layout:
             for i, tags in enumerate(self.tags):
                 yield slice(i, i + 1), [(*tag, True) for tag in tags]
 
-    def write(self, data: np.ndarray, path: Path, pointers: Sequence[Any]) -> None:
-        """Write `data`, with the lower resolutions of it and the other pages.
+    def write(self, record: Record, path: Path, pointers: Sequence[Any]) -> None:
+        """Write a record's data, with the lower resolutions of them and the other pages.
 
         pointers : tags that the first page has besides.
         """
+        data, about = record.data, (record.missing, record.mask)
         options: dict[str, Any] = {"metadata": None, "software": False}
         pages = data.reshape(-1, *self.page)
-        inner = [(x, reduced(data, x.shape).reshape(-1, *x.page)) for x in self.within]
+        inner = [(x, reduced(data, x.shape, *about).reshape(-1, *x.page)) for x in self.within]
         with tifffile.TiffWriter(path, ome=False, **self.header) as out:
             for where, tags in self.blocks(len(pages)):
                 more: dict[str, Any] = {"subifds": len(inner)} if inner else {}
@@ -115,7 +117,9 @@ class Layout:
                         values[where], extratags=extra, subfiletype=sort, **options, **one.options
                     )
             for other in self.after:
-                values = other.data if isinstance(other, Beside) else reduced(data, other.shape)
+                values = (
+                    other.data if isinstance(other, Beside) else reduced(data, other.shape, *about)
+                )
                 values = values if isinstance(other, Beside) else values.reshape(-1, *other.page)
                 extra = [(*tag, True) for tag in other.tags]
                 sort = other.sort
