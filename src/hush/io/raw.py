@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.io import tiff_exif
 from hush.io.exif import Exif
 from hush.record import Record
@@ -79,9 +79,7 @@ def read(path: Path) -> Record:
     try:
         import rawpy
     except ImportError:
-        raise HushError(
-            "camera raw files need rawpy, which is missing: pip install 'hush-denoise[camera]'"
-        ) from None
+        raise missing_package("rawpy", "camera", what="is a camera raw file, which") from None
     with rawpy.imread(str(path)) as raw:
         pattern = raw.raw_pattern if raw.raw_type == rawpy.RawType.Flat else None
         if pattern is None:
