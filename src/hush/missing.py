@@ -94,8 +94,12 @@ class ByValue:
         return np.concatenate(planes)
 
     def without(self, value: float) -> ByValue | None:
-        """The same, except for one value; None without any other."""
-        own = [[m for m in c if (m.low, m.high) != (value, value)] for c in self.channels]
+        """The same, except for one value, to single precision; None without any other."""
+        spared = np.float32(value)
+        own = [
+            [m for m in c if not np.float32(m.low) == np.float32(m.high) == spared]
+            for c in self.channels
+        ]
         return ByValue(tuple(map(tuple, own))) if any(own) else None
 
     def cut(self, where: slice, along: int) -> ByValue:

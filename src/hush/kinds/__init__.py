@@ -406,7 +406,8 @@ class Kind:
         """Sentences about the missing values of an item, the first of its warnings."""
         from hush.kinds.values import missing
 
-        return missing(self, self.glimpse(batch, index), batch.marked(index))
+        seen = self.glimpse(batch, index)
+        return missing(self, seen.data[0], ~seen.known(0), batch.marked(index))
 
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
