@@ -10,7 +10,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 from numbers import Real
 from os import PathLike
@@ -28,7 +28,7 @@ from hush.foreign import Foreign
 from hush.kinds import maps
 from hush.kinds.cut import Sampled, middle
 from hush.kinds.layout import check_dtype, filled, with_gaps
-from hush.kinds.ranges import limited, raised, ranged
+from hush.kinds.ranges import limited, raised, ranged, restated
 from hush.kinds.values import check_level
 from hush.methods import get
 from hush.models import choose, load, name_for
@@ -36,7 +36,7 @@ from hush.noise.process import law_of
 from hush.noise.processes import Process
 from hush.out import Out
 from hush.parallel import opened
-from hush.pipeline import Work, check_memory, inspect_items
+from hush.pipeline import Work, check_memory, inspect_items, owned
 from hush.reading import Source, read, record_of
 from hush.record import Batch, Record
 from hush.report import frame, rows
@@ -171,7 +171,8 @@ def run(
     if not force and (why := chosen.unfit(record)):
         raise Unfit(why)
     check_dtype(record.data)
-    record = ranged(chosen, record)
+    given, record = record, ranged(chosen, record)
+    noise = restated(noise, given, record)
     batch = limited(chosen, record)
     if chosen.selected and len(batch) > 1:  # results of unlike sizes fit in no array
         raise HushError(f"there are {len(batch)} {chosen.nouns[1]}; give them one by one")
@@ -369,8 +370,9 @@ def inspected(
         else:
             estimate, step = denoiser.looked(part, 0, estimate)
     survey = chosen.survey(record)
-    own = replace(record, context=batch.about(index))
+    own = owned(record, batch, index)
     notes = survey.warnings if survey else chosen.advice(own, noisy, None, estimate)
+    notes = [*chosen.missing(batch, index), *notes]
     if why := chosen.unfit(record):
         notes = [f"{why[:1].upper()}{why[1:]}."]
     notes = [*record.meta.get("notes", ()), *notes]

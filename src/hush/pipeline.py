@@ -90,8 +90,10 @@ class Work:
         shared, given, found = self.measured(index, noisy, about)
         if self.law is not None:
             found = self.kind.under(self.law, found)
-        own = replace(self.record, context=about)
-        advice = self.kind.advice(own, noisy, given, found)
+        advice = [
+            *self.kind.missing(batch, index),
+            *self.kind.advice(owned(self.record, batch, index), noisy, given, found),
+        ]
         impulses = self.kind.cleaned(noisy, found) != noisy if pictured else None
         del noisy
         times.append(time.perf_counter())
@@ -313,7 +315,7 @@ class Work:
             if outer == tuple(slice(0, n) for n in shape):
                 if batch.blank is not None:
                     return outer
-                raise HushError("a whole channel is NaN or infinite; there is nothing to denoise")
+                raise HushError("a whole channel has no known value; there is nothing to denoise")
             steps = (i.stop - i.start for i in piece.inner)
             outer = tuple(
                 slice(max(0, o.start - step), min(o.stop + step, n))
@@ -353,6 +355,12 @@ class Alone:
         """`Work.piece` of each, in order."""
         for piece in pieces:
             yield work.piece(denoiser, batch, index, piece, out, advance, found)
+
+
+def owned(record: Record, batch: Batch, index: int) -> Record:
+    """A record with the context and the marks of one of its items."""
+    marks = None if batch.marks is None else [batch.marks[index]]
+    return replace(record, context=batch.about(index), marks=marks)
 
 
 def inspect_items(

@@ -29,7 +29,7 @@ from hush.cli.options import (
 from hush.cli.outputs import Job, Options, check_folders, is_kept, paths, plan
 from hush.cli.summary import shown, totals
 from hush.devices import device_for
-from hush.errors import HushError
+from hush.errors import HushError, Unfit
 
 if TYPE_CHECKING:
     from hush.api import Result
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 #: What ``--json`` prints for a file. `family` to `correlated` were measured and `process` was
 #: removed, both for the noisiest item; `items` lists them for every plane, or for every channel if
 #: channels are denoised separately. Levels are in the data's own units. `seconds` includes the
-#: file's share of the time for ``--adapt``. `error` is null on success; on failure or skip every
-#: other key may be null.
+#: file's share of the time for ``--adapt``. `reason` is why a file was skipped. `error` is null on
+#: success; on failure or skip every other key may be null.
 KEYS = (
     *("input", "output", "picture", "uncertainty", "residual", "sigma_map", "scores"),
-    *("skipped", "error"),
+    *("skipped", "reason", "error"),
     *("kind", "method", "model"),
     *("family", "sigma", "sigma_range", "lines", "gain"),
     *("correlated", "process", "step", "steps", "strength", "seed", "adapted", "removed_rms"),
@@ -169,11 +169,12 @@ def denoise(**options: Any) -> None:
 
     With --json, prints one line with an object for each file; its "error" is null on success.
     """
-    o = Options(**{**options, "files": expanded(options["files"], options["kind"])})
+    files = expanded(options["files"], options["kind"], again=options["force"])
+    o = Options(**{**options, "files": files})
     use_threads(o.threads)
     _check(o)
     jobs = plan(o)
-    failed, warned, start = 0, False, time.perf_counter()
+    failed, skipped, warned, start = 0, 0, False, time.perf_counter()
     sections: list[Entry] = []
     with several.started(o) as workers, Bar(1, o.quiet) as bar:
         adapted = _adapt(o, jobs, bar)
@@ -185,6 +186,7 @@ def denoise(**options: Any) -> None:
             else:
                 done = one(o, job, adapted, bar, workers)
             failed += bool(done.row["error"])
+            skipped += bool(done.row["skipped"])
             warned |= bool(done.row["warnings"])
             sections += done.sections
             with bar.paused():
@@ -197,7 +199,7 @@ def denoise(**options: Any) -> None:
         failed += 1
         say(explain(error))
     if o.many and not o.quiet:
-        say(totals(jobs, failed, time.perf_counter() - start))
+        say(totals(len(jobs), failed, skipped, time.perf_counter() - start))
     if failed:
         raise click.exceptions.Exit(1)
 
@@ -232,6 +234,10 @@ def one(o: Options, job: Job, adapted: Adapted, bar: Bar, workers: Workers | Non
     except Exception as error:
         if not done.shown:
             done.row |= dict.fromkeys(paths(job))
+        if isinstance(error, Unfit) and o.many:
+            why = explain(error).removeprefix(f"{job.source}: ")
+            done.row |= {"skipped": True, "reason": why}
+            return done
         return done.fail(error)
     return done
 
@@ -300,7 +306,10 @@ def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
             continue
         try:
             record = read(job.source, o.axes, o.kind)
-            record = kinds.get(record.kind).recognised(record)
+            kind = kinds.get(record.kind)
+            record = kind.recognised(record)
+            if kind.unfit(record) and not o.force:
+                continue
             key = _key(o, record)
             if key not in groups:
                 before = models.choose(record, o.model, o.method, o.steps, o.device, key[2])
@@ -342,7 +351,7 @@ def _key(o: Options, record: Record) -> Key:
 
 
 def _row(job: Job) -> dict[str, Any]:
-    own = {"input": job.source, "skipped": job.skipped}
+    own = {"input": job.source, "skipped": job.skipped, "reason": job.reason or None}
     return dict.fromkeys(KEYS) | own | paths(job)
 
 
@@ -471,6 +480,6 @@ def _print(o: Options, done: Done) -> None:
     elif o.quiet or row["error"]:
         return
     elif row["skipped"]:
-        click.echo(f"{row['input']}: skipped, {row['output']} already exists")
+        click.echo(f"{row['input']}: skipped, {row['reason']}")
     else:
         click.echo(done.shown)

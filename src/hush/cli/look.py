@@ -80,7 +80,7 @@ def inspect(
     from hush.report import rows
     from hush.report.frame import Entry
 
-    files = expanded(files, kind)
+    files = expanded(files, kind, named=True)
     use_threads(threads)
     check_report(report, files, existing)
     if report and report.exists() and existing == "skip":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from hush.cli.console import say, set_verbose
+from hush.cli.earlier import without
 from hush.errors import HushError
 
 if TYPE_CHECKING:
@@ -242,18 +243,24 @@ def check_report(report: Path | None, inputs: Sequence[str], existing: str | Non
         raise HushError(f"{report} already exists; --overwrite replaces it")
 
 
-def expanded(sources: Sequence[str], kind: str | None = None) -> tuple[str, ...]:
+def expanded(
+    sources: Sequence[str], kind: str | None = None, *, again: bool = False, named: bool = False
+) -> tuple[str, ...]:
     """The files given, those in folders, and those that match a pattern such as ``'*.tif'``.
 
-    kind : of data, as the user stated it. A folder that is one input, such as a DICOM series, is
-    kept, given or in another folder; so are a folder without readable files and a pattern without
-    matches, so that reading them raises the error.
+    kind : of data, as the user stated it. Results of earlier runs are left out and told, except
+    for the only file; again : none is left out; named : none that is given by its name.
+
+    A folder that is one input, such as a DICOM series, is kept, given or in another folder; so are
+    a folder without readable files and a pattern without matches, so that reading them raises the
+    error.
     """
     from glob import has_magic
 
     from hush.io import folder_format, once, recognised
 
     files: list[str] = []
+    own: set[str] = set()
     for source in sources:
         found = [source]
         if not Path(source).exists() and has_magic(source):
@@ -266,9 +273,13 @@ def expanded(sources: Sequence[str], kind: str | None = None) -> tuple[str, ...]
                 if (folder_format(p, kind) if p.is_dir() else p.is_file() and recognised(p, kind))
             )
             found = held or [source]
-        names = {Path(f).name for f in found}
-        files += [f for f in found if len(found) == 1 or not _is_result(Path(f).name, names)]
-    made = once(list({Path(f).resolve(): f for f in reversed(files)}.values())[::-1], kind)
+        files += found
+        own |= {source} if named and found == [source] else set()
+    every = list({Path(f).resolve(): f for f in reversed(files)}.values())[::-1]
+    if not again and len(every) > 1:
+        kept = own | set(without([f for f in every if f not in own], every))
+        every = [f for f in every if f in kept]
+    made = once(every, kind)
     if not click.get_current_context().params.get("quiet"):
         for note in made.notes:
             say(note)
@@ -287,14 +298,6 @@ def _matching(pattern: str) -> list[str]:
     found = (p for p in start.glob(str(Path(*parts[fixed:]))) if p != start)
     shown = (p for p in found if not any(x[0] == "." for x in p.relative_to(start).parts))
     return [str(p) for p in shown]
-
-
-def _is_result(name: str, names: set[str]) -> bool:
-    """Whether an earlier run made this file from another file in `names`."""
-    if name.endswith(".denoised"):  # a folder
-        return name.removesuffix(".denoised") in names
-    stem, dot, ending = name.replace("_denoised.hea", ".denoised.hea").partition(".denoised.")
-    return bool(dot) and any(n.startswith(f"{stem}.") and n != name for n in names if ending)
 
 
 def read(path: str, axes: str | None, kind: str | None) -> Record:

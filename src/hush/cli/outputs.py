@@ -49,9 +49,10 @@ class Options(Running):
 
 @dataclass(frozen=True)
 class Job:
-    """An input, the paths of its result, and the reason not to denoise it, if any.
+    """An input, the paths of its result, and why it is not denoised, if so.
 
-    maps, scores, picture : further files that are written, if any; maps by their names in `MAPS`.
+    reason : to skip it; error : that it cannot be denoised. maps, scores, picture : further files
+    that are written, if any; maps by their names in `MAPS`.
     """
 
     source: str
@@ -60,7 +61,11 @@ class Job:
     scores: Path | None = None
     picture: Path | None = None
     error: HushError | None = None
-    skipped: bool = False
+    reason: str = ""
+
+    @property
+    def skipped(self) -> bool:
+        return bool(self.reason)
 
     @property
     def due(self) -> bool:
@@ -85,20 +90,44 @@ def check_folders(o: Options) -> None:
 
 
 def plan(o: Options) -> list[Job]:
-    """A job for each file, with conflicts found before any work begins."""
-    jobs: list[Job] = []
+    """A job for each file, with conflicts found before any work begins.
+
+    An input that is the output of another one is the result of an earlier run, and is skipped.
+    """
+    planned = [_planned(o, source) for source in o.files]
     inputs = {Path(source).resolve() for source in o.files}
+    earlier = set() if o.existing == "overwrite" or o.force else _made(planned) & inputs
+    inputs -= earlier
     taken: dict[Path, str] = {}
-    for source in o.files:
+    jobs: list[Job] = []
+    for job in planned:
         try:
-            job = _outputs(o, source)
+            if Path(job.source).resolve() in earlier:
+                jobs.append(replace(job, error=None, reason="the result of an earlier run"))
+                continue
             for path in job.outputs:
                 _check(o, path, taken, inputs)
-            taken |= {path.resolve(): source for path in job.outputs}
-            jobs.append(replace(job, skipped=all(is_kept(o, path) for path in job.outputs)))
+            taken |= {path.resolve(): job.source for path in job.outputs}
+            kept = bool(job.outputs) and all(is_kept(o, path) for path in job.outputs)
+            jobs.append(replace(job, reason=f"{job.target} already exists" if kept else ""))
         except HushError as error:
-            jobs.append(Job(source, error=error))
+            jobs.append(Job(job.source, error=error))
     return jobs
+
+
+def _planned(o: Options, source: str) -> Job:
+    """The job of one file, without a look at the others."""
+    try:
+        return _outputs(o, source)
+    except HushError as error:
+        return Job(source, error=error)
+
+
+def _made(jobs: Sequence[Job]) -> set[Path]:
+    """The outputs of inputs that are not outputs themselves, resolved."""
+    every = {path.resolve() for job in jobs for path in job.outputs}
+    first = (job for job in jobs if Path(job.source).resolve() not in every)
+    return {path.resolve() for job in first for path in job.outputs}
 
 
 def _check(o: Options, path: Path, taken: Mapping[Path, str], inputs: set[Path]) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hush.cli import words
 
 if TYPE_CHECKING:
     from hush.api import Result
-    from hush.cli.outputs import Job
 
 
 def summary(o: Any, row: Mapping[str, Any], result: Result) -> list[tuple[str, str]]:
@@ -76,11 +75,10 @@ def shown(o: Any, row: Mapping[str, Any], result: Result) -> str:
     )
 
 
-def totals(jobs: Sequence[Job], failed: int, seconds: float) -> str:
+def totals(count: int, failed: int, skipped: int, seconds: float) -> str:
     """One line of totals for a batch of files."""
     from hush.report import describe
 
-    skipped = sum(job.skipped for job in jobs)
-    parts = [f"{len(jobs) - failed - skipped} of {len(jobs)} files denoised"]
+    parts = [f"{count - failed - skipped} of {count} files denoised"]
     parts += [f"{failed} failed"] * bool(failed) + [f"{skipped} skipped"] * bool(skipped)
     return f"{', '.join(parts)}, {describe.duration(seconds)}"

@@ -59,6 +59,7 @@ class Options(Running):
     licence: str | None
     kind: str | None
     axes: str | None
+    force: bool
 
     @property
     def folder(self) -> Path:
@@ -132,6 +133,11 @@ class Options(Running):
     f"widths=32,64,96, or one of the training's: {', '.join(TRAINING)}. May be repeated.",
 )
 @click.option("--licence", metavar="TEXT", help="Licence to note in the model's card.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also learn from masks, label images, drawings and results of earlier runs.",
+)
 @layout
 @running
 def train(**options: Any) -> None:

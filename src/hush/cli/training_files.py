@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hush.cli.console import explain, say
+from hush.cli.earlier import results_in, tell
 from hush.cli.options import read
 from hush.cli.repeat import folder_name
-from hush.errors import HushError
+from hush.errors import HushError, Unfit
 
 if TYPE_CHECKING:
     from hush.kinds import Chosen, Kind
@@ -48,14 +49,23 @@ def to_train_on(o: Any, learns_from: str) -> Files:
         files += (held := [source] if whole else image_files(source, o.kind))
         if not held:
             say(f"{source}: holds no files that hush can read; skipped")
+    results = set() if o.force else set(results_in(files, files))
+    if results and len(results) < len(files):
+        tell(sorted(results))
+        files = [file for file in files if file not in results]
     if o.clean:
-        _check_names(files, o.clean, image_files(o.clean, o.kind))
+        clean = [p for p in image_files(o.clean, o.kind) if p.name not in {r.name for r in results}]
+        _check_names(files, o.clean, clean)
     for file in files:
         pair = [file, o.clean / file.name] if o.clean else [file]
         try:
             records = [read(str(f), o.axes, o.kind) for f in pair]
             records = [kinds.get(record.kind).recognised(record) for record in records]
+            _check_fit(records, o.force)
             sizes = {_size(record) for record in records}
+        except Unfit as error:
+            say(f"skipped: {error}")
+            continue
         except Exception as error:
             unreadable += 1
             say(f"skipped: {explain(error)}")
@@ -83,6 +93,15 @@ def to_train_on(o: Any, learns_from: str) -> Files:
     scales = sorted({records[0].scale for _, records in used})
     counts = dict(Counter(name for name, _ in used))
     return Files(kind, chosen, counts, tuple(scales), unreadable)
+
+
+def _check_fit(records: Sequence[Record], force: bool) -> None:
+    """Raise Unfit for a file that is not to be denoised, unless the user insists."""
+    from hush import kinds
+
+    for record in () if force else records:
+        if why := kinds.get(record.kind).unfit(record):
+            raise Unfit(f"{record.source}: {why}")
 
 
 def _size(record: Record) -> tuple[int, ...]:

@@ -15,8 +15,10 @@ Metadata shared by the formats, under these keys of ``Record.meta`` (all optiona
 ``icc``, ``exif``
     Colour profile and EXIF block as bytes (EXIF as in a JPEG file, beginning ``Exif\\0\\0``). The
     EXIF orientation is copied, never applied.
-``resolution``
-    Pixels per metre along X and Y.
+``resolution``, ``depth``, ``interval``
+    Pixels per metre along X and Y; metres from plane to plane along Z; seconds along T.
+``channels``, ``colours``
+    The names of the channels along C, and their colours as six hexadecimal digits.
 ``bits``
     Bits of a sample, if its type has more, as in a TIFF file of 4 or 12 bits.
 ``notes``
@@ -46,7 +48,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.errors import HushError, printable
+from hush.errors import HushError, Unfit, printable
 from hush.io import array, elsewhere, mne
 from hush.io import place as places
 from hush.io.codecs import (
@@ -59,7 +61,7 @@ from hush.io.codecs import (
     supported,
 )
 from hush.io.format import Format
-from hush.io.naming import format_for, holds, is_dicom, output_path, written_format
+from hush.io.naming import format_for, holds, is_dicom, origin, output_path, written_format
 from hush.io.parts import once
 from hush.io.place import atomic, check_target, reason, same_file, taken, together
 from hush.record import Record
@@ -80,6 +82,7 @@ __all__ = [
     "notes",
     "once",
     "opened",
+    "origin",
     "output_path",
     "read",
     "recognised",
@@ -169,7 +172,7 @@ def decoding(path: Path, name: str = "") -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except HushError as error:
-        raise HushError(f"{path}: {printable(str(error))}") from error
+        raise type(error)(f"{path}: {printable(str(error))}") from error
     except MemoryError as error:
         raise HushError(f"{path}: {_too_large(path)}") from error
     except Exception as error:  # on damaged files decoders raise almost any class
@@ -340,7 +343,7 @@ def check_samples(record: Record) -> None:
     dtype = record.data.dtype
     advice = "convert it to 8- or 16-bit integers or 32-bit floats first"
     if dtype.kind == "b":
-        raise HushError(f"holds boolean (1-bit) samples; {advice}")
+        raise Unfit(f"holds boolean (1-bit) samples; {advice}")
     if dtype.kind == "c":
         raise HushError("holds complex samples; denoise the real and imaginary parts separately")
     if dtype.kind not in "iuf":

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import get_sampling
 
-from hush.errors import HushError
+from hush.errors import HushError, Unfit
 from hush.record import Record
 
 #: Chunks that stay valid when samples change; others (``tRNS``, ``sBIT``, ``tIME``, ...) are
@@ -41,9 +41,9 @@ def read_png(path: Path) -> Record:
     chunks = list(_chunks(path.read_bytes()))
     depth, colour = _checked(*chunks[0][:2])
     if colour == 3:
-        raise HushError("is a palette image; convert it to gray or RGB first")
+        raise Unfit("is a palette image; convert it to gray or RGB first")
     if depth == 1:
-        raise HushError("is a 1-bit image; convert it to gray first")
+        raise Unfit("is a 1-bit image; convert it to gray first")
     if any(kind == b"acTL" for kind, *_ in chunks):
         raise HushError("is an animation; save its frames as a TIFF stack first")
     # leave out chunks about which libpng would print warnings to the terminal

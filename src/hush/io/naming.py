@@ -78,6 +78,21 @@ def output_path(
     return path
 
 
+def origin(path: str | os.PathLike[str]) -> str | None:
+    """The name, without its ending, of the input whose result has this path by default.
+
+    None if no result is named so; see `output_path`.
+    """
+    name = Path(path).name
+    if name.endswith(".denoised"):  # a folder
+        return name.removesuffix(".denoised") or None
+    for joint in {"."} | {f.joint for f in formats() if named(Path(path)) is f}:
+        stem, mark, ending = name.rpartition(f"{joint}denoised.")
+        if mark and stem and ending:
+            return stem
+    return None
+
+
 def holds(path: str | os.PathLike[str], kind: str) -> bool:
     """Whether a file with this name may hold that kind of data itself."""
     fmt = named(array.split_key(Path(path))[0], kind)

@@ -24,6 +24,7 @@ from hush.io.array import split_key, take_room
 from hush.io.exif import Exif
 from hush.io.tiff_chain import check_chain, complaints, opened
 from hush.io.tiff_layout import Beside, Layout, Level, bits_of, name_of, options_of, tags_of
+from hush.missing import Missing, exactly
 from hush.record import UNKNOWN, Record
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -53,7 +54,7 @@ def read(path: Path) -> Record:
         colour spaces other than gray and RGB.
     """
     path, key = split_key(path)
-    path, xml = tiff_sets.whole(path)
+    path, xml, _ = tiff_sets.whole(path)
     with complaints() as errors, opened(path, xml) as tif:
         if not tif.pages:
             raise HushError("holds no images")
@@ -96,6 +97,7 @@ def read(path: Path) -> Record:
         meta=meta,
         full=2.0**bits - 1 if bits else None,
         mask=tiff_series.mask_of(pages, axes, data.shape),
+        missing=_nodata(page, data.dtype),
     )
 
 
@@ -150,6 +152,18 @@ def _layout(
         after=tuple(one for one, _ in sorted(after, key=lambda pair: pair[1])),
     )
     return layout, lost
+
+
+def _nodata(page: Any, dtype: np.dtype[Any]) -> tuple[Missing, ...]:
+    """The value that marks missing ones, which GDAL writes as text."""
+    tag = page.tags.get(42113)
+    if tag is None:
+        return ()
+    try:
+        mark = exactly(float(str(tag.value).strip("\0 ").replace(",", ".")), dtype)
+    except ValueError:
+        return ()
+    return () if mark is None else (mark,)
 
 
 def write(record: Record, path: Path) -> None:

@@ -27,10 +27,12 @@ _LOSSLESS = {"LZW", "DEFLATE", "ADOBE_DEFLATE", "PACKBITS", "ZSTD", "LZMA"}
 class Level:
     """A lower resolution of the image: computed again from the result.
 
-    shape : along the image's axes; page, options, tags : as of a `Layout`.
+    shape : along the image's axes; sort : its NewSubfileType; page, options, tags : as of a
+    `Layout`.
     """
 
     shape: tuple[int, ...]
+    sort: int
     page: tuple[int, ...]
     options: dict[str, Any]
     tags: tuple[Tag, ...]
@@ -108,15 +110,15 @@ class Layout:
                 pointers = []
                 for one, values in inner:
                     extra = [(*tag, True) for tag in one.tags]
+                    sort = one.sort
                     out.write(
-                        values[where], extratags=extra, subfiletype=1, **options, **one.options
+                        values[where], extratags=extra, subfiletype=sort, **options, **one.options
                     )
             for other in self.after:
-                if isinstance(other, Level):
-                    values, sort = reduced(data, other.shape).reshape(-1, *other.page), 1
-                else:
-                    values, sort = other.data, other.sort
+                values = other.data if isinstance(other, Beside) else reduced(data, other.shape)
+                values = values if isinstance(other, Beside) else values.reshape(-1, *other.page)
                 extra = [(*tag, True) for tag in other.tags]
+                sort = other.sort
                 out.write(values, extratags=extra, subfiletype=sort, **options, **other.options)
 
 

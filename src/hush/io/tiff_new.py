@@ -47,7 +47,7 @@ def write(record: Record, path: Path, ome: bool) -> None:
         options["bitspersample"] = meta["bits"]
     imagej = not ome and _for_imagej(data, axes, meta)
     description = (_ome if ome else _imagej if imagej else _plain)(data, axes, meta)
-    if "resolution" in meta:
+    if "resolution" in meta and axes.endswith(("YX", "YXS")):
         x, y = meta["resolution"]
         unit = {"resolutionunit": "centimeter"}
         options |= {"resolution": (x / 100, y / 100), **unit}

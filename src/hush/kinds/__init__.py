@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds.layout import channels_before, laid_out, range_used, stored_order
+from hush.kinds.layout import channels_before, laid_out, range_used, stated_marks, stored_order
+from hush.missing import Later, Marks
 from hush.record import Batch, Record, channel_letter
 from hush.table import Table
 
@@ -189,7 +190,22 @@ class Kind:
         if mask is not None:
             mask = laid_out(np.broadcast_to(mask, record.data.shape), record.axes, self.letters)
         data = laid_out(record.data, record.axes, self.letters)
-        return Batch(data, record.scale, mask, record.context)
+        marks = stated_marks(record, len(data), data.shape[1])
+        return Batch(data, record.scale, mask, record.context, marks=marks)
+
+    def marked(self, record: Record) -> Record:
+        """The record with `marks` of missing values, which are found item by item when needed."""
+        if self.selected or record.marks is not None:
+            return record
+        batch, joint = self.batch(record), self.joint(record) > 1
+        return replace(record, marks=Later(len(batch), lambda i: self.voids(batch, i, joint)))
+
+    def voids(self, batch: Batch, index: int, joint: bool) -> Marks | None:
+        """The marks of an item's missing values: those that it has, and those that are found by
+        the values themselves. joint : of all channels together."""
+        from hush.kinds.voids import marks
+
+        return marks(batch, index, joint)
 
     def record(self, like: Record, items: np.ndarray | Sequence[np.ndarray]) -> Record:
         """Items ``(C, *S)`` of any dtype as a record with the layout and metadata of `like`.
@@ -205,7 +221,9 @@ class Kind:
         shape[len(shape) - len(self.letters) :] = x.shape[-len(self.letters) :]
         data = np.ascontiguousarray(x.reshape(shape).transpose(np.argsort(order)))
         shrunk = data.shape != like.data.shape
-        return replace(like, data=data, mask=None if shrunk else like.mask)
+        if shrunk:
+            return replace(like, data=data, mask=None, marks=None)
+        return replace(like, data=data)
 
     def uneven(self) -> HushError:
         """The error to raise if results of several items do not fit in one array."""
@@ -323,7 +341,7 @@ class Kind:
         return x
 
     def extent(self, reference: Record) -> Range | None:
-        """The range of stored values that `scores` take as 0 to 1; None if they take none."""
+        """The range of stored values that `scores` are relative to; None if they take none."""
         from hush.metrics import extent
 
         return None if self.selected else extent(reference.data, reference.full)
@@ -378,12 +396,17 @@ class Kind:
             return parts[0]
         data = [np.concatenate([p.data[0] for p in parts], axis=self.along)]
         mask = None
-        if batch.mask is not None:
-            masks = [p.mask[0] for p in parts if p.mask is not None]
-            mask = [np.concatenate(masks, axis=self.along)]
-        return replace(parts[0], data=data, mask=mask)
+        if parts[0].mask is not None or parts[0].marks is not None:
+            mask = [np.concatenate([p.known(0) for p in parts], axis=self.along)]
+        return replace(parts[0], data=data, mask=mask, marks=None)
 
     # -- show ------------------------------------------------------------------------------------
+
+    def missing(self, batch: Batch, index: int) -> list[str]:
+        """Sentences about the missing values of an item, the first of its warnings."""
+        from hush.kinds.values import missing
+
+        return missing(self, self.glimpse(batch, index), batch.marked(index))
 
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
@@ -474,7 +497,7 @@ class Kind:
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
         """How close item `a` ``(C, *S)`` is to the reference `b`, NaN where unknown.
 
-        Both are on a scale where `extent` is from 0 to 1, or in stored values if there is none.
+        Both are on a scale where `extent` has the width 1, or in stored values if there is none.
         Tables list the scores in this order.
         """
         from hush.metrics import psnr

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from hush.errors import HushError
-from hush.record import UNKNOWN, Batch, channel_letter
+from hush.missing import ByValue, Marks
+from hush.record import UNKNOWN, Batch, Record, channel_letter
 
 
 def stored_order(axes: str, letters: str) -> list[int]:
@@ -35,6 +37,13 @@ def channels_before(shape: tuple[int, ...], letters: str) -> str:
         raise HushError(f"has {len(shape)} dimensions, more than {len(UNKNOWN) + len(letters)}")
     stack = UNKNOWN.translate({ord(a): None for a in letters})[: max(0, rest - 1)][::-1]
     return stack + "C" * (rest > 0) + letters
+
+
+def stated_marks(record: Record, items: int, channels: int) -> Sequence[Marks | None] | None:
+    """The marks of missing values of so many items: those found, or else those stated."""
+    if record.marks is not None and len(record.marks) == items:
+        return record.marks
+    return [ByValue((record.missing,) * channels)] * items if record.missing else None
 
 
 def check_dtype(x: np.ndarray) -> None:
@@ -134,26 +143,35 @@ def range_used(data: np.ndarray) -> float | None:
 
 
 def filled(x: np.ndarray, known: np.ndarray, empty: float | None = None) -> np.ndarray:
-    """An item ``(C, *S)`` with unknown values replaced by the nearest known ones.
+    """An item ``(C, *S)`` with unknown values replaced by known ones; see `fill`.
 
     empty : fills a channel without any known value; by default that is a `HushError`.
     """
-    return x if known.all() else fill_nearest(x, known, empty)
+    return x if known.all() else fill(x, known, empty)
 
 
-def fill_nearest(x: np.ndarray, known: np.ndarray, empty: float | None = None) -> np.ndarray:
-    """The same, always as a copy."""
+def fill(x: np.ndarray, known: np.ndarray, empty: float | None = None) -> np.ndarray:
+    """The same, always as a copy: a line with the nearest values; anything else mirrored at the
+    edge, as at the border of a picture, so that its noise goes on and near values keep theirs."""
     from scipy.ndimage import distance_transform_edt
 
     out = x.copy()
+    before, source, target = None, None, None
     for plane, ok in zip(out, known, strict=True):
         if not ok.any():
             if empty is None:
-                raise HushError("a whole channel is NaN or infinite; there is nothing to denoise")
+                raise HushError("a whole channel has no known value; there is nothing to denoise")
             plane[...] = empty
             continue
-        index = distance_transform_edt(~ok, return_distances=False, return_indices=True)
-        plane[...] = plane[tuple(index)]
+        if before is None or not np.array_equal(ok, before):
+            before, target = ok, np.nonzero(~ok)
+            nearest = distance_transform_edt(~ok, return_distances=False, return_indices=True)
+            source = edge = tuple(index[target] for index in nearest)
+            if ok.ndim > 1:
+                both = zip(edge, target, ok.shape, strict=True)
+                mirrored = tuple(np.clip(2 * e - t, 0, n - 1) for e, t, n in both)
+                source = tuple(index[mirrored] for index in nearest)
+        plane[target] = plane[source]
     return out
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds import NOTHING, Chosen, Kind, Option, Series
+from hush.kinds import NOTHING, Chosen, Kind, Option, Series, exact
 from hush.kinds.image import mosaic
 from hush.record import Batch, Record
 
@@ -57,8 +57,8 @@ class Image(Kind):
         return mosaic.recognised(record)
 
     def unfit(self, record: Record) -> str:
-        """See `Kind.unfit`."""
-        return mosaic.unfit(record)
+        """See `Kind.unfit`: mosaics on other grids, and areas without noise."""
+        return mosaic.unfit(record) or exact.unfit(record, self.letters)
 
     def check(self, record: Record) -> None:
         """See `Kind.check`; pictures in colour are no mosaics."""

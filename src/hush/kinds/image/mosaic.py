@@ -96,7 +96,8 @@ def apart(batch: Batch) -> Batch:
     """Items ``(C, H, W)`` as four items each, views of every second row and column."""
     mask = None if batch.mask is None else _phases(batch.mask)
     each = [about for about in batch.each for _ in range(4)]
-    return replace(batch, data=_phases(batch.data), mask=mask, each=each)
+    marks = batch.marks and [mark for mark in batch.marks for _ in range(4)]
+    return replace(batch, data=_phases(batch.data), mask=mask, marks=marks, each=each)
 
 
 def together(planes: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:

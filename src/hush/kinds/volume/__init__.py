@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds import NOTHING, Chosen, Kind, Option
+from hush.kinds import NOTHING, Chosen, Kind, Option, exact
+from hush.missing import ByValue, Marks
 from hush.record import Batch, Record, channel_letter
 
 if TYPE_CHECKING:
@@ -90,6 +91,10 @@ class Volume(Kind):
         zero = float(record.context.get("zero") or 0.0)
         return replace(super().batch(record), blank=zero / record.scale)
 
+    def unfit(self, record: Record) -> str:
+        """See `Kind.unfit`: masks and labels, such as segmentations."""
+        return exact.unfit(record, self.letters)
+
     def joint(self, record: Record) -> int:
         """How many slices a network sees together: three, or one if they are no neighbours."""
         from hush.kinds.volume.places import are_adjacent
@@ -133,6 +138,18 @@ class Volume(Kind):
         from hush.kinds.volume.cut import preview
 
         preview(before, after, path)
+
+    def voids(self, batch: Batch, index: int, joint: bool) -> Marks | None:
+        """Values that all volumes have where nothing was acquired; the one that means no signal is
+        data (`hush.kinds.volume.places`), which methods know and leave as it is."""
+        from hush.kinds.voids import marks
+        from hush.kinds.volume.places import zero_of
+
+        zero = zero_of(batch.about(index), 1.0)
+        found = marks(batch, index, joint=True)
+        if isinstance(found, ByValue):
+            return found.without(zero)
+        return found
 
     # -- measure ---------------------------------------------------------------------------------
 

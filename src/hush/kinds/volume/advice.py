@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hush.kinds.cut import sparse
-from hush.kinds.values import contrast, hardly_noisy, mismatch, missing
+from hush.kinds.values import contrast, hardly_noisy, mismatch
 from hush.kinds.volume import places
 from hush.kinds.volume.series import Series
 from hush.noise.processes import Process
@@ -38,9 +38,9 @@ def input_warnings(
     about, scale = record.context, record.scale
     series = Series.of(len(item), about)
     where = places.find(item, about, scale)
-    notes = missing(kind, item)
+    notes: list[str] = []
     if not np.isfinite(item).any():
-        return [*notes, f"There is nothing to denoise in this {kind.name}."]
+        return [f"There is nothing to denoise in this {kind.name}."]
     if given is None and hardly_noisy(found.sigma, item):
         notes += [_noise_free(item, found, len(item) > 1)]
     else:
