@@ -150,7 +150,7 @@ def test_a_store_that_states_chunks_without_end_is_refused(tmp_path: Path) -> No
         text = document.read_text()
         text = re.sub(r'("shape": \[\s*)4,\s*6,', r"\g<1>4000000000, 6000000,", text)
         document.write_text(text)
-    with pytest.raises(HushError, match="probably damaged: it states .* chunks"):
+    with pytest.raises(HushError, match=r"probably damaged: it states .* chunks"):
         hush.read(path)
 
 
