@@ -15,7 +15,7 @@ DEMO_IMAGE := examples/hubble.png
 DEMO_OUT   := out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format bench clean
+.PHONY: help venv demo test lint format bench dist clean
 
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z]+:.*##/ {printf "  make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,12 @@ format: $(VENV)/.dev  ## let ruff mend what it can
 
 bench: $(VENV)/.dev  ## speed and quality on this machine
 	$(BIN)/python -m benchmarks $(ARGS)
+
+dist: $(VENV)/.dev  ## the sdist and the wheel of a release, checked
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python .ci/dist.py dist
 
 clean:  ## remove what can be made again, except the virtual environment
 	rm -rf build dist out .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache lightning_logs

@@ -266,6 +266,6 @@ def test_without_neurokit2_a_sentence_says_what_to_install(
 ) -> None:
     monkeypatch.setenv("HUSH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setitem(sys.modules, "neurokit2.ecg", None)
-    with pytest.raises(HushError, match=r"pip install 'hush-denoise\[signals\]'.*ecg:FILE"):
+    with pytest.raises(HushError, match=r"pip install .*\[signals\]'.*ecg:FILE"):
         load("")
     assert not (tmp_path / "cache").exists()

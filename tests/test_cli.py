@@ -674,11 +674,14 @@ def test_compare_refuses_other_shapes(file: Path, colour: Path) -> None:
     assert "96 × 96 × 3" in run.stderr
 
 
-def test_compare_of_floats_asks_for_their_range(tmp_path: Path, clean: np.ndarray) -> None:
+def test_compare_takes_the_range_of_floats_from_the_reference(
+    tmp_path: Path, clean: np.ndarray
+) -> None:
     a, b = tmp_path / "a.npy", tmp_path / "b.npy"
     np.save(a, clean.astype(np.float32))
     np.save(b, clean.astype(np.float32) + 5)
-    assert "--range" in hush("compare", a, b).stderr
+    row = json.loads(hush("compare", a, b, "--json").stdout)
+    assert row["psnr"] == pytest.approx(20 * np.log10(np.ptp(clean) / 5), abs=1e-3)
     row = json.loads(hush("compare", a, b, "--range", "300", "--json").stdout)
     assert row["psnr"] == pytest.approx(20 * np.log10(300 / 5), abs=1e-3)
     assert row["mae"] == pytest.approx(5, rel=1e-5)

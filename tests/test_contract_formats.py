@@ -107,7 +107,7 @@ def test_what_is_opened_is_written_item_by_item(
     path, record = tmp_path / f"a{suffix}", Record(x, "ZYX")
     with io.opened(record, path) as file:
         assert file is not None
-        assert (file.shape, file.dtype) == (x.shape, x.dtype)
+        assert (file.shape, file.dtype.newbyteorder("=")) == (x.shape, x.dtype)
         for i, plane in enumerate(x):
             file[i] = plane
         assert not path.exists()

@@ -259,6 +259,19 @@ def test_compressed_photons_are_still_photons() -> None:
     assert found.family == "poisson"
 
 
+@pytest.mark.parametrize(("width", "mild"), [(0.42, True), (0.2, False)])
+def test_mildly_correlated_noise_is_seen_on_a_picture(width: float, mild: bool) -> None:
+    """As speckle is that an instrument samples a little finely; a width of 0.2 pixels is none."""
+    noise = correlated((256, 256), width, seed=3)
+    y, x = np.mgrid[:256, :256] / 256
+    scene = 0.4 + 0.2 * (np.hypot(y - 0.5, x - 0.4) < 0.3) + 0.1 * np.sin(12 * x * y)
+    found = estimate((scene + 0.1 * noise)[None].astype(np.float32))
+    assert found.correlated == mild
+    if found.spectrum is not None:
+        assert found.autocorrelation[0] < 0.15
+        assert found.spectrum.brightness[2] > found.spectrum.brightness[0]
+
+
 def test_texture_where_it_is_bright_is_no_correlated_noise() -> None:
     x = np.tile(np.linspace(0, 1, 512, dtype=np.float32), (1, 512, 1))
     texture = gaussian_filter(white(x.shape, 5), (0, 1.5, 1.5))

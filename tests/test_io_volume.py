@@ -688,7 +688,7 @@ def test_a_missing_package_is_named(
     record = Record(values((5, 6, 7)), "ZYX", kind="volume")
     io.write(record, tmp_path / name)
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(HushError, match=r"pip install 'hush-denoise\[medical\]'"):
+    with pytest.raises(HushError, match=r"pip install .*\[medical\]'"):
         io.read(tmp_path / name)
 
 

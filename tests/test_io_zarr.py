@@ -434,7 +434,7 @@ def test_text_and_complex_numbers_are_refused(tmp_path: Path) -> None:
 def test_without_zarr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = plain(tmp_path / "a.zarr", values((4, 5, 6)))
     monkeypatch.setitem(sys.modules, "zarr", None)
-    with pytest.raises(HushError, match=r"needs zarr: pip install 'hush-denoise\[medical\]'"):
+    with pytest.raises(HushError, match=r"needs zarr: .*pip install .*\[medical\]'"):
         hush.read(path)
     with pytest.raises(HushError, match=r"needs zarr"):
         io.write(Record(np.zeros((4, 5), np.float32), "YX"), tmp_path / "b.zarr")

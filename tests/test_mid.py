@@ -298,7 +298,7 @@ def test_one_step_takes_everything_off_at_once(random_mid: RandomMID) -> None:
     x = np.random.default_rng(0).random((1, 24, 24), dtype=np.float32)
     model = random_mid()
     result = model.restore(x, Gaussian(0.1))
-    np.testing.assert_array_equal(result.data, x - model._predict(x, Gaussian(0.1), False, None))
+    np.testing.assert_array_equal(result.data, x - model.predicted(x, Gaussian(0.1), False))
     assert [entry["step"] for entry in result.trace] == [1]
 
 

@@ -187,7 +187,7 @@ def test_a_missing_package_gets_a_sentence(monkeypatch: pytest.MonkeyPatch) -> N
     x = noisy(series((6, 3, 14, 12)))
     for name, model in models.items():
         extra = "peers" if name == "bm4d" else "diffusion"
-        with pytest.raises(HushError, match=rf"pip install 'hush-denoise\[{extra}\]'"):
+        with pytest.raises(HushError, match=rf"pip install .*\[{extra}\]'"):
             model.restore_item(Batch([x]), 0, Gaussian(LEVEL))
 
 

@@ -133,6 +133,8 @@ def test_a_piece_has_so_many_values_but_at_least_one_slice() -> None:
     assert VOLUME.span((1, 200, 256, 256)) is None
     assert kinds.get("signal").span((1, 2**20)) == 2**18
     assert kinds.get("image").span((3, 10**5, 10**5)) is None
+    assert kinds.get("image").blocks((3, 10**5, 10**5)) == (2048, 2048)
+    assert kinds.get("image").blocks((3, 2**13, 2**13)) is None
 
 
 @pytest.mark.parametrize(

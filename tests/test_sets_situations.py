@@ -489,7 +489,7 @@ def test_points_and_correspondences_need_no_opencv(
     for kind in ("points", "correspondences"):
         hush.run(elements(kind), kind=kind, model=mid(kind)).report(tmp_path / "a.html")
     picture = Record(np.zeros((70, 90), np.uint8), "YX")
-    with pytest.raises(HushError, match=r"needs OpenCV; .*hush-denoise\[sets\]"):
+    with pytest.raises(HushError, match=r"needs OpenCV: .*pip install .*\[sets\]"):
         hush.run(picture, kind="segments", model=mid("segments"))
 
 

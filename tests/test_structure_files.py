@@ -164,7 +164,7 @@ def test_biotite_is_named_where_it_is_missing(
     monkeypatch.setitem(sys.modules, "biotite.structure.io.pdb", None)
     path = tmp_path / "a.pdb"
     path.write_text(as_pdb(ATOMS))
-    with pytest.raises(HushError, match=r"pip install 'hush-denoise\[alignments\]'"):
+    with pytest.raises(HushError, match=r"pip install .*\[alignments\]'"):
         read_chains(path)
 
 

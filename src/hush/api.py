@@ -19,24 +19,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hush import io, kinds
+from hush import foreign, io, kinds
 from hush.check import Depth
 from hush.denoiser import Denoiser, process_of
-from hush.errors import HushError
+from hush.devices import device_for
+from hush.errors import HushError, Unfit
+from hush.foreign import Foreign
 from hush.kinds import maps
 from hush.kinds.cut import Sampled, middle
 from hush.kinds.layout import check_dtype, filled, with_gaps
+from hush.kinds.ranges import limited, raised, ranged, restated
 from hush.kinds.values import check_level
 from hush.methods import get
-from hush.metrics import mean_score
-from hush.models import choose, device_for, load, name_for
+from hush.models import choose, load, name_for
 from hush.noise.process import law_of
 from hush.noise.processes import Process
-from hush.pipeline import Out, Work, check_memory, inspect_items
+from hush.out import Out
+from hush.pipeline import Work, check_memory, inspect_items
 from hush.reading import Source, read, record_of
 from hush.record import Batch, Record
 from hush.report import frame, rows
 from hush.results import Denoised, Inspection, Item, unmapped
+from hush.scoring import Stated, scored
 
 if TYPE_CHECKING:
     from mne.io import BaseRaw
@@ -90,16 +94,20 @@ class Result(Denoised):
 # -- denoising ---------------------------------------------------------------------------------
 
 
-def denoise(x: np.ndarray | Sequence[Any], **options: Any) -> np.ndarray:
+def denoise(x: Any, **options: Any) -> Any:
     """Denoise an array or a list; the result has the same dtype, shape and range.
 
-    Takes the options of `run`, and returns only the samples.
+    Takes the options of `run`, and returns only the samples: of an array of another package, such
+    as a masked array or a tensor, an object of the same sort (`hush.foreign`).
     """
-    return run(x, **options).data
+    own = foreign.taken(x)
+    if own is None:
+        return run(x, **options).data
+    return own.like(run(own, **options).data)
 
 
 def run(
-    x: Source,
+    x: Source | Foreign,
     *,
     axes: str | None = None,
     kind: str | None = None,
@@ -117,6 +125,7 @@ def run(
     check: Depth | None = None,
     was_adapted: bool = False,
     into: str | PathLike[str] | None = None,
+    force: bool = False,
 ) -> Result:
     """Denoise an array, a Record, a file or an MNE `Raw`; the result has its measurements.
 
@@ -140,17 +149,24 @@ def run(
     was_adapted : `model` was already adapted to the data, or adapting did not help.
     into : file to write the result to; item by item in formats that allow it, so that neither has
         to fit in memory.
+    force : also denoise what is not meant for it, such as a mask.
 
-    Raises `HushError` with one sentence if the input cannot be denoised.
+    Raises `HushError` with one sentence if the input cannot be denoised, and `hush.errors.Unfit`
+    if it should not be.
     """
     if not isinstance(strength, Real) or not 0 <= strength <= 1:
         raise HushError(f"strength, the share of noise to remove, is 0 to 1, not {strength!r}")
     if not isinstance(adapt, Real) or not 0 <= adapt < math.inf:
         raise HushError(f"adapt, the seconds of training on the data, is 0 or more, not {adapt!r}")
     record = record_of(x, axes, kind, context)
-    check_dtype(record.data)
     chosen = kinds.get(record.kind)
-    batch = chosen.batch(record)
+    record = chosen.recognised(record)
+    if not force and (why := chosen.unfit(record)):
+        raise Unfit(why)
+    check_dtype(record.data)
+    given, record = record, ranged(chosen, record)
+    noise = restated(noise, given, record)
+    batch = limited(chosen, record)
     if chosen.selected and len(batch) > 1:  # results of unlike sizes fit in no array
         raise HushError(f"there are {len(batch)} {chosen.nouns[1]}; give them one by one")
     law = law_of(noise)
@@ -177,7 +193,7 @@ def run(
     if adapt > 0:
         start = time.perf_counter()
         sample = Sampled()
-        sample.add(denoiser.seen(batch))
+        sample.add(raised(denoiser.seen(batch), process))
         own = None if process is None or process.beside else process
         denoiser = adapted(denoiser, sample, adapt, noise=own, seed=seed, progress=progress)
         timings["adapt"] = time.perf_counter() - start
@@ -226,7 +242,7 @@ def _restored(
     **checks: Any,
 ) -> Result:
     """Every item of a record, one after the other."""
-    chosen, seen = kinds.get(record.kind), denoiser.seen(batch)
+    chosen, seen = kinds.get(record.kind), raised(denoiser.seen(batch), process)
     start = time.perf_counter()
     series = chosen.series(seen, len(seen) // max(1, len(batch)), denoiser.reviewed)
     work = Work(chosen, record, denoiser, process, strength, was_adapted, law, series, **checks)
@@ -245,8 +261,7 @@ def _restored(
         items = unmapped([*items, work.item(seen, i, out, advance, timings)])
     spread = None
     if out.spreads:
-        shape = (-1, *batch.data[0].shape)
-        spread = _like(record, np.concatenate(out.spreads).reshape(shape))
+        spread = _like(record, out.spread)
     return Result(
         record=chosen.finished(out.record(), items),
         noisy=record,
@@ -332,13 +347,14 @@ def inspected(
     record = record_of(x, axes, kind, context)
     check_dtype(record.data)
     chosen = kinds.get(record.kind)
-    whole = chosen.batch(record)
+    record = ranged(chosen, chosen.recognised(record))
+    whole = limited(chosen, record)
     device = device_for(device)
     try:
         denoiser = choose(record, None, None, None, device)
     except HushError:  # no model is shipped for this kind of data
         denoiser = None
-    batch = denoiser.seen(whole) if denoiser else whole
+    batch = raised(denoiser.seen(whole) if denoiser else whole)
     apart, channels = len(batch) != len(whole), len(batch) // max(1, len(whole))
     found, laws = inspect_items(chosen, batch, channels, denoiser)
     index = max(found, key=lambda i: found[i].prominence)
@@ -355,13 +371,15 @@ def inspected(
     survey = chosen.survey(record)
     own = replace(record, context=batch.about(index))
     notes = survey.warnings if survey else chosen.advice(own, noisy, None, estimate)
+    if why := chosen.unfit(record):
+        notes = [f"{why[:1].upper()}{why[1:]}."]
     notes = [*record.meta.get("notes", ()), *notes]
     plane, channel = divmod(index, len(whole.data[0])) if apart else (index, None)
     return Inspection(
         record=record,
         index=plane,
         channel=channel,
-        estimate=estimate,
+        estimate=estimate.moved(-batch.low(index)) if batch.low(index) else estimate,
         method="mid" if denoiser is None else denoiser.name,
         model="" if denoiser is None else name_for(None, record, denoiser.name),
         steps=1 if denoiser is None else denoiser.increments,
@@ -420,9 +438,11 @@ def train(
 
     >>> model = hush.train(["a.tif", "b.tif"], schedule=hush.Schedule(budget=600))
     """
-    items: Any = [data] if isinstance(data, str | PathLike | Record) else data
+    single = isinstance(data, str | PathLike | Record) or foreign.taken(data) is not None
+    items: Any = [data] if single else data
     if not isinstance(items, np.ndarray):
         items = [read(x, kind=kind) if isinstance(x, str | PathLike) else x for x in items]
+        items = [kinds.get(x.kind).recognised(x) if isinstance(x, Record) else x for x in items]
     first = items[0] if len(items) else None
     name = kinds.get(kind or (first.kind if isinstance(first, Record) else "image")).name
     made = get(method, name).for_kind(name, **(settings or {}))
@@ -438,25 +458,28 @@ def export(model: str | PathLike[str] | Denoiser, path: str | PathLike[str]) -> 
     onnx.export(model if isinstance(model, Denoiser) else load(Path(model)), Path(path))
 
 
-def compare(result: Source, reference: Source, **options: Any) -> Mapping[str, float]:
-    """How close a result is to a reference: each of the kind's scores, averaged over items."""
+def compare(
+    result: Source,
+    reference: Source,
+    *,
+    data_range: Stated | None = None,
+    fit: bool = False,
+    **options: Any,
+) -> Mapping[str, float]:
+    """How close a result is to a reference: each of the kind's scores, averaged over items.
+
+    data_range : of values, for PSNR and SSIM: its width in the reference's units, or ``"dtype"``;
+        by default 255 for 8 bits, 1 for floats within [0, 1], the highest value of a volume, and
+        for others what the reference spans. The result has it as ``range``. fit : fit the result's
+        gain and offset first. options : axes, kind and context, as for `run`.
+    """
     ours, theirs = record_of(result, **options), record_of(reference, **options)
-    chosen = kinds.get(theirs.kind)
-    a, b = chosen.batch(ours), chosen.batch(theirs)
-    if peak := chosen.peak(theirs):
-        a, b = replace(a, scale=peak), replace(b, scale=peak)
-    a = replace(a, scale=b.scale) if chosen.levels else a  # units do not depend on the type
-    if ours.data.shape != theirs.data.shape and not chosen.selected:
-        raise HushError(
-            f"compare data of the same shape, not {ours.data.shape} and {theirs.data.shape}"
-        )
-    scores = [chosen.scores(with_gaps(a, i), with_gaps(b, i)) for i in range(len(b))]
-    means = {name: mean_score([row[name] for row in scores]) for name in scores[0]}
-    return {name: v * b.scale if name in chosen.levels else v for name, v in means.items()}
+    found = scored(ours, theirs, data_range, fit)
+    return {**found.values, **({} if found.span is None else {"range": found.span.width})}
 
 
-def _like(record: Record, data: np.ndarray) -> Record:
-    """A map of values `data` ``(B, C, *S)`` with the layout and units of a record."""
+def _like(record: Record, data: Sequence[np.ndarray]) -> Record:
+    """A map of items `data` ``(C, *S)`` with the layout and units of a record."""
     return maps.like(record, kinds.get(record.kind).record(record, data).data)
 
 

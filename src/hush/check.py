@@ -97,7 +97,7 @@ def check(
     known = batch.known(index)
     if not known.any() or not kind.halved(batch, index, found):
         return None
-    if kind.span(stored.shape) is not None:  # too large to have maps
+    if kind.blocks(stored.shape) is not None:  # too large to have maps
         depth = "windows"
     places = [tuple(slice(0, n) for n in stored.shape[1:])]
     if depth == "windows":
@@ -126,7 +126,10 @@ def check(
 
 def _part(batch: Batch, index: int, place: Window) -> Batch:
     """One window of an item as a batch of one."""
-    part = replace(batch, data=[batch.data[index]], context=batch.about(index), each=())
+    offsets = batch.offsets[index : index + 1]
+    part = replace(
+        batch, data=[batch.data[index]], context=batch.about(index), each=(), offsets=offsets
+    )
     if batch.mask is not None:
         part = replace(part, mask=[batch.mask[index]])
     for axis, where in enumerate(place):
@@ -333,7 +336,10 @@ def instead(
     if clean is x:
         return method.denoise_item(batch, index, given, found=found)
     there = known & (clean != x)
-    item = np.where(there, to_stored(np.where(known, clean, 0), item.dtype, batch.scale), item)
+    stored = to_stored(
+        np.where(known, clean, 0), item.dtype, batch.scale, batch.limits, batch.offset(index)
+    )
+    item = np.where(there, stored, item)
     only = replace(batch.piece(index, slice(None)), data=[item])
     made, how = method.denoise_item(only, 0, given, found=found)
     return made, replace(how, replaced=there)

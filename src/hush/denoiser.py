@@ -22,10 +22,12 @@ import numpy as np
 from hush.errors import HushError
 from hush.kinds import Kind, listed
 from hush.kinds import get as kind_of
+from hush.kinds.arrays import held, recorded
 from hush.kinds.cut import rms_level, sparse
 from hush.kinds.layout import check_dtype, check_span, filled, to_stored
+from hush.kinds.ranges import limited, raised, ranged, restated
 from hush.noise.processes import Process, parse
-from hush.record import Batch, Record
+from hush.record import Batch
 from hush.results import Estimate, Restoration
 
 if TYPE_CHECKING:
@@ -75,6 +77,9 @@ class Denoiser:
     architecture: ClassVar[tuple[str, ...]] = ()
     #: whether it leaves elements out (`Restoration.kept`)
     selects: ClassVar[bool] = False
+    #: whether results stay within the limits of the noisy values; those of a method that takes out
+    #: something large, such as a baseline, do not
+    keeps_range: ClassVar[bool] = True
     #: how many float32 arrays like an item, or like a piece of it, `restore_item` holds at once,
     #: its input and result among them
     copies: ClassVar[float] = 8
@@ -203,30 +208,30 @@ class Denoiser:
 
     def denoise(
         self,
-        x: np.ndarray,
+        x: Any,
         noise: Process | str | None = None,
         *,
         axes: str | None = None,
         strength: float = 1.0,
         context: Mapping[str, Any] | None = None,
-    ) -> np.ndarray:
+    ) -> Any:
         """Denoise an array of any real dtype; the result has the same dtype and shape.
 
+        x : or an object of another package; the result is one of the same sort (`hush.foreign`).
         axes : one letter per dimension (T, Z, C, Y, X, S); by default as the kind of data says.
         noise : a process in units of full range, or a text such as ``"gaussian:25/255"``.
         strength : share of the estimated noise to remove, 0 to 1.
         context : as in `Record.context`, such as ``{"rate": 1000}`` for signals.
         """
-        x = np.asarray(x)
-        check_dtype(x)
-        kind = self.kind
-        letters = axes or kind.axes(x.shape)
-        record = Record(x, letters, kind=kind.name, context=context or {})
-        batch = self.seen(kind.batch(record))
-        process = process_of(noise, batch.scale, kind)
-        items = [self.denoise_item(batch, i, process, strength)[0] for i in range(len(batch))]
+        own, kind = held(x), self.kind
+        given = recorded(own, kind, axes, context)
+        record = ranged(kind, given)
+        process = process_of(restated(noise, given, record), record.scale, kind)
+        batch = raised(self.seen(limited(kind, record)), process)
+        laws = [process and process.moved(batch.low(i)) for i in range(len(batch))]
+        items = [self.denoise_item(batch, i, laws[i], strength)[0] for i in range(len(batch))]
         made = kind.record(record, items).data
-        return made.astype(x.dtype, copy=False)  # with the input's byte order
+        return own.like(made.astype(own.data.dtype, copy=False))  # with the input's byte order
 
     # -- scikit-learn's names: rows of ``(n, *S)`` are samples ---------------------------------
 
@@ -290,7 +295,7 @@ class Denoiser:
         check_dtype(stored)
         known = batch.known(index)
         if batch.real is np.float32:
-            check_span(stored, known, batch.scale)
+            check_span(batch, index, known)
         if len(batch) > 1 and not known.any():  # an empty plane of a stack
             x = batch.floats(index)
             spread = np.full_like(x, np.nan) if self.spreads else None
@@ -301,7 +306,7 @@ class Denoiser:
         if not self.is_trained:
             raise self.untrained()
         given = noise is not None and noise.stated and not noise.varies
-        if noise is not None and given and rms_level(noise, _seen(stored, known, batch.scale)) <= 0:
+        if noise is not None and given and rms_level(noise, _seen(batch, index, known)) <= 0:
             x = batch.floats(index)
             spread = np.zeros_like(x) if self.spreads else None
             return stored.copy(), Restoration(
@@ -328,8 +333,11 @@ class Denoiser:
             y = x + np.float32(strength) * (y - x)
             if result.replaced is not None:  # half an impulse is one still
                 y = np.where(result.replaced, result.data, y)
-        made = to_stored(y, stored.dtype, batch.scale)
-        if not np.can_cast(stored.dtype, batch.real):  # what is unchanged is so to the last digit
+        limits = batch.limits if self.keeps_range and not self.removes else None
+        made = to_stored(y, stored.dtype, batch.scale, limits, batch.offset(index))
+        rounded = stored.dtype.kind == "f" and (batch.scale != 1 or batch.offset(index) != 0)
+        if rounded or not np.can_cast(stored.dtype, batch.real):
+            # what is unchanged is so to the last digit
             made = np.where(y == batch.floats(index), stored, made)
         y = made
         return (y if whole else np.where(known, y, stored)), result
@@ -426,9 +434,10 @@ def default_axes(shape: tuple[int, ...]) -> str:
     return kind_of("image").axes(shape)
 
 
-def _seen(stored: np.ndarray, known: np.ndarray, scale: float) -> np.ndarray:
+def _seen(batch: Batch, index: int, known: np.ndarray) -> np.ndarray:
     """Known values, spread over an item, in units of full range, as an item."""
-    return sparse(stored)[sparse(known)][None].astype(np.float64) / scale
+    values = sparse(batch.data[index])[sparse(known)][None]
+    return batch.above(index, values) / batch.scale
 
 
 def process_of(noise: Process | str | None, scale: float, kind: Kind) -> Process | None:

@@ -10,6 +10,25 @@ class HushError(Exception):
     """
 
 
+class Unfit(HushError):
+    """Input that is left alone unless the user insists, such as a mask: what it is.
+
+    ``force=True`` or ``--force`` insists. Of several files, the command line skips this one.
+    """
+
+
+def missing_package(package: str, extra: str = "", *, what: str = "this") -> HushError:
+    """The error to raise if an optional package cannot be imported.
+
+    package : its name. extra : the extra of hush that brings it; without one, it is installed by
+    its name. what : the subject of "needs", such as "method poselib" or, in a codec, "is a FITS
+    file, which".
+    """
+    from hush.installing import command
+
+    return HushError(f"{what} needs {package}: {command(package, extra)}")
+
+
 LONGEST = 500  #: characters of what a sentence says of a file's content
 
 

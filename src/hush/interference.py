@@ -46,6 +46,7 @@ class Subtracting(Learned):
     model_rate: float = 1000.0
 
     kinds: ClassVar[tuple[str, ...]] = ("signal",)
+    keeps_range: ClassVar[bool] = False
     learns_from: ClassVar[Learns] = "pairs"
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ from hush.kinds.cut import (
     moments,
     within,
 )
-from hush.nets import Tiled, channels_last
+from hush.nets import Tiled, channels_last, placed
 from hush.nets.plain import PlainUNet
 from hush.nets.pooled import PooledNet
 from hush.noise.process import Process
@@ -205,9 +205,9 @@ class Learned(Denoiser):
         return self.network
 
     def to(self: L, device: str) -> L:
-        """Run on `device` from now on, ``cpu`` or ``cuda``."""
+        """Run on `device` from now on, ``cpu``, ``cuda`` or ``mps``."""
         if self.network_ is not None:
-            self.network_.to(device)
+            placed(self.network_, device)
         return self
 
     def weights(self) -> Mapping[str, Tensor]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from hush.denoiser import Advance, Denoiser, Learns
+from hush.nets import placed
 from hush.schedule import Schedule
 from hush.starting import Comparison, Losses, begin, gently, settled
 
@@ -162,10 +163,10 @@ class LearnedDraws(Denoiser):
         return np.array(found)
 
     def to(self: L, device: str) -> L:
-        """Run on `device` from now on, ``cpu`` or ``cuda``."""
+        """Run on `device` from now on, ``cpu``, ``cuda`` or ``mps``."""
         self.device_ = device
         if self.network_ is not None:
-            self.network_.to(device)
+            placed(self.network_, device)
         return self
 
     # -- files -----------------------------------------------------------------------------------

@@ -215,5 +215,5 @@ def flipped(one: Drawn) -> Elements:
 
 def numbers(log: Tensor) -> np.ndarray:
     """Weights of their logarithms, as an array."""
-    found: np.ndarray = log.detach().exp().double().cpu().numpy()
+    found: np.ndarray = log.detach().exp().cpu().double().numpy()
     return found

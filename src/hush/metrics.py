@@ -1,13 +1,15 @@
 """How close a result is to a reference, and whether one result is closer than another.
 
-PSNR and SSIM use the same convention everywhere: values clipped to the full range, not
-rounded, SSIM with a Gaussian window of 11×11 with σ = 1.5. SNR, RMSE and PRD do not clip. SciPy
-and scikit-image are imported inside the functions, so that importing this module stays fast.
+PSNR and SSIM use the same convention everywhere: on 8 bits and floats within [0, 1], values clipped
+to the full range, not rounded; on other data, the range of the reference (`extent`), not clipped;
+SSIM with a Gaussian window of 11×11 with σ = 1.5. SNR, RMSE and PRD do not clip. SciPy and
+scikit-image are imported inside the functions, so that importing this module stays fast.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,14 +19,53 @@ from hush.record import full_range
 SSIM_WINDOW = 11
 
 
-def psnr(a: np.ndarray, b: np.ndarray, data_range: float | None = None, clip: bool = True) -> float:
+@dataclass(frozen=True)
+class Range:
+    """The range of values that scores take, from `low` to `high`.
+
+    of : whose it is, in words; clipped : values are clipped to it first.
+    """
+
+    low: float
+    high: float
+    of: str
+    clipped: bool
+
+    @property
+    def width(self) -> float:
+        """From the lowest to the highest value: 255 of 8 bits."""
+        return self.high - self.low
+
+
+def extent(reference: np.ndarray, full: float | None = None) -> Range:
+    """The range of a reference: that of 8 bits, 1 of floats within [0, 1], else what it spans.
+
+    full : the highest value of 8 bits or fewer, if not that of the type. An array of one value has
+    the range of its type.
+    """
+    values = reference if reference.dtype.kind in "iu" else reference[np.isfinite(reference)]
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    kind, top = reference.dtype.kind, full_range(reference.dtype)
+    if kind in "iu" and reference.dtype.itemsize == 1:
+        return Range(0.0, top if full is None else full, f"that of {reference.dtype.name}", True)
+    if (low >= 0 and high <= 1 and kind == "f") or not low < high:
+        return Range(0.0, top, f"that of {'floats' if kind == 'f' else reference.dtype.name}", True)
+    return Range(low, high, "what the reference spans", False)
+
+
+def psnr(
+    a: np.ndarray, b: np.ndarray, data_range: float | None = None, clip: bool | None = None
+) -> float:
     """Peak signal-to-noise ratio of `a` against the reference `b`, in dB.
 
     Both arrays have the same shape; elements that are not finite in either are ignored. Equal
-    arrays give infinity. `data_range` is by default that of the reference's integer type, such
-    as 255 for uint8, or 1 for floats.
+    arrays give infinity.
+
+    data_range : by default 255 for uint8, 1 for floats within [0, 1], and for others the
+        reference's highest value less its lowest. clip : values to ``[0, data_range]``; by default,
+        unless that is what the reference spans.
     """
-    data_range = _range(a, b) if data_range is None else data_range
+    data_range, clip = _range(a, b, data_range, clip)
     a, b, finite = _aligned(a, b, data_range if clip else None)
     if not finite.any():
         raise HushError("no pixel is finite in both images; there is nothing to compare")
@@ -36,17 +77,18 @@ def ssim(
     a: np.ndarray,
     b: np.ndarray,
     data_range: float | None = None,
-    clip: bool = True,
+    clip: bool | None = None,
     channel_axis: int | None = 0,
 ) -> float:
     """Structural similarity of ``(C, H, W)`` images, the mean over channels.
 
-    ``channel_axis=None`` takes ``(H, W)``. Pixels that are not finite in either image count
-    as equal. Raises `HushError` if a side is shorter than the window's 11 pixels.
+    `data_range` and `clip` are as for `psnr`. ``channel_axis=None`` takes ``(H, W)``. Pixels that
+    are not finite in either image count as equal. Raises `HushError` if a side is shorter than the
+    window's 11 pixels.
     """
     from skimage.metrics import structural_similarity
 
-    data_range = _range(a, b) if data_range is None else data_range
+    data_range, clip = _range(a, b, data_range, clip)
     a, b, finite = _aligned(a, b, data_range if clip else None)
     sides = np.delete(a.shape, channel_axis) if channel_axis is not None else a.shape
     if min(sides) < SSIM_WINDOW:
@@ -153,9 +195,15 @@ def paired_p_value(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndar
     return float(stats.ttest_1samp(difference, 0.0).pvalue)
 
 
-def _range(a: np.ndarray, b: np.ndarray) -> float:
-    """The full range of the reference `b`, or of `a` where only that is of integers."""
-    return full_range(b.dtype if b.dtype.kind in "iu" else a.dtype)
+def _range(
+    a: np.ndarray, b: np.ndarray, data_range: float | None, clip: bool | None
+) -> tuple[float, bool]:
+    """The range of the reference `b`, or of `a` where only that is of integers; and whether to
+    clip to it."""
+    if data_range is not None:
+        return data_range, clip is None or clip
+    found = extent(a if b.dtype.kind == "f" and a.dtype.kind in "iu" else b)
+    return found.width, found.clipped if clip is None else clip
 
 
 def _aligned(

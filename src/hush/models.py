@@ -9,6 +9,7 @@ from typing import Any
 
 from hush import kinds
 from hush.denoiser import ANY, FORMAT, Denoiser
+from hush.devices import device_for
 from hush.errors import HushError
 from hush.methods import get, make
 from hush.noise.process import Process
@@ -180,18 +181,3 @@ def choose(
 @lru_cache(maxsize=4)
 def _loaded(path: str) -> Denoiser:
     return load(path)
-
-
-def device_for(device: str) -> str:
-    """The device, ``auto`` resolved; `HushError` if it does not exist."""
-    if device == "cpu":
-        return device
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if not torch.cuda.is_available() and device.startswith("cuda"):
-        raise HushError("there is no CUDA device here; use --device cpu")
-    if not device.startswith("cuda"):
-        raise HushError(f"'{device}' is not a known device; use auto, cpu or cuda")
-    return device

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from hush.denoiser import Denoiser
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.io import atomic
 from hush.nets.pooled import PooledNet
 from hush.tiling import BORDER
@@ -56,9 +56,7 @@ def export(model: Denoiser, path: str | Path) -> None:
         import onnxruntime
         from onnxscript import ir  # torch's exporter is written in it
     except ImportError as e:
-        raise HushError(
-            f"exporting needs the package {e.name}: pip install 'hush-denoise[onnx]'"
-        ) from None
+        raise missing_package(f"the package {e.name}", "onnx", what="exporting") from None
     channels = model.config()["channels"]
     with quiet():
         program = torch.onnx.export(

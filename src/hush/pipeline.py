@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,17 +18,17 @@ from hush.denoiser import Denoiser
 from hush.errors import HushError
 from hush.kinds import Kind, Series
 from hush.kinds import get as kind_of
-from hush.kinds.layout import filled, laid_out, with_gaps
+from hush.kinds.layout import filled, with_gaps
 from hush.kinds.values import removed_nothing
 from hush.methods import make
 from hush.noise.processes import Process
-from hush.record import Batch, Record, cut
-from hush.recording import available, empty, let_go
+from hush.out import Out, Place
+from hush.record import Batch, Record
+from hush.recording import available, let_go
 from hush.report import checked
 from hush.results import Estimate, Item, Judgement, Restoration
 
 INSPECTED = 8  #: the most items of a stack that an inspection measures
-COPIED = 2**22  #: values that are copied at once
 BASE = 2**28  #: bytes of the programs themselves
 JUDGED = 96  #: bytes that measuring and judging take for a value
 FLOAT = 4  #: bytes of a value, as methods see it
@@ -49,6 +51,7 @@ class Work:
     guarded: bool = False  #: the nearest method's result is kept (`hush.check`)
     depth: Depth = "windows"  #: how much of an item is checked
     uncertain: bool = False  #: the spread is that of the check, if the method draws no samples
+    pool: Alone = field(default_factory=lambda: Alone())  #: who restores the pieces of items
 
     def item(
         self,
@@ -63,20 +66,40 @@ class Work:
         A long item is restored in pieces, if the method's results depend on what is near only, and
         measured and judged by parts of it (`Kind.glimpse`).
         """
+        if low := batch.low(index):
+            given = self.given and self.given.moved(low)
+            made = replace(self, given=given)._item(batch, index, out, advance, timings)
+            return made.moved(-low)
+        return self._item(batch, index, out, advance, timings)
+
+    def _item(
+        self,
+        batch: Batch,
+        index: int,
+        out: Out,
+        advance: Callable[[float], None],
+        timings: dict[str, float],
+    ) -> Item:
+        """The same with laws above the item's offset."""
         times = [time.perf_counter()]
+        shape = batch.data[index].shape
         glimpse = self.kind.glimpse(batch, index)
         noisy = with_gaps(glimpse, 0)
-        about = batch.about(index)
+        about = glimpse.about(0)
+        pictured = "whole" in about  # in a glimpse that stands for the item
         shared, given, found = self.measured(index, noisy, about)
         if self.law is not None:
             found = self.kind.under(self.law, found)
         own = replace(self.record, context=about)
         advice = self.kind.advice(own, noisy, given, found)
+        impulses = self.kind.cleaned(noisy, found) != noisy if pictured else None
         del noisy
         times.append(time.perf_counter())
         denoiser, seen = self.denoiser, None
         if self.strength == 1 and denoiser.is_trained and not self.kind.selected:
-            seen = check(self.kind, denoiser, batch, index, given, found, self.depth, self.guarded)
+            at, where = (glimpse, 0) if pictured else (batch, index)
+            depth: Depth = "windows" if pictured else self.depth  # without maps of a mosaic
+            seen = check(self.kind, denoiser, at, where, given, found, depth, self.guarded)
             if seen is not None and seen.kept != seen.method:
                 denoiser = make(seen.kept, self.kind.name)
         times.append(time.perf_counter())
@@ -103,20 +126,29 @@ class Work:
                     f"the uncertainty of {self.kind.nouns[1]} of {batch.data[index].size:,} values "
                     "cannot be told; give parts of them"
                 )
-            how = self._in_pieces(denoiser, batch, index, pieces, out, advance, found)
+            whole = found.on(shape[1:]) if pictured else found
+            how = self._in_pieces(denoiser, batch, index, pieces, out, advance, whole)
             place, made = out.place(index), out.glimpse(index)
         times.append(time.perf_counter())
-        found = how.found or found
-        process = self._glimpsed(how.process, batch.data[index].shape) or found.local
+        found = found if pictured else how.found or found
+        process = (None if pictured else self._glimpsed(how.process, shape)) or found.local
+        if pictured and given is not None and not given.varies:
+            process = given
         before, scale = glimpse.data[0], batch.scale
         if how.kept is not None:
             before = before if self.kind.selected else before[..., how.kept]
         elif any(v is not None for v in (batch.mask, how.replaced, how.taken)):
             before = with_gaps(glimpse, 0) * np.float32(batch.scale)
+        elif glimpse.offset(0):
+            before = glimpse.above(0, before)
+        if glimpse.offset(0) and not self.kind.selected:
+            made = glimpse.above(0, made)
         if how.taken is not None:  # no part of the noise
             before -= how.taken * np.float32(batch.scale)
         if how.replaced is not None:  # they say nothing about the noise
             before[how.replaced] = np.nan
+        if impulses is not None:
+            before = np.where(impulses, np.nan, before)
         judgement = self.kind.judge(
             before,
             made,
@@ -141,7 +173,7 @@ class Work:
             process = found.process
         return Item(
             *place,
-            found,
+            found.on(shape[1:]) if pictured else found,
             process,
             judgement,
             how.step,
@@ -202,53 +234,110 @@ class Work:
         denoiser: Denoiser,
         batch: Batch,
         index: int,
-        pieces: Sequence[tuple[slice, slice]],
+        pieces: Sequence[Piece],
         out: Out,
         advance: Callable[[float], None],
         found: Estimate,
     ) -> Restoration:
         """Restore an item piece by piece into `out`; what is returned holds no samples."""
-        along, whole = self.kind.along, batch.data[index]
-        step = pieces[0][1].stop
-        steps, process, seen = [], self.given, None
-        for outer, inner in pieces:
-            outer = self._known(batch, index, outer, step)
-            part = batch.piece(index, outer, along)
-            part = replace(part, context={**part.context, "begin": outer.start})
-            share = (inner.stop - inner.start) / whole.shape[along]
-            if part.known(0).any():
-                given = self.given and self._part(self.given, outer)
-                made, how = denoiser.denoise_item(
-                    part, 0, given, self.strength, partial(_share, advance, share), found
-                )
-                if how.kept is not None:
-                    raise TypeError(f"{denoiser.name} leaves elements out: it has no window")
-                if how.process and not how.process.varies:  # a map is the piece's own
-                    process = how.process
-                steps += [(share, how.step)] * (how.step is not None)
-                seen = how.found
-                first = inner.start - outer.start
-                out.fill(index, inner, cut(made, slice(first, None), along))
-            else:
-                out.fill(index, inner, cut(whole, inner, along))
-            for mapped in (whole, out.into):
-                let_go(mapped)
+        process, seen = self.given, None
+        steps: list[tuple[float, float]] = []
+        size = math.prod(batch.data[index].shape[1:])
+        made = self.pool.pieces(self, denoiser, batch, index, pieces, out, advance, found)
+        for piece, how in zip(pieces, made, strict=True):
+            if how is None:
+                continue
+            if how.process and not how.process.varies:  # a map is the piece's own
+                process = how.process
+            if how.step is not None:
+                steps.append((piece.size / size, how.step))
+            seen = how.found
         mean = sum(w * s for w, s in steps) / sum(w for w, _ in steps) if steps else None
         return Restoration(np.empty(0, np.float32), process, mean, found=seen)
 
-    def _known(self, batch: Batch, index: int, outer: slice, step: int) -> slice:
-        """A piece, wider by steps until every channel has known values in it, if it has any."""
+    def piece(
+        self,
+        denoiser: Denoiser,
+        batch: Batch,
+        index: int,
+        piece: Piece,
+        out: Out,
+        advance: Callable[[float], None],
+        found: Estimate,
+    ) -> Restoration | None:
+        """Restore a piece of an item into `out`; None if no value in it is known.
+
+        What is returned holds no samples.
+        """
+        whole = batch.data[index]
+        share = piece.size / math.prod(whole.shape[1:])
+        outer = self._known(batch, index, piece)
+        part = batch.place(index, outer)
+        inner = tuple(
+            slice(i.start - o.start, i.stop - o.start)
+            for i, o in zip(piece.inner, outer, strict=True)
+        )
+        about = {"begin": outer[self._axis].start, "place": outer, "inner": inner}
+        part = replace(part, context={**part.context, **about})
+        how = None
+        if part.known(0).any():
+            given = self.given and self.given.part(outer)
+            own = self.kind.inside(found, outer)
+            made, how = denoiser.denoise_item(
+                part, 0, given, self.strength, partial(_share, advance, share), own
+            )
+            if how.kept is not None:
+                raise TypeError(f"{denoiser.name} leaves elements out: it has no window")
+            out.fill(index, piece.inner, made[:, *inner])
+            how = Restoration(np.empty(0, np.float32), how.process, how.step, found=how.found)
+        else:
+            out.fill(index, piece.inner, whole[:, *piece.inner])
+        for mapped in (whole, out.into):
+            let_go(mapped)
+        return how
+
+    @property
+    def _axis(self) -> int:
+        """`Kind.along`, among the axes of space."""
         along = self.kind.along
-        length = batch.data[index].shape[along]
+        return along - 1 if along > 0 else along
+
+    def _known(self, batch: Batch, index: int, piece: Piece) -> Place:
+        """What a piece depends on, wider by its own lengths until every channel has known values
+        in it, if it has any."""
+        shape, outer = batch.data[index].shape[1:], piece.outer
         while True:
-            known = batch.piece(index, outer, along).known(0)
+            known = batch.place(index, outer).known(0)
             if known.all() or not known.any() or known.any(tuple(range(1, known.ndim))).all():
                 return outer
-            if outer == slice(0, length):
+            if outer == tuple(slice(0, n) for n in shape):
                 if batch.blank is not None:
                     return outer
                 raise HushError("a whole channel is NaN or infinite; there is nothing to denoise")
-            outer = slice(max(0, outer.start - step), min(outer.stop + step, length))
+            steps = (i.stop - i.start for i in piece.inner)
+            outer = tuple(
+                slice(max(0, o.start - step), min(o.stop + step, n))
+                for o, step, n in zip(outer, steps, shape, strict=True)
+            )
+
+
+class Alone:
+    """The pieces of an item, one after the other in this process; other pools hand them out."""
+
+    def pieces(
+        self,
+        work: Work,
+        denoiser: Denoiser,
+        batch: Batch,
+        index: int,
+        pieces: Sequence[Piece],
+        out: Out,
+        advance: Callable[[float], None],
+        found: Estimate,
+    ) -> Iterator[Restoration | None]:
+        """`Work.piece` of each, in order."""
+        for piece in pieces:
+            yield work.piece(denoiser, batch, index, piece, out, advance, found)
 
 
 def inspect_items(
@@ -272,26 +361,44 @@ def inspect_items(
     return found, laws
 
 
-def pieces_of(
-    kind: Kind, denoiser: Denoiser, batch: Batch, index: int
-) -> Iterator[tuple[slice, slice]]:
-    """Parts of an item along `Kind.along` with what they depend on, and without."""
+@dataclass(frozen=True)
+class Piece:
+    """A part of an item that is restored, and the part that this depends on."""
+
+    inner: Place
+    outer: Place
+
+    @property
+    def size(self) -> int:
+        """Values of a channel that are restored."""
+        return math.prod(i.stop - i.start for i in self.inner)
+
+
+def pieces_of(kind: Kind, denoiser: Denoiser, batch: Batch, index: int) -> Iterator[Piece]:
+    """Parts of an item that cover it; the whole, if results depend on that."""
     shape = batch.data[index].shape
-    length, span = shape[kind.along], kind.span(shape)
-    window = None if span is None else denoiser.window(batch.about(index))
-    if window is None or span is None:
-        yield slice(0, length), slice(0, length)
+    lengths = kind.blocks(shape)
+    window = None if lengths is None else denoiser.window(batch.about(index))
+    if window is None or lengths is None:
+        whole = tuple(slice(0, n) for n in shape[1:])
+        yield Piece(whole, whole)
         return
     unit, reach = window.multiple, -(-window.reach // window.multiple) * window.multiple
-    step = max(1, span // unit) * unit
-    for start in range(0, length, step):
-        stop = min(start + step, length)
-        yield slice(max(0, start - reach), min(stop + reach, length)), slice(start, stop)
+    sides = []
+    for n, length in zip(shape[1:], lengths, strict=True):
+        step = n if length >= n else max(1, length // unit) * unit
+        own = [slice(start, min(start + step, n)) for start in range(0, n, step)]
+        sides.append([(s, slice(max(0, s.start - reach), min(s.stop + reach, n))) for s in own])
+    for place in product(*sides):
+        inner, outer = zip(*place, strict=True)
+        yield Piece(inner, outer)
 
 
 def is_large(record: Record) -> bool:
     """Whether a record is of a kind that comes in pieces, and so large that memory matters."""
-    return kind_of(record.kind).piece is not None and record.data.size * FLOAT >= STATED
+    kind = kind_of(record.kind)
+    pieces = kind.piece is not None or kind.blocked
+    return pieces and record.data.size * FLOAT >= STATED
 
 
 def memory_for(record: Record, batch: Batch, denoiser: Denoiser) -> int:
@@ -302,11 +409,13 @@ def memory_for(record: Record, batch: Batch, denoiser: Denoiser) -> int:
     kind = kind_of(record.kind)
     seen, needed = denoiser.seen(batch), 0.0
     for index, item in enumerate(seen.data):
-        length = item.shape[kind.along]
-        judged = sum(len(range(length)[part]) for part in kind.glimpses(item.shape))
-        most = max(o.stop - o.start for o, _ in pieces_of(kind, denoiser, seen, index))
-        here = max(judged * JUDGED, most * FLOAT * denoiser.copies)
-        needed = max(needed, here * (item.size // length))
+        most = max(
+            math.prod(o.stop - o.start for o in piece.outer)
+            for piece in pieces_of(kind, denoiser, seen, index)
+        )
+        needed = max(
+            needed, kind.seen(item.shape) * JUDGED, len(item) * most * FLOAT * denoiser.copies
+        )
     return BASE + round(needed)
 
 
@@ -324,128 +433,3 @@ def check_memory(record: Record, batch: Batch, denoiser: Denoiser) -> None:
 
 def _share(advance: Callable[[float], None], share: float, done: float) -> None:
     advance(share * done)
-
-
-class Out:
-    """Collects the items of a result in an array like the data, or in a list if they shrink.
-
-    into : the array to use, such as one in a file.
-
-    Where a kind's items are views of the record and differ in length, the result begins as a copy
-    of the record: what is in no item, such as a trigger channel, stays as it is.
-    """
-
-    def __init__(
-        self,
-        kind: Kind,
-        noisy: Record,
-        batch: Batch,
-        apart: bool,
-        into: np.ndarray | None,
-    ) -> None:
-        self.kind, self.noisy, self.batch, self.apart, self.into = kind, noisy, batch, apart, into
-        self.items: Any = [None] * len(batch)
-        self.spreads: list[np.ndarray] = []
-        self._whole: Any = None
-        self._views: Any = None
-        if not isinstance(batch.data, np.ndarray):
-            self._views = self._copied()
-
-    def _copied(self) -> Sequence[np.ndarray] | None:
-        """The items as views of a copy of the record; None if they are no views."""
-        noisy = self.noisy.data
-        if not all(np.shares_memory(item, noisy) for item in self.batch.data):
-            return None
-        into = empty(noisy.shape, noisy.dtype) if self.into is None else self.into
-        views = list(self.kind.batch(self.noisy.with_data(into)).data)
-        if not all(np.shares_memory(view, into) for view in views):
-            return None
-        source, target = noisy.reshape(-1), into.reshape(-1)
-        if np.shares_memory(source, noisy) and np.shares_memory(target, into):
-            for start in range(0, len(source), COPIED):
-                target[start : start + COPIED] = source[start : start + COPIED]
-                for mapped in (noisy, into):
-                    let_go(mapped)
-        else:
-            into[...] = noisy
-        self.into = into
-        return views
-
-    def place(self, index: int) -> tuple[int, int | None]:
-        """The plane of an item, and its channel if channels are items."""
-        if not self.apart:
-            return index, None
-        return divmod(index, len(self.batch.data[0]))
-
-    def fill(self, index: int, where: slice, made: np.ndarray) -> None:
-        """Store the part `where` of an item along `Kind.along`, the first values of `made`."""
-        along = self.kind.along
-        target = cut(self._item(index), where, along)
-        target[...] = cut(made, slice(0, where.stop - where.start), along)
-
-    def glimpse(self, index: int) -> np.ndarray:
-        """The part of an item's result by which it is judged."""
-        made: np.ndarray = self.kind.glimpse(Batch([self._item(index)]), 0).data[0]
-        return made
-
-    def _item(self, index: int) -> np.ndarray:
-        """The place of one item in the result, a view to fill."""
-        if self._views is not None:
-            view: np.ndarray = self._views[index]
-            return view
-        if not isinstance(self.batch.data, np.ndarray):
-            raise TypeError(f"{self.kind.nouns[1]} in pieces need items that are views of a record")
-        if self._whole is None:
-            if any(item is not None for item in self.items):
-                raise self.kind.uneven()
-            self._whole = self.items = self._blank(self.batch.data)
-        plane, channel = self.place(index)
-        whole: np.ndarray = self._whole[plane]
-        return whole if channel is None else whole[channel : channel + 1]
-
-    def put(
-        self, index: int, made: np.ndarray, spread: np.ndarray | None, whole: bool
-    ) -> tuple[int, int | None]:
-        """Store one item; return its plane, and its channel if channels are items."""
-        if spread is not None:
-            self.spreads.append(spread)
-        plane, channel = self.place(index)
-        begun = self._whole is not None
-        if self._views is not None and whole and not self._shrunk:
-            self._views[index][...] = made
-        elif isinstance(self.batch.data, np.ndarray) and whole:
-            self._item(index)[...] = made
-        elif begun:
-            raise self.kind.uneven()
-        elif self.items[plane] is None:
-            self.items[plane] = made
-        else:
-            self.items[plane] = np.concatenate([self.items[plane], made])
-        return plane, channel
-
-    @property
-    def _shrunk(self) -> bool:
-        return any(item is not None for item in self.items)
-
-    def record(self) -> Record:
-        """The result as a record like the noisy one."""
-        if self._views is not None and not self._shrunk and self.into is not None:
-            return self.noisy.with_data(self.into)
-        if self.into is not None and self._whole is not None:
-            return self.noisy.with_data(self.into)
-        as_array = isinstance(self.batch.data, np.ndarray) and self._whole is None
-        if as_array and len({item.shape[-1] for item in self.items}) > 1:
-            raise self.kind.uneven()
-        return self.kind.record(self.noisy, self.items)
-
-    def _blank(self, like: np.ndarray) -> np.ndarray:
-        into = self.into
-        if into is None and self.kind.piece:  # large, or it would not come in pieces
-            into = empty(self.noisy.data.shape, like.dtype)
-        self.into = None
-        if into is not None:
-            view = laid_out(into, self.noisy.axes, self.kind.letters)
-            if np.shares_memory(view, into):
-                self.into = into
-                return view  # else its axis order does not allow views as items
-        return np.empty(like.shape, like.dtype)

@@ -12,8 +12,10 @@ import numpy as np
 
 from hush import io, kinds
 from hush.errors import HushError
+from hush.foreign import Foreign
+from hush.kinds.arrays import held, recorded, renamed
 from hush.kinds.layout import check_dtype
-from hush.record import UNKNOWN, Record, channel_letter
+from hush.record import Record
 
 Source = np.ndarray | Sequence[Any] | Record | str | PathLike[str]
 
@@ -61,7 +63,7 @@ def read(
     if letters is None and (open_kind or chosen.selected) and chosen.name != record.kind:
         with io.decoding(Path(path)):
             record = chosen.adopted(record)
-    letters = letters or _renamed(record.axes, chosen)
+    letters = letters or renamed(record.axes, chosen)
     if not letters.isalpha() or len(set(letters)) < len(letters):
         raise HushError(f"axes need a different letter for each dimension, not {axes}")
     record = replace(
@@ -74,19 +76,6 @@ def read(
     with io.decoding(Path(path)):
         chosen.check(record)
     return record
-
-
-def _renamed(axes: str, kind: kinds.Kind) -> str:
-    """Axes in which one of unknown meaning, or of time, is the only one that the kind misses.
-
-    A stack of planes without a name is the slices of a volume; another stack is its channels.
-    """
-    missing = [a for a in kind.letters if a not in axes]
-    free = [a for a in axes if a in UNKNOWN + "T" and a not in kind.letters]
-    if len(missing) != 1 or len(kind.letters) == 1 or not free:
-        return axes
-    axes = axes.replace(free.pop(), missing[0])
-    return axes.replace(free.pop(), "C") if free and not channel_letter(axes) else axes
 
 
 def _kind_by_keys(path: Path, kind: str | None) -> str | None:
@@ -112,12 +101,13 @@ def _names(kind: kinds.Kind) -> frozenset[str]:
 
 
 def record_of(
-    x: Source,
+    x: Source | Foreign,
     axes: str | None = None,
     kind: str | None = None,
     context: Mapping[str, Any] | None = None,
 ) -> Record:
-    """A Record of an array, list, path or MNE `Raw`; 64-bit integers get the range they use."""
+    """A Record of an array, list, path or MNE `Raw`, or of an array of another package
+    (`hush.foreign`); 64-bit integers get the range they use."""
     if io.mne.is_raw(x):
         return io.mne.from_raw(x)
     if isinstance(x, Record):
@@ -130,27 +120,20 @@ def record_of(
         return read(x, kind=kind, axes=axes, context=context)
     if kind and (record := kinds.get(kind).from_objects(x)) is not None:
         return record_of(record, context=context)
-    mask = None if not isinstance(x, np.ma.MaskedArray) else ~np.ma.getmaskarray(x)
-    try:
-        data = np.asarray(x)
-    except (ValueError, TypeError) as error:
-        raise HushError(f"this is not an array of numbers ({error})") from error
-    if data.dtype.kind in "US":
-        raise HushError("this is text; for rows of an alignment, state kind='alignment'")
-    check_dtype(data)
-    chosen = kinds.get(kind or _kind_by_options(context or {}) or "image")
+    own = held(x)
+    chosen = kinds.get(kind or _kind_by_options(context or {}) or own.kind or "image")
     told = _known_to(chosen, context)
     if chosen.selected and axes is None:
-        record = chosen.adopted(Record(data, io.array.array_axes(data.shape), mask=mask))
+        check_dtype(own.data)
+        data, letters = own.data, io.array.array_axes(own.data.shape)
+        record = chosen.adopted(Record(data, letters, mask=own.mask))
         return replace(
             record,
             kind=chosen.name,
             full=chosen.full(record.data),
             context={**record.context, **told},
         )
-    letters = axes or chosen.axes(data.shape)
-    full = chosen.full(data)
-    return Record(data, letters, kind=chosen.name, full=full, mask=mask, context=told)
+    return recorded(own, chosen, axes, told)
 
 
 def _known_to(kind: kinds.Kind, context: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -21,6 +21,9 @@ from hush.errors import HushError
 #: Axis letters for dimensions of unknown meaning, in the order in which they are used.
 UNKNOWN = "QIPRLAHEVM"
 
+#: values of a full range that single precision divides by without a loss
+ORDINARY = (1e-6, 1e20)
+
 
 def full_range(dtype: np.dtype[Any]) -> float:
     """Full range of stored values: the maximum of an integer type, 1 for floats."""
@@ -43,6 +46,8 @@ class Record:
     mask : bool, broadcasts to the data's shape; False where the file marks values as missing, such
         as padding. Values that are not finite need no mask.
     context : further data that methods of this kind may need, such as a sampling rate.
+    limits : the lowest and the highest stored value that a result may have; None if nobody looked
+        for them (`hush.kinds.ranges`).
     """
 
     data: np.ndarray
@@ -53,6 +58,7 @@ class Record:
     full: float | None = None
     mask: np.ndarray | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
+    limits: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, np.ndarray):
@@ -109,6 +115,9 @@ class Batch:
     real : the floats that methods compute with; float64 for coordinates, which may be large.
     blank : what methods see, in units of full range, instead of a channel without any known value;
         None if such data is refused.
+    limits : the lowest and the highest stored value that a result may have.
+    offsets : of each item, the stored value that methods see as 0; none: it is 0. For values on a
+        pedestal, for which single precision has no room.
     """
 
     data: np.ndarray | Sequence[np.ndarray]
@@ -118,15 +127,37 @@ class Batch:
     each: Sequence[Mapping[str, Any]] = ()
     real: type[np.floating] = np.float32
     blank: float | None = None
+    limits: tuple[float, float] | None = None
+    offsets: Sequence[float] = ()
 
     def __len__(self) -> int:
         return len(self.data)
 
     def floats(self, index: int) -> np.ndarray:
-        """Item `index` as `real` floats ``(C, *S)`` in units of full range."""
-        x = self.data[index].astype(self.real)
+        """Item `index` as `real` floats ``(C, *S)`` in units of full range, above its offset."""
+        stored = self.data[index]
+        if self.offset(index) or not ORDINARY[0] <= self.scale <= ORDINARY[1]:
+            return (self.above(index, stored) / self.scale).astype(self.real)
+        x = stored.astype(self.real)
         x /= self.real(self.scale)
         return x
+
+    def offset(self, index: int) -> float:
+        """The stored value that methods see as 0 in item `index`; an int for integers."""
+        return self.offsets[index] if len(self.offsets) else 0
+
+    def low(self, index: int) -> float:
+        """The offset of item `index` in units of full range."""
+        return self.offset(index) / self.scale
+
+    def above(self, index: int, stored: np.ndarray) -> np.ndarray:
+        """Stored values of item `index` less its offset, as float64."""
+        offset = self.offset(index)
+        if stored.dtype.kind not in "iu" or not offset:
+            return stored.astype(np.float64) - offset
+        if stored.dtype == np.uint64:  # differences fit, though values do not
+            return (stored - np.uint64(offset)).view(np.int64).astype(np.float64)
+        return (stored.astype(np.int64) - offset).astype(np.float64)
 
     def known(self, index: int) -> np.ndarray:
         """Where item `index` has known values, finite and not masked; bool ``(C, *S)``."""
@@ -142,6 +173,13 @@ class Batch:
         """A batch of one item: a part of item `index` along one of its axes."""
         mask = None if self.mask is None else [cut(self.mask[index], where, along)]
         data = [cut(self.data[index], where, along)]
+        about, offsets = self.about(index), self.offsets[index : index + 1]
+        return replace(self, data=data, mask=mask, context=about, each=(), offsets=offsets)
+
+    def place(self, index: int, where: Sequence[slice]) -> Batch:
+        """A batch of one item: a part of item `index`, with a slice for each axis of space."""
+        mask = None if self.mask is None else [self.mask[index][:, *where]]
+        data = [self.data[index][:, *where]]
         return replace(self, data=data, mask=mask, context=self.about(index), each=())
 
     def channelwise(self) -> Batch:
@@ -149,7 +187,8 @@ class Batch:
         mask = None if self.mask is None else _apart(self.mask)
         counts = [len(item) for item in self.data]
         each = [about for n, about in zip(counts, self.each, strict=False) for _ in range(n)]
-        return replace(self, data=_apart(self.data), mask=mask, each=each)
+        offsets = [low for n, low in zip(counts, self.offsets, strict=False) for _ in range(n)]
+        return replace(self, data=_apart(self.data), mask=mask, each=each, offsets=offsets)
 
 
 def cut(x: np.ndarray, where: slice, along: int = -1) -> np.ndarray:

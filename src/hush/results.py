@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hush.comparison import Check
-from hush.noise.field import Field, Grid
+from hush.noise.field import Field, Grid, Window
 from hush.noise.lines import Lines
 from hush.noise.processes import Correlated, Gaussian, Process
 from hush.noise.spectrum import Octaves
@@ -83,7 +83,7 @@ class Estimate:
     curve: tuple[tuple[float, float, float], ...] = ()
     curve_errors: tuple[float, ...] = ()
     alternatives: tuple[str, ...] = ()
-    field: Field | Grid | None = None
+    field: Field | Grid | Window | None = None
     regression: tuple[float, ...] = ()
     lines: Lines | None = None
 
@@ -154,6 +154,12 @@ class Estimate:
         if self.spectrum is None or self.field is not None or not self.process.white:
             return self.local
         return Correlated(self.process, self.spectrum, ndim)
+
+    def moved(self, by: float) -> Estimate:
+        """The same noise of signals that are lower by this."""
+        curve = tuple((x - by, seen, law) for x, seen, law in self.curve)
+        process = self.process.moved(by) or self.process
+        return dataclasses.replace(self, process=process, curve=curve)
 
     def told(self, noise: Process | None, ndim: int = 2) -> Process:
         """The noise as stated, with the measured spectrum if it is white; `law` if none is."""
@@ -312,6 +318,11 @@ class Item:
     unit: str = ""
     check: Check | None = None
     law: int | None = None
+
+    def moved(self, by: float) -> Item:
+        """The same with laws of signals that are lower by this."""
+        process = self.process.moved(by) or self.process
+        return dataclasses.replace(self, found=self.found.moved(by), process=process)
 
     @property
     def warnings(self) -> list[str]:

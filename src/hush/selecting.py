@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hush.denoiser import Advance, Denoiser
-from hush.errors import HushError
+from hush.errors import missing_package
 from hush.kinds.points import Points
 from hush.kinds.points.cut import FEWEST
 from hush.kinds.points.elements import Elements
@@ -204,6 +204,4 @@ def sklearn(part: str, method: str) -> ModuleType:
     try:
         return importlib.import_module(f"sklearn.{part}")
     except ImportError:
-        raise HushError(
-            f"{method} needs scikit-learn; install it with pip install 'hush-denoise[sets]'"
-        ) from None
+        raise missing_package("scikit-learn", "sets", what=method) from None

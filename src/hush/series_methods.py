@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from hush.denoiser import Advance, Denoiser
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.kinds.cut import Patches
 from hush.kinds.layout import filled
 from hush.kinds.volume import places
@@ -272,7 +272,7 @@ class Trained(VolumeMethod):
             )
 
     def to(self: V, device: str) -> V:
-        """Run on `device` from now on, ``cpu`` or ``cuda``."""
+        """Run on `device` from now on, ``cpu``, ``cuda`` or ``mps``."""
         self.device_ = device
         return self
 
@@ -360,7 +360,9 @@ def through(
     """A network's outputs for slices ``(N, K, Y, X)``, a few at a time."""
     import torch
 
-    network.to(device).eval()
+    from hush.nets import placed
+
+    placed(network, device).eval()
     out = []
     for start in range(0, len(x), AT_ONCE):
         part = np.ascontiguousarray(padded(x[start : start + AT_ONCE], network.multiple))
@@ -407,6 +409,4 @@ def needing(method: str, package: str, extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError:
-        raise HushError(
-            f"{method} needs the {package} package: pip install 'hush-denoise[{extra}]'"
-        ) from None
+        raise missing_package(f"the {package} package", extra, what=method) from None

@@ -9,7 +9,7 @@ scaled per tile.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -76,21 +76,32 @@ def tiled(
     multiple: int,
     border: int | None = BORDER,
     advance: Callable[[float], None] | None = None,
+    only: Sequence[slice] | None = None,
 ) -> np.ndarray:
     """Apply `function` to `x` ``(C, *S)`` tile by tile; it may change only the channels.
 
     After each tile, `advance` gets the tile's share of the item.
+    only : a slice for each axis of space; tiles outside are left out, and the result is 0 there.
     """
     out: np.ndarray | None = None
     shape = x.shape[1:]
-    for tile in tiles(shape, size, radius, multiple, border):
+    every = list(tiles(shape, size, radius, multiple, border))
+    if only is not None:
+        every = [tile for tile in every if all(map(_meet, tile.inner, only))]
+        shape = tuple(w.stop - w.start for w in only)
+    for tile in every:
         result = function(tile.of(x))
         if out is None:
-            out = np.empty((len(result), *shape), x.dtype)
+            make = np.empty if only is None else np.zeros
+            out = make((len(result), *x.shape[1:]), x.dtype)
         inner: tuple[Any, ...] = (slice(None), *tile.inner)
         crop: tuple[Any, ...] = (slice(None), *tile.crop)
         out[inner] = result[crop]
         if advance:
-            advance(out[0][inner[1:]].size / math.prod(shape))
+            advance(min(1.0, out[0][inner[1:]].size / math.prod(shape)))
     assert out is not None  # an item has a sample
     return out
+
+
+def _meet(one: slice, other: slice) -> bool:
+    return one.start < other.stop and other.start < one.stop

@@ -29,10 +29,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from hush.devices import bfloat16, device_for
 from hush.errors import HushError
 from hush.kinds.cut import Patches
 from hush.nets import channels_last
-from hush.precision import bfloat16
 from hush.progress import progress_bar, watched
 from hush.schedule import Schedule
 
@@ -77,6 +77,9 @@ def train(
     saved = folder / "resume.safetensors" if folder else None
     progress = watched() if progress is None else progress
     pace = _Pace(schedule, saved, label if progress else None, advance)
+    place = torch.device(device_for(device))
+    if place.type != "mps":
+        channels_last(networks)
     module = _Module(networks, patches, loss, schedule, validate, preview, folder)
     # Averaging comes first: an interrupt saves from `pace`, after this step's average.
     averaging = _Averaging(schedule.ema)
@@ -104,9 +107,9 @@ def train(
         trainer = Trainer(
             max_steps=schedule.max_steps or -1,
             max_epochs=-1,
-            accelerator="cpu" if device == "cpu" else "auto",
-            devices=1,
-            precision="bf16-mixed" if bfloat16(device) else "32-true",
+            accelerator=place.type,
+            devices=1 if place.index is None else [place.index],
+            precision="bf16-mixed" if bfloat16(place.type) else "32-true",
             callbacks=callbacks,
             plugins=[SafeCheckpoint()],
             logger=CSVLogger(folder, name="", version="") if folder else False,
@@ -164,7 +167,7 @@ class _Module(LightningModule):
         folder: Path | None,
     ) -> None:
         super().__init__()
-        self.networks = channels_last(networks)
+        self.networks = networks
         # Plain attributes in a list: the averaged copy must not duplicate the data.
         self._given = _Shared(patches, loss, schedule, validate, preview, folder)
 

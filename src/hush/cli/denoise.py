@@ -27,6 +27,7 @@ from hush.cli.options import (
 )
 from hush.cli.outputs import Job, Options, check_folders, is_kept, paths, plan
 from hush.cli.summary import summary
+from hush.devices import device_for
 from hush.errors import HushError
 
 if TYPE_CHECKING:
@@ -144,6 +145,11 @@ class Group:
     "is installed) nearer? Without it, hush compares a few windows, and never with BM3D.",
 )
 @click.option(
+    "--force",
+    is_flag=True,
+    help="Also denoise masks, label images, drawings and other files that are not meant for it.",
+)
+@click.option(
     "--report",
     type=click.Path(path_type=Path),
     help="Also write an HTML page that shows before, after and what was removed.",
@@ -236,7 +242,7 @@ def _check(o: Options) -> None:
                 f"no model is shipped for {name}; train one with hush train --method {name} "
                 "and pass it with --model"
             )
-    models.device_for(o.device)
+    device_for(o.device)
     if o.steps and not denoiser.iterates:
         raise HushError(f"{denoiser.name} does not remove noise in steps; leave --steps out")
     if o.adapt and not denoiser.adapts:
@@ -265,6 +271,7 @@ def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
             continue
         try:
             record = read(job.source, o.axes, o.kind)
+            record = kinds.get(record.kind).recognised(record)
             key = _key(o, record)
             if key not in groups:
                 before = models.choose(record, o.model, o.method, o.steps, o.device, key[2])
@@ -341,6 +348,7 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
         uncertainty="uncertainty" in job.maps,
         check="peers" if o.check else "whole" if o.report else None,
         into=None if keeps else job.target,
+        force=o.force,
     )
     for map_, path in job.maps.items():
         if not is_kept(o, path):

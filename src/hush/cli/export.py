@@ -32,7 +32,7 @@ def export(model: str, out: Path, existing: str | None, verbose: bool, quiet: bo
     "noisy" and output "denoised" are float32 (N, C, H, W), of any size and in any units. hush
     keeps the file only if its results agree with hush's own.
 
-    Needs pip install 'hush-denoise[onnx]'.
+    Needs the packages of the extra "onnx"; without them, hush names the command that installs them.
     """
     if out.exists() and existing == "skip":
         say(f"{out} already exists; nothing was exported")

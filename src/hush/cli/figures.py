@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -13,6 +13,7 @@ from hush.cli.console import Bar, print_json, say
 from hush.cli.options import (
     STUDY,
     Duration,
+    ValueRange,
     WithKinds,
     as_json,
     device,
@@ -33,10 +34,11 @@ from hush.errors import HushError
 )
 @click.option(
     "--range",
-    "full",
-    type=click.FloatRange(min=0, min_open=True),
-    help="The value of full range; by default the integer type's maximum, 1 for floats, and the "
-    "reference's highest value for volumes.",
+    "stated",
+    type=ValueRange(),
+    help="The range of values that PSNR and SSIM take: a number, or dtype for that of the type. By "
+    "default 255 for 8 bits, 1 for floats within [0, 1], the highest value of volumes, and for "
+    "others what the reference spans.",
 )
 @as_json
 @layout
@@ -45,7 +47,7 @@ def compare(
     result: str,
     reference: str,
     fit: bool,
-    full: float | None,
+    stated: float | Literal["dtype"] | None,
     as_json: bool,
     kind: str | None,
     axes: str | None,
@@ -54,59 +56,36 @@ def compare(
 ) -> None:
     """Compare a RESULT with a clean REFERENCE: PSNR, SSIM and mean absolute error.
 
-    PSNR and SSIM clip values to the full range. Signals get SNR, RMSE and PRD instead. Errors and
-    the fitted offset are in the reference's units. With --json, one object: "psnr" and "snr" are
-    null if both are equal, "ssim" if the images are smaller than its window.
+    PSNR and SSIM are relative to a range of values, which is printed with them; values are clipped
+    to the range of a type, and not to what the reference spans. Signals get SNR, RMSE and PRD
+    instead. Errors and the fitted offset are in the reference's units. With --json, one object:
+    "psnr" and "snr" are null if both are equal, "ssim" if the images are smaller than its window,
+    and "range" has what PSNR and SSIM took.
     """
-    from dataclasses import replace
     from math import isfinite, isnan
 
-    import numpy as np
-
     from hush import kinds
-    from hush.metrics import fit_gain_offset, mean_score
+    from hush.scoring import scored
 
     ours, theirs = read(result, axes, kind), read(reference, axes, kind)
-    if ours.data.shape != theirs.data.shape and not kinds.get(theirs.kind).selected:
+    chosen = kinds.get(theirs.kind)
+    if ours.data.shape != theirs.data.shape and not chosen.selected:
         first, second = (" × ".join(str(n) for n in r.data.shape) for r in (ours, theirs))
         raise HushError(
             f"only data of one shape can be compared; {result} is {first}, {reference} is {second}"
         )
-    chosen = kinds.get(theirs.kind)
-    ours = replace(ours, axes=theirs.axes, kind=theirs.kind)
-    full = full or chosen.peak(theirs)
-    scale = full or theirs.scale
-    # A format may not keep what full range is, and units do not depend on the type.
-    same = ours.data.dtype == theirs.data.dtype or bool(chosen.levels)
-    own = full or (theirs.scale if same else ours.scale)
-    a = [np.asarray(x, np.float64) / own for x in chosen.batch(ours).data]
-    b = [np.asarray(x, np.float64) / scale for x in chosen.batch(theirs).data]
-    highest = max(float(np.max(x, initial=0.0, where=np.isfinite(x))) for x in b)
-    gain, offset = 1.0, 0.0
-    if fit:
-        gain, offset = fit_gain_offset(*(np.concatenate([x.ravel() for x in y]) for y in (a, b)))
-        a = [gain * x + offset for x in a]
-    scores = [chosen.scores(x, y) for x, y in zip(a, b, strict=True)]
-    if full is None and highest > 2 and "psnr" in scores[0]:
-        say(
-            f"{reference}: values reach {highest:.4g}, but were clipped to 1, the full range of "
-            "floats; give the full range with --range"
-        )
-    means = {name: mean_score([s[name] for s in scores]) for name in scores[0]}
-    mae = None
-    if not chosen.selected:
-        errors = np.concatenate([np.abs(x - y).ravel() for x, y in zip(a, b, strict=True)])
-        mae = float(np.mean(errors, where=np.isfinite(errors))) * scale
+    found = scored(ours, theirs, stated, fit)
     row: dict[str, Any] = {
         "result": result,
         "reference": reference,
-        **{name: v * scale if name in chosen.levels else v for name, v in means.items()},
-        "mae": mae,
+        **found.values,
+        "range": None if found.span is None else found.span.width,
+        "mae": found.error,
         "fit": fit,
-        "gain": gain,
-        "offset": offset * scale,
+        "gain": found.gain,
+        "offset": found.offset,
     }
-    small = [name.upper() for name in scores[0] if isnan(row[name])]
+    small = [name.upper() for name, value in found.values.items() if isnan(value)]
     for name in small:
         say(f"{name} cannot be measured on {chosen.nouns[1]} this small")
     if as_json:
@@ -114,17 +93,19 @@ def compare(
     elif not quiet:
         from hush.report import describe
 
-        lines = []
-        for name in scores[0]:
-            value = f"{row[name]:.2f} dB" if name in ("psnr", "snr") else f"{row[name]:.4f}"
+        lines, units = [], describe.units(theirs.scale)
+        for name, score in found.values.items():
+            value = f"{score:.2f} dB" if name in ("psnr", "snr") else f"{score:.4f}"
             if name in chosen.levels:
-                value = describe.number(row[name]) + describe.units(scale)
-            equal = name in ("psnr", "snr") and not isfinite(row[name])
+                value = describe.number(score) + units
+            equal = name in ("psnr", "snr") and not isfinite(score)
             lines.append((name.upper(), "infinite: both are equal" if equal else value))
-        if mae is not None:
-            lines.append(("mean absolute error", describe.number(mae) + describe.units(scale)))
+        if found.span is not None:
+            lines.append(("range", f"{describe.number(found.span.width)}, {found.span.of}"))
+        if found.error is not None:
+            lines.append(("mean absolute error", describe.number(found.error) + units))
         if fit:
-            lines.append(("fitted", f"{gain:.4f} · result + {describe.number(row['offset'])}"))
+            lines.append(("fitted", f"{found.gain:.4f} · result + {describe.number(found.offset)}"))
         words.print_block(f"{result} against {reference}", lines)
 
 
@@ -216,7 +197,7 @@ def study(
     """
     from rich.console import Console
 
-    from hush.models import device_for
+    from hush.devices import device_for
     from hush.studies import run
     from hush.studies.core import find_method
 

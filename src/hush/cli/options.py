@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from hush.cli.console import set_verbose
+from hush.cli.console import say, set_verbose
 from hush.errors import HushError
 
 if TYPE_CHECKING:
@@ -36,6 +36,25 @@ class Duration(click.ParamType):
         if match is None:
             self.fail(f"'{value}' is not a duration; write 90, 60s, 20m or 2h", param, ctx)
         return float(match[1]) * _SECONDS[match[2] or ""]
+
+
+class ValueRange(click.ParamType):
+    """A range of values: a number, or ``dtype`` for that of the type."""
+
+    name = "number"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | Literal["dtype"]:
+        if value == "dtype":
+            return "dtype"
+        try:
+            number = float(value)
+        except ValueError:
+            number = 0.0
+        if not 0 < number < float("inf"):
+            self.fail(f"'{value}' is not a range; write a number above 0, or dtype", param, ctx)
+        return number
 
 
 class Named(click.ParamType):
@@ -101,10 +120,10 @@ def threads(command: F) -> F:
 def device(command: F) -> F:
     return click.option(
         "--device",
-        type=click.Choice(["auto", "cpu", "cuda"]),
+        type=click.Choice(["auto", "cpu", "cuda", "mps"]),
         default="auto",
         show_default=True,
-        help="Where networks run; auto uses a GPU if there is one.",
+        help="Where networks run: auto uses CUDA if there is a GPU for it; mps is a Mac's GPU.",
     )(command)
 
 
@@ -230,15 +249,15 @@ def expanded(sources: Sequence[str], kind: str | None = None) -> tuple[str, ...]
     kept, given or in another folder; so are a folder without readable files and a pattern without
     matches, so that reading them raises the error.
     """
-    from glob import glob, has_magic
+    from glob import has_magic
 
-    from hush.io import folder_format, recognised
+    from hush.io import folder_format, once, recognised
 
     files: list[str] = []
     for source in sources:
         found = [source]
         if not Path(source).exists() and has_magic(source):
-            found = sorted(glob(source, recursive=True)) or [source]
+            found = sorted(_matching(source)) or [source]
         elif Path(source).is_dir() and folder_format(Path(source), kind) is None:
             inside = (p for p in Path(source).iterdir() if not p.name.startswith("."))
             held = sorted(
@@ -249,7 +268,25 @@ def expanded(sources: Sequence[str], kind: str | None = None) -> tuple[str, ...]
             found = held or [source]
         names = {Path(f).name for f in found}
         files += [f for f in found if len(found) == 1 or not _is_result(Path(f).name, names)]
-    return tuple({Path(f).resolve(): f for f in reversed(files)}.values())[::-1]
+    made = once(list({Path(f).resolve(): f for f in reversed(files)}.values())[::-1], kind)
+    if not click.get_current_context().params.get("quiet"):
+        for note in made.notes:
+            say(note)
+    return tuple(made.paths)
+
+
+def _matching(pattern: str) -> list[str]:
+    """The paths that match a pattern; ``**`` enters no links, which may lead in a circle."""
+    from glob import glob, has_magic
+
+    if "**" not in pattern:
+        return glob(pattern)
+    parts = Path(pattern).parts
+    fixed = next(i for i, part in enumerate(parts) if has_magic(part))
+    start = Path(*parts[:fixed])
+    found = (p for p in start.glob(str(Path(*parts[fixed:]))) if p != start)
+    shown = (p for p in found if not any(x[0] == "." for x in p.relative_to(start).parts))
+    return [str(p) for p in shown]
 
 
 def _is_result(name: str, names: set[str]) -> bool:

@@ -26,6 +26,7 @@ class Options(Running):
     residual: str | None
     sigma_map: str | None
     scores: str | None
+    force: bool
     noise: str | None
     steps: int | None
     adapt: float

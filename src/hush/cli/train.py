@@ -235,8 +235,8 @@ def _check_kind(o: Options, kind: Kind) -> None:
 
 def _method(o: Options) -> type[Denoiser]:
     """The method's class; raises HushError if it cannot learn from such files."""
+    from hush.devices import device_for
     from hush.methods import METHODS, get
-    from hush.models import device_for
 
     cls = get(o.method)
     if cls.learns_from == "nothing":

@@ -54,6 +54,7 @@ def to_train_on(o: Any, learns_from: str) -> Files:
         pair = [file, o.clean / file.name] if o.clean else [file]
         try:
             records = [read(str(f), o.axes, o.kind) for f in pair]
+            records = [kinds.get(record.kind).recognised(record) for record in records]
             sizes = {_size(record) for record in records}
         except Exception as error:
             unreadable += 1

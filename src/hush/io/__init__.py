@@ -15,8 +15,12 @@ Metadata shared by the formats, under these keys of ``Record.meta`` (all optiona
 ``icc``, ``exif``
     Colour profile and EXIF block as bytes (EXIF as in a JPEG file, beginning ``Exif\\0\\0``). The
     EXIF orientation is copied, never applied.
-``resolution``
-    Pixels per metre along X and Y.
+``resolution``, ``depth``, ``interval``
+    Pixels per metre along X and Y; metres from plane to plane along Z; seconds along T.
+``channels``, ``colours``
+    The names of the channels along C, and their colours as six hexadecimal digits.
+``bits``
+    Bits of a sample, if its type has more, as in a TIFF file of 4 or 12 bits.
 ``notes``
     Sentences about what is odd in the file, for the user.
 ``files``
@@ -24,7 +28,7 @@ Metadata shared by the formats, under these keys of ``Record.meta`` (all optiona
 ``fields``, ``kept``
     Of sets: names of columns, and which rows of the file are in the data (`hush.io.rows_stored`).
 ``png``, ``tiff``, ``npz``, ``dicom``, ``nifti``, ``nrrd``, ``gradients``, ``edf``, ``wfdb``,
-``columns``, ``ply``, ``pcd``, ``rows``
+``columns``, ``ply``, ``pcd``, ``rows``, ``fits``, ``mrc``, ``hdf5``
     Format-specific metadata, for writing the same format again.
 ``aligned``, ``first``
     Of alignments: their text, and the row that is written first (`hush.io.aligned`).
@@ -45,7 +49,7 @@ from typing import Any
 import numpy as np
 
 from hush.errors import HushError, printable
-from hush.io import array, mne
+from hush.io import array, elsewhere, mne
 from hush.io import place as places
 from hush.io.codecs import (
     FORMATS,
@@ -58,6 +62,7 @@ from hush.io.codecs import (
 )
 from hush.io.format import Format
 from hush.io.naming import format_for, holds, is_dicom, output_path, written_format
+from hush.io.parts import once
 from hush.io.place import atomic, check_target, reason, same_file, taken, together
 from hush.record import Record
 
@@ -75,6 +80,7 @@ __all__ = [
     "holds",
     "mne",
     "notes",
+    "once",
     "opened",
     "output_path",
     "read",
@@ -134,7 +140,7 @@ def read(
         head = b""
         if whole is None:
             with file.open("rb") as stream:
-                head = stream.read(256)
+                head = stream.read(512)
     except (OSError, ValueError) as error:
         raise HushError(f"{path}: cannot be read: {reason(error)}") from error
     if not head and whole is None:
@@ -143,6 +149,8 @@ def read(
         fmt = whole or preferred((f for f in formats() if f.recognises(head, file)), kind)
     if fmt is None and (header := path.with_suffix(".hea")).is_file():
         raise HushError(f"{path}: belongs to a WFDB record; give its header, {header}")
+    if said := elsewhere.way_out(file, head, recognised=fmt is not None):
+        raise HushError(f"{path}: {said}")
     if fmt is None:
         raise HushError(f"{path}: is not a file hush can read{_unlike(file)}")
     with decoding(path, f"{fmt.name} "):

@@ -21,6 +21,13 @@ from hush.recording import Channel
 RATES = ("fs", "rate", "sfreq", "sampling_rate", "sample_rate", "srate")
 NAMES = ("columns", "channels", "names", "labels", "channel_names", "ch_names")
 UNITS = ("units", "unit")
+#: endings of files whose arrays are chosen by name
+ARRAYS = ("npz", "zarr", "h5", "hdf5", "hdf", "he5", "nxs", "nc", "mat")
+#: endings of files whose images are chosen by number or name (`hush.io.several`)
+IMAGES: tuple[str, ...] = ("tif", "tiff", "btf", "tf2", "tf8", "svs", "ndpi", "scn", "lsm")
+IMAGES += ("stk", "qptiff", "exr", "czi", "lif", "nd2", r"fi?ts?(?:\.gz)?", r"fits(?:\.gz|\.fz)?")
+#: ratio of both sides of an image to its last axis, from which on that holds channels or slices
+SHORT = 4
 #: the key of the elements of a set, by its kind of data
 SETS = {
     "points": "points",
@@ -35,8 +42,9 @@ def array_axes(shape: tuple[int, ...]) -> str:
 
     The last two axes are Y and X; axes before them are a stack of images: ``QYX``, ``IQYX``, ...
     Only a last axis of length 1, 3 or 4 that is shorter than the two before it counts as
-    interleaved samples: ``YXS``, ``QYXS``, ... No sample of an array is alpha. Leading channels
-    count as a stack: name the axes (``Record(data, "CYX")``) to denoise them together.
+    interleaved samples: ``YXS``, ``QYXS``, ... No sample of an array is alpha. Another last axis
+    of a quarter of the two before it at most holds channels or slices, each an image of its own:
+    ``YXC``. Leading channels count as a stack.
 
     Raises
     ------
@@ -46,7 +54,8 @@ def array_axes(shape: tuple[int, ...]) -> str:
     if len(shape) < 2:
         return UNKNOWN[: len(shape)]
     samples = len(shape) >= 3 and shape[-1] in (1, 3, 4) and min(shape[-3:-1]) > shape[-1]
-    spatial = "YXS" if samples else "YX"
+    short = len(shape) >= 3 and min(shape[-3:-1]) >= SHORT * shape[-1] > 0
+    spatial = "YXS" if samples else "YXC" if short else "YX"
     stack = len(shape) - len(spatial)
     if stack < 0 or stack > len(UNKNOWN):
         raise HushError(
@@ -59,10 +68,19 @@ def array_axes(shape: tuple[int, ...]) -> str:
 def split_key(path: Path) -> tuple[Path, str | None]:
     """Split ``file.npz:key`` into the file and the key; other paths have no key.
 
-    This applies to files that hold several arrays: .npz, .h5, .hdf5 and .zarr.
+    This applies to files that hold several arrays (`ARRAYS`) or images (`IMAGES`).
     """
-    match = re.fullmatch(r"(.*\.(?:npz|h5|hdf5|zarr)):(.+)", str(path), re.DOTALL)
+    endings = "|".join(ARRAYS + IMAGES)
+    match = re.fullmatch(rf"(.*\.(?:{endings})):(.+)", str(path), re.DOTALL | re.IGNORECASE)
     return (Path(match[1]), match[2]) if match and not path.exists() else (path, None)
+
+
+def key_in_name(path: Path) -> str:
+    """What a result's name says about the one of several images that it was: ``.2``; or nothing."""
+    file, key = split_key(path)
+    if key is None or file.name.lower().endswith(tuple(f".{e}" for e in ARRAYS)):
+        return ""
+    return "." + re.sub(r"[^\w.-]+", "_", key).strip("._")
 
 
 @contextmanager

@@ -16,8 +16,12 @@ from hush.io import (
     edf,
     edf_layout,
     fasta,
+    fits,
+    fits_write,
     hdf5,
+    hdf5_write,
     image,
+    mrc,
     nifti,
     nrrd,
     pcd,
@@ -27,9 +31,11 @@ from hush.io import (
     slices,
     stockholm,
     tiff,
+    tiff_ome,
     wfdb,
     zarr,
 )
+from hush.io.codecs_read import MICROSCOPES, PICTURES
 from hush.io.format import Format
 from hush.record import Record
 from hush.table import Table
@@ -38,15 +44,20 @@ from hush.table import Table
 _DESCRIBED = ("NIfTI", "NIfTI pair", "NRRD", "DICOM series", zarr.NAME)
 
 
-def _values(record: Record) -> list[str]:
+def _values(record: Record, lost: str = "no voxel size, orientation") -> list[str]:
     """A format for any values, which does not hold what a format of volumes does."""
     source = record.meta.get("format")
     if record.kind != "volume" or source not in _DESCRIBED:
         return []
     return [
-        "This file holds the values as they are stored, but no voxel size, orientation, slope, "
-        f"b-values or directions of the {source} input. Write .nii.gz to keep them."
+        f"This file holds the values as they are stored, but {lost}, slope, b-values or directions "
+        f"of the {source} input. Write .nii.gz to keep them."
     ]
+
+
+def _sized(record: Record) -> list[str]:
+    """The same; but the size of a voxel is held of slices."""
+    return _values(record, "no orientation") if record.axes.endswith("YX") else _values(record)
 
 
 def _tokens(record: Record, target: str = ".npy", holds: str = "") -> list[str]:
@@ -65,7 +76,10 @@ FORMATS: tuple[Format, ...] = (
         image.write_png,
         (b"\x89PNG\r\n\x1a\n",),
         check=image.png_array,
+        note=image.png_note,
     ),
+    *MICROSCOPES,
+    *PICTURES,
     Format(
         "JPEG",
         (".jpg", ".jpeg"),
@@ -84,6 +98,7 @@ FORMATS: tuple[Format, ...] = (
         offset=dicom.OFFSET,
         also=("volume",),
         takes=("kind",),
+        sniff=dicom.begins,
     ),
     Format(
         "TIFF",
@@ -92,9 +107,31 @@ FORMATS: tuple[Format, ...] = (
         tiff.write,
         tiff.MAGIC,
         real=True,
-        note=_values,
+        note=_sized,
         open=tiff.open_large,
         also=("volume",),
+    ),
+    Format(
+        "OME companion",
+        tiff_ome.COMPANION,
+        tiff.read,
+        instead=".ome.tif",
+        why="hush writes the image that it describes as one OME-TIFF",
+        also=("volume",),
+        sniff=tiff_ome.is_companion,
+    ),
+    Format(
+        "FITS",
+        fits.ENDINGS,
+        fits.read,
+        fits_write.write,
+        fits.MAGIC,
+        check=fits_write.check,
+        real=True,
+        note=_values,
+        open=fits_write.open_plain,
+        also=("volume",),
+        sniff=fits.sniff,
     ),
     Format(
         "NumPy array",
@@ -180,12 +217,31 @@ FORMATS: tuple[Format, ...] = (
         probable=nrrd.probable,
     ),
     Format(
+        "MRC",
+        mrc.ENDINGS,
+        mrc.read,
+        mrc.write,
+        mrc.MAGIC,
+        check=mrc.check,
+        offset=mrc.OFFSET,
+        real=True,
+        note=_values,
+        probable=mrc.probable,
+        open=mrc.open_plain,
+        also=("volume",),
+        sniff=mrc.sniff,
+    ),
+    Format(
         "HDF5",
-        (".h5", ".hdf5"),
+        hdf5.ENDINGS,
         hdf5.read,
-        magic=hdf5.MAGIC,
-        instead=".tif",
-        why="hush does not write HDF5 files",
+        hdf5_write.write,
+        hdf5.MAGIC,
+        check=hdf5_write.check,
+        real=True,
+        note=_values,
+        open=hdf5_write.open_plain,
+        sniff=hdf5.sniff,
         also=("volume",),
         takes=("kind",),
     ),

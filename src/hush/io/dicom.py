@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import struct
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
+from hush.installing import command
 from hush.io import dicom_frames
 from hush.io.image import instead
 from hush.record import Record
@@ -46,6 +48,9 @@ _DECODERS = {
     "HTJ2K": "htj2k_decode",
 }
 
+#: value representations of the first elements of a file
+_REPRESENTATIONS = frozenset(b"AE AS CS DA DS DT IS LO OB PN SH SQ ST TM UI UL UN US".split())
+
 #: Elements that are valid only for the original pixels and their compression.
 _STALE = (
     "DigitalSignaturesSequence",
@@ -55,6 +60,30 @@ _STALE = (
     "LargestImagePixelValue",
     "SmallestImagePixelValue",
 )
+
+
+def begins(head: bytes, path: Path) -> bool:
+    """Whether a file that begins with `head` is DICOM: with its preamble, or at once with elements.
+
+    Without one, the first element has to be of group 0002 or 0008, of a known value representation
+    or, in implicit files, of a short and even length; and the next one has to come after it.
+    """
+    if head.startswith(MAGIC, OFFSET):
+        return True
+    if len(head) < 16:
+        return False
+    group, element, code, short, long = struct.unpack_from("<HH2sHI", head)
+    if group not in (2, 8):
+        return False
+    if code in _REPRESENTATIONS:
+        size = 12 + long if code in (b"OB", b"SQ", b"UN", b"UT", b"UC") else 8 + short
+    else:
+        (length,) = struct.unpack_from("<I", head, 4)
+        size = 8 + length if group == 8 and length % 2 == 0 else len(head)
+    if len(head) < size + 4:
+        return False
+    after = struct.unpack_from("<HH", head, size)
+    return (group, element) < after < (0x0011, 0)
 
 
 def read(path: Path, kind: str | None = None) -> Record:
@@ -95,13 +124,14 @@ def opened(path: Path, pixels: bool = True) -> FileDataset:
     try:
         import pydicom
     except ImportError:
-        raise HushError(
-            "is a DICOM file, which needs pydicom: pip install 'hush-denoise[medical]'"
-        ) from None
+        raise missing_package("pydicom", "medical", what="is a DICOM file, which") from None
     with pydicom.config.disable_value_validation():  # unusual header values do no harm
-        dataset = pydicom.dcmread(path, stop_before_pixels=not pixels)
+        dataset = pydicom.dcmread(path, stop_before_pixels=not pixels, force=True)
+        _complete(dataset)
         if not pixels:
             return dataset
+        if "DirectoryRecordSequence" in dataset:
+            raise HushError(f"is the index of a disc, not an image; give {_images_of(dataset)}")
         if "PixelData" not in dataset:
             raise HushError("is a DICOM file without integer pixels; hush denoises only those")
         if not dataset.PhotometricInterpretation.startswith("MONOCHROME"):
@@ -111,6 +141,30 @@ def opened(path: Path, pixels: bool = True) -> FileDataset:
         if not dataset.HighBit + 1 == dataset.BitsStored <= dataset.BitsAllocated:
             raise HushError("does not keep its values in the low bits; save it again")
     return dataset
+
+
+def _complete(dataset: FileDataset) -> None:
+    """State the encoding of a dataset whose file does not, as it was found out."""
+    import pydicom
+
+    if "TransferSyntaxUID" in dataset.file_meta:
+        return
+    element = dataset.get_item("PixelData")
+    if element is not None and getattr(element, "length", 0) == 0xFFFFFFFF:
+        raise HushError("has compressed pixels and does not state how; export it again")
+    implicit, little = dataset.original_encoding
+    syntax = pydicom.uid.ImplicitVRLittleEndian if implicit else pydicom.uid.ExplicitVRLittleEndian
+    dataset.file_meta.TransferSyntaxUID = syntax if little else pydicom.uid.ExplicitVRBigEndian
+
+
+def _images_of(index: Dataset) -> str:
+    """The first folder of images that a DICOMDIR lists."""
+    for one in index.DirectoryRecordSequence:
+        names = one.get("ReferencedFileID")
+        if names and one.get("DirectoryRecordType") == "IMAGE":
+            names = [names] if isinstance(names, str) else list(names)
+            return f"the folder of a series, such as {'/'.join(names[:-1]) or '.'}"
+    return "the folder of a series"
 
 
 def write(record: Record, path: Path) -> None:
@@ -237,7 +291,7 @@ def _decoder(dataset: FileDataset) -> Callable[[bytes], np.ndarray] | None:
         able = False
     if not able:
         raise HushError(
-            f"is compressed as {syntax.name}, whose decoder is missing: pip install imagecodecs"
+            f"is compressed as {syntax.name}, whose decoder is missing: {command('imagecodecs')}"
         )
     return decode
 

@@ -13,6 +13,7 @@ unchanged values keep their stored integers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,29 @@ def is_series(folder: Path, kind: str | None) -> bool:
         if met.setdefault(one.series, one.copied) != one.copied or kind == "volume":
             return True
     return False
+
+
+def may_be_slice(path: Path) -> bool:
+    """Whether a file is a slice, by its header."""
+    try:
+        status = path.stat()
+        return _header(path, status.st_mtime_ns, status.st_size) is not None
+    except OSError:
+        return False  # reading it raises the error
+
+
+def is_whole(folder: Path, names: AbstractSet[str]) -> bool | None:
+    """Whether these files are all slices of a folder that is one volume; None if no two of them are
+    of one series."""
+    every = list(_slices(folder))
+    held = [one for one in every if one.name in names]
+    series = [one.series for one in held]
+    if not is_series(folder, None) or len(set(series)) == len(series):
+        return None
+    try:
+        return len(held) == len(every) == len(_chosen(every, None))
+    except HushError:  # several volumes: reading the folder says which
+        return False
 
 
 def read(folder: Path, series: str | None = None) -> Record:
@@ -145,7 +169,7 @@ def _header(path: Path, changed: int, size: int) -> Slice | None:
     if not path.is_file():
         return None
     with path.open("rb") as stream:
-        if not stream.read(dicom.OFFSET + 4).startswith(dicom.MAGIC, dicom.OFFSET):
+        if not dicom.begins(stream.read(256), path):
             return None
     try:
         dataset = dicom.opened(path, pixels=False)

@@ -1,4 +1,8 @@
-"""HDF5, read only: MR scans in the layout of fastMRI and M4Raw, and files with one image.
+"""HDF5: one dataset of a file, and MR scans in the layout of fastMRI and M4Raw.
+
+The dataset is the only image, the one that NeXus calls the default, or ``file.h5:/path``. A result
+is a copy of the file in which that dataset has other values (`hush.io.hdf5_write`); values equal to
+its ``_FillValue`` are missing.
 
 If a scan has ``reconstruction_rss`` ``(slices, H, W)``, hush reads that. Otherwise it converts
 ``kspace`` ``(slices, coils, H, W)``, or ``(slices, H, W)`` of a single coil, to magnitudes as
@@ -7,34 +11,77 @@ squares over the coils, then the centre of that, because the readout is oversamp
 the header's reconstructed matrix, or the square as wide as the image if that is narrower. Without a
 header it is a square of 320 pixels, or of the shorter side if that is less.
 
-A scan of two or more slices is a volume; with ``--kind image`` every slice is an image.
+A scan of two or more slices is a volume; with ``--kind image`` every slice is an image. A result
+that was computed from k-space is a new file with ``reconstruction_rss`` and the header.
 """
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.io.array import array_axes, split_key
+from hush.io.origin import Origin
 from hush.record import Record
 
 if TYPE_CHECKING:
     import h5py
 
+ENDINGS = (".hdf5", ".hdf", ".he5", ".nxs", ".nc", ".h5")
 MAGIC = (b"\x89HDF\r\n\x1a\n",)
+_MATLAB = b"MATLAB 7.3 MAT-file"  #: begins HDF5 files of MATLAB, whose own magic is at byte 512
 
 #: Names of a scan's datasets; the first that exists is read.
 _SCAN = ("reconstruction_rss", "kspace")
 _SIDE = 320  #: the usual side in fastMRI
 _SMALLEST = 8  #: datasets with a shorter side are tables, not images
+_SHOWN = 8  #: names in a sentence
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the values are from: a dataset by its path, or a scan that was rebuilt from k-space.
+
+    header : of a scan, as XML. offset : in the file, of values that are stored in one piece.
+    """
+
+    origin: Origin
+    key: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    rebuilt: bool
+    header: bytes | None
+    offset: int | None
+
+    def like(self, record: Record) -> bool:
+        """Whether a record's values can take the place of those of the file."""
+        same = record.data.dtype.newbyteorder("=") == self.dtype.newbyteorder("=")
+        return same and record.data.shape == self.shape and not self.rebuilt
+
+
+def sniff(head: bytes, path: Path) -> bool:
+    """Whether the file begins as HDF5 does, or as MATLAB's files that are HDF5."""
+    return head.startswith((*MAGIC, _MATLAB))
+
+
+def library() -> Any:
+    """h5py; `HushError` if it is missing."""
+    try:
+        import h5py
+    except ImportError:
+        raise missing_package("h5py", "medical", what="is an HDF5 file, which") from None
+    return h5py
 
 
 def read(path: Path, kind: str | None = None) -> Record:
     """A scan's magnitudes, float, axes ZYX; otherwise the only image, or ``file.h5:dataset``.
+
+    Values that are stored in one piece are memory-mapped.
 
     kind : of data, if the user stated it.
 
@@ -43,31 +90,69 @@ def read(path: Path, kind: str | None = None) -> Record:
     HushError
         If h5py is missing, the file is damaged, or several datasets could be meant.
     """
-    try:
-        import h5py
-    except ImportError:
-        raise HushError(
-            "is an HDF5 file, which needs h5py: pip install 'hush-denoise[medical]'"
-        ) from None
-
+    h5py = library()
     path, key = split_key(path)
+    origin = Origin.of(path)
     try:
         with h5py.File(path, "r") as file:
-            key = key or next((name for name in _SCAN if name in file), None) or _only(file, path)
+            if "DataSetInfo" in file and "DataSet" in file:
+                raise HushError("is an Imaris file; export it as OME-TIFF in Imaris (File, Export)")
+            scan_key = next((name for name in _SCAN if name in file), None)
+            key = key or scan_key or _default(file) or _only(file, path)
             dataset = file.get(key)
             if not isinstance(dataset, h5py.Dataset):
-                raise HushError(f"has no dataset '{key}', only {', '.join(_names(file))}")
+                raise HushError(f"has no dataset '{key}', only {_listed(_names(file))}")
             scan = key.strip("/") in _SCAN and dataset.ndim >= 3
             header = _header(file) if scan else None
             rebuilt = scan and dataset.dtype.kind == "c"
-            data = _magnitude(dataset, header) if rebuilt else dataset[()]
+            offset = None if rebuilt else _offset(file, dataset)
+            data: np.ndarray
+            if offset is not None:
+                data = np.memmap(path, dataset.dtype, "r", offset, dataset.shape)
+            else:
+                data = _magnitude(dataset, header) if rebuilt else dataset[()]
+            mask = None if rebuilt else _known(dataset, data)
+            layout = Layout(origin, key, data.dtype, data.shape, rebuilt, header, offset)
     except OSError as error:  # h5py raises it for every file it cannot read
         raise HushError("is cut short or damaged; copy it again, or save it again") from error
+    meta = {"hdf5": layout}
     if not scan or data.ndim != 3:
-        return Record(data, array_axes(data.shape))
+        return Record(data, array_axes(data.shape), meta=meta, mask=mask)
     if kind not in (None, "volume") or len(data) < 2:
-        return Record(data, "ZYX")
-    return Record(data, "ZYX", "volume", context=_spacing(header))
+        return Record(data, "ZYX", meta=meta, mask=mask)
+    return Record(data, "ZYX", "volume", meta=meta, mask=mask, context=_spacing(header))
+
+
+def _offset(file: h5py.File, dataset: h5py.Dataset) -> int | None:
+    """The byte of the file at which the values begin, if they are in it in one piece."""
+    if dataset.chunks is not None or dataset.external or dataset.is_virtual or not dataset.size:
+        return None
+    if dataset.dtype.kind not in "iuf" or dataset.file.id != file.id:
+        return None
+    offset: int | None = dataset.id.get_offset()
+    return offset
+
+
+def _known(dataset: h5py.Dataset, data: np.ndarray) -> np.ndarray | None:
+    """Where values are not those that mean nothing, as netCDF has it; None without such values."""
+    known: np.ndarray | None = None
+    for name in ("_FillValue", "missing_value"):
+        value = dataset.attrs.get(name)
+        if value is None or np.size(value) != 1 or np.asarray(value).dtype.kind not in "iuf":
+            continue
+        here = data != np.asarray(value).reshape(()).astype(data.dtype)
+        known = here if known is None else known & here
+    return None if known is None or known.all() or not known.any() else known
+
+
+def _default(file: h5py.File) -> str | None:
+    """The path of the dataset that a NeXus file names as what to plot."""
+    group: Any = file
+    while "default" in group.attrs and group.attrs["default"] in group:
+        group = group[group.attrs["default"]]
+    name = group.attrs.get("signal")
+    found = isinstance(name, str) and name in group and _has_rows(group[name])
+    return str(group[name].name) if found else None
 
 
 def magnitude(kspace: np.ndarray) -> np.ndarray:
@@ -136,12 +221,12 @@ def _only(file: h5py.File, path: Path) -> str:
         return names[0]
     if not names:
         raise HushError(
-            f"holds no image; its datasets are {', '.join(_names(file))}"
+            f"holds no image; its datasets are {_listed(_names(file))}"
             if _names(file)
             else "is an HDF5 file without datasets"
         )
     raise HushError(
-        f"holds {len(names)} images ({', '.join(names)}); choose one as {path.name}:{names[0]}"
+        f"holds {len(names)} images ({_listed(names)}); choose one as {path.name}:{names[0]}"
     )
 
 
@@ -157,8 +242,16 @@ def _names(file: h5py.File) -> list[str]:
     return names
 
 
+def _listed(names: list[str]) -> str:
+    return ", ".join([*names[:_SHOWN], *["…"] * (len(names) > _SHOWN)])
+
+
+def _has_rows(dataset: Any) -> bool:
+    return hasattr(dataset, "dtype") and dataset.dtype.kind in "iuf" and dataset.ndim >= 2
+
+
 def _is_image(dataset: h5py.Dataset) -> bool:
-    if dataset.dtype.kind not in "iuf" or dataset.ndim < 2:
+    if not _has_rows(dataset):
         return False
     axes = array_axes(dataset.shape)
     return min(dataset.shape[axes.index(a)] for a in "YX") >= _SMALLEST

@@ -151,7 +151,17 @@ def png_array(record: Record) -> np.ndarray:
         )
     x = data.transpose([axes.index(a) for a in [*rest, *layout]])
     x = x.reshape(x.shape[len(rest) :] if samples > 1 else x.shape[len(rest) :][:2])
-    return np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("="))
+    if bits := record.meta.get("bits"):  # white is the highest value that the type has
+        x = np.rint(x * (np.iinfo(x.dtype).max / (2**bits - 1)))
+    return np.ascontiguousarray(x, dtype=data.dtype.newbyteorder("="))
+
+
+def png_note(record: Record) -> list[str]:
+    """What a PNG file does not hold of a record that fits: samples of 10 or 12 bits."""
+    bits, whole = record.meta.get("bits"), 8 * record.data.dtype.itemsize
+    if not bits:
+        return []
+    return [f"PNG has no samples of {bits} bits: values were scaled to the range of {whole} bits."]
 
 
 def read_jpeg(path: Path) -> Record:

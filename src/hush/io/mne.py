@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.io.channels import alike, channels_of, flat
 from hush.record import Record
 from hush.recording import Channel, Event
@@ -74,7 +74,7 @@ def to_raw(record: Record) -> BaseRaw:
     try:
         import mne
     except ImportError:
-        raise HushError("this needs MNE-Python: pip install mne") from None
+        raise missing_package("mne", what="a Raw") from None
     channels, read = channels_of(record, "a Raw"), record.meta.get("mne")
     if not alike(channels) or channels[0].rate is None:
         raise HushError("a Raw has one known rate; these channels have none, or unlike ones")

@@ -23,7 +23,8 @@ def output_path(
 
     Without `out`, it is beside the input: ``noisy.tif`` gives ``noisy.denoised.tif``. With `many`
     inputs, or if `out` is a folder or ends in a slash, it is the input's name in that folder.
-    Otherwise it is `out`. Input names get another ending if the format is only read (``.png`` for
+    Otherwise it is `out`. One of several images keeps its number or name: ``set.tif:2`` gives
+    ``set.2.denoised.tif``. Input names get another ending if the format is only read (``.png`` for
     JPEG), or with `real` if it does not hold float32. Unknown endings become ``.tif``; DICOM files,
     which often have no ending, get ``.dcm`` after their names. If the ending is that of another
     kind of data than the content is, the result has the first ending of the content's format
@@ -38,6 +39,7 @@ def output_path(
     HushError
         If the input is another folder, or the result would replace it or cannot be written.
     """
+    part = array.key_in_name(Path(source))
     source = array.split_key(Path(source))[0]
     whole = folder_format(source, kind)
     if source.is_dir() and whole is None:
@@ -52,6 +54,7 @@ def output_path(
         stem, suffix = name[: -len(known)], name[-len(known) :]
     else:
         stem, suffix = (name, ".dcm") if is_dicom(source) else (source.stem, ".tif")
+    stem += part
     own = _by_content(source) if whole is None else None
     meant = kind or (own.kind if own else None)
     if own and meant and own.holds(meant) and not _holds(suffix, meant):
@@ -142,6 +145,6 @@ def is_dicom(path: Path) -> bool:
     """Whether the file at `path` is a DICOM file, whatever its name."""
     try:
         with path.open("rb") as stream:
-            return stream.read(256).startswith(dicom.MAGIC, dicom.OFFSET)
+            return dicom.begins(stream.read(256), path)
     except OSError:  # reading it later raises the error
         return False

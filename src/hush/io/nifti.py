@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.io import gradients, grids
 from hush.io.array import take_room
 from hush.io.gz import DAMAGED, packed, unpacked
@@ -205,9 +205,7 @@ def _versions() -> dict[int, type[Nifti1Header]]:
     try:
         from nibabel import Nifti1Header, Nifti2Header
     except ImportError:
-        raise HushError(
-            "NIfTI files need nibabel, which is missing: pip install 'hush-denoise[medical]'"
-        ) from None
+        raise missing_package("nibabel", "medical", what="a NIfTI file") from None
     return {348: Nifti1Header, 540: Nifti2Header}
 
 

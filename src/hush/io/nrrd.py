@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.io import gradients, grids
 from hush.record import Record
 
@@ -93,9 +93,7 @@ def read(path: Path) -> Record:
     try:
         import nrrd
     except ImportError:
-        raise HushError(
-            "is an NRRD file, which needs pynrrd: pip install 'hush-denoise[medical]'"
-        ) from None
+        raise missing_package("pynrrd", "medical", what="is an NRRD file, which") from None
     with path.open("rb") as stream:
         lines = _lines(stream)
         header = nrrd.read_header(list(lines))

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.io.gz import DAMAGED, unpacked
 
 CONTACT = 8.0  #: Å between Cβ
@@ -79,10 +79,7 @@ def biotite(part: str) -> ModuleType:
     try:
         return importlib.import_module(f"biotite.{part}")
     except ImportError:
-        raise HushError(
-            "protein structures need biotite; install it with "
-            "pip install 'hush-denoise[alignments]'"
-        ) from None
+        raise missing_package("biotite", "alignments", what="reading a protein structure") from None
 
 
 def _atoms(path: Path, author: bool) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.io.channels import channels_of, flat, is_mark, label, laid, like_read, pieces, precise
 from hush.io.wfdb_new import new_record
 from hush.io.wfdb_pack import GROUP, PLAIN, STORAGES
@@ -40,9 +40,7 @@ def read(path: Path) -> Record:
     try:
         import wfdb
     except ImportError:
-        raise HushError(
-            "is a WFDB record, which needs wfdb: pip install 'hush-denoise[signals]'"
-        ) from None
+        raise missing_package("wfdb", "signals", what="is a WFDB record, which") from None
     stem = path.with_suffix("")
     head = wfdb.rdheader(str(stem))
     lines = _lines(path)

@@ -24,6 +24,7 @@ from hush.table import Table
 
 if TYPE_CHECKING:
     from hush.kinds.cut import Patches
+    from hush.metrics import Range
     from hush.noise.process import Process
     from hush.report.frame import Entry
     from hush.results import (
@@ -113,6 +114,8 @@ class Kind:
     piece: ClassVar[int | None] = None
     #: the axis of an item ``(C, *S)`` along which it is cut into pieces
     along: ClassVar[int] = -1
+    #: whether large items are restored in blocks (`blocks`), without `piece`
+    blocked: ClassVar[bool] = False
     #: places of an item of one channel that a plain check compares (`hush.check`), fewer of colour;
     #: None: items are not checked
     checked: ClassVar[int | None] = None
@@ -170,6 +173,14 @@ class Kind:
         For a kind whose elements are not numbers, such as rows of text.
         """
         return None
+
+    def recognised(self, record: Record) -> Record:
+        """A record with what its values say about its layout in the context; here the same."""
+        return record
+
+    def unfit(self, record: Record) -> str:
+        """Why a `recognised` record is left alone unless the user insists; empty if it is not."""
+        return ""
 
     def batch(self, record: Record) -> Batch:
         """The record as items ``(C, *S)``, views of its data for the usual layouts."""
@@ -311,9 +322,11 @@ class Kind:
         """An item or a part of it ``(C, *S)``, without values that are not signal plus noise."""
         return x
 
-    def peak(self, reference: Record) -> float | None:
-        """The stored value that scores take as full range; None for that of its type."""
-        return None
+    def extent(self, reference: Record) -> Range | None:
+        """The range of stored values that `scores` are relative to; None if they take none."""
+        from hush.metrics import extent
+
+        return None if self.selected else extent(reference.data, reference.full)
 
     def span(self, shape: Sequence[int]) -> int | None:
         """The length of a piece of an item of this shape, along `along`; None for the whole item.
@@ -325,6 +338,20 @@ class Kind:
             return None
         return max(1, self.piece * length // math.prod(shape))
 
+    def blocks(self, shape: Sequence[int]) -> tuple[int, ...] | None:
+        """The lengths of a piece of an item of this shape, along its axes of space; None for the
+        whole item. Here pieces are cut along `along`, into lengths of `span`."""
+        span = self.span(shape)
+        if span is None:
+            return None
+        lengths = list(shape)
+        lengths[self.along] = span
+        return tuple(lengths[1:])
+
+    def inside(self, found: Estimate, place: Sequence[slice]) -> Estimate:
+        """The measurement of a whole item, as methods are told of a piece of it; here the same."""
+        return found
+
     def glimpses(self, shape: Sequence[int]) -> list[slice]:
         """The parts of an item of this shape, along `along`, by which it is measured and judged.
 
@@ -332,8 +359,19 @@ class Kind:
         """
         return [slice(0, shape[self.along])]
 
+    def seen(self, shape: Sequence[int]) -> int:
+        """How many values of an item of this shape its glimpse has."""
+        length = shape[self.along]
+        return sum(len(range(length)[part]) for part in self.glimpses(shape)) * (
+            math.prod(shape) // length
+        )
+
     def glimpse(self, batch: Batch, index: int) -> Batch:
-        """The `glimpses` of an item, one after the other, as a batch of one."""
+        """The `glimpses` of an item, one after the other, as a batch of one.
+
+        If it is a picture of the whole that can be seen as an item of its own, its context has the
+        item's shape as ``whole``: then what is measured in it is brought to that (`Estimate.on`).
+        """
         where = self.glimpses(batch.data[index].shape)
         parts = [batch.piece(index, part, self.along) for part in where]
         if len(parts) == 1:
@@ -434,13 +472,14 @@ class Kind:
         return inspected(self, seen)
 
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
-        """How close item `a` ``(C, *S)`` is to the reference `b`, full range 1; NaN if unknown.
+        """How close item `a` ``(C, *S)`` is to the reference `b`, NaN where unknown.
 
+        Both are on a scale where `extent` has the width 1, or in stored values if there is none.
         Tables list the scores in this order.
         """
         from hush.metrics import psnr
 
-        return {"psnr": psnr(a, b)}
+        return {"psnr": psnr(a, b, 1.0, clip=False)}
 
 
 #: kinds by name

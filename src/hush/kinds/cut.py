@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds.layout import check_dtype, filled
+from hush.foreign import taken
+from hush.kinds.arrays import held, recorded
+from hush.kinds.layout import filled
+from hush.kinds.ranges import limited, raised, ranged
 from hush.record import Batch, Record
 
 if TYPE_CHECKING:
@@ -117,18 +120,15 @@ def float_items(data: Any, kind: Kind) -> list[np.ndarray]:
 
     data : an array (one item or a stack), or a list of arrays or Records.
     """
+    own = taken(data)
     whole = isinstance(data, Record) or (
         isinstance(data, np.ndarray) and data.ndim == len(kind.letters)
     )
     found: list[np.ndarray] = []
-    for one in [data] if whole else list(data):
-        if isinstance(one, Record):
-            record = one
-        else:
-            x = np.asarray(one)
-            check_dtype(x)
-            record = Record(x, kind.axes(x.shape), kind=kind.name)
-        batch = kind.batch(record)
+    for one in [data] if whole or own is not None else list(data):
+        record = one if isinstance(one, Record) else recorded(held(one), kind)
+        record = ranged(kind, record)
+        batch = raised(limited(kind, record))
         for i in range(len(batch)):
             if (known := batch.known(i)).any():  # else an empty plane of a stack
                 found.append(np.ascontiguousarray(filled(batch.floats(i), known, batch.blank)))

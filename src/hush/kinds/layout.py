@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from math import prod
 from typing import Any
 
@@ -41,35 +42,87 @@ def check_dtype(x: np.ndarray) -> None:
     if x.dtype.kind == "b":
         raise HushError("this is a boolean mask; give the data itself")
     if x.dtype.kind not in "iuf":
-        raise HushError(f"hush denoises integers and real numbers; convert {x.dtype} to one first")
+        raise HushError(_not_real(x.dtype))
     if x.size == 0:
         raise HushError(f"the data is empty: its shape is {x.shape}")
 
 
-def check_span(x: np.ndarray, known: np.ndarray, scale: float) -> None:
-    """Refuse stored values whose squares leave the range of single precision."""
-    low, high = (float(f(x, where=known, initial=0)) for f in (np.min, np.max))
-    peak = max(-low, high) / scale
+def _not_real(dtype: np.dtype[Any]) -> str:
+    """What is wrong with a type that holds no real numbers, and what would work."""
+    if dtype.names:
+        first, *_ = dtype.names
+        return f"this array has fields ({', '.join(dtype.names)}); give one, such as x['{first}']"
+    what = {
+        "c": "complex numbers; denoise the real and the imaginary part, each alone",
+        "O": "Python objects, not numbers; convert it with astype(float) first",
+        "M": "dates, not values",
+        "m": "time spans; convert them to numbers first",
+        "U": "text, not numbers",
+        "S": "text, not numbers",
+    }.get(dtype.kind, f"{dtype}; hush denoises integers and real numbers")
+    return f"this array holds {what}"
+
+
+def check_span(batch: Batch, index: int, known: np.ndarray) -> None:
+    """Refuse an item whose values, squared, leave the range of single precision."""
+    x, offset = batch.data[index], batch.offset(index)
+    low, high = (float(f(x, where=known, initial=offset)) for f in (np.min, np.max))
+    peak = max(offset - low, high - offset) / batch.scale
     if peak and not 1e-12 < peak < 1e18:
         raise HushError(
-            f"the values go up to {peak:.3g}, where single precision fails; rescale them first"
+            f"the values go up to {peak * batch.scale:.3g}, far from others of this data, and "
+            "single precision does not hold both; rescale them first"
         )
 
 
-def to_stored(x: np.ndarray, dtype: np.dtype[Any], scale: float) -> np.ndarray:
-    """Full-range floats ``(C, *S)`` as stored values: integers rounded and clipped."""
+def to_stored(
+    x: np.ndarray,
+    dtype: np.dtype[Any],
+    scale: float,
+    limits: tuple[float, float] | None = None,
+    offset: float = 0,
+) -> np.ndarray:
+    """Full-range floats ``(C, *S)`` as stored values within `limits`, integers rounded.
+
+    offset : the stored value of 0; an int for integers.
+    """
     out = np.empty(x.shape, dtype)
+    low, high = _bounds(dtype, scale, limits, offset)
     for row in range(0, x.shape[1], 256):  # a few rows at a time, to save memory
         part = (slice(None), slice(row, row + 256)) if x.ndim > 2 else ...
-        values = x[part] if scale == 1 else x[part].astype(np.float64) * scale
+        values = x[part]
+        if scale != 1 or offset:
+            values = values.astype(np.float64) * scale
         if dtype.kind in "iu":
-            values = np.clip(np.rint(values), -scale - 1 if dtype.kind == "i" else 0, scale)
-            if dtype.itemsize == 8:  # a float of the type's largest value is beyond it
-                values = np.minimum(values, np.nextafter(float(np.iinfo(dtype).max), 0))
-        out[part] = values
+            values = np.rint(values)
+        values = np.clip(values, low, high)
+        if not offset:
+            out[part] = values
+        elif dtype.kind == "f":
+            out[part] = values + offset
+        else:  # values of 64 bits have no exact float
+            whole = values.astype(np.int64).astype(np.uint64) + np.uint64(offset % 2**64)
+            out[part] = whole.astype(dtype)
         if part is ...:
             break
     return out
+
+
+def _bounds(
+    dtype: np.dtype[Any], scale: float, limits: tuple[float, float] | None, offset: float
+) -> tuple[float, float]:
+    """The lowest and the highest stored value of a result, less `offset`."""
+    low, high = (-math.inf, math.inf) if limits is None else limits
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        if limits is not None or offset:  # full range may be that of what is above an offset
+            low, high = max(low, int(info.min)), min(high, int(info.max))
+        else:
+            low, high = max(low, -scale - 1 if dtype.kind == "i" else 0), min(high, scale)
+    low, high = low - offset, high - offset
+    if dtype.kind in "iu" and dtype.itemsize == 8:  # a float of the largest value is beyond it
+        high = min(float(high), float(np.nextafter(float(np.iinfo(dtype).max), 0)))
+    return low, high
 
 
 def range_used(data: np.ndarray) -> float | None:
@@ -77,7 +130,7 @@ def range_used(data: np.ndarray) -> float | None:
     if data.dtype.kind not in "iu" or data.dtype.itemsize < 8 or not data.size:
         return None
     most = max(abs(int(data.max())), abs(int(data.min())))
-    return float(next((n for n in (255, 65535, 2**32 - 1) if most <= n), 2**63 - 1))
+    return float(next(n for n in (255, 65535, 2**32 - 1, 2**63, 2**64 - 1) if most <= n))
 
 
 def filled(x: np.ndarray, known: np.ndarray, empty: float | None = None) -> np.ndarray:
@@ -108,7 +161,7 @@ def with_gaps(batch: Batch, index: int) -> np.ndarray:
     """Item `index` as floats in units of full range, NaN for unknown values."""
     known = batch.known(index)
     if batch.real is np.float32:
-        check_span(batch.data[index], known, batch.scale)
+        check_span(batch, index, known)
     x = batch.floats(index)
     if not known.all():
         x[~known] = np.nan

@@ -41,7 +41,7 @@ def check(record: Record) -> None:
 def like(record: Record, data: np.ndarray, **changes: Any) -> Record:
     """A map with the layout and units of a record; of the metadata only `KEPT` stays."""
     meta = {k: v for k, v in record.meta.items() if k in KEPT}
-    return replace(record, data=data, meta=meta, full=record.scale, **changes)
+    return replace(record, data=data, meta=meta, full=record.scale, limits=None, **changes)
 
 
 def residual(result: Denoised, into: np.ndarray | None = None) -> Record:

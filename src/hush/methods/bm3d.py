@@ -20,7 +20,7 @@ from typing import ClassVar
 import numpy as np
 
 from hush.denoiser import Advance, Denoiser
-from hush.errors import HushError
+from hush.errors import missing_package
 from hush.noise.processes import Process
 from hush.results import Estimate, Restoration
 
@@ -100,7 +100,7 @@ def _package() -> Filter:
     try:
         from bm3d import bm3d, bm3d_rgb
     except ImportError:
-        raise HushError("BM3D needs the bm3d package: pip install 'hush-denoise[peers]'") from None
+        raise missing_package("the bm3d package", "peers", what="BM3D") from None
 
     def filtered(x: np.ndarray, sigma: float) -> np.ndarray:
         if sigma == 0:

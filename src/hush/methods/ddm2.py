@@ -241,9 +241,10 @@ class DDM2(Trained):
         """Stage 3: the slices of `x` ``(C, Z, Y, X)`` from their matched states; DDIM."""
         import torch
 
+        from hush.nets import placed
         from hush.sampling import ddim
 
-        network.to(self.device_).eval()
+        placed(network, self.device_).eval()
         flat, when = x.reshape(-1, 1, *x.shape[2:]), times.reshape(-1)
         out = np.empty_like(flat)
 

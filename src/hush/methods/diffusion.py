@@ -130,7 +130,7 @@ class Diffusion(LearnedSets):
             for level in self.levels:
                 with torch.inference_mode():
                     (found,) = self._noise(self.network, [x[part]], [level])
-                moved = found.double().cpu().numpy()[:, : x.shape[1]]
+                moved = found.cpu().double().numpy()[:, : x.shape[1]]
                 score[part] += np.linalg.norm(moved, axis=1) / len(self.levels)
                 if advance:
                     advance(len(part) / n / len(self.levels))

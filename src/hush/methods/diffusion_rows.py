@@ -113,7 +113,7 @@ class DiffusionRows(LearnedRows):
                     )
                 counted = (rows != NONE) & mask
                 number = counted.sum(1)
-                sums = (likely.double().cpu().numpy() * counted).sum(1)
+                sums = (likely.cpu().double().numpy() * counted).sum(1)
                 total[start : start + size] += sums / np.maximum(number, 1)
                 used[start : start + size] += number > 0
             if advance:

@@ -86,8 +86,10 @@ class DIP(Trained):
         import torch
         from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+        from hush.nets import placed
+
         place = torch.device(self.device_)
-        network.to(place).train()
+        placed(network, place).train()
         averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(DECAY))
         optimiser = torch.optim.Adam(network.parameters(), RATE)
         rng = np.random.default_rng((self.seed, 1))

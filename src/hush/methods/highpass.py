@@ -39,6 +39,7 @@ class HighPass(Denoiser):
     summary: ClassVar[str] = "Butterworth high-pass filter, order 4, zero phase (signals)"
     citation: ClassVar[str] = "Butterworth, Experimental Wireless 7, 1930"
     kinds: ClassVar[tuple[str, ...]] = ("signal",)
+    keeps_range: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.cutoff > 0:

@@ -85,11 +85,10 @@ class SDEMG(Subtracting):
         """Absolute error of the noise in patches ``(B, 2, T)``, noisy and clean."""
         noisy, clean = varied(x, generator).split(1, 1)
         options: dict[str, Any] = {"generator": generator, "device": x.device}
-        shares = torch.tensor([1.0, *np.sqrt(cosine_signal(LEVELS))], device=x.device)
+        signal = [1.0, *np.sqrt(cosine_signal(LEVELS))]
+        shares = torch.tensor(signal, dtype=torch.float32, device=x.device)
         at = torch.randint(LEVELS, (len(x),), **options)
-        level = torch.lerp(
-            shares[at + 1].float(), shares[at].float(), torch.rand(len(x), **options)
-        )
+        level = torch.lerp(shares[at + 1], shares[at], torch.rand(len(x), **options))
         share = level[:, None, None]
         noise = torch.randn(clean.shape, **options)
         state = share * GAIN * clean + (1 - share**2).sqrt() * noise

@@ -44,6 +44,7 @@ class Template(Denoiser):
     summary: ClassVar[str] = "averaged heart beat, subtracted beat by beat (signals)"
     citation: ClassVar[str] = "Bloch, J. Appl. Physiol. 55, 1983"
     kinds: ClassVar[tuple[str, ...]] = ("signal",)
+    keeps_range: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.count < 1:

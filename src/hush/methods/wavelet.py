@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from hush.denoiser import Advance, Denoiser, Window
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.kinds.signal.clock import rate_of
 from hush.noise.processes import Process
 from hush.record import Batch
@@ -177,7 +177,5 @@ def _package() -> Any:
     try:
         import pywt
     except ImportError:
-        raise HushError(
-            "wavelet needs the PyWavelets package: pip install 'hush-denoise[signals]'"
-        ) from None
+        raise missing_package("the PyWavelets package", "signals", what="wavelet") from None
     return pywt

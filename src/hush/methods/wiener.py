@@ -22,6 +22,11 @@ TILE = {1: 2**15, 2: 512, 3: 64}  #: side of the tiles of larger items, by the n
 FLOOR = 1e-3  #: least deviation of the noise in a place, relative to its mean
 
 
+#: Means of more standard deviations than this are taken off first, by the number of axes. A zero
+#: that means no light is part of the picture; that of a recording depends on its amplifier.
+PEDESTAL = {1: 0.1, 2: 4.0, 3: 4.0}
+
+
 @dataclass
 class Wiener(Denoiser):
     """The empirical Wiener filter at the noise's spectrum, given or measured."""
@@ -56,6 +61,10 @@ def filtered(x: np.ndarray, law: Process, advance: Advance | None = None) -> np.
         return form[0].inverse(values)
     ndim = x.ndim - 1
     side = SIDES[ndim]
+    if pedestal := _pedestal(x):
+        moved = law.moved(pedestal)
+        if moved is not None:
+            return filtered(x - np.float32(pedestal), moved, advance) + np.float32(pedestal)
     power = window_power(law.autocorrelation(side - 1, ndim))
     deviation = np.sqrt(np.maximum(np.broadcast_to(law.variance(x), x.shape), 0))
     mean = float(deviation.mean())
@@ -76,3 +85,12 @@ def filtered(x: np.ndarray, law: Process, advance: Advance | None = None) -> np.
         border=side,
         advance=advance,
     )
+
+
+def _pedestal(x: np.ndarray) -> float:
+    """A mean that is far from zero for how much the values differ, else 0.
+
+    The windows spread it over frequencies that hold noise only.
+    """
+    mean, spread = float(x.mean(dtype=np.float64)), float(x.std(dtype=np.float64))
+    return mean if abs(mean) > PEDESTAL[x.ndim - 1] * spread else 0.0

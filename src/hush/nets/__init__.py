@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 T = TypeVar("T", Tensor, nn.Module)
+N = TypeVar("N", bound=nn.Module)
 
 
 class Tiled(nn.Module):
@@ -31,10 +32,19 @@ class Tiled(nn.Module):
 def channels_last(x: T) -> T:
     """A batch of images, or a network for images, in the memory format that is fastest for them.
 
-    Batches and networks with other numbers of axes are returned unchanged.
+    Batches and networks with other numbers of axes are returned unchanged, and so is everything on
+    MPS, where this format is slower, and in some versions of torch wrong.
     """
     if isinstance(x, Tensor):
-        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x.contiguous()
+        last = x.ndim == 4 and x.device.type != "mps"
+        return x.contiguous(memory_format=torch.channels_last) if last else x.contiguous()
     if any(parameter.ndim == 5 for parameter in x.parameters()):
         return x
     return x.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def placed(network: N, device: str | torch.device) -> N:
+    """The network, moved to `device`; see `channels_last` for its memory format there."""
+    if torch.device(device).type == "mps":
+        return network.to(device, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return network.to(device)

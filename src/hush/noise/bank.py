@@ -20,6 +20,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from hush.errors import HushError
+from hush.installing import command
 
 BAND = (10.0, 200.0)  #: Hz; an ECG reaches electrodes on the trunk in this band
 COUNT, SECONDS, RATE = 64, 60, 500  #: of synthetic recordings
@@ -178,8 +179,8 @@ def synthetic(seed: int, seconds: float = SECONDS, rate: int = RATE) -> np.ndarr
         from neurokit2.ecg import ecg_simulate
     except ImportError:
         raise HushError(
-            "synthetic ECG needs neurokit2, which is not installed; run "
-            "pip install 'hush-denoise[signals]', or give recordings as ecg:FILE"
+            f"synthetic ECG needs neurokit2: {command('neurokit2', 'signals')}; or give recordings "
+            "as ecg:FILE"
         ) from None
     rng = np.random.default_rng((VERSION, seed))
     heights = np.array(HEIGHTS) * np.exp(rng.normal(0, 0.4, 5))

@@ -130,6 +130,10 @@ class Correlated(Process):
     def biased(self) -> bool:  # type: ignore[override]
         return self.noise.biased
 
+    def moved(self, by: float) -> Correlated | None:
+        noise = self.noise.moved(by)
+        return None if noise is None else dataclasses.replace(self, noise=noise)
+
     @property
     def terms(self) -> tuple[int, ...]:  # type: ignore[override]
         return self.noise.terms

@@ -185,11 +185,13 @@ class JPEG(Process):
     def accumulate(
         self, s: torch.Tensor, ratio: float, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
         if ratio == 1:
             return s, 0 * s
         self._in_space(s.ndim)
         height, width = s.shape[-2:]
-        up, left = divmod(1 + int(63 * float(uniform(s.new_zeros(()).double(), generator))), 8)
+        up, left = divmod(int(torch.randint(1, 64, (), generator=generator, device=s.device)), 8)
         around = padded(s, 7, 2)[..., 7 - up :, 7 - left :]
         moved = self._compressed(around, self._percent() * math.sqrt(ratio - 1), "4:4:4")
         state = moved[..., up : up + height, left : left + width]
@@ -203,7 +205,7 @@ class JPEG(Process):
         import torch
 
         tables = [_table(steps, percent).ravel().tolist() for steps in (_LUMA, _CHROMA)]
-        stored = (x.double().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+        stored = (x.cpu().double().clamp(0, 1) * 255).round().to(torch.uint8)
         pictures = (stored.movedim(-3, -1) if self.colour else stored).numpy()
         size = pictures.shape[-2 - self.colour :]
         options = {"qtables": tables[: 1 + self.colour], "subsampling": subsampling}

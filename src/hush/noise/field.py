@@ -31,7 +31,7 @@ class Field:
     @property
     def range(self) -> tuple[float, float]:
         """The lowest and highest relative standard deviation."""
-        variance = self._at(*(_extremes(edges) for edges in self.edges))
+        variance = self.at(*(_extremes(edges) for edges in self.edges))
         return float(variance.min() ** 0.5), float(variance.max() ** 0.5)
 
     def on(self, shape: Sequence[int]) -> Field:
@@ -47,19 +47,52 @@ class Field:
 
     def map(self) -> np.ndarray:
         """The relative variance of every pixel, float32 ``(1, H, W)``."""
-        return self._at(*map(np.arange, self.shape))[None]
+        return self.at(*map(np.arange, self.shape))[None]
+
+    def part(self, place: Sequence[slice]) -> Window:
+        """The field in some rows and columns."""
+        return Window(self, (place[0], place[1]))
 
     def normalised(self) -> Field:
         """This field with mean 1."""
         return replace(self, log=self.log - np.log(self.map().mean(dtype=np.float64)))
 
-    def _at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    def at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """The relative variance in some rows and columns, float32."""
         down, across = (
             _weights(*each) for each in zip((rows, columns), self.edges, self.seams, strict=True)
         )
         log = down @ self.log.astype(np.float32) @ across.T
         return np.exp(log, out=log)
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A `Field` in some rows and columns of a picture that is too large for a map of it."""
+
+    whole: Field
+    place: tuple[slice, slice]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        down, across = (len(range(n)[p]) for n, p in zip(self.whole.shape, self.place, strict=True))
+        return down, across
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The lowest and highest relative standard deviation."""
+        variance = self.map()
+        return float(variance.min() ** 0.5), float(variance.max() ** 0.5)
+
+    def on(self, shape: Sequence[int]) -> Window:
+        """The same field, which is known for one grid."""
+        return self
+
+    def map(self) -> np.ndarray:
+        """The relative variance of every pixel, float32 ``(1, H, W)``."""
+        pixels = zip(self.whole.shape, self.place, strict=True)
+        return self.whole.at(*(np.arange(n)[p] for n, p in pixels))[None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,8 +74,9 @@ class Hum(Process):
 
         shape = (2, *like.shape[:-2], 1, 1)
         part = torch.randn(shape, generator=generator, device=like.device)
-        y, x = (torch.arange(n, dtype=torch.float64, device=like.device) for n in like.shape[-2:])
+        y, x = (torch.arange(n, dtype=torch.float64) for n in like.shape[-2:])
         down, across = self._turns
         turns = 2 * math.pi * (down * y[:, None] + across * x)
-        wave = part[0] * turns.cos().float() + part[1] * turns.sin().float()
+        cosine, sine = (f.float().to(like.device) for f in (turns.cos(), turns.sin()))
+        wave = part[0] * cosine + part[1] * sine
         return wave.to(wide(like).dtype).to(like.dtype)

@@ -48,7 +48,8 @@ class Lines:
 
     limits : of each channel the lowest and highest value if pixels are clipped there, else ∓∞;
     doubtful : waves that may be of the picture, as of crystals, and are left in; unsure : standard
-    deviations of offsets that are left in, by ``rows`` and ``columns``.
+    deviations of offsets that are left in, by ``rows`` and ``columns``; left : of all offsets and
+    hum, which are left in because the image is too large to take them out.
     """
 
     rows: np.ndarray
@@ -57,6 +58,7 @@ class Lines:
     doubtful: tuple[Wave, ...] = ()
     unsure: Mapping[str, float] = field(default_factory=dict)
     limits: tuple[tuple[float, float], ...] = ()
+    left: float = 0.0
 
     def __bool__(self) -> bool:
         return bool(self.rows.any() or self.columns.any() or self.waves)
@@ -91,7 +93,13 @@ class Lines:
         rows, columns = (
             resample(v, n, axis=1) for v, n in zip((self.rows, self.columns), shape, strict=True)
         )
-        return Lines(rows, columns, waves, doubtful, self.unsure, self.limits)
+        return Lines(rows, columns, waves, doubtful, self.unsure, self.limits, self.left)
+
+    def kept(self) -> Lines:
+        """The same, left in."""
+        offsets = sum(level**2 for level in self.along.values())
+        left = math.sqrt(offsets + self.hum**2)
+        return Lines(0 * self.rows, 0 * self.columns, left=left)
 
     def map(self) -> np.ndarray:
         """What was added to every pixel, float32 ``(C, H, W)``."""

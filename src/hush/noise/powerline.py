@@ -68,7 +68,8 @@ class PowerLine(Process):
             return self._tone(like[None], generator)[0]
         shape = (2, *like.shape[:-1], 1)
         part = torch.randn(shape, generator=generator, device=like.device)
-        place = torch.arange(like.shape[-1], dtype=torch.float64, device=like.device)
+        place = torch.arange(like.shape[-1], dtype=torch.float64)
         turns = 2 * math.pi * fixed(self.hertz) / fixed(self.rate) * place
-        tone = part[0] * turns.cos().float() + part[1] * turns.sin().float()
+        cosine, sine = (f.float().to(like.device) for f in (turns.cos(), turns.sin()))
+        tone = part[0] * cosine + part[1] * sine
         return tone.to(wide(like).dtype).to(like.dtype)

@@ -258,6 +258,10 @@ class Process:
         levels = {n: u.draw(getattr(self, n), generator) for n, u in self._units().items()}
         return dataclasses.replace(self, **levels)
 
+    def moved(self, by: float) -> Process | None:
+        """The same noise of signals that are lower by this; None if no law of hush says that."""
+        return self if self.terms == (0,) and not self.complex else None
+
     def spec(self, full_range: float = 1.0) -> str:
         """The text that `parse` reads; levels in units with full range `full_range`."""
         units, defaults = self._units(), self._defaults()

@@ -85,6 +85,11 @@ class Poisson(Process):
     def variance(self, x: T) -> T:
         return positive(x) / at(self.peak, x)
 
+    def moved(self, by: float) -> PoissonGaussian:
+        peak = self.peak
+        gain = (1 / peak[1], 1 / peak[0]) if isinstance(peak, tuple) else 1 / peak
+        return PoissonGaussian(gain, 0.0, -by)
+
     def scaled(self, ratio: Ratio) -> Process:
         # Infinitely many counts, which is no noise in any family.
         return Poisson(fixed(self.peak) / ratio) if np.any(ratio) else Gaussian(0.0)
@@ -155,6 +160,9 @@ class PoissonGaussian(Process):
 
     def variance(self, x: T) -> T:
         return at(self.gain, x) * positive(x - at(self.offset, x)) + at(self.sigma, x) ** 2
+
+    def moved(self, by: float) -> PoissonGaussian:
+        return PoissonGaussian(self.gain, self.sigma, self.offset - by)
 
     def scaled(self, ratio: Ratio) -> PoissonGaussian:
         sigma = fixed(self.sigma) * root(ratio)

@@ -220,7 +220,7 @@ def clipping(found: Estimate) -> str:
 
 def size(record: Record) -> str:
     sizes = " × ".join(str(n) for n in record.data.shape)
-    text = f"{sizes} ({record.axes}), {record.data.dtype}"
+    text = f"{sizes} ({record.axes}), {record.data.dtype.newbyteorder('=')}"
     bad = missing(record)
     if not bad:
         return text

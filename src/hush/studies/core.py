@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -85,8 +86,8 @@ def matching(settings: Mapping[str, str], where: Mapping[str, str]) -> bool:
     return all(fnmatch(settings.get(k, ""), pattern) for k, pattern in where.items())
 
 
-PSNR = Metric("psnr", psnr)
-SSIM = Metric("ssim", ssim, digits=4)
+PSNR = Metric("psnr", partial(psnr, data_range=1.0))
+SSIM = Metric("ssim", partial(ssim, data_range=1.0), digits=4)
 
 
 @dataclass(frozen=True)

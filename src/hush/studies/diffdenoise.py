@@ -56,8 +56,8 @@ ROUNDS = (1, 2, 3)
 SWEEP = (6, 15, 25, 50)
 
 METRICS = (
-    Metric("psnr", partial(psnr, clip=False)),
-    Metric("ssim", partial(ssim, clip=False), digits=4),
+    Metric("psnr", partial(psnr, data_range=1.0, clip=False)),
+    Metric("ssim", partial(ssim, data_range=1.0, clip=False), digits=4),
 )
 
 # -- the rows --------------------------------------------------------------------------------

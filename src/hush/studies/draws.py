@@ -51,7 +51,7 @@ def draws(case: Case, find: Find, count: int) -> dict[str, list[float]]:
         method = find(row, _read(case, row, reading), 0)
         if method is None:
             raise HushError(f"the case {case.key()} has no row '{row}' for figure 4")
-        return psnr(method(sample.noisy, sample.noise), sample.reference, clip=False)
+        return psnr(method(sample.noisy, sample.noise), sample.reference, 1.0, clip=False)
 
     drawn = {row: [score(row, seed=k) for k in range(count)] for row in KINDS}
     return {**drawn, STUDENT: [score(STUDENT)]}

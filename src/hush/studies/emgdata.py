@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.kinds.signal.beats import calibrates
 
 RATE = 1000.0  #: Hz
@@ -230,9 +230,7 @@ def _wfdb_hearts(folder: Path) -> Iterator[Heart]:
     try:
         import wfdb
     except ImportError:
-        raise HushError(
-            f"{folder} needs the wfdb package: pip install 'hush-denoise[signals]'"
-        ) from None
+        raise missing_package("the wfdb package", "signals", what=str(folder)) from None
     for header in headers:
         name = str(header.with_suffix(""))
         try:

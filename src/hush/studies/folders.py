@@ -41,11 +41,15 @@ class Pair:
 
 
 def image_files(folder: Path, kind: str | None = None) -> list[Path]:
-    """Files of images, or of another kind of data, directly in a folder, sorted by name."""
-    from hush.io import recognised
+    """Files of images, or of another kind of data, directly in a folder, sorted by name.
+
+    Files that are read together count once.
+    """
+    from hush.io import once, recognised
 
     files = (p for p in folder.iterdir() if not p.name.startswith("."))
-    return sorted(p for p in files if p.is_file() and recognised(p, kind))
+    found = sorted(p for p in files if p.is_file() and recognised(p, kind))
+    return [Path(p) for p in once([str(p) for p in found], series=False).paths]
 
 
 def find_sets(data: Path, only: str | None = None) -> list[Path]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from hush import kinds
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.io import read
 from hush.kinds.volume.series import Series
 from hush.record import Record
@@ -157,7 +157,9 @@ def _shape(path: Path) -> tuple[int, ...]:
     try:
         import nibabel
     except ImportError as error:
-        raise HushError("NIfTI files need nibabel: pip install 'hush-denoise[medical]'") from error
+        raise missing_package(
+            "nibabel", "medical", what=f"{path} is a NIfTI file, which"
+        ) from error
     try:
         return tuple(getattr(nibabel.load(path), "shape", ()))
     except (nibabel.filebasedimages.ImageFileError, OSError, EOFError):

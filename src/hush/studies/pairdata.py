@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.record import Record
 
 if TYPE_CHECKING:
@@ -200,9 +200,7 @@ def _opened(path: Path) -> h5py.File:
     try:
         import h5py
     except ImportError:
-        raise HushError(
-            f"{path} is an HDF5 file, which needs h5py: pip install 'hush-denoise[medical]'"
-        ) from None
+        raise missing_package("h5py", "medical", what=f"{path} is an HDF5 file, which") from None
     try:
         return h5py.File(path, "r")
     except OSError as e:

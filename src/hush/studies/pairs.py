@@ -19,7 +19,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.metrics import fit_gain_offset, psnr, ssim
-from hush.studies.core import Case, Metric, Note, Study, ignore
+from hush.studies.core import PSNR, SSIM, Case, Metric, Note, Study, ignore
 from hush.studies.folders import Pair, find_paired_sets, find_pairs, read_images
 from hush.studies.images import QUICK_COUNT, QUICK_SIDE, centre_crop
 from hush.studies.sample import Sample
@@ -32,11 +32,11 @@ def _fitted(result: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def _fitted_psnr(result: np.ndarray, reference: np.ndarray) -> float:
-    return psnr(_fitted(result, reference), reference)
+    return psnr(_fitted(result, reference), reference, 1.0)
 
 
 def _fitted_ssim(result: np.ndarray, reference: np.ndarray) -> float:
-    return ssim(_fitted(result, reference), reference)
+    return ssim(_fitted(result, reference), reference, 1.0)
 
 
 def _samples(pairs: Sequence[Pair], side: int | None, seed: int) -> Iterator[Sample]:
@@ -149,8 +149,8 @@ PAIRS = Study(
     references=("blur",),
     variants=("transform",),
     metrics=(
-        Metric("psnr", psnr, variant="fit=none"),
-        Metric("ssim", ssim, digits=4, variant="fit=none"),
+        Metric("psnr", PSNR.score, variant="fit=none"),
+        Metric("ssim", SSIM.score, digits=4, variant="fit=none"),
         Metric("psnr", _fitted_psnr, variant="fit=gain-offset"),
         Metric("ssim", _fitted_ssim, digits=4, variant="fit=gain-offset"),
     ),

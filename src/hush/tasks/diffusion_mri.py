@@ -3,7 +3,7 @@
 Tensors and their fractional anisotropy (FA), signal- and contrast-to-noise ratio in the corpus
 callosum, and prediction of directions that were held out. A series is ``(C, Z, Y, X)`` in units in
 which 0 is no signal; directions ``(C, 3)`` have the components x, y, z along the axes X, Y, Z.
-Tensors, masks and spherical harmonics are DIPY's, of ``pip install 'hush-denoise[diffusion]'``.
+Tensors, masks and spherical harmonics are DIPY's, of the extra ``diffusion``.
 
 Prediction is the judge: smoothing raises SNR, CNR and the fit of what was smoothed, but not the
 agreement with directions that no method saw.
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.noise.magnitude import Rician
 
 B0 = 50.0  #: volumes with at most this b-value, in s/mm², count as b = 0
@@ -447,9 +447,7 @@ def _dipy(module: str) -> Any:
     try:
         return import_module(f"dipy.{module}")
     except ImportError as error:
-        raise HushError(
-            "diffusion MRI needs DIPY: pip install 'hush-denoise[diffusion]'"
-        ) from error
+        raise missing_package("DIPY", "diffusion", what="diffusion MRI") from error
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.io.residues import SIZE
 
 CLASS = 0  #: the token before each row
@@ -52,9 +52,7 @@ def _model(path: Path) -> Any:
     try:
         from esm import pretrained
     except ImportError:
-        raise HushError(
-            "the MSA Transformer needs fair-esm; install it with pip install fair-esm"
-        ) from None
+        raise missing_package("fair-esm", what="the MSA Transformer") from None
     stored = _stored(path), _stored(path.with_name(f"{path.stem}-contact-regression.pt"))
     if getattr(stored[0].get("args"), "arch", None) != "msa_transformer":
         raise HushError(f"{path.name} does not have the weights of an MSA Transformer")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds import NOTHING, Chosen, Kind, Series
+from hush.kinds import NOTHING, Chosen, Kind, Option, Series
+from hush.kinds.image import mosaic
 from hush.record import Batch, Record
 
 if TYPE_CHECKING:
@@ -28,15 +30,53 @@ class Image(Kind):
     element: ClassVar[str] = "pixel"
     letters: ClassVar[str] = "YX"
     checked: ClassVar[int | None] = 4 * 2**14
+    blocked: ClassVar[bool] = True
     told: ClassVar[frozenset[str]] = frozenset({"jpeg"})
+    options: ClassVar[Mapping[str, Option]] = {
+        "mosaic": Option(
+            mosaic.option,
+            "The colours of a camera's raw picture, row by row: rggb, bggr, grbg or gbrg; none for "
+            "a gray picture. By default seen in the picture.",
+            "PATTERN",
+        ),
+    }
 
     def axes(self, shape: tuple[int, ...]) -> str:
         """``YX``; a last axis of length 1, 3 or 4 is samples; axes before them are a stack."""
         if len(shape) < 2:
-            raise HushError(f"an image needs at least two dimensions, not the shape {shape}")
+            signal = "; of a signal, state the kind" * (len(shape) == 1)
+            raise HushError(
+                f"an image needs at least two dimensions, not the shape {shape}{signal}"
+            )
         from hush.io.array import array_axes  # imports all formats, and Pillow
 
         return array_axes(shape)
+
+    def recognised(self, record: Record) -> Record:
+        """See `Kind.recognised`: the mosaic of a colour sensor."""
+        return mosaic.recognised(record)
+
+    def unfit(self, record: Record) -> str:
+        """See `Kind.unfit`."""
+        return mosaic.unfit(record)
+
+    def check(self, record: Record) -> None:
+        """See `Kind.check`; pictures in colour are no mosaics."""
+        super().check(record)
+        if record.channels > 1 and mosaic.pattern_of(record):
+            raise HushError(
+                f"a mosaic has one colour a pixel, not {record.channels} channels; leave --mosaic "
+                "out"
+            )
+
+    def batch(self, record: Record) -> Batch:
+        """See `Kind.batch`; of a mosaic, its four colour planes are items."""
+        whole = super().batch(record)
+        return mosaic.apart(whole) if mosaic.pattern_of(record) else whole
+
+    def record(self, like: Record, items: np.ndarray | Sequence[np.ndarray]) -> Record:
+        """See `Kind.record`; the colour planes of a mosaic are put together."""
+        return super().record(like, mosaic.together(items) if mosaic.pattern_of(like) else items)
 
     def joint(self, record: Record) -> int:
         """Channels of interleaved RGB are denoised together; others are separate images.
@@ -93,6 +133,35 @@ class Image(Kind):
         item = batch.floats(index)
         return acquired(item) == item.shape[1:]
 
+    def blocks(self, shape: Sequence[int]) -> tuple[int, ...] | None:
+        """Squares, of an image too large to be restored as a whole."""
+        from hush.kinds.image.large import BLOCK, is_large
+
+        return (BLOCK, BLOCK) if is_large(shape) else None
+
+    def glimpse(self, batch: Batch, index: int) -> Batch:
+        """See `Kind.glimpse`; of a large image a mosaic of windows."""
+        from hush.kinds.image.large import is_large, mosaic
+
+        large = is_large(batch.data[index].shape)
+        return mosaic(batch, index) if large else super().glimpse(batch, index)
+
+    def seen(self, shape: Sequence[int]) -> int:
+        """See `Kind.seen`."""
+        from hush.kinds.image.large import cuts, is_large
+
+        if not is_large(shape):
+            return super().seen(shape)
+        sides = [sum(len(range(n)[part]) for part in cuts(n)) for n in shape[1:]]
+        return shape[0] * sides[0] * sides[1]
+
+    def inside(self, found: Estimate, place: Sequence[slice]) -> Estimate:
+        """With its field there."""
+        from hush.noise.field import Field
+
+        field = found.field
+        return replace(found, field=field.part(place)) if isinstance(field, Field) else found
+
     def cleaned(self, x: np.ndarray, found: Estimate) -> np.ndarray:
         """Without impulses."""
         from hush.kinds.image.measure.impulses import without_impulses
@@ -118,12 +187,14 @@ class Image(Kind):
         """Offsets of lines or hum that are stated are found; other noise is measured, that of a
         JPEG file by its compression."""
         from hush.kinds.image import jpeg
+        from hush.kinds.image.large import of_whole
         from hush.kinds.image.measure.estimation import estimate_any
         from hush.kinds.image.zerofill import reduced
 
         if given is not None and given.beside:
-            return None, estimate_any(reduced(item), given).on(item.shape[1:])
-        found, file = self.measure([item]), jpeg.Compression.of(about)
+            found = estimate_any(reduced(item), given).on(item.shape[1:])
+            return None, of_whole(found, item, about)
+        found, file = of_whole(self.measure([item]), item, about), jpeg.Compression.of(about)
         return given, found if file is None else jpeg.measured(found, item, file)
 
     def advice(
@@ -173,25 +244,26 @@ class Image(Kind):
         return inspected(seen, budget=budget)
 
     def facts(self, result: Denoised, given: bool) -> list[tuple[str, str]]:
-        """See `Kind.facts`; of a JPEG file also how it is compressed."""
+        """See `Kind.facts`; also how a JPEG file is compressed, and the colours of a mosaic."""
         from hush.kinds.image.jpeg import facts
 
-        return [*facts(result.noisy.context), *super().facts(result, given)]
+        own = [*facts(result.noisy.context), *mosaic.facts(result.noisy)]
+        return [*own, *super().facts(result, given)]
 
     def looked(self, seen: Inspection) -> list[tuple[str, str]]:
-        """See `Kind.looked`; of a JPEG file also how it is compressed."""
+        """See `Kind.looked`; also how a JPEG file is compressed, and the colours of a mosaic."""
         from hush.kinds.image.jpeg import facts
 
         first, *others = super().looked(seen)
-        return [first, *facts(seen.record.context), *others]
+        return [first, *facts(seen.record.context), *mosaic.facts(seen.record), *others]
 
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
         """PSNR in dB and SSIM."""
         from hush.metrics import psnr, ssim
 
-        scores = {"psnr": psnr(a, b), "ssim": float("nan")}
+        scores = {"psnr": psnr(a, b, 1.0, clip=False), "ssim": float("nan")}
         with suppress(HushError):  # smaller than its window
-            scores["ssim"] = ssim(a, b)
+            scores["ssim"] = ssim(a, b, 1.0, clip=False)
         return scores
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from hush.kinds import Kind
 from hush.kinds.image import jpeg
 from hush.kinds.image.binning import side_of_bins
+from hush.kinds.image.large import LARGE
 from hush.kinds.image.zerofill import acquired
 from hush.kinds.values import MISMATCH, hardly_noisy, mismatch, missing
 from hush.noise.processes import FAMILIES, Hum, Process, Stripes
@@ -65,10 +66,18 @@ def input_warnings(
             f"{describe.interference(found, record.scale)}. MID takes it out first; other methods "
             "leave it in."
         )
+    notes += _left_in(found, record.scale)
     notes += _doubtful(found, record.scale)
     if advice := (given or found.process).advice:
         notes.append(advice)
-    if (side := side_of_bins(item, given or found.process)) > 1:
+    side = side_of_bins(item, given or found.process)
+    if side > 1 and "whole" in record.context:
+        notes.append(
+            f"There are so few photons that their sums in squares of {side} × {side} pixels say "
+            f"more than the pixels. MID sums them in images of up to {LARGE >> 20} megapixels; "
+            "sum them before denoising, or cut the image into parts."
+        )
+    elif side > 1:
         notes.append(
             f"There are so few photons that MID sums them in squares of {side} × {side} pixels. "
             "Finer detail in the result is interpolated."
@@ -136,6 +145,17 @@ def _missed(record: Record, found: Estimate) -> str:
         "logarithmic scale (OCT, ultrasound) or processed by a camera. Denoise the raw data if you "
         "have them."
     )
+
+
+def _left_in(found: Estimate, scale: float) -> list[str]:
+    """A warning about offsets of lines in an image that is too large to take them out."""
+    if found.lines is None or not found.lines.left:
+        return []
+    return [
+        f"Rows or columns have offsets (σ {describe.number(found.lines.left * scale)}"
+        f"{describe.units(scale)}), which are left in: MID takes them out of images of up to "
+        f"{LARGE >> 20} megapixels. Cut the image into parts to remove them."
+    ]
 
 
 def _doubtful(found: Estimate, scale: float) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.kinds import Chosen, to_batch
+from hush.kinds.image import mosaic
 from hush.record import Record
 
 CHANNELS = ("gray", "rgb")
@@ -59,6 +60,9 @@ def _is_rgb(record: Record) -> bool:
 
 def _arrays(record: Record, gray: bool, takes: bool) -> list[np.ndarray]:
     """The images of one file as arrays; channels other than RGB become gray images."""
+    if mosaic.pattern_of(record):
+        plain = replace(record, context={**record.context, "mosaic": mosaic.NONE})
+        return [plane for x in _arrays(plain, gray, takes) for plane in mosaic.phases(x)]
     batch: Any = to_batch(record).data
     if record.full is not None:  # an array does not carry its range
         batch = batch.astype(np.float32) / np.float32(record.full)

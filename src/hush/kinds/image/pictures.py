@@ -30,7 +30,7 @@ class Plane:
 def choose_plane(record: Record, index: int = 0, channel: int | None = None) -> Plane:
     """The plane to show: all colours of RGB, otherwise one channel."""
     batch = to_batch(record)
-    n, c = batch.data.shape[:2]  # type: ignore[union-attr]  # images of one file have one size
+    n, c = len(batch), len(batch.data[0])
     colour = "S" in record.axes and c in (3, 4)  # RGB, and RGB with alpha
     channel = channel or 0
     notes = []

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
+from hush.installing import command
 from hush.kinds.layout import laid_out
 from hush.record import Record
 
@@ -27,10 +28,7 @@ def opencv() -> Any:
     try:
         import cv2
     except ImportError as error:
-        raise HushError(
-            "finding segments in pictures needs OpenCV; install it with "
-            "pip install 'hush-denoise[sets]'"
-        ) from error
+        raise missing_package("OpenCV", "sets", what="finding segments in pictures") from error
     return cv2
 
 
@@ -42,7 +40,7 @@ def detected(gray: np.ndarray) -> np.ndarray:
     except (AttributeError, cv2.error) as error:
         raise HushError(
             f"this OpenCV ({cv2.__version__}) has no detector of line segments; versions from "
-            f"{WITH_LSD} on have one: pip install -U 'hush-denoise[sets]'"
+            f"{WITH_LSD} on have one: {command('opencv-python-headless>=' + WITH_LSD)}"
         ) from error
     return np.empty((0, 4), np.float32) if found is None else found.reshape(-1, 4)
 

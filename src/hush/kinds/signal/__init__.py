@@ -20,6 +20,7 @@ from hush.record import Batch, Record
 from hush.recording import Channel
 
 if TYPE_CHECKING:
+    from hush.metrics import Range
     from hush.noise.process import Process
     from hush.report.frame import Entry
     from hush.results import Denoised, Estimate, Inspection, Judgement, Restoration, Survey
@@ -238,6 +239,10 @@ class Signal(Kind):
         from hush.kinds.signal.show import inspected
 
         return inspected(self, seen, budget)
+
+    def extent(self, reference: Record) -> Range | None:
+        """None: the scores of signals take the power of the reference."""
+        return None
 
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
         """SNR in dB, RMSE, and PRD in percent."""

@@ -32,6 +32,7 @@ from hush.record import Batch, Record, channel_letter
 
 if TYPE_CHECKING:
     from hush.kinds.image.cut import Turned
+    from hush.metrics import Range
     from hush.noise.process import Process
     from hush.report.frame import Entry
     from hush.results import Denoised, Estimate, Inspection, Judgement, Restoration
@@ -236,11 +237,17 @@ class Volume(Kind):
 
         return looked(self, seen)
 
-    def peak(self, reference: Record) -> float | None:
-        """The highest value: scanners use a small part of a type's range, and floats have none."""
-        x = reference.data
-        highest = float(np.max(x, initial=0, where=np.isfinite(x)))
-        return highest if highest > 0 else None
+    def extent(self, reference: Record) -> Range | None:
+        """Up to the highest value, from 0 or the lowest: magnitudes begin at 0, and scanners use a
+        small part of a type's range."""
+        from hush.metrics import Range, extent
+
+        values = reference.data[np.isfinite(reference.data)]
+        low, high = (float(f(values, initial=0)) for f in (np.min, np.max))
+        if not low < high:
+            return extent(values)
+        of = "what the reference spans" if low < 0 else "the reference's highest value"
+        return Range(low, high, of, clipped=False)
 
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
         """PSNR in dB, and SSIM as the mean over slices."""
@@ -249,9 +256,9 @@ class Volume(Kind):
         planes = [
             (x[None], y[None]) for u, v in zip(a, b, strict=True) for x, y in zip(u, v, strict=True)
         ]
-        scores = {"psnr": psnr(a, b), "ssim": float("nan")}
+        scores = {"psnr": psnr(a, b, 1.0, clip=False), "ssim": float("nan")}
         if min(a.shape[-2:]) >= 11:
-            scores["ssim"] = float(np.mean([ssim(x, y) for x, y in planes]))
+            scores["ssim"] = float(np.mean([ssim(x, y, 1.0, clip=False) for x, y in planes]))
         return scores
 
 

@@ -54,6 +54,7 @@ from scipy.ndimage import uniform_filter
 from torch import Tensor, nn
 
 from hush.denoiser import Advance, Learns
+from hush.devices import device_for
 from hush.errors import HushError
 from hush.kinds.cut import check_channels, moments
 from hush.kinds.image.measure.estimation import estimate_any
@@ -75,6 +76,7 @@ from hush.methods.diffdenoise.noisy import (
     standard,
 )
 from hush.methods.diffdenoise.outputs import LAGS, Outputs
+from hush.nets import placed
 from hush.nets.diffusion import DiffusionUNet
 from hush.nets.lgbpn import LGBPN
 from hush.nets.nafnet import NAFNet
@@ -208,7 +210,7 @@ class DiffDenoise(Outputs):
             k: getattr(self, k) for k in ("channels", "blind", "zero_filled", "steps", "naive")
         }
         stages = Stages(schedule, folder, resume, device, progress, settings, self.kind)
-        place = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+        place = device_for(device)
 
         spot: Any = networks["blind-spot"]
         loss = partial(blind_loss, spot)
@@ -410,9 +412,9 @@ class DiffDenoise(Outputs):
         return student
 
     def to(self, device: str) -> DiffDenoise:
-        """Move the networks to `device`, ``cpu`` or ``cuda``."""
+        """Move the networks to `device`, ``cpu``, ``cuda`` or ``mps``."""
         if self.networks_ is not None:
-            self.networks_.to(device)
+            placed(self.networks_, device)
         return self
 
     # -- files -------------------------------------------------------------------------------

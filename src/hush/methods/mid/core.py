@@ -49,12 +49,13 @@ from torch import Tensor, nn
 
 from hush.denoiser import ANY, Advance, Denoiser, Learns, process_of
 from hush.errors import HushError
+from hush.kinds.arrays import held
 from hush.kinds.cut import check_channels, hold_out, rms_level, to_compare, withhold
 from hush.methods.mid import judging
 from hush.methods.mid.loss import BLUR, Ladder, joint_loss, local_mean, spread, top_level
 from hush.methods.mid.review import reviewed
 from hush.methods.mid.step import law_of_cells, seen
-from hush.nets import channels_last
+from hush.nets import channels_last, placed
 from hush.nets.values import LevelNet, ValueUNet
 from hush.noise.processes import Process, parse
 from hush.noise.stabilise import stabilised
@@ -225,11 +226,7 @@ class ValueMID(Denoiser):
         if corpus:
             self.top_ = top_level(parse(self.ladder))
         else:
-            first = data if isinstance(data, Record) else data[0]
-            units = (
-                first.scale if isinstance(first, Record) else full_range(np.asarray(first).dtype)
-            )
-            stated = process_of(noise, units, self.kind)
+            stated = process_of(noise, self._full(data), self.kind)
             if stated is not None and stated.varies:
                 raise HushError("a training takes one level for an item, not a map of levels")
             training, given = self._collected(training, stated)
@@ -272,6 +269,14 @@ class ValueMID(Denoiser):
         if against is not None and parts:
             self._ended(against, lambda n: judging.losses(self, n, parts, laws), begun, bool(held))
         return self
+
+    def _full(self, data: Any) -> float:
+        """The full range of the first of the data that `fit` takes."""
+        first = data if isinstance(data, Record) else data[0]
+        if isinstance(first, Record):
+            return first.scale
+        values = held(first).data
+        return self.kind.full(values) or full_range(values.dtype)
 
     def _ended(
         self, against: ValueMID, score: Score, begun: Mapping[str, Tensor] | None, held_out: bool
@@ -365,7 +370,7 @@ class ValueMID(Denoiser):
 
         def down(s: np.ndarray, tell: Advance | None) -> tuple[np.ndarray, list[dict[str, Any]]]:
             return walk_down(
-                lambda s, left: self._predict(s, law.scaled(left**2), half, tell), s, self.steps
+                lambda s, left: self.predicted(s, law.scaled(left**2), half, tell), s, self.steps
             )
 
         state, trace = down(values, advance)
@@ -419,10 +424,16 @@ class ValueMID(Denoiser):
         """Ψ's estimate of the noise of an item ``(C, *S)`` (eq. 4)."""
         return law_of_cells(*seen(self._network("step"), self._tensor, x), x.ndim - 1)
 
-    def _predict(
-        self, s: np.ndarray, process: Process, half: bool, advance: Advance | None
+    def predicted(
+        self,
+        s: np.ndarray,
+        process: Process,
+        half: bool,
+        advance: Advance | None = None,
+        only: Sequence[slice] | None = None,
     ) -> np.ndarray:
-        """Φ's estimate of the whole noise in state `s` ``(C, *S)``, in bfloat16 if `half`."""
+        """Φ's estimate of the whole noise in state `s` ``(C, *S)``, in bfloat16 if `half`; with
+        `only`, in a part of it (`hush.tiling.tiled`)."""
         network = self._network("noise")
         octaves = self._network("step").octaves
         spectrum = spread(process, len(s), octaves, s.ndim - 1)
@@ -451,13 +462,14 @@ class ValueMID(Denoiser):
             radius=network.radius + BLUR // 2,
             multiple=network.multiple,
             advance=share,
+            only=only,
         )
 
     def to(self: M, device: str) -> M:
-        """Run on `device` from now on, ``cpu`` or ``cuda``."""
+        """Run on `device` from now on, ``cpu``, ``cuda`` or ``mps``."""
         self.device_ = device
         if self.networks_ is not None:
-            self.networks_.to(device)
+            placed(self.networks_, device)
         return self
 
     def _network(self, name: str) -> Any:

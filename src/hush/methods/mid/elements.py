@@ -185,7 +185,7 @@ class SetMID(LearnedSets):
         with torch.inference_mode():
             logits, share = self.network(*tensors([graph], [seen], self.device_))
         p = np.empty(len(order))
-        p[order] = logits.sigmoid().double().cpu().numpy()
+        p[order] = logits.sigmoid().cpu().double().numpy()
         return p, float(share.sigmoid())
 
 

@@ -6,8 +6,10 @@ that the networks would smooth away are kept from them.
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, ClassVar
 
@@ -15,24 +17,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hush.denoiser import Advance
+from hush.denoiser import Advance, Window
+from hush.devices import bfloat16
 from hush.errors import HushError
 from hush.kinds.cut import sparse
 from hush.kinds.image.binning import binned, enlarged, side_of_bins
+from hush.kinds.image.large import CELL, MARGIN
 from hush.kinds.image.measure.estimation import estimate_any
 from hush.kinds.image.measure.impulses import without_impulses
 from hush.kinds.image.measure.lines import without_lines
 from hush.kinds.image.measure.regression import coloured, law_of_white, whitened
 from hush.kinds.image.zerofill import as_acquired, reduced
 from hush.kinds.layout import filled
+from hush.methods.mid import large
 from hush.methods.mid.core import ValueMID
+from hush.methods.mid.loss import BLUR
 from hush.methods.mid.waves import waves
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet
 from hush.nets.values import groups
 from hush.noise.process import Process
 from hush.noise.spectrum import OCTAVES
-from hush.precision import bfloat16
 from hush.record import Batch
 from hush.results import Estimate, Restoration
 
@@ -74,6 +79,8 @@ class MID(ValueMID):
     cell: ClassVar[int] = StepNet.cell
     reach: ClassVar[int] = StepNet.radius
 
+    decided_: large.Decided | None = field(default=None, init=False, repr=False)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 1 <= self.turns <= len(_SYMMETRIES):
@@ -113,6 +120,27 @@ class MID(ValueMID):
         """An image without offsets of lines, hum and impulses."""
         return without_impulses(without_lines(x, found.lines), found)
 
+    def window(self, about: Mapping[str, Any]) -> Window | None:
+        """See `Denoiser.window`; of images too large for memory."""
+        if self.networks_ is None or self.level == "step":
+            return None
+        return Window(self.around + CELL + MARGIN, math.lcm(self.tile, CELL))
+
+    @property
+    def around(self) -> int:
+        """How far Φ sees, in pixels, in all steps."""
+        return self.steps * int(self._network("noise").radius + BLUR)
+
+    def bound(self, batch: Batch, index: int, noise: Process | None, found: Estimate) -> MID:
+        """See `Denoiser.bound`; of an image too large for memory, decided on its glimpse."""
+        glimpse = self.kind.glimpse(batch, index)
+        if "whole" not in glimpse.about(0) or self.window({}) is None:
+            return self
+        x = filled(glimpse.floats(0), glimpse.known(0), batch.blank)
+        other = copy.copy(self)
+        other.decided_ = large.decided(self, x, batch.data[index].dtype, noise, found, self.around)
+        return other
+
     def restore_item(
         self,
         batch: Batch,
@@ -122,6 +150,8 @@ class MID(ValueMID):
         found: Estimate | None = None,
     ) -> Restoration:
         """`restore` item `index`; impulses are replaced first, so that they do not fill gaps."""
+        if found is not None and self.decided_ is not None and "place" in batch.about(index):
+            return large.restored(self, batch, index, noise, advance, found, self.decided_)
         known = batch.known(index)
         if known.all():
             return super().restore_item(batch, index, noise, advance, found)

@@ -147,7 +147,7 @@ def interference_loss(
     level = torch.from_numpy(10 ** (-snr / 20)).to(x)
     level *= 10 ** (-own * torch.from_numpy(rng.uniform(0, LOWER, (len(x), 1, 1))).to(x) / 20)
     alone = torch.from_numpy(rng.random((len(x), 1, 1))).to(x) < ALONE * own
-    added = torch.from_numpy(np.stack(drawn)[:, None]).to(x.device) * level * power.sqrt() * ~alone
+    added = torch.from_numpy(np.stack(drawn)[:, None]).to(x) * level * power.sqrt() * ~alone
     s_t = s_0 + added  # Δ accumulated since s_0 (eq. 3)
 
     # Φ (eq. 7): the whole interference, which is what was added where s_0 is free of it. In dB,

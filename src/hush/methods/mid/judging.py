@@ -34,7 +34,7 @@ def validated(
     """Held-out PSNR at σ = 25/255 (corpus), or the loss with frozen noise (noisy-only)."""
     if None in processes:
         pairs = zip(_restored(networks, held_out), held_out, strict=True)
-        return {"psnr": float(np.mean([psnr(made, x) for made, x in pairs]))}
+        return {"psnr": float(np.mean([psnr(made, x, 1.0) for made, x in pairs]))}
     device = next(networks.parameters()).device
     generator = torch.Generator(device).manual_seed(0)
     with torch.inference_mode():
@@ -88,7 +88,7 @@ def _blind(model: Any, x: np.ndarray, law: Process) -> np.ndarray:
         there = (slice(None), *[slice(first, None, LATTICE)] * (x.ndim - 1))
         state = x.copy()
         state[there] = mean[there]
-        made = state - model._predict(state, law, False, None)
+        made = state - model.predicted(state, law, False)
         errors[there] = (made - x)[there] ** 2
     return errors
 
@@ -103,7 +103,7 @@ def _halved(model: Any, x: np.ndarray, law: Process) -> np.ndarray:
     now, states = law.exchanged(torch.from_numpy(x), RATIO, generator)
     errors = np.zeros_like(x)
     for state, target in states:
-        found = model._predict(state.numpy(), now, False, None)
+        found = model.predicted(state.numpy(), now, False)
         errors += (found - target.numpy()) ** 2 / len(states)
     return errors
 

@@ -122,7 +122,7 @@ def spread(process: Process, channels: int, octaves: int, ndim: int) -> np.ndarr
 def realised(noise: Tensor, deviation: Tensor, octaves: int) -> tuple[Tensor, Tensor]:
     """The deviation ``(C, *S)`` and spectrum of noise that was drawn, given its law's deviation."""
     floor = 0.1 * deviation.mean() + 1e-6
-    z = (noise / deviation.clamp(min=floor)).double().cpu().numpy()
+    z = (noise / deviation.clamp(min=floor)).cpu().double().numpy()
     axes = tuple(range(1, z.ndim))
     z = z - z.mean(axes, keepdims=True)
     scale = math.sqrt(float(np.mean(z * z))) or 1.0

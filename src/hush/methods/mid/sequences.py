@@ -244,7 +244,7 @@ class SequenceMID(LearnedRows):
                 parts.append(scored(self.network, family.tokens[where], columns, whole, seen))
             logits, told = (torch.cat(part) for part in zip(*parts, strict=True))
             shares = self.network.shares(told).sigmoid()
-        return logits.double().cpu().numpy(), shares.double().cpu().numpy()
+        return logits.cpu().double().numpy(), shares.cpu().double().numpy()
 
 
 def shortlist(family: Family, count: int | None) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 
 METHODS = ("ransac", "lo-ransac", "magsac++", "poselib", "degensac")
 THRESHOLD = 1.0  #: pixels, the largest epipolar error of an inlier
@@ -359,9 +359,7 @@ def _poselib(
     try:
         import poselib
     except ImportError as error:
-        raise HushError(
-            "method poselib needs PoseLib: pip install 'hush-denoise[geometry]'"
-        ) from error
+        raise missing_package("PoseLib", "geometry", what="method poselib") from error
     options = {
         "max_epipolar_error": limit,
         "success_prob": confidence,
@@ -393,9 +391,7 @@ def _degensac(
     try:
         import pydegensac
     except ImportError as error:
-        raise HushError(
-            "method degensac needs pydegensac: pip install 'hush-denoise[geometry]'"
-        ) from error
+        raise missing_package("pydegensac", "geometry", what="method degensac") from error
     found, inliers = pydegensac.findFundamentalMatrix(
         x1, x2, limit, confidence, iterations, seed=seed
     )
@@ -406,7 +402,5 @@ def _opencv() -> Any:
     try:
         import cv2
     except ImportError as error:
-        raise HushError(
-            "epipolar geometry needs OpenCV: pip install 'hush-denoise[sets]'"
-        ) from error
+        raise missing_package("OpenCV", "sets", what="epipolar geometry") from error
     return cv2

@@ -20,7 +20,9 @@ explains what the rest cannot, and is the same in flat and in less flat blocks: 
 structure is not. Then blocks are selected again, and variance against signal is measured again,
 relative to that spectrum: at the high frequencies if enough of the noise is white there and
 compression removed none of it; otherwise at the low ones, in two interleaved halves. The family is
-determined again; the level comes from the fit of the spectrum.
+determined again; the level comes from the fit of the spectrum. *Mildly* correlated noise is seen in
+the fine bands alone, where structure has next to no power: it rises to coarser ones, and in the
+flattest blocks as much as in others.
 
 **One axis.** Noise that a filter correlated along rows or columns alone is measured after the
 inverse filter (`hush.kinds.image.measure.regression`).

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hush.kinds.image.measure.pixels import replaced
-from hush.kinds.image.measure.rare import rare_impulses, weibull
+from hush.kinds.image.measure.rare import ALARMS, rare_impulses, weibull
 from hush.kinds.image.measure.tracks import Variance
 from hush.noise.processes import Gamma, Poisson
 from hush.results import MANY, Estimate
@@ -35,21 +35,21 @@ ROWS = 256  #: cleaned at a time, to save memory
 _AROUND = [(i, j) for i in (0, 1, 2) for j in (0, 1, 2) if (i, j) != (1, 1)]
 
 
-def without_impulses(x: np.ndarray, found: Estimate) -> np.ndarray:
+def without_impulses(x: np.ndarray, found: Estimate, alarms: float = ALARMS) -> np.ndarray:
     """An image ``(C, H, W)``, in which `found` was measured, with every impulse replaced by the
     median of its neighbours; the image itself if there are none.
 
-    Pixels that are not finite are kept.
+    Pixels that are not finite are kept. alarms : the expected number of false impulses.
     """
     if found.impulses >= MANY:
         return without_many(x)
-    return replaced(x, impulses_in(x, found)) if found.impulses else x
+    return replaced(x, impulses_in(x, found, alarms)) if found.impulses else x
 
 
-def impulses_in(x: np.ndarray, found: Estimate | None = None) -> np.ndarray:
+def impulses_in(x: np.ndarray, found: Estimate | None = None, alarms: float = ALARMS) -> np.ndarray:
     """Where an image ``(C, H, W)`` has rare impulses beside the noise `found`, bool; without it,
     where they could be."""
-    return rare_impulses(x, np.zeros_like if found is None else _most(found))
+    return rare_impulses(x, np.zeros_like if found is None else _most(found), alarms)
 
 
 def _most(found: Estimate) -> Variance:

@@ -56,16 +56,17 @@ _NEAR = slice(REACH - 2, REACH + 3)  # the part of the surroundings that is the 
 _ROWS, _TILE, _SAMPLE, _BATCH = 64, 16, 8192, 4096
 
 
-def rare_impulses(x: np.ndarray, noise: Variance) -> np.ndarray:
+def rare_impulses(x: np.ndarray, noise: Variance, alarms: float = ALARMS) -> np.ndarray:
     """Where an image ``(C, H, W)`` has impulses, bool of the same shape.
 
-    noise : the variance of the rest of the noise. Pixels that are not finite are left out.
+    noise : the variance of the rest of the noise. alarms : the expected number of false ones.
+    Pixels that are not finite are left out.
     """
     hits = np.zeros(x.shape, bool)
     for plane, hit in zip(x, hits, strict=True):
         known = np.isfinite(plane)
         if min(plane.shape) > REACH + 1 and known.any():
-            _mark(plane if known.all() else np.where(known, plane, np.nan), noise, hit)
+            _mark(plane if known.all() else np.where(known, plane, np.nan), noise, hit, alarms)
     return hits
 
 
@@ -80,9 +81,9 @@ class _Limits:
     absurd: float
 
 
-def _mark(plane: np.ndarray, noise: Variance, hit: np.ndarray) -> None:
+def _mark(plane: np.ndarray, noise: Variance, hit: np.ndarray, alarms: float) -> None:
     """Set `hit` where a plane ``(H, W)`` has impulses; NaN is unknown."""
-    limits = _limits(plane, ALARMS)
+    limits = _limits(plane, alarms)
     if limits is None:
         return
     found = _found(plane, _scan(plane, limits), limits, noise)
@@ -92,7 +93,7 @@ def _mark(plane: np.ndarray, noise: Variance, hit: np.ndarray) -> None:
     clean = replaced(plane[None], hit[None])[0]
     # What is between impulses may be sharp only without them.
     more = _found(clean, _around(found, hit), limits, noise)
-    if len(found) >= OFTEN and (limits := _limits(clean, max(ALARMS, FALSE * len(found)))):
+    if len(found) >= OFTEN and (limits := _limits(clean, max(alarms, FALSE * len(found)))):
         weaker = _found(clean, _scan(clean, limits), limits, noise, APART)
         if len(weaker) <= len(found):  # otherwise they are the details of a picture
             more = np.concatenate([more, weaker])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -115,9 +115,60 @@ def spectrum_of(blocks: Blocks, curve: Curve, bend: Bend) -> Spectrum:
     explained = white - misfit > max(0.3, 0.25 * white)
     matters, everywhere = correlation[0] > 0.1, growth < 0.4 * excess
     correlated = matters and explained and everywhere and len(seen) >= ENOUGH
+    if not correlated and len(seen) >= ENOUGH and _rises(inner, middle, outer):
+        width, lags, shape = _mild(middle)
+        if lags[0] <= MILD:
+            return Spectrum(True, lags, width, variance, shape, error=0.0)
     measured = (BAND if correlated and not sharp(noise) else HIGH)[1:]
     error = 0.5 * float((structure / (noise[1:] * variance))[measured].mean())
     return Spectrum(bool(correlated), correlation, kernel, variance, noise, error)
+
+
+#: bands of a block's spectrum, in cycles per pixel, from the finest, and the least power of mildly
+#: correlated noise in each, relative to the first
+BANDS = (0.5, 0.375, 0.25, 0.1875, 0.125)
+LEAST = (1.09, 1.155, 1.23)
+MILD = 0.15  #: the most correlation of neighbours of such noise; more would be seen without it
+GROWTH = 1.08  #: the most by which it may grow from the flattest to less flat blocks
+
+
+def _bands(spectrum: np.ndarray) -> np.ndarray:
+    """Mean power in `BANDS`, relative to the finest, of a spectrum ``(63,)`` without the mean."""
+    radius = np.hypot(ROWS, COLS)[1:] / (2 * SIZE)
+    power = [spectrum[radius >= BANDS[1]].mean()]
+    power += [
+        spectrum[(radius >= low) & (radius < high)].mean() for high, low in pairwise(BANDS[1:])
+    ]
+    return np.array(power[1:]) / max(power[0], 1e-30)
+
+
+def _rises(*spectra: np.ndarray) -> bool:
+    """Whether the power rises to coarser bands as that of mildly correlated noise does.
+
+    It rises in the finest bands, where structure has next to no power, and in the flattest blocks
+    as in less flat ones.
+    """
+    inner, middle, outer = map(_bands, spectra)
+    rises = np.minimum(middle, outer) >= LEAST
+    return bool(rises.all() and (outer <= GROWTH * inner).all())
+
+
+def _mild(spectrum: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """Kernel, correlation at lags 1 to 7 and block spectrum of mildly correlated noise, from the
+    fine bands of a spectrum ``(63,)`` alone."""
+    fine = np.hypot(ROWS, COLS)[1:] / (2 * SIZE) >= BANDS[-1]
+    weight = 1 / np.maximum(spectrum[fine], 1e-6)
+
+    def fit(shape: np.ndarray) -> tuple[np.ndarray, float]:
+        columns = np.stack([np.ones_like(weight), shape[1:][fine]], axis=1)
+        return _nonnegative(columns * weight[:, None], spectrum[fine] * weight)
+
+    width, lags, shape, (flat, part), _ = min(
+        ((width, lags, shape, *fit(shape)) for width, lags, shape in _kernels()),
+        key=lambda row: row[-1],
+    )
+    total = max(flat + part, 1e-30)
+    return width, lags * part / total, (flat + part * shape) / total
 
 
 def _nonnegative(columns: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float]:
