@@ -37,7 +37,7 @@ def together(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     begun: list[Path] = []
     try:
-        with _temporary(target.parent, folder=True) as folder:
+        with _temporary(target.parent) as folder:
             yield folder / target.name
             parts = sorted(folder.iterdir(), key=lambda p: (p.name == target.name, p.name))
             for part in parts:
@@ -61,7 +61,7 @@ def together(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path beside `path`, with the same ending, renamed to `path` at the end.
+    """A temporary path of the same name, in a folder beside it, renamed to `path` at the end.
 
     If anything is raised inside, KeyboardInterrupt included, the temporary file is removed and
     `path` is left unchanged. Missing parent folders are created.
@@ -80,7 +80,9 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     check_target(path)
     target = Path(os.path.realpath(path))  # follow a link: replace its file, keep the link
     try:
-        with _temporary(target.parent, "".join(target.suffixes[-2:])[-32:]) as part:
+        with _temporary(target.parent) as folder:
+            part = folder / target.name
+            part.touch()  # with the permissions of any new file
             yield part
             if target.exists():
                 part.chmod(stat.S_IMODE(target.stat().st_mode))
@@ -107,7 +109,7 @@ def folder(path: str | os.PathLike[str], replaces: Callable[[Path], bool]) -> It
     filled = target.is_dir() and not names_in(target)
     begun: list[Path] = []
     try:
-        with _temporary(target if filled else target.parent, folder=True) as part:
+        with _temporary(target if filled else target.parent) as part:
             yield part
             files = list(part.rglob("*"))
             if len(files) > MANY and hasattr(os, "sync"):
@@ -131,11 +133,11 @@ def folder(path: str | os.PathLike[str], replaces: Callable[[Path], bool]) -> It
 
 
 @contextmanager
-def _temporary(parent: Path, ending: str = "", folder: bool = False) -> Iterator[Path]:
-    """A new file or folder in `parent`, which is removed at the end if it is still there.
+def _temporary(parent: Path) -> Iterator[Path]:
+    """A new folder in `parent`, which is removed at the end if it is still there.
 
     It is locked, so that other processes see that it is in use; what killed ones left is not, and
-    is removed first.
+    is removed first. Files have locks of their own, such as those of HDF5.
     """
     parent.mkdir(parents=True, exist_ok=True)
     with suppress(OSError):  # a folder that cannot be listed may be written to
@@ -144,11 +146,8 @@ def _temporary(parent: Path, ending: str = "", folder: bool = False) -> Iterator
                 _remove(parent / name)
                 os.close(handle)
     while True:
-        part = parent / f".hush-{secrets.token_hex(6)}{ending}"
-        if folder:
-            part.mkdir()
-        else:
-            part.touch(exist_ok=False)  # with the permissions of any new file
+        part = parent / f".hush-{secrets.token_hex(6)}"
+        part.mkdir()
         handle = _locked(part)
         if part.exists():  # else another process took it for a leftover
             break
