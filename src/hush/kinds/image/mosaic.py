@@ -26,6 +26,7 @@ from functools import cache
 
 import numpy as np
 
+from hush.kinds.voids import find
 from hush.missing import Later
 from hush.record import Batch, Record, channel_letter
 
@@ -62,7 +63,9 @@ def pattern_of(record: Record) -> str:
 
 def recognised(record: Record) -> Record:
     """The record with its pattern in the context, if its values show one; else the same."""
-    if "mosaic" in record.context or not (found := _clearest(record)):
+    if "mosaic" in record.context or not _clearest(record):
+        return record
+    if not (found := _clearest(_without_missing(record))):  # they may be far from all others
         return record
     record = replace(record, context={**record.context, "mosaic": SEEN.get(found, found)})
     if not pattern_of(record):
@@ -132,6 +135,16 @@ def _clearest(record: Record) -> str:
             ratios[name] = max(ratios[name], _clearness(windows, name))
     name = max(ratios, key=ratios.__getitem__)
     return name if ratios[name] >= CLEAR else ""
+
+
+def _without_missing(record: Record) -> Record:
+    """The planes that are looked at as a stack, NaN for values that mark missing ones."""
+    planes = []
+    for plane in _frames(record):
+        for mark in (*record.missing, *find(plane[None])):
+            plane = np.where(mark.where(plane[None])[0], np.nan, plane)
+        planes.append(plane)
+    return Record(np.stack(planes), "QYX", context=record.context)
 
 
 def _windows(record: Record) -> Iterator[np.ndarray]:
