@@ -202,7 +202,9 @@ def with_gaps(batch: Batch, index: int) -> np.ndarray:
 
 
 def stored_with_gaps(batch: Batch, x: np.ndarray, index: int = 0) -> np.ndarray:
-    """Values `x` like item `index`, as stored; as floats, NaN for missing ones, if it has any."""
+    """Values `x` like item `index`, as stored above its offset; floats if it has one, or missing
+    values, which are NaN."""
+    x = batch.above(index, x) if batch.offset(index) else x
     known = batch.known(index)
     if known.all():
         return x

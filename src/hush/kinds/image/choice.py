@@ -59,11 +59,16 @@ def _is_rgb(record: Record) -> bool:
     return "S" in record.axes and record.channels == 3
 
 
+def _plain(record: Record) -> Record:
+    """A mosaic as the gray picture that its file holds."""
+    return replace(record, context={**record.context, "mosaic": mosaic.NONE})
+
+
 def _known(records: Sequence[Record]) -> np.ndarray | None:
     """Where the images ``(B, C, H, W)`` of a file, or of a pair of files, have values; None:
     everywhere."""
     kind = get("image")
-    batches = [kind.batch(kind.marked(record)) for record in records]
+    batches = [to_batch(kind.marked(_plain(record))) for record in records]
     shape = np.shape(batches[0].data)
     known = np.ones(shape, bool)
     for batch in batches:
@@ -75,8 +80,8 @@ def _known(records: Sequence[Record]) -> np.ndarray | None:
 def _arrays(record: Record, gray: bool, takes: bool, known: np.ndarray | None) -> list[np.ndarray]:
     """The images of one file as arrays; channels other than RGB become gray images."""
     if mosaic.pattern_of(record):
-        plain = replace(record, context={**record.context, "mosaic": mosaic.NONE})
-        return [plane for x in _arrays(plain, gray, takes, known) for plane in mosaic.phases(x)]
+        whole = _arrays(_plain(record), gray, takes, known)
+        return [plane for x in whole for plane in mosaic.phases(x)]
     batch: Any = to_batch(record).data
     if known is not None and known.shape == batch.shape:  # NaN says what an array cannot
         x = batch.astype(np.float32) / np.float32(record.scale)
