@@ -194,7 +194,7 @@ def test_a_volume_that_is_unknown_in_a_whole_piece(
     made = hush.run(record, model=Blurred(reach=0)).data
     np.testing.assert_array_equal(made, whole)
     record.data[1] = np.nan
-    with pytest.raises(HushError, match="a whole channel is NaN or infinite"):
+    with pytest.raises(HushError, match="a whole channel has no known value"):
         hush.run(record, model=Blurred(reach=0))
 
 

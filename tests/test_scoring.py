@@ -72,8 +72,8 @@ def test_volumes_have_their_highest_value_and_negative_ones_count() -> None:
     noisy, clean = (x - np.int16(1000) for x in (noisy, clean))
     found = hush.compare(noisy[None], clean[None], kind="volume")
     assert found["range"] == 3000
-    worse = np.where(clean < -500, noisy + np.int16(300), noisy)
-    assert hush.compare(worse[None], clean[None], kind="volume")["psnr"] < found["psnr"] - 1
+    worse = np.where(clean < -500, noisy + np.int16(500), noisy)
+    assert hush.compare(worse[None], clean[None], kind="volume")["psnr"] < found["psnr"] - 2
 
 
 def test_the_command_line_says_which_range(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_the_command_line_says_which_range(tmp_path: Path) -> None:
         return CliRunner().invoke(main, ["compare", *files, *options]).output
 
     assert "500, what the reference spans" in " ".join(ran().split())
-    assert "65535, that of uint16" in " ".join(ran("--range", "dtype").split())
+    assert "65,535, that of uint16" in " ".join(ran("--range", "dtype").split())
     row = json.loads(ran("--json"))
     assert row["range"] == 500
     assert row["psnr"] == pytest.approx(hush.compare(*files)["psnr"])

@@ -64,7 +64,7 @@ def test_very_small_volumes(shape: tuple[int, ...], tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_without_any_value_there_is_a_sentence(value: float, tmp_path: Path) -> None:
     source = save(tmp_path / "a.nii", np.full((3, 8, 8), value), np.float32)
-    assert "every value is NaN or infinite; there is nothing to denoise" in refused(source)
+    assert "every value is missing; there is nothing to denoise" in refused(source)
 
 
 def test_values_that_are_not_finite_stay(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 from numbers import Real
 from os import PathLike
@@ -28,19 +28,21 @@ from hush.foreign import Foreign
 from hush.kinds import maps
 from hush.kinds.cut import Sampled, middle
 from hush.kinds.layout import check_dtype, filled, with_gaps
-from hush.kinds.ranges import limited, raised, ranged
+from hush.kinds.ranges import limited, raised, ranged, restated
 from hush.kinds.values import check_level
 from hush.methods import get
 from hush.models import choose, load, name_for
 from hush.noise.process import law_of
 from hush.noise.processes import Process
 from hush.out import Out
-from hush.pipeline import Work, check_memory, inspect_items
+from hush.parallel import opened
+from hush.pipeline import Work, check_memory, inspect_items, owned
 from hush.reading import Source, read, record_of
 from hush.record import Batch, Record
 from hush.report import frame, rows
 from hush.results import Denoised, Inspection, Item, unmapped
 from hush.scoring import Stated, scored
+from hush.workers import Workers
 
 if TYPE_CHECKING:
     from mne.io import BaseRaw
@@ -126,6 +128,8 @@ def run(
     was_adapted: bool = False,
     into: str | PathLike[str] | None = None,
     force: bool = False,
+    workers: Workers | None = None,
+    anew: bool = True,
 ) -> Result:
     """Denoise an array, a Record, a file or an MNE `Raw`; the result has its measurements.
 
@@ -148,8 +152,11 @@ def run(
         installed. By default "windows", and "whole" for an `uncertainty`.
     was_adapted : `model` was already adapted to the data, or adapting did not help.
     into : file to write the result to; item by item in formats that allow it, so that neither has
-        to fit in memory.
+        to fit in memory. A large file is written in parts: if the run is killed, the same call goes
+        on from there (`docs/large.md`).
     force : also denoise what is not meant for it, such as a mask.
+    workers : processes that share the parts (`hush.workers.started`). anew : begin again if there
+        are parts of a result with other settings; else that is an error.
 
     Raises `HushError` with one sentence if the input cannot be denoised, and `hush.errors.Unfit`
     if it should not be.
@@ -164,7 +171,8 @@ def run(
     if not force and (why := chosen.unfit(record)):
         raise Unfit(why)
     check_dtype(record.data)
-    record = ranged(chosen, record)
+    given, record = record, ranged(chosen, record)
+    noise = restated(noise, given, record)
     batch = limited(chosen, record)
     if chosen.selected and len(batch) > 1:  # results of unlike sizes fit in no array
         raise HushError(f"there are {len(batch)} {chosen.nouns[1]}; give them one by one")
@@ -198,7 +206,13 @@ def run(
         timings["adapt"] = time.perf_counter() - start
 
     place = None if into is None or denoiser.selects else into
-    with io.opened(record, place) as file:
+    checks: dict[str, Any] = {
+        "guarded": method is None and (model is None or was_adapted),
+        "depth": check or ("whole" if uncertainty else "windows"),
+        "uncertain": uncertainty,
+    }
+    settings = [denoiser, process, law, float(strength), sorted(checks.items())]
+    with opened(record, batch, place, workers, settings, anew, uncertainty) as (file, pool):
         made = _restored(
             record,
             batch,
@@ -209,12 +223,12 @@ def run(
             progress,
             bool(adapt or was_adapted),
             law,
-            guarded=method is None and (model is None or was_adapted),
-            depth=check or ("whole" if uncertainty else "windows"),
-            uncertain=uncertainty,
+            pool=pool,
+            **checks,
         )
         made.timings = {**timings, **made.timings}
-        made.model = _named(model, record, denoiser, process)
+        if denoiser.learns_from != "nothing":
+            made.model = name_for(model, record, denoiser.name, process)
         if file is not None and made.data is not file:
             file[...] = made.data  # in an axis order in which items are not parts of it
     if file is not None:
@@ -256,11 +270,11 @@ def _restored(
             progress("denoising", min(done, 1.0))
 
     items: list[Item] = []
-    for i in range(len(seen)):
-        items = unmapped([*items, work.item(seen, i, out, advance, timings)])
+    for item in work.pool.items(work, seen, out, advance, timings):
+        items = unmapped([*items, item])
     spread = None
     if out.spreads:
-        spread = _like(record, out.spread)
+        spread = maps.like(record, chosen.record(record, out.spread).data)
     return Result(
         record=chosen.finished(out.record(), items),
         noisy=record,
@@ -275,18 +289,6 @@ def _restored(
         drawn=denoiser.spreads,
         notes=list(record.meta.get("notes", ())),
     )
-
-
-def _named(
-    model: str | Path | Denoiser | None,
-    record: Record,
-    denoiser: Denoiser,
-    noise: Process | None,
-) -> str:
-    """What the summary calls the model; nothing for a method without one."""
-    if denoiser.learns_from == "nothing":
-        return ""
-    return name_for(model, record, denoiser.name, noise)
 
 
 def denoise_record(record: Record, **options: Any) -> Result:
@@ -368,8 +370,9 @@ def inspected(
         else:
             estimate, step = denoiser.looked(part, 0, estimate)
     survey = chosen.survey(record)
-    own = replace(record, context=batch.about(index))
+    own = owned(record, batch, index)
     notes = survey.warnings if survey else chosen.advice(own, noisy, None, estimate)
+    notes = [*chosen.missing(batch, index), *notes]
     if why := chosen.unfit(record):
         notes = [f"{why[:1].upper()}{why[1:]}."]
     notes = [*record.meta.get("notes", ()), *notes]
@@ -475,11 +478,6 @@ def compare(
     ours, theirs = record_of(result, **options), record_of(reference, **options)
     found = scored(ours, theirs, data_range, fit)
     return {**found.values, **({} if found.span is None else {"range": found.span.width})}
-
-
-def _like(record: Record, data: Sequence[np.ndarray]) -> Record:
-    """A map of items `data` ``(C, *S)`` with the layout and units of a record."""
-    return maps.like(record, kinds.get(record.kind).record(record, data).data)
 
 
 __all__ = [

@@ -132,6 +132,8 @@ def _part(batch: Batch, index: int, place: Window) -> Batch:
     )
     if batch.mask is not None:
         part = replace(part, mask=[batch.mask[index]])
+    if batch.marks is not None:
+        part = replace(part, marks=[batch.marks[index]])
     for axis, where in enumerate(place):
         part = part.piece(0, where, axis + 1)
     return part

@@ -25,7 +25,7 @@ from hush.kinds import get as kind_of
 from hush.kinds.arrays import held, recorded
 from hush.kinds.cut import rms_level, sparse
 from hush.kinds.layout import check_dtype, check_span, filled, to_stored
-from hush.kinds.ranges import limited, raised, ranged
+from hush.kinds.ranges import limited, raised, ranged, restated
 from hush.noise.processes import Process, parse
 from hush.record import Batch
 from hush.results import Estimate, Restoration
@@ -155,7 +155,9 @@ class Denoiser:
 
         A kind whose items can be long restores them in pieces by it, so memory stays flat. The
         context of a piece says where it begins in the item: ``batch.about(0)["begin"]``, in
-        positions along `Kind.along`. `noise` is cut like the piece; `found` is not.
+        positions along `Kind.along`; ``["place"]`` and ``["inner"]``, a slice for each axis of
+        space, say where it lies, and what of it is wanted. `noise` is cut like the piece; `found`
+        as the kind says (`Kind.inside`).
         """
         return None
 
@@ -224,10 +226,12 @@ class Denoiser:
         context : as in `Record.context`, such as ``{"rate": 1000}`` for signals.
         """
         own, kind = held(x), self.kind
-        record = ranged(kind, recorded(own, kind, axes, context))
-        process = process_of(noise, record.scale, kind)
+        given = recorded(own, kind, axes, context)
+        record = ranged(kind, kind.marked(given))
+        process = process_of(restated(noise, given, record), record.scale, kind)
         batch = raised(self.seen(limited(kind, record)), process)
-        laws = [process and process.moved(batch.low(i)) for i in range(len(batch))]
+        lows = map(batch.low, range(len(batch)))
+        laws = [process.moved(low) if process and low else process for low in lows]
         items = [self.denoise_item(batch, i, laws[i], strength)[0] for i in range(len(batch))]
         made = kind.record(record, items).data
         return own.like(made.astype(own.data.dtype, copy=False))  # with the input's byte order
@@ -286,7 +290,7 @@ class Denoiser:
     ) -> tuple[np.ndarray, Restoration]:
         """Denoise item `index` of a batch; return it in the stored dtype and range, and details.
 
-        Unknown values are kept; the method sees their nearest known neighbours instead. A level of
+        Unknown values are kept; the method sees known ones from beside them instead. A level of
         0 leaves the item unchanged. The spread is float32, in the stored range, independent of
         `strength`, and NaN where the value is unknown.
         """
@@ -300,7 +304,7 @@ class Denoiser:
             spread = np.full_like(x, np.nan) if self.spreads else None
             return stored.copy(), Restoration(x, noise, spread=spread)
         if not known.any() and not self.kind.selected:
-            raise HushError("every value is NaN or infinite; there is nothing to denoise")
+            raise HushError("every value is missing; there is nothing to denoise")
         whole = bool(known.all())
         if not self.is_trained:
             raise self.untrained()

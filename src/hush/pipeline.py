@@ -18,7 +18,7 @@ from hush.denoiser import Denoiser
 from hush.errors import HushError
 from hush.kinds import Kind, Series
 from hush.kinds import get as kind_of
-from hush.kinds.layout import filled, with_gaps
+from hush.kinds.layout import filled, stored_with_gaps, with_gaps
 from hush.kinds.values import removed_nothing
 from hush.methods import make
 from hush.noise.processes import Process
@@ -51,7 +51,7 @@ class Work:
     guarded: bool = False  #: the nearest method's result is kept (`hush.check`)
     depth: Depth = "windows"  #: how much of an item is checked
     uncertain: bool = False  #: the spread is that of the check, if the method draws no samples
-    pool: Alone = field(default_factory=lambda: Alone())  #: who restores the pieces of items
+    pool: Alone = field(default_factory=lambda: Alone())  #: who restores items and their pieces
 
     def item(
         self,
@@ -90,8 +90,10 @@ class Work:
         shared, given, found = self.measured(index, noisy, about)
         if self.law is not None:
             found = self.kind.under(self.law, found)
-        own = replace(self.record, context=about)
-        advice = self.kind.advice(own, noisy, given, found)
+        advice = [
+            *self.kind.missing(batch, index),
+            *self.kind.advice(owned(self.record, batch, index), noisy, given, found),
+        ]
         impulses = self.kind.cleaned(noisy, found) != noisy if pictured else None
         del noisy
         times.append(time.perf_counter())
@@ -137,12 +139,10 @@ class Work:
         before, scale = glimpse.data[0], batch.scale
         if how.kept is not None:
             before = before if self.kind.selected else before[..., how.kept]
-        elif any(v is not None for v in (batch.mask, how.replaced, how.taken)):
-            before = with_gaps(glimpse, 0) * np.float32(batch.scale)
-        elif glimpse.offset(0):
-            before = glimpse.above(0, before)
-        if glimpse.offset(0) and not self.kind.selected:
-            made = glimpse.above(0, made)
+        elif not self.kind.selected:
+            before, made = stored_with_gaps(glimpse, before), stored_with_gaps(glimpse, made)
+            if how.replaced is not None or how.taken is not None:
+                before = before.astype(np.float32)
         if how.taken is not None:  # no part of the noise
             before -= how.taken * np.float32(batch.scale)
         if how.replaced is not None:  # they say nothing about the noise
@@ -247,8 +247,7 @@ class Work:
         for piece, how in zip(pieces, made, strict=True):
             if how is None:
                 continue
-            if how.process and not how.process.varies:  # a map is the piece's own
-                process = how.process
+            process = how.process or process  # a map is the piece's own
             if how.step is not None:
                 steps.append((piece.size / size, how.step))
             seen = how.found
@@ -289,7 +288,8 @@ class Work:
             if how.kept is not None:
                 raise TypeError(f"{denoiser.name} leaves elements out: it has no window")
             out.fill(index, piece.inner, made[:, *inner])
-            how = Restoration(np.empty(0, np.float32), how.process, how.step, found=how.found)
+            process = None if how.process and how.process.varies else how.process
+            how = Restoration(np.empty(0, np.float32), process, how.step, found=how.found)
         else:
             out.fill(index, piece.inner, whole[:, *piece.inner])
         for mapped in (whole, out.into):
@@ -313,7 +313,7 @@ class Work:
             if outer == tuple(slice(0, n) for n in shape):
                 if batch.blank is not None:
                     return outer
-                raise HushError("a whole channel is NaN or infinite; there is nothing to denoise")
+                raise HushError("a whole channel has no known value; there is nothing to denoise")
             steps = (i.stop - i.start for i in piece.inner)
             outer = tuple(
                 slice(max(0, o.start - step), min(o.stop + step, n))
@@ -322,7 +322,22 @@ class Work:
 
 
 class Alone:
-    """The pieces of an item, one after the other in this process; other pools hand them out."""
+    """The items of a record and their pieces, one after the other in this process.
+
+    Others hand them out (`hush.parallel`).
+    """
+
+    def items(
+        self,
+        work: Work,
+        batch: Batch,
+        out: Out,
+        advance: Callable[[float], None],
+        timings: dict[str, float],
+    ) -> Iterator[Item]:
+        """`Work.item` of each, in order."""
+        for index in range(len(batch)):
+            yield work.item(batch, index, out, advance, timings)
 
     def pieces(
         self,
@@ -338,6 +353,12 @@ class Alone:
         """`Work.piece` of each, in order."""
         for piece in pieces:
             yield work.piece(denoiser, batch, index, piece, out, advance, found)
+
+
+def owned(record: Record, batch: Batch, index: int) -> Record:
+    """A record with the context and the marks of one of its items."""
+    marks = None if batch.marks is None else [batch.marks[index]]
+    return replace(record, context=batch.about(index), marks=marks)
 
 
 def inspect_items(

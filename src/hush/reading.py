@@ -107,7 +107,18 @@ def record_of(
     context: Mapping[str, Any] | None = None,
 ) -> Record:
     """A Record of an array, list, path or MNE `Raw`, or of an array of another package
-    (`hush.foreign`); 64-bit integers get the range they use."""
+    (`hush.foreign`); 64-bit integers get the range they use.
+
+    Missing values are marked, also those that are found by their values (`Kind.marked`).
+    """
+    record = _record_of(x, axes, kind, context)
+    return kinds.get(record.kind).marked(record)
+
+
+def _record_of(
+    x: Source | Foreign, axes: str | None, kind: str | None, context: Mapping[str, Any] | None
+) -> Record:
+    """The same, not marked."""
     if io.mne.is_raw(x):
         return io.mne.from_raw(x)
     if isinstance(x, Record):
@@ -115,11 +126,18 @@ def record_of(
         if chosen.selected and chosen.name != x.kind:
             x = chosen.adopted(x)
         both = {**x.context, **_known_to(chosen, context)}
-        return replace(x, axes=axes or x.axes, kind=chosen.name, context=both)
+        same = (axes or x.axes, chosen.name, both.keys()) == (x.axes, x.kind, x.context.keys())
+        return replace(
+            x,
+            axes=axes or x.axes,
+            kind=chosen.name,
+            context=both,
+            marks=x.marks if same else None,
+        )
     if isinstance(x, str | PathLike):
         return read(x, kind=kind, axes=axes, context=context)
     if kind and (record := kinds.get(kind).from_objects(x)) is not None:
-        return record_of(record, context=context)
+        return _record_of(record, None, None, context)
     own = held(x)
     chosen = kinds.get(kind or _kind_by_options(context or {}) or own.kind or "image")
     told = _known_to(chosen, context)

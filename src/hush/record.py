@@ -9,7 +9,7 @@ needs no extra memory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from hush.errors import HushError
+from hush.missing import Later, Marks, Missing
 
 #: Axis letters for dimensions of unknown meaning, in the order in which they are used.
 UNKNOWN = "QIPRLAHEVM"
@@ -48,6 +49,8 @@ class Record:
     context : further data that methods of this kind may need, such as a sampling rate.
     limits : the lowest and the highest stored value that a result may have; None if nobody looked
         for them (`hush.kinds.ranges`).
+    missing : stored values that mark missing ones, as the file states.
+    marks : of each item, which of its values are missing; `hush.kinds.Kind.marked` finds them.
     """
 
     data: np.ndarray
@@ -59,6 +62,8 @@ class Record:
     mask: np.ndarray | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
     limits: tuple[float, float] | None = None
+    missing: tuple[Missing, ...] = ()
+    marks: Sequence[Marks | None] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, np.ndarray):
@@ -110,6 +115,7 @@ class Batch:
     data : array ``(B, C, *S)``, or a list of items if their sizes differ.
     scale : the stored value that means full range.
     mask : like `data`, bool, or None; False where values are missing.
+    marks : of each item, which of its values are missing besides; None if no item has any.
     context : further data that the kind's methods may need; each : of every item, such as its rate,
         and its name in sentences, if it has one.
     real : the floats that methods compute with; float64 for coordinates, which may be large.
@@ -129,6 +135,7 @@ class Batch:
     blank: float | None = None
     limits: tuple[float, float] | None = None
     offsets: Sequence[float] = ()
+    marks: Sequence[Marks | None] | None = None
 
     def __len__(self) -> int:
         return len(self.data)
@@ -138,7 +145,8 @@ class Batch:
         stored = self.data[index]
         if self.offset(index) or not ORDINARY[0] <= self.scale <= ORDINARY[1]:
             return (self.above(index, stored) / self.scale).astype(self.real)
-        x = stored.astype(self.real)
+        with np.errstate(over="ignore"):  # values that mark missing ones may be that large
+            x = stored.astype(self.real)
         x /= self.real(self.scale)
         return x
 
@@ -163,7 +171,15 @@ class Batch:
         """Where item `index` has known values, finite and not masked; bool ``(C, *S)``."""
         x = self.data[index]
         known = np.isfinite(x) if x.dtype.kind == "f" else np.ones(x.shape, bool)
-        return known if self.mask is None else known & self.mask[index]
+        if self.mask is not None:
+            known = known & self.mask[index]
+        if (marks := self.marked(index)) is not None:
+            known &= ~marks.where(x)
+        return known
+
+    def marked(self, index: int) -> Marks | None:
+        """The marks of missing values of item `index`."""
+        return None if self.marks is None else self.marks[index]
 
     def about(self, index: int) -> Mapping[str, Any]:
         """The context of item `index`: the batch's and its own."""
@@ -171,16 +187,42 @@ class Batch:
 
     def piece(self, index: int, where: slice, along: int = -1) -> Batch:
         """A batch of one item: a part of item `index` along one of its axes."""
-        mask = None if self.mask is None else [cut(self.mask[index], where, along)]
         data = [cut(self.data[index], where, along)]
-        about, offsets = self.about(index), self.offsets[index : index + 1]
-        return replace(self, data=data, mask=mask, context=about, each=(), offsets=offsets)
+        mask = None if self.mask is None else [cut(self.mask[index], where, along)]
+        own = self.marked(index)
+        return replace(
+            self,
+            data=data,
+            mask=mask,
+            marks=None if own is None else [own.cut(where, along)],
+            context=self.about(index),
+            each=(),
+            offsets=self.offsets[index : index + 1],
+        )
 
     def place(self, index: int, where: Sequence[slice]) -> Batch:
         """A batch of one item: a part of item `index`, with a slice for each axis of space."""
-        mask = None if self.mask is None else [self.mask[index][:, *where]]
-        data = [self.data[index][:, *where]]
-        return replace(self, data=data, mask=mask, context=self.about(index), each=())
+        part = self.piece(index, slice(None))
+        for axis, along in enumerate(where, 1):
+            part = part.piece(0, along, axis)
+        return part
+
+    def cropped(self, where: Callable[[Sequence[int]], Sequence[slice]]) -> Batch:
+        """A part of every item; `where` takes its shape `S`, and returns a slice for each axis."""
+        known = self.marks
+
+        def part(x: np.ndarray) -> np.ndarray:
+            return x[:, *where(x.shape[1:])]
+
+        def own(index: int) -> Marks | None:
+            marks = known and known[index]
+            for axis, place in enumerate(where(np.shape(self.data[index])[1:]), 1):
+                marks = marks and marks.cut(place, axis)
+            return marks or None
+
+        mask = None if self.mask is None else [part(x) for x in self.mask]
+        marks = None if known is None else Later(len(known), own)
+        return replace(self, data=[part(x) for x in self.data], mask=mask, marks=marks)
 
     def channelwise(self) -> Batch:
         """The same with every channel as a separate item ``(1, *S)``, in order."""
@@ -188,7 +230,13 @@ class Batch:
         counts = [len(item) for item in self.data]
         each = [about for n, about in zip(counts, self.each, strict=False) for _ in range(n)]
         offsets = [low for n, low in zip(counts, self.offsets, strict=False) for _ in range(n)]
-        return replace(self, data=_apart(self.data), mask=mask, each=each, offsets=offsets)
+        marks: Sequence[Marks | None] | None = None
+        if (known := self.marks) is not None:
+            at = [(i, c) for i, n in enumerate(counts) for c in range(n)]
+            marks = Later(len(at), lambda k: (own := known[at[k][0]]) and own.channel(at[k][1]))
+        return replace(
+            self, data=_apart(self.data), mask=mask, marks=marks, each=each, offsets=offsets
+        )
 
 
 def cut(x: np.ndarray, where: slice, along: int = -1) -> np.ndarray:

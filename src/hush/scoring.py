@@ -109,8 +109,8 @@ def _items(batch: Batch) -> list[np.ndarray]:
 
 
 def _scaled(a: np.ndarray, b: np.ndarray, span: Range | None) -> tuple[np.ndarray, np.ndarray]:
-    """Both items on a scale where the range is from 0 to 1, clipped if it is a usual one."""
+    """Both items on a scale where the range has the width 1, clipped if it is that of a type."""
     if span is None:
         return a, b
-    a, b = ((x - span.low) / (span.high - span.low) for x in (a, b))
+    a, b = a / span.width, b / span.width
     return (np.clip(a, 0, 1), np.clip(b, 0, 1)) if span.clipped else (a, b)

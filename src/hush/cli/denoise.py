@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hush.cli import words
-from hush.cli.console import Bar, explain, fail, preload, print_json, say, state_memory
+from hush.cli import workers as several
+from hush.cli.console import Bar, explain, preload, print_json, say, state_memory
 from hush.cli.options import (
     METHOD,
     Duration,
@@ -26,7 +27,7 @@ from hush.cli.options import (
     use_threads,
 )
 from hush.cli.outputs import Job, Options, check_folders, is_kept, paths, plan
-from hush.cli.summary import summary
+from hush.cli.summary import shown, totals
 from hush.devices import device_for
 from hush.errors import HushError, Unfit
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from hush.kinds.cut import Sampled
     from hush.record import Record
     from hush.report.frame import Entry
+    from hush.workers import Workers
 
 #: What ``--json`` prints for a file. `family` to `correlated` were measured and `process` was
 #: removed, both for the noisiest item; `items` lists them for every plane, or for every channel if
@@ -156,6 +158,7 @@ class Group:
 )
 @as_json
 @layout
+@several.parallel
 @running
 def denoise(**options: Any) -> None:
     """Remove the noise from files, and change nothing else.
@@ -173,32 +176,21 @@ def denoise(**options: Any) -> None:
     jobs = plan(o)
     failed, skipped, warned, start = 0, 0, False, time.perf_counter()
     sections: list[Entry] = []
-    with Bar(1, o.quiet) as bar:
+    with several.started(o) as workers, Bar(1, o.quiet) as bar:
         adapted = _adapt(o, jobs, bar)
         bar.restart("", len(jobs))
+        apart = several.shared(workers, o, jobs, one, adapted)
         for bar.part, job in enumerate(jobs):
-            row = _row(job)
-            result = None
-            try:
-                if job.error:
-                    raise job.error
-                if not job.skipped:
-                    result = _denoise(o, job, adapted, bar, row)
-                    sections += _section(o, result)
-            except Exception as error:
-                if isinstance(error, Unfit) and o.many:
-                    why = explain(error).removeprefix(f"{job.source}: ")
-                    row |= {"skipped": True, "reason": why}
-                else:
-                    failed += 1
-                    with bar.paused():
-                        row["error"] = fail(job.source, error)
-                if result is None:
-                    row |= dict.fromkeys(paths(job))
-            warned |= bool(row["warnings"])
-            skipped += row["skipped"]
+            if job.source in apart:
+                done = _waited(job, apart, bar)
+            else:
+                done = one(o, job, adapted, bar, workers)
+            failed += bool(done.row["error"])
+            skipped += bool(done.row["skipped"])
+            warned |= bool(done.row["warnings"])
+            sections += done.sections
             with bar.paused():
-                _print(o, row, result)
+                _print(o, done)
     if warned and o.many and not (o.as_json or o.quiet or o.verbose):
         say("there are warnings; -v, --json and --report show them")
     try:
@@ -207,18 +199,56 @@ def denoise(**options: Any) -> None:
         failed += 1
         say(explain(error))
     if o.many and not o.quiet:
-        say(_totals(len(jobs), failed, skipped, time.perf_counter() - start))
+        say(totals(len(jobs), failed, skipped, time.perf_counter() - start))
     if failed:
         raise click.exceptions.Exit(1)
 
 
-def _totals(count: int, failed: int, skipped: int, seconds: float) -> str:
-    """One line of totals for a batch of files."""
-    from hush.report import describe
+@dataclass
+class Done:
+    """What became of a file: its row for ``--json``, the text to print, its part of the report, and
+    where an error occurred, if one did."""
 
-    parts = [f"{count - failed - skipped} of {count} files denoised"]
-    parts += [f"{failed} failed"] * bool(failed) + [f"{skipped} skipped"] * bool(skipped)
-    return f"{', '.join(parts)}, {describe.duration(seconds)}"
+    row: dict[str, Any]
+    shown: str = ""
+    sections: list[Entry] = field(default_factory=list)
+    trace: str = ""
+
+    def fail(self, error: Exception) -> Done:
+        """The same, with an error."""
+        self.row["error"] = explain(error).removeprefix(f"{self.row['input']}: ")
+        self.trace = "".join(traceback.format_exception(error))
+        return self
+
+
+def one(o: Options, job: Job, adapted: Adapted, bar: Bar, workers: Workers | None = None) -> Done:
+    """Denoise one file; what goes wrong is in the result."""
+    done = Done(_row(job))
+    try:
+        if job.error:
+            raise job.error
+        if not job.skipped:
+            result = _denoise(o, job, adapted, bar, done.row, workers)
+            done.shown = shown(o, done.row, result)
+            done.sections = _section(o, result)
+    except Exception as error:
+        if not done.shown:
+            done.row |= dict.fromkeys(paths(job))
+        if isinstance(error, Unfit) and o.many:
+            why = explain(error).removeprefix(f"{job.source}: ")
+            done.row |= {"skipped": True, "reason": why}
+            return done
+        return done.fail(error)
+    return done
+
+
+def _waited(job: Job, futures: Mapping[str, Any], bar: Bar) -> Done:
+    """What a worker made of a file."""
+    try:
+        done: Done = several.waited(futures[job.source], futures, bar)
+        return done
+    except Exception as error:
+        return Done(_row(job) | dict.fromkeys(paths(job))).fail(error)
 
 
 def _check(o: Options) -> None:
@@ -325,7 +355,14 @@ def _row(job: Job) -> dict[str, Any]:
     return dict.fromkeys(KEYS) | own | paths(job)
 
 
-def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, Any]) -> Result:
+def _denoise(
+    o: Options,
+    job: Job,
+    adapted: Adapted,
+    bar: Bar,
+    row: dict[str, Any],
+    workers: Workers | None,
+) -> Result:
     """Read, denoise and write one file, and fill in its row."""
     from hush import api, io, kinds
     from hush.kinds import maps, scores
@@ -341,6 +378,7 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
     keeps = is_kept(o, job.target)
     model = adapted.denoisers.get(key, o.model)
     if not o.quiet:
+        several.state_begun(job, bar)
         state_memory(bar, name, record, model, o.method, o.steps, o.device, key[2])
     result = api.run(
         record,
@@ -356,6 +394,8 @@ def _denoise(o: Options, job: Job, adapted: Adapted, bar: Bar, row: dict[str, An
         uncertainty="uncertainty" in job.maps,
         check="peers" if o.check else "whole" if o.report else None,
         into=None if keeps else job.target,
+        workers=workers,
+        anew=o.existing == "overwrite",
         force=o.force,
     )
     for map_, path in job.maps.items():
@@ -429,24 +469,17 @@ def _write_report(o: Options, sections: Sequence[Entry]) -> None:
             click.echo(f"report → {o.report}")
 
 
-def _print(o: Options, row: Mapping[str, Any], result: Result | None) -> None:
+def _print(o: Options, done: Done) -> None:
+    row = done.row
+    if row["error"]:
+        if o.verbose:
+            click.echo(done.trace, err=True)
+        say(f"{row['input']}: {row['error']}")
     if o.as_json:
         print_json(row)
     elif o.quiet or row["error"]:
         return
-    elif result is None:
+    elif row["skipped"]:
         click.echo(f"{row['input']}: skipped, {row['reason']}")
-    elif o.many and not o.verbose:
-        from hush import kinds
-        from hush.report import describe
-
-        count = len(row["warnings"])
-        click.echo(
-            f"{row['input']} → {row['output']}: {kinds.get(row['kind']).brief(result)}, "
-            f"{describe.duration(row['seconds'])}"
-            + (f", {count} warning{'s' * (count != 1)}" if count else "")
-        )
     else:
-        lines = summary(o, row, result)
-        said = words.most_important(row["warnings"], o.verbose)
-        words.print_block(f"{row['input']} → {row['output']}", lines, said)
+        click.echo(done.shown)

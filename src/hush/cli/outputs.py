@@ -39,6 +39,8 @@ class Options(Running):
     as_json: bool
     kind: str | None
     axes: str | None
+    workers: int | None = None
+    scheduler: str | None = None
 
     @property
     def many(self) -> bool:

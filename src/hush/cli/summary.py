@@ -1,9 +1,11 @@
-"""The one-screen summary of a denoised file."""
+"""What is printed about denoised files: a screen about one, a line each about many."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from hush.cli import words
 
 if TYPE_CHECKING:
     from hush.api import Result
@@ -55,3 +57,28 @@ def summary(o: Any, row: Mapping[str, Any], result: Result) -> list[tuple[str, s
         lines[-1] = ("time", f"{describe.duration(row['seconds'])} ({spent})")
         lines += [(f"step {t['step']}", kind.stepped(t, scale)) for t in result.trace]
     return lines
+
+
+def shown(o: Any, row: Mapping[str, Any], result: Result) -> str:
+    """What is printed about a result: a line if there are many, else a block."""
+    if not o.many or o.verbose:
+        said = words.most_important(row["warnings"], o.verbose)
+        return words.block(f"{row['input']} → {row['output']}", summary(o, row, result), said)
+    from hush import kinds
+    from hush.report import describe
+
+    count = len(row["warnings"])
+    return (
+        f"{row['input']} → {row['output']}: {kinds.get(row['kind']).brief(result)}, "
+        f"{describe.duration(row['seconds'])}"
+        + (f", {count} warning{'s' * (count != 1)}" if count else "")
+    )
+
+
+def totals(count: int, failed: int, skipped: int, seconds: float) -> str:
+    """One line of totals for a batch of files."""
+    from hush.report import describe
+
+    parts = [f"{count - failed - skipped} of {count} files denoised"]
+    parts += [f"{failed} failed"] * bool(failed) + [f"{skipped} skipped"] * bool(skipped)
+    return f"{', '.join(parts)}, {describe.duration(seconds)}"

@@ -25,13 +25,15 @@ def plain(value: Any) -> str:
 
 def print_block(title: str, rows: Iterable[tuple[str, str]], warnings: Iterable[str] = ()) -> None:
     """Print a title, lines of label and value, and warnings, wrapped to the screen."""
+    click.echo(block(title, rows, warnings))
+
+
+def block(title: str, rows: Iterable[tuple[str, str]], warnings: Iterable[str] = ()) -> str:
+    """A title, lines of label and value, and warnings, wrapped to the screen."""
     lines = list(rows)
     column = max((len(label) for label, _ in lines), default=0) + 2
-    click.echo(title)
-    for label, value in lines:
-        click.echo(_wrapped(f"  {label:<{column}}", value))
-    for warning in warnings:
-        click.echo(_wrapped("  ! ", warning))
+    shown = [_wrapped(f"  {label:<{column}}", value) for label, value in lines]
+    return "\n".join([title, *shown, *(_wrapped("  ! ", warning) for warning in warnings)])
 
 
 def most_important(warnings: Sequence[str], verbose: bool) -> list[str]:

@@ -15,8 +15,10 @@ Metadata shared by the formats, under these keys of ``Record.meta`` (all optiona
 ``icc``, ``exif``
     Colour profile and EXIF block as bytes (EXIF as in a JPEG file, beginning ``Exif\\0\\0``). The
     EXIF orientation is copied, never applied.
-``resolution``
-    Pixels per metre along X and Y.
+``resolution``, ``depth``, ``interval``
+    Pixels per metre along X and Y; metres from plane to plane along Z; seconds along T.
+``channels``, ``colours``
+    The names of the channels along C, and their colours as six hexadecimal digits.
 ``bits``
     Bits of a sample, if its type has more, as in a TIFF file of 4 or 12 bits.
 ``notes``
@@ -132,7 +134,7 @@ def read(
         if file.is_dir() and whole is None:
             meant = named(file)
             if meant is not None and meant.folder is not None:
-                raise HushError(f"{path}: is not a {meant.name} store, or is damaged")
+                raise HushError(f"{path}: is a folder without a {meant.name} store; copy it again")
             raise HushError(f"{path}: is a folder; give the files in it")
         if file.exists() and not file.is_file() and whole is None:
             raise HushError(f"{path}: is not a regular file")

@@ -35,7 +35,7 @@ from hush.io import (
     wfdb,
     zarr,
 )
-from hush.io.codecs_read import PICTURES
+from hush.io.codecs_read import MICROSCOPES, PICTURES, RAWS
 from hush.io.format import Format
 from hush.record import Record
 from hush.table import Table
@@ -44,15 +44,20 @@ from hush.table import Table
 _DESCRIBED = ("NIfTI", "NIfTI pair", "NRRD", "DICOM series", zarr.NAME)
 
 
-def _values(record: Record) -> list[str]:
+def _values(record: Record, lost: str = "no voxel size, orientation") -> list[str]:
     """A format for any values, which does not hold what a format of volumes does."""
     source = record.meta.get("format")
     if record.kind != "volume" or source not in _DESCRIBED:
         return []
     return [
-        "This file holds the values as they are stored, but no voxel size, orientation, slope, "
-        f"b-values or directions of the {source} input. Write .nii.gz to keep them."
+        f"This file holds the values as they are stored, but {lost}, slope, b-values or directions "
+        f"of the {source} input. Write .nii.gz to keep them."
     ]
+
+
+def _sized(record: Record) -> list[str]:
+    """The same; but the size of a voxel is held of slices."""
+    return _values(record, "no orientation") if record.axes.endswith("YX") else _values(record)
 
 
 def _tokens(record: Record, target: str = ".npy", holds: str = "") -> list[str]:
@@ -73,6 +78,8 @@ FORMATS: tuple[Format, ...] = (
         check=image.png_array,
         note=image.png_note,
     ),
+    *RAWS,
+    *MICROSCOPES,
     *PICTURES,
     Format(
         "JPEG",
@@ -101,9 +108,18 @@ FORMATS: tuple[Format, ...] = (
         tiff.write,
         tiff.MAGIC,
         real=True,
-        note=_values,
+        note=_sized,
         open=tiff.open_large,
         also=("volume",),
+    ),
+    Format(
+        "OME companion",
+        tiff_ome.COMPANION,
+        tiff.read,
+        instead=".ome.tif",
+        why="hush writes the image that it describes as one OME-TIFF",
+        also=("volume",),
+        sniff=tiff_ome.is_companion,
     ),
     Format(
         "FITS",
@@ -117,15 +133,6 @@ FORMATS: tuple[Format, ...] = (
         open=fits_write.open_plain,
         also=("volume",),
         sniff=fits.sniff,
-    ),
-    Format(
-        "OME companion",
-        tiff_ome.COMPANION,
-        tiff.read,
-        instead=".ome.tif",
-        why="hush writes the image that it describes as one OME-TIFF",
-        also=("volume",),
-        sniff=tiff_ome.is_companion,
     ),
     Format(
         "NumPy array",

@@ -1,4 +1,4 @@
-"""Formats of pictures that are only read."""
+"""Formats of cameras and microscopes, most of which are only read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hush.io import codestreams, exr, netpbm, pictures
+from hush.io import codestreams, czi, exr, lif, nd2, netpbm, pictures, raw
 from hush.io.format import Format
 from hush.record import Record
 
@@ -38,4 +38,31 @@ PICTURES: tuple[Format, ...] = (
     _read_only("JPEG XL", (".jxl",), codestreams.read_jpegxl, codestreams.JPEG_XL),
     _read_only("JPEG-LS", (".jls",), codestreams.read_jpegls, codestreams.JPEG_LS),
     _read_only("OpenEXR", (".exr",), exr.read, exr.MAGIC),
+)
+
+
+def _microscope(
+    name: str,
+    suffixes: tuple[str, ...],
+    read: Callable[[Path], Record],
+    magic: tuple[bytes, ...],
+    **options: Any,
+) -> Format:
+    why = f"hush does not write {name} files"
+    return Format(
+        name, suffixes, read, magic=magic, instead=".ome.tif", why=why, also=("volume",), **options
+    )
+
+
+#: built as TIFF is, many of them, so they are tried before it
+RAWS: tuple[Format, ...] = (
+    Format("DNG", raw.DNG, raw.read, raw.write, check=raw.check),
+    _read_only("camera raw", raw.ENDINGS, raw.read, (), ".dng"),
+)
+
+#: old ND2 files are JPEG 2000 inside, so they are tried before pictures
+MICROSCOPES: tuple[Format, ...] = (
+    _microscope("CZI", czi.ENDINGS, czi.read, czi.MAGIC),
+    _microscope("ND2", nd2.ENDINGS, nd2.read, nd2.MAGIC, sniff=nd2.sniff),
+    _microscope("LIF", lif.ENDINGS, lif.read, lif.MAGIC, sniff=lif.sniff),
 )

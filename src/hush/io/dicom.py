@@ -25,6 +25,7 @@ from hush.errors import HushError, missing_package
 from hush.installing import command
 from hush.io import dicom_frames
 from hush.io.image import instead
+from hush.missing import Missing
 from hush.record import Record
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ def read(path: Path, kind: str | None = None) -> Record:
     rows, columns = dataset.get("PixelSpacing") or (0, 0)  # in mm
     if rows > 0 and columns > 0:
         meta["resolution"] = (1000 / columns, 1000 / rows)
-    record = Record(data, "IYX"[-data.ndim :], meta=meta, full=full(dataset))
+    axes = "IYX"[-data.ndim :]
+    record = Record(data, axes, meta=meta, full=full(dataset), missing=padding(dataset))
     if data.ndim == 2 and kind == "volume":
         raise HushError("holds a single slice; give the folder of its series")
     if data.ndim == 3 and kind in (None, "volume"):
@@ -117,6 +119,25 @@ def read(path: Path, kind: str | None = None) -> Record:
 def full(dataset: Dataset) -> float:
     """The stored value that means full range."""
     return 2.0 ** (dataset.BitsStored - dataset.PixelRepresentation) - 1
+
+
+def padding(dataset: Dataset) -> tuple[Missing, ...]:
+    """The stored values outside the picture (PS3.3 C.7.5.1.1.2); 0 is also the darkest value
+    inside, so it counts only where it fills areas."""
+    ends = [dataset.get(name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    values = [_as_stored(end, dataset) for end in ends if end is not None]
+    if not values or ends[0] is None:
+        return ()
+    low, high = min(values), max(values)
+    return (Missing(low, high, solid=low <= 0 <= high, stated=True),)
+
+
+def _as_stored(value: Any, dataset: Dataset) -> float:
+    """A value of the header as pixels have it: some writers state signed ones as unsigned."""
+    number = int.from_bytes(value, "little") if isinstance(value, bytes) else int(value)
+    if dataset.PixelRepresentation and number >= 2 ** (dataset.BitsStored - 1):
+        number -= 2**dataset.BitsStored
+    return float(number)
 
 
 def opened(path: Path, pixels: bool = True) -> FileDataset:

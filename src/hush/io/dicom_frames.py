@@ -17,6 +17,7 @@ import numpy as np
 from hush.errors import HushError
 from hush.io import dicom_slices
 from hush.io.dicom_slices import Slice
+from hush.missing import Missing
 from hush.record import Record
 
 if TYPE_CHECKING:
@@ -67,15 +68,26 @@ def volume(record: Record, dataset: Dataset, stated: bool) -> Record:
         note = f"This file {str(error).split('; ')[0]}; each frame is taken as an image."
         return replace(record, meta={**record.meta, "notes": [note]})
     order = [s.index for s in stack.slices]
-    data, full = record.data[order], record.full
+    data, full, missing, mask = record.data[order], record.full, record.missing, None
     if stack.scaled:
+        missing, mask = (), outside(data, missing)
         data, full = dicom_slices.to_real(data, stack.slices), dicom_slices.full_real(stack.slices)
     axes = "ZYX" if stack.count == 1 else "CZYX"
     if stack.count > 1:
         data = data.reshape(stack.count, -1, *data.shape[1:])
+        mask = None if mask is None else mask.reshape(data.shape)
     meta: dict[str, Any] = {**record.meta, "frames": stack.slices, "scaled": stack.scaled}
     meta |= {"layout": (data.shape, data.dtype), "notes": list(stack.notes)}
-    return Record(data, axes, "volume", meta, full=full, context=stack.context)
+    context = stack.context
+    return Record(data, axes, "volume", meta, None, full, mask, context, missing=missing)
+
+
+def outside(data: np.ndarray, missing: Sequence[Missing]) -> np.ndarray | None:
+    """Where stored values are no padding; None if they are nowhere."""
+    known = np.ones(data.shape, bool)
+    for mark in missing:
+        known &= ~mark.where(data)
+    return None if known.all() else known
 
 
 def frames(record: Record, dtype: np.dtype[Any]) -> np.ndarray:

@@ -22,8 +22,10 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.io import dicom, dicom_slices
+from hush.io.dicom_frames import outside
 from hush.io.dicom_slices import Slice
 from hush.io.place import reason
+from hush.missing import Missing
 from hush.record import Record
 
 
@@ -79,9 +81,11 @@ def read(folder: Path, series: str | None = None) -> Record:
     first = dicom.opened(folder / group[0].name, pixels=False)
     stack = dicom_slices.stacked(group, first.get("Modality") != "CT")
     planes: np.ndarray | None = None
+    missing: dict[Missing, None] = {}
     for i, one in enumerate(stack.slices):
         try:
-            plane = dicom.pixels(dicom.opened(folder / one.name))
+            dataset = dicom.opened(folder / one.name)
+            plane = dicom.pixels(dataset)
         except HushError as error:
             raise HushError(f"its file {one.name} {error}") from error
         except MemoryError:
@@ -93,14 +97,18 @@ def read(folder: Path, series: str | None = None) -> Record:
         if planes is None:
             planes = np.empty((len(stack.slices), *plane.shape), plane.dtype)
         planes[i] = plane
+        missing |= dict.fromkeys(dicom.padding(dataset))
     assert planes is not None
     stored, full = planes.dtype, max(s.full for s in stack.slices)
+    marks, mask = tuple(missing), None
     if stack.scaled:
+        marks, mask = (), outside(planes, marks)
         planes = dicom_slices.to_real(planes, stack.slices)
         full = dicom_slices.full_real(stack.slices)
     data, axes = planes, "ZYX"
     if stack.count > 1:
         data, axes = planes.reshape(stack.count, -1, *planes.shape[1:]), "CZYX"
+        mask = None if mask is None else mask.reshape(data.shape)
     notes = list(stack.notes)
     if out := len(every) - len(group):
         what = "1 slice is" if out == 1 else f"{out} slices are"
@@ -110,7 +118,7 @@ def read(folder: Path, series: str | None = None) -> Record:
     y, x = group[0].spacing
     if x > 0 and y > 0:
         meta["resolution"] = (1000 / x, 1000 / y)
-    return Record(data, axes, "volume", meta, full=full, context=stack.context)
+    return Record(data, axes, "volume", meta, None, full, mask, stack.context, missing=marks)
 
 
 def files(record: Record, path: Path) -> Sequence[Path]:

@@ -13,6 +13,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC
 
 from hush.io.exif import Tag
 from hush.io.levels import reduced
+from hush.record import Record
 
 #: Tags on where and how samples are stored, which the writer sets anew, and Photoshop's copy of the
 #: layers (37724), which are the noisy ones.
@@ -27,10 +28,12 @@ _LOSSLESS = {"LZW", "DEFLATE", "ADOBE_DEFLATE", "PACKBITS", "ZSTD", "LZMA"}
 class Level:
     """A lower resolution of the image: computed again from the result.
 
-    shape : along the image's axes; page, options, tags : as of a `Layout`.
+    shape : along the image's axes; sort : its NewSubfileType; page, options, tags : as of a
+    `Layout`.
     """
 
     shape: tuple[int, ...]
+    sort: int
     page: tuple[int, ...]
     options: dict[str, Any]
     tags: tuple[Tag, ...]
@@ -91,14 +94,15 @@ class Layout:
             for i, tags in enumerate(self.tags):
                 yield slice(i, i + 1), [(*tag, True) for tag in tags]
 
-    def write(self, data: np.ndarray, path: Path, pointers: Sequence[Any]) -> None:
-        """Write `data`, with the lower resolutions of it and the other pages.
+    def write(self, record: Record, path: Path, pointers: Sequence[Any]) -> None:
+        """Write a record's data, with the lower resolutions of them and the other pages.
 
         pointers : tags that the first page has besides.
         """
+        data, about = record.data, (record.missing, record.mask)
         options: dict[str, Any] = {"metadata": None, "software": False}
         pages = data.reshape(-1, *self.page)
-        inner = [(x, reduced(data, x.shape).reshape(-1, *x.page)) for x in self.within]
+        inner = [(x, reduced(data, x.shape, *about).reshape(-1, *x.page)) for x in self.within]
         with tifffile.TiffWriter(path, ome=False, **self.header) as out:
             for where, tags in self.blocks(len(pages)):
                 more: dict[str, Any] = {"subifds": len(inner)} if inner else {}
@@ -108,15 +112,17 @@ class Layout:
                 pointers = []
                 for one, values in inner:
                     extra = [(*tag, True) for tag in one.tags]
+                    sort = one.sort
                     out.write(
-                        values[where], extratags=extra, subfiletype=1, **options, **one.options
+                        values[where], extratags=extra, subfiletype=sort, **options, **one.options
                     )
             for other in self.after:
-                if isinstance(other, Level):
-                    values, sort = reduced(data, other.shape).reshape(-1, *other.page), 1
-                else:
-                    values, sort = other.data, other.sort
+                values = (
+                    other.data if isinstance(other, Beside) else reduced(data, other.shape, *about)
+                )
+                values = values if isinstance(other, Beside) else values.reshape(-1, *other.page)
                 extra = [(*tag, True) for tag in other.tags]
+                sort = other.sort
                 out.write(values, extratags=extra, subfiletype=sort, **options, **other.options)
 
 

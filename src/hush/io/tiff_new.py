@@ -47,7 +47,7 @@ def write(record: Record, path: Path, ome: bool) -> None:
         options["bitspersample"] = meta["bits"]
     imagej = not ome and _for_imagej(data, axes, meta)
     description = (_ome if ome else _imagej if imagej else _plain)(data, axes, meta)
-    if "resolution" in meta:
+    if "resolution" in meta and axes.endswith(("YX", "YXS")):
         x, y = meta["resolution"]
         unit = {"resolutionunit": "centimeter"}
         options |= {"resolution": (x / 100, y / 100), **unit}
@@ -136,6 +136,14 @@ def _for_imagej(data: np.ndarray, axes: str, meta: Mapping[str, Any]) -> bool:
     fits = order == sorted(order) and min(order) >= 0 and data.dtype.name in _IMAGEJ_TYPES
     long = all(n > 1 for n in data.shape)  # ImageJ drops axes of length 1
     return wanted and fits and colour and long and data.nbytes <= CLASSIC_LIMIT
+
+
+def from_plain(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What `_plain` wrote."""
+    meta = {key: _positive(about.get(key)) for key in ("depth", "interval")}
+    texts = {key: about.get(key) for key in ("channels", "colours")}
+    lists = {k: tuple(map(str, v)) for k, v in texts.items() if isinstance(v, list)}
+    return {key: value for key, value in {**meta, **lists}.items() if value}
 
 
 def from_imagej(

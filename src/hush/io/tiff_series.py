@@ -75,7 +75,10 @@ def lower(series: tifffile.TiffPageSeries) -> list[tuple[Level, Any]]:
         )
         if small and level.axes == series.axes:
             tags = tags_of(page, sorted_out=True)
-            found.append((Level(tuple(level.shape), page.shape, options_of(page), tags), page))
+            sort = page.subfiletype
+            found.append(
+                (Level(tuple(level.shape), sort, page.shape, options_of(page), tags), page)
+            )
     return found
 
 

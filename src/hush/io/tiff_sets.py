@@ -13,8 +13,9 @@ from hush.io.tiff_chain import check_chain, complaints, opened
 _INDEX = "NDTiff.index"  #: of a Micro-Manager set
 
 
-def whole(path: Path) -> tuple[Path, str | None]:
-    """A TIFF file to open for the image of which `path` is a part, and OME-XML that it lacks.
+def whole(path: Path) -> tuple[Path, str | None, Path]:
+    """A TIFF file to open for the image of which `path` is a part, OME-XML that it lacks, and the
+    file that this is from.
 
     `HushError` if the file that describes the set, or one to open, is missing.
     """
@@ -25,11 +26,11 @@ def whole(path: Path) -> tuple[Path, str | None]:
             files = tiff_ome.files_in(text, path.parent)
             if not files:
                 raise HushError("names no TIFF files that hold its image")
-            return files[0], text
+            return files[0], text, path
         text = _xml(path)
         found = tiff_ome.master(path, text) if "BinaryOnly" in text else None
         if found is None:
-            return path, None
+            return path, None, path
         path = found
     raise HushError(f"is described in {path.name}, which names another file for that; save it anew")
 
@@ -57,7 +58,7 @@ def members(path: Path) -> list[Path]:
     Files that cannot be read belong to none: reading them says why.
     """
     try:
-        file, text = whole(path)
+        file, text, described = whole(path)
         if text is None:
             with complaints(), opened(file) as tif:
                 if tif.is_mmstack or tif.is_ndtiff:
@@ -65,7 +66,7 @@ def members(path: Path) -> list[Path]:
                     return [Path(x) for x in dict.fromkeys(p.parent.filehandle.path for p in parts)]
                 text = (tif.ome_metadata or "") if tif.pages and tif.is_ome else ""
         named = tiff_ome.files_in(text, file.parent) if "FileName" in text else []
-        return list(dict.fromkeys([path, file, *named])) if named else []
+        return list(dict.fromkeys([path, described, *named])) if named else []
     except Exception:  # on damaged files decoders raise almost any class
         return []
 

@@ -107,7 +107,7 @@ def read(path: Path) -> Record:
         loaded(stored),
         axes,
         kind=kind,
-        meta={"zarr": store, "notes": notes},
+        meta={"zarr": store, "notes": notes, **_about(store)},
         context=context,
     )
 
@@ -128,7 +128,9 @@ def _nodes(folder: Path, path: str = "", depth: int = 0) -> dict[str, Node]:
     if node is not None:
         found[path] = node
     if depth < DEEPEST and (node is None or not node.array):
-        for inner in sorted(p.name for p in here.iterdir() if p.is_dir() and p.name[0] != "."):
+        inside = (p for p in here.iterdir() if p.is_dir() and p.name[0] != ".")
+        around = {here.resolve(), *here.resolve().parents}
+        for inner in sorted(p.name for p in inside if p.resolve() not in around):
             found |= _nodes(folder, f"{path}/{inner}".lstrip("/"), depth + 1)
     return found
 
@@ -258,6 +260,16 @@ def _described(store: Store) -> tuple[str, str, dict[str, Any], list[str]]:
         spacing = zarr_ome.spacing_of(image, level, zarr_ome.letters_of(names) or "")
         context |= {} if spacing is None else {"spacing": spacing}
     return axes, kind, context if kind == "volume" else {}, notes
+
+
+def _about(store: Store) -> dict[str, Any]:
+    """Metadata that other formats also have (`hush.io`)."""
+    if store.holder is None:
+        return {}
+    attributes = store.nodes[store.holder].attributes
+    image = zarr_ome.images_of(attributes)
+    axes = zarr_ome.letters_of(zarr_ome.axis_names(image or {}, len(store.shape)))
+    return zarr_ome.about(attributes, store.path[len(store.holder) :].strip("/"), axes or "")
 
 
 def _dimensions(node: Node) -> list[Any]:

@@ -140,18 +140,22 @@ def order(axes: str) -> list[int] | None:
 def attributes_for(record: Record, axes: Sequence[int], name: str) -> dict[str, Any]:
     """The attributes of a new group for a record whose axes come in this order."""
     letters = [record.axes[i] for i in axes]
-    spacing = record.context.get("spacing")
+    sizes, unit = _sizes(record)
     described: list[dict[str, str]] = []
     scale = []
     for letter in letters:
         if letter in "ZYX":
-            unit = {"unit": "millimeter"} if spacing is not None else {}
-            described.append({"name": letter.lower(), "type": "space", **unit})
-            scale.append(1.0 if spacing is None else float(spacing["ZYX".index(letter)]))
+            described.append(
+                {"name": letter.lower(), "type": "space"}
+                | ({"unit": unit} if letter in sizes else {})
+            )
+            scale.append(sizes.get(letter, 1.0))
         else:
             what = {"S": "c", "C": "c"}.get(letter, "t")
-            described.append({"name": what, "type": "channel" if what == "c" else "time"})
-            scale.append(1.0)
+            about = {"name": what, "type": "channel" if what == "c" else "time"}
+            interval = record.meta.get("interval") if what == "t" else None
+            described.append(about | ({"unit": "second"} if interval else {}))
+            scale.append(float(interval or 1.0))
     image = {
         "name": name,
         "axes": described,
@@ -165,7 +169,82 @@ def attributes_for(record: Record, axes: Sequence[int], name: str) -> dict[str, 
         if record.context.get(key) is not None
     }
     told = {key: np.where(np.isfinite(x), x, 0.0).tolist() for key, x in context.items()}
-    return {"ome": {"version": VERSION, "multiscales": [image]}, **told}
+    made: dict[str, Any] = {"version": VERSION, "multiscales": [image]}
+    if channels := _channels(record):
+        made["omero"] = {"channels": channels}
+    return {"ome": made, **told}
+
+
+def _sizes(record: Record) -> tuple[dict[str, float], str]:
+    """The length of an element along Z, Y and X, where it is known, and the unit: millimetres for
+    volumes (`Record.context`), micrometres for images (`hush.io`)."""
+    spacing = record.context.get("spacing")
+    if spacing is not None:
+        return {a: float(n) for a, n in zip("ZYX", spacing, strict=True)}, "millimeter"
+    sizes = {a: 1e6 / n for a, n in zip("XY", record.meta.get("resolution", ()), strict=False)}
+    if "depth" in record.meta:
+        sizes["Z"] = 1e6 * record.meta["depth"]
+    return sizes, "micrometer"
+
+
+def _channels(record: Record) -> list[dict[str, Any]]:
+    """What viewers are told about channels: names and colours, if they are known."""
+    names, colours = (record.meta.get(key, ()) for key in ("channels", "colours"))
+    count = record.data.shape[record.axes.index("C")] if "C" in record.axes else 1
+    if count not in (len(names), len(colours)) or "S" in record.axes:
+        return []
+    full = record.scale
+    window = {"min": 0.0, "max": full, "start": 0.0, "end": full}
+    return [
+        {
+            **({"label": names[i]} if len(names) == count else {}),
+            "color": colours[i] if len(colours) == count else "FFFFFF",
+            "window": window,
+            "active": True,
+        }
+        for i in range(count)
+    ]
+
+
+def about(attributes: Mapping[str, Any], level: str, axes: str) -> dict[str, Any]:
+    """What an image's metadata say that other formats hold, too (`hush.io`).
+
+    level : of the resolution that was read; axes : its letters, as in the metadata.
+    """
+    image = images_of(attributes)
+    scale = None if image is None else scale_of(image, level, len(axes))
+    meta: dict[str, Any] = {}
+    if image is not None and scale is not None:
+        stated = [
+            str(a.get("unit") or "").lower() if isinstance(a, dict) else ""
+            for a in image.get("axes") or [""] * len(axes)
+        ]
+        size = {
+            a: float(n) * MILLIMETRES[unit] / 1e3
+            for a, n, unit in zip(axes, scale, stated, strict=False)
+            if unit in MILLIMETRES and 0 < n < np.inf
+        }
+        if "X" in size and "Y" in size:
+            meta["resolution"] = (1 / size["X"], 1 / size["Y"])
+        if "Z" in size:
+            meta["depth"] = size["Z"]
+        seconds = {"second": 1.0, "millisecond": 1e-3, "minute": 60.0, "hour": 3600.0}
+        if "T" in axes and (unit := seconds.get(stated[axes.index("T")])):
+            meta["interval"] = float(scale[axes.index("T")]) * unit
+    inner = attributes.get("ome")
+    shown = (inner if isinstance(inner, dict) else attributes).get("omero")
+    channels = shown.get("channels") if isinstance(shown, dict) else None
+    if isinstance(channels, list) and all(isinstance(c, dict) for c in channels):
+        names = tuple(str(c.get("label", "")) for c in channels)
+        colours = tuple(str(c.get("color", "FFFFFF")).upper()[:6] for c in channels)
+        meta |= {"channels": names} if any(names) else {}
+        hexadecimal = set("0123456789ABCDEF")
+        meta |= (
+            {"colours": colours}
+            if all(set(c) <= hexadecimal and len(c) == 6 for c in colours) and colours
+            else {}
+        )
+    return meta
 
 
 def context_of(attributes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:

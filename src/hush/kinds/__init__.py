@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds.layout import channels_before, laid_out, range_used, stored_order
+from hush.kinds.layout import channels_before, laid_out, range_used, stated_marks, stored_order
+from hush.kinds.terms import NOTHING, Chosen, Option, Series, listed
+from hush.missing import Later, Marks
 from hush.record import Batch, Record, channel_letter
 from hush.table import Table
 
@@ -36,56 +37,6 @@ if TYPE_CHECKING:
         Restoration,
         Survey,
     )
-
-
-#: the context of an item about which nothing is known
-NOTHING: Mapping[str, Any] = MappingProxyType({})
-
-
-@dataclass(frozen=True)
-class Option:
-    """A command-line option of one kind, such as ``--rate``.
-
-    type : converts the option's text to the value in `Record.context`.
-    reader : for the format's reader (`Format.takes`); other formats refuse it. setting : it
-    takes no text, and turns on the method's setting of this name; methods without refuse it.
-    short : a letter for the command line, as in ``-n``.
-    """
-
-    type: Callable[[str], Any]
-    help: str
-    metavar: str = "VALUE"
-    reader: bool = False
-    setting: bool = False
-    short: str = ""
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The part of the files that a training uses.
-
-    data : as `Denoiser.fit` takes it; channels : of the model; used : indices of the files;
-    words : their name in sentences; note : what is left out and why, if anything.
-    """
-
-    data: list[Any]
-    channels: int
-    used: Sequence[int]
-    words: str
-    note: str = ""
-
-
-class Series(Protocol):
-    """What the items of a recording share, such as the frames of one camera."""
-
-    def measure(self, index: int, noisy: np.ndarray) -> tuple[int, Estimate] | None:
-        """The number of the law that item `index`, `noisy`, shares with others of its channel, from
-        1 on, and its noise by that law; None if no such law holds in it."""
-
-
-def listed(words: Sequence[str]) -> str:
-    """``A``, ``A and B``, ``A, B and C``."""
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 class Kind:
@@ -189,7 +140,22 @@ class Kind:
         if mask is not None:
             mask = laid_out(np.broadcast_to(mask, record.data.shape), record.axes, self.letters)
         data = laid_out(record.data, record.axes, self.letters)
-        return Batch(data, record.scale, mask, record.context)
+        marks = stated_marks(record, len(data), data.shape[1])
+        return Batch(data, record.scale, mask, record.context, marks=marks)
+
+    def marked(self, record: Record) -> Record:
+        """The record with `marks` of missing values, which are found item by item when needed."""
+        if self.selected or record.marks is not None:
+            return record
+        batch, joint = self.batch(record), self.joint(record) > 1
+        return replace(record, marks=Later(len(batch), lambda i: self.voids(batch, i, joint)))
+
+    def voids(self, batch: Batch, index: int, joint: bool) -> Marks | None:
+        """The marks of an item's missing values: those that it has, and those that are found by
+        the values themselves. joint : of all channels together."""
+        from hush.kinds.voids import marks
+
+        return marks(batch, index, joint)
 
     def record(self, like: Record, items: np.ndarray | Sequence[np.ndarray]) -> Record:
         """Items ``(C, *S)`` of any dtype as a record with the layout and metadata of `like`.
@@ -205,7 +171,9 @@ class Kind:
         shape[len(shape) - len(self.letters) :] = x.shape[-len(self.letters) :]
         data = np.ascontiguousarray(x.reshape(shape).transpose(np.argsort(order)))
         shrunk = data.shape != like.data.shape
-        return replace(like, data=data, mask=None if shrunk else like.mask)
+        if shrunk:
+            return replace(like, data=data, mask=None, marks=None)
+        return replace(like, data=data)
 
     def uneven(self) -> HushError:
         """The error to raise if results of several items do not fit in one array."""
@@ -323,7 +291,7 @@ class Kind:
         return x
 
     def extent(self, reference: Record) -> Range | None:
-        """The range of stored values that `scores` take as 0 to 1; None if they take none."""
+        """The range of stored values that `scores` are relative to; None if they take none."""
         from hush.metrics import extent
 
         return None if self.selected else extent(reference.data, reference.full)
@@ -378,12 +346,18 @@ class Kind:
             return parts[0]
         data = [np.concatenate([p.data[0] for p in parts], axis=self.along)]
         mask = None
-        if batch.mask is not None:
-            masks = [p.mask[0] for p in parts if p.mask is not None]
-            mask = [np.concatenate(masks, axis=self.along)]
-        return replace(parts[0], data=data, mask=mask)
+        if parts[0].mask is not None or parts[0].marks is not None:
+            mask = [np.concatenate([p.known(0) for p in parts], axis=self.along)]
+        return replace(parts[0], data=data, mask=mask, marks=None)
 
     # -- show ------------------------------------------------------------------------------------
+
+    def missing(self, batch: Batch, index: int) -> list[str]:
+        """Sentences about the missing values of an item, the first of its warnings."""
+        from hush.kinds.values import missing
+
+        seen = self.glimpse(batch, index)
+        return missing(self, seen.data[0], ~seen.known(0), batch.marked(index))
 
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
@@ -474,7 +448,7 @@ class Kind:
     def scores(self, a: np.ndarray, b: np.ndarray) -> Mapping[str, float]:
         """How close item `a` ``(C, *S)`` is to the reference `b`, NaN where unknown.
 
-        Both are on a scale where `extent` is from 0 to 1, or in stored values if there is none.
+        Both are on a scale where `extent` has the width 1, or in stored values if there is none.
         Tables list the scores in this order.
         """
         from hush.metrics import psnr
@@ -509,4 +483,15 @@ def to_batch(record: Record) -> Batch:
     return get(record.kind).batch(record)
 
 
-__all__ = ["KINDS", "Kind", "Option", "channel_letter", "get", "to_batch"]
+__all__ = [
+    "KINDS",
+    "NOTHING",
+    "Chosen",
+    "Kind",
+    "Option",
+    "Series",
+    "channel_letter",
+    "get",
+    "listed",
+    "to_batch",
+]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,14 +105,11 @@ def middle(batch: Batch, most: int) -> Batch:
     first = batch.data[0]
     share = min(1.0, (most / first.size) ** (1 / (first.ndim - 1)))
 
-    def cut(x: np.ndarray) -> np.ndarray:
-        sides = [(n, max(1, int(n * share))) for n in x.shape[1:]]
-        return x[:, *(slice((n - side) // 2, (n - side) // 2 + side) for n, side in sides)]
+    def inner(shape: Sequence[int]) -> list[slice]:
+        sides = [(n, max(1, int(n * share))) for n in shape]
+        return [slice((n - side) // 2, (n - side) // 2 + side) for n, side in sides]
 
-    if share == 1:
-        return batch
-    mask = None if batch.mask is None else [cut(x) for x in batch.mask]
-    return replace(batch, data=[cut(x) for x in batch.data], mask=mask)
+    return batch if share == 1 else batch.cropped(inner)
 
 
 def float_items(data: Any, kind: Kind) -> list[np.ndarray]:
@@ -127,7 +124,7 @@ def float_items(data: Any, kind: Kind) -> list[np.ndarray]:
     found: list[np.ndarray] = []
     for one in [data] if whole or own is not None else list(data):
         record = one if isinstance(one, Record) else recorded(held(one), kind)
-        record = ranged(kind, record)
+        record = ranged(kind, kind.marked(record))
         batch = raised(limited(kind, record))
         for i in range(len(batch)):
             if (known := batch.known(i)).any():  # else an empty plane of a stack

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from hush.errors import HushError
-from hush.record import UNKNOWN, Batch, channel_letter
+from hush.missing import ByValue, Marks
+from hush.record import UNKNOWN, Batch, Record, channel_letter
 
 
 def stored_order(axes: str, letters: str) -> list[int]:
@@ -35,6 +37,13 @@ def channels_before(shape: tuple[int, ...], letters: str) -> str:
         raise HushError(f"has {len(shape)} dimensions, more than {len(UNKNOWN) + len(letters)}")
     stack = UNKNOWN.translate({ord(a): None for a in letters})[: max(0, rest - 1)][::-1]
     return stack + "C" * (rest > 0) + letters
+
+
+def stated_marks(record: Record, items: int, channels: int) -> Sequence[Marks | None] | None:
+    """The marks of missing values of so many items: those found, or else those stated."""
+    if record.marks is not None and len(record.marks) == items:
+        return record.marks
+    return [ByValue((record.missing,) * channels)] * items if record.missing else None
 
 
 def check_dtype(x: np.ndarray) -> None:
@@ -134,27 +143,51 @@ def range_used(data: np.ndarray) -> float | None:
 
 
 def filled(x: np.ndarray, known: np.ndarray, empty: float | None = None) -> np.ndarray:
-    """An item ``(C, *S)`` with unknown values replaced by the nearest known ones.
+    """An item ``(C, *S)`` with unknown values replaced by known ones; see `fill`.
 
     empty : fills a channel without any known value; by default that is a `HushError`.
     """
-    return x if known.all() else fill_nearest(x, known, empty)
+    return x if known.all() else fill(x, known, empty)
 
 
-def fill_nearest(x: np.ndarray, known: np.ndarray, empty: float | None = None) -> np.ndarray:
-    """The same, always as a copy."""
-    from scipy.ndimage import distance_transform_edt
-
+def fill(x: np.ndarray, known: np.ndarray, empty: float | None = None) -> np.ndarray:
+    """The same, always as a copy: a line with the nearest values; a plane mirrored at the edge of
+    what is known, as at the border of a picture, so that noise goes on; a volume plane by plane."""
     out = x.copy()
-    for plane, ok in zip(out, known, strict=True):
+    before, pairs = None, []
+    for values, ok in zip(out, known, strict=True):
         if not ok.any():
             if empty is None:
-                raise HushError("a whole channel is NaN or infinite; there is nothing to denoise")
-            plane[...] = empty
+                raise HushError("a whole channel has no known value; there is nothing to denoise")
+            values[...] = empty
             continue
-        index = distance_transform_edt(~ok, return_distances=False, return_indices=True)
-        plane[...] = plane[tuple(index)]
+        if before is None or not np.array_equal(ok, before):
+            before, pairs = ok, list(_sources(ok))
+        for target, source in pairs:
+            values[target] = values[source]
     return out
+
+
+def _sources(known: np.ndarray) -> Iterator[tuple[Any, Any]]:
+    """Unknown places and those that fill them, in the order in which they are filled."""
+    from scipy.ndimage import distance_transform_edt
+
+    if known.ndim < 3:
+        target = np.nonzero(~known)
+        nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
+        source = tuple(index[target] for index in nearest)
+        if known.ndim > 1:
+            both = zip(source, target, known.shape, strict=True)
+            mirrored = tuple(np.clip(2 * s - t, 0, n - 1) for s, t, n in both)
+            source = tuple(index[mirrored] for index in nearest)
+        yield target, source
+        return
+    having = np.flatnonzero(known.any(axis=tuple(range(1, known.ndim))))
+    for plane in having[~known[having].all(axis=tuple(range(1, known.ndim)))].tolist():
+        for target, source in _sources(known[plane]):
+            yield (plane, *target), (plane, *source)
+    for plane in sorted(set(range(len(known))) - set(having.tolist())):
+        yield plane, int(having[np.argmin(np.abs(having - plane))])
 
 
 def with_gaps(batch: Batch, index: int) -> np.ndarray:
@@ -166,3 +199,14 @@ def with_gaps(batch: Batch, index: int) -> np.ndarray:
     if not known.all():
         x[~known] = np.nan
     return x
+
+
+def stored_with_gaps(batch: Batch, x: np.ndarray, index: int = 0) -> np.ndarray:
+    """Values `x` like item `index`, as stored above its offset; floats if it has one, or missing
+    values, which are NaN."""
+    x = batch.above(index, x) if batch.offset(index) else x
+    known = batch.known(index)
+    if known.all():
+        return x
+    real = x.dtype if x.dtype.kind == "f" else np.result_type(x.dtype, np.float32)
+    return np.where(known, x, real.type(np.nan))

@@ -31,13 +31,15 @@ PIECE = 2**22  #: values that are looked at together
 CLIPPED, FEW = 1e-4, 4
 #: full ranges that floats are scaled to
 SCALES = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)
-SMALL, LARGE = 1e-6, 1e9  #: highest values of floats that need no full range of their own
+#: Highest values of floats that need no full range of their own: fits of variance and mean tell
+#: spreads of 1e-12 from none, and fourth powers have to fit in single precision.
+SMALL, LARGE = 1e-5, 1e9
 PEDESTAL = 1e4  #: ratio of the highest value to the span, from which on the span counts for that
 #: Steps of single precision in standard deviations of the noise, above which an offset is taken
 #: off: rounding then adds 0.1 % to the noise. At 0.06, results begin to change by more than that.
 STEP = 2.0**-6
 INTEGERS = 2.0**32  #: full ranges of integers above this may be that of the span, too
-SAMPLED = 2**16  #: values of an item by which its pedestal is found
+SAMPLED, PARTS = 2**16, 4  #: values of an item by which its pedestal is found, in how many parts
 LOWEST = 0.005  #: share of values below the pedestal
 
 
@@ -51,13 +53,20 @@ def ranged(kind: Kind, record: Record) -> Record:
     seen = Extremes.of(kind.batch(record))
     if seen is None:
         return record
-    dtype, full = record.data.dtype, record.full
+    dtype, full = record.data.dtype, record.full or kind.full(record.data)
     if dtype.kind == "f" and full is None:
         full = seen.full()
     elif dtype.kind in "iu" and 0 < seen.span * PEDESTAL < record.scale > INTEGERS:
         full = _decade(seen.span)
     zero = float(record.context.get("zero") or 0.0)
     return replace(record, full=full, limits=seen.limits(dtype, full, zero))
+
+
+def restated(noise: Process | str | None, before: Record, after: Record) -> Process | str | None:
+    """A law in units of full range, for the full range that floats have got (`ranged`)."""
+    if not isinstance(noise, Process) or before.scale == after.scale or before.scale != 1:
+        return noise
+    return noise.spec(1.0)
 
 
 def limited(kind: Kind, record: Record) -> Batch:
@@ -178,31 +187,40 @@ def _known(batch: Batch) -> Iterator[np.ndarray]:
 
 def _offset(batch: Batch, index: int) -> float:
     """The pedestal of an item if it leaves no room for its noise in single precision; else 0."""
-    stored = batch.data[index]
-    shape = stored.shape[1:]
-    length = min(shape[-1], SAMPLED)
-    at = (shape[-1] - length) // 2
-    every = max(1, math.ceil((stored.size // shape[-1] * length / SAMPLED) ** (1 / len(shape))))
-    sides = [slice(None, None, every)] * (len(shape) - 1)
-    part = replace(
-        batch,
-        data=[stored[:, *sides, at : at + length]],
-        mask=None if batch.mask is None else [batch.mask[index][:, *sides, at : at + length]],
-        offsets=(),
-    )
-    x, known = part.data[0], part.known(0)
-    values = x[known]
-    if not values.size:
+    found: list[np.ndarray] = []
+    changes: list[np.ndarray] = []
+    first: float | None = None
+    for part in _glimpses(batch, index):
+        x, known = part.data[0], part.known(0)
+        if not known.any():
+            continue
+        first = x[known][0].item() if first is None else first
+        above = replace(part, offsets=[first]).above(0, x)
+        both = known[..., 1:] & known[..., :-1]
+        changes.append(np.abs(np.diff(above, axis=-1))[both])
+        found.append(above[known])
+    if first is None:
         return 0
-    step = float(np.spacing(np.float32(np.median(np.abs(values.astype(np.float64))))))
-    first = values[0].item()
-    above = np.where(known, replace(part, offsets=[first]).above(0, x), np.nan)
-    changes = np.abs(np.diff(above, axis=-1))
-    changes = changes[changes > 0]  # of unknown values it is not
-    if not changes.size or step <= STEP * float(np.median(changes)):
+    above, changed = np.concatenate(found), np.concatenate(changes)
+    changed = changed[changed > 0]
+    step = float(np.spacing(np.float32(abs(first + float(np.median(above))))))
+    if not changed.size or step <= STEP * float(np.median(changed)):
         return 0
-    low = float(np.nanquantile(above, LOWEST))
-    if stored.dtype.kind in "iu":
-        return int(first) + math.floor(low)
-    round_to = 2.0 ** math.floor(math.log2(max(float(np.nanmax(above)) - low, step)))
-    return float(math.floor((first + low) / round_to) * round_to)
+    low = float(np.quantile(above, LOWEST))
+    if isinstance(first, int):
+        return first + math.floor(low)
+    unit = 2.0 ** math.floor(math.log2(max(float(above.max()) - low, step)))
+    return math.floor((first + low) / unit) * unit
+
+
+def _glimpses(batch: Batch, index: int) -> Iterator[Batch]:
+    """Parts of an item, evenly spread, of some `SAMPLED` values together."""
+    channels, length, *others = batch.data[index].shape
+    size = SAMPLED // PARTS
+    count = min(length, max(1, size // max(1, channels * math.prod(others))))
+    for start in np.unique(np.linspace(0, length - count, PARTS).astype(int)).tolist():
+        part = batch.piece(index, slice(start, start + count), 1)
+        for axis, n in enumerate(others, 2):
+            if (most := max(2, size * n // max(1, part.data[0].size))) < n:
+                part = part.piece(0, slice((n - most) // 2, (n - most) // 2 + most), axis)
+        yield part

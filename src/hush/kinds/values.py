@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.kinds.cut import sparse
+from hush.missing import ByValue, Marks, Missing
 from hush.noise.processes import Gaussian, Poisson, PoissonGaussian, Process
 from hush.record import Record
 from hush.report import checked, describe, rows
@@ -138,18 +140,47 @@ def advice(
     kind: Kind, record: Record, item: np.ndarray, given: Process | None, found: Estimate
 ) -> list[str]:
     """Warnings about any item ``(C, *S)``, to read before trusting its result."""
-    notes = missing(kind, item)
+    notes = []
     if found.sigma == 0 and not found.impulses:
         notes.append(f"No noise was found; denoising returns the {kind.nouns[0]} nearly unchanged.")
     return [*notes, *mismatch(record, item, given, found)]
 
 
-def missing(kind: Kind, item: np.ndarray) -> list[str]:
-    """A warning about values that are not finite, if an item has any."""
-    if count := int(item.size - np.count_nonzero(np.isfinite(item))):
-        what = f"{kind.element}{'s are' if count != 1 else ' is'}"
-        return [f"{count} {what} NaN or infinite and left as {'they are' if count != 1 else 'is'}."]
-    return []
+def missing(kind: Kind, x: np.ndarray, left: np.ndarray, marks: Marks | None) -> list[str]:
+    """Sentences about the missing values of an item ``(C, *S)``, and why they count as such.
+
+    left : where they are; marks : of its values.
+    """
+    notes = []
+    if isinstance(marks, ByValue):
+        for mark in dict.fromkeys(itertools.chain.from_iterable(marks.channels)):
+            there = mark.where(x) & left
+            if count := int(np.count_nonzero(there.any(axis=0))):
+                notes.append(_left(kind, count, *_reason(mark)))
+            left = left & ~there
+    if x.dtype.kind == "f" and (count := int(np.count_nonzero(bad := ~np.isfinite(x)))):
+        notes.append(_left(kind, count, "NaN or infinite"))
+        left = left & ~bad
+    if count := int(np.count_nonzero(left.any(axis=0))):
+        notes.append(_left(kind, count, "masked"))
+    return notes
+
+
+def _reason(mark: Missing) -> tuple[str, str]:
+    """What values with a mark are, and why they mean nothing."""
+    value = number(mark.low)
+    if mark.stated:
+        what = value if mark.low == mark.high else f"{value} to {number(mark.high)}"
+        return what, "the file marks missing values so"
+    if mark.solid:
+        return f"exactly {value}", "they fill areas without any noise, as padding does"
+    return f"exactly {value}", "far from all other values, as marks of missing ones are"
+
+
+def _left(kind: Kind, count: int, what: str, why: str = "") -> str:
+    verb, they = ("is", "it is") if count == 1 else ("are", "they are")
+    reason = f" ({why})" if why else ""
+    return f"{count:,} {kind.element}{'s' * (count != 1)} {verb} {what}{reason} and left as {they}."
 
 
 def mismatch(record: Record, item: np.ndarray, given: Process | None, found: Estimate) -> list[str]:

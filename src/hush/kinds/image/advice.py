@@ -11,7 +11,7 @@ from hush.kinds.image import jpeg
 from hush.kinds.image.binning import side_of_bins
 from hush.kinds.image.large import LARGE
 from hush.kinds.image.zerofill import acquired
-from hush.kinds.values import MISMATCH, hardly_noisy, mismatch, missing
+from hush.kinds.values import MISMATCH, hardly_noisy, mismatch
 from hush.noise.processes import FAMILIES, Hum, Process, Stripes
 from hush.record import Record
 from hush.report import describe
@@ -26,7 +26,7 @@ def input_warnings(
     kind: Kind, record: Record, item: np.ndarray, given: Process | None, found: Estimate
 ) -> list[str]:
     """Warnings about an image ``(C, H, W)`` of a record, one or two sentences each."""
-    notes = missing(kind, item)
+    notes = []
     if found.alternatives and not found.curve:
         notes.append(
             "The image has no 8 × 8 block of finite pixels to measure noise in: the level is a "

@@ -58,7 +58,8 @@ def mosaic(batch: Batch, index: int) -> Batch:
     return replace(
         parts[0][0],
         data=joined(lambda part: part.data[0]),
-        mask=None if batch.mask is None else joined(lambda part: part.known(0)),
+        mask=None if batch.mask is None and batch.marks is None else joined(lambda p: p.known(0)),
+        marks=None,
         context={**batch.about(index), "whole": item.shape},
     )
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.kinds import NOTHING, Chosen, Kind, Option
-from hush.kinds.layout import laid_out
+from hush.kinds.layout import laid_out, stated_marks
 from hush.record import Batch, Record
 from hush.recording import Channel
 
@@ -123,6 +123,7 @@ class Signal(Kind):
                 None if mask is None else [mask[b, c : c + 1] for b, c in where],
                 context,
                 [{"name": names[c], "rate": stated, "unit": ""} for _, c in where],
+                marks=stated_marks(record, len(where), 1),
             )
         places = self.places(record)
         flat = None if record.mask is None else np.broadcast_to(record.mask, record.data.shape)
@@ -139,6 +140,7 @@ class Signal(Kind):
                 }
                 for p in places
             ],
+            marks=stated_marks(record, len(places), 1),
         )
 
     def record(self, like: Record, items: np.ndarray | Sequence[np.ndarray]) -> Record:
@@ -189,6 +191,10 @@ class Signal(Kind):
         return measured(items)
 
     # -- show ------------------------------------------------------------------------------------
+
+    def missing(self, batch: Batch, index: int) -> list[str]:
+        """Nothing: `advice` says it, with the channel's other troubles."""
+        return []
 
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate

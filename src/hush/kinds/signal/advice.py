@@ -13,6 +13,7 @@ from hush.kinds.signal.heart import Heart, bridged, heart_in
 from hush.kinds.signal.measure import ITSELF, measured, spectra
 from hush.kinds.signal.tracks import Track, overview, span, tracks
 from hush.kinds.values import hardly_noisy, mismatch
+from hush.missing import Marks, Stretches
 from hush.noise.processes import Process
 from hush.record import Batch, Record
 from hush.recording import let_go
@@ -44,7 +45,8 @@ class Findings:
 
     known : number of samples that are not missing; constant : all of these are equal.
     clipped : share of samples at the ends of the range, if they were cut off there.
-    flat : seconds of flat lines, or samples if the rate is unknown.
+    flat : seconds of flat lines, or samples if the rate is unknown; gaps : samples of those that
+    count as missing.
     heart : the ECG, if any; lines : rms of power lines by their frequency.
     """
 
@@ -55,14 +57,21 @@ class Findings:
     flat: float = 0.0
     heart: Heart | None = None
     lines: Mapping[float, float] | None = None
+    gaps: int = 0
 
     @property
     def broken(self) -> bool:
         return self.constant or not self.known
 
 
-def findings(x: np.ndarray, rate: float | None, *, hearts: bool = True) -> Findings:
-    """Look at a channel ``(T,)``, NaN for missing values. hearts : look for an ECG, too."""
+def findings(
+    x: np.ndarray, rate: float | None, marks: Marks | None = None, *, hearts: bool = True
+) -> Findings:
+    """Look at a channel ``(T,)``, NaN for missing values.
+
+    marks : of these; hearts : look for an ECG, too.
+    """
+    gaps = marks.count if isinstance(marks, Stretches) else 0
     seen = x[np.isfinite(x)]
     constant = bool(seen.size) and float(seen.min()) == float(seen.max())
     if constant or not seen.size:
@@ -74,9 +83,10 @@ def findings(x: np.ndarray, rate: float | None, *, hearts: bool = True) -> Findi
         seen.size,
         constant,
         clipped_share(x),
-        flat / (rate or 1.0),
+        (flat + gaps) / (rate or 1.0),
         heart_in(x, rate) if rate and hearts else None,
         power_lines(x, rate) if rate else None,
+        gaps,
     )
 
 
@@ -163,7 +173,8 @@ def advice(
 ) -> list[str]:
     """Warnings about a channel ``(1, T)`` of a record, whose context is the channel's own."""
     about, interference = record.context, is_ecg(given)
-    seen = findings(item[0], about.get("rate"), hearts=given is None)
+    marks = record.marks[0] if record.marks else None
+    seen = findings(item[0], about.get("rate"), marks, hearts=given is None)
     return sentences(kind, record, item, seen, given, found, asked=interference)
 
 
@@ -209,9 +220,10 @@ def sentences(
     if seen.flat:
         notes.append(
             "The line is flat in places, as if an electrode was off or the amplifier saturated."
+            + f" {seen.gaps:,} samples of these gaps are left as they are." * bool(seen.gaps)
         )
     notes += implausible(found.amplitude * record.scale, about.get("unit", ""))
-    if missing := len(item[0]) - seen.known:
+    if (missing := len(item[0]) - seen.known - seen.gaps) > 0:
         one = missing == 1
         notes.append(
             f"{missing:,} sample{' is' if one else 's are'} missing and left as "
@@ -312,7 +324,7 @@ def _channel(kind: Signal, record: Record, batch: Batch, track: Track) -> _Chann
         glimpse = kind.glimpse(batch, index)
         x = np.where(glimpse.known(0), glimpse.floats(0), np.float32(np.nan))
         own = replace(record, context=batch.about(index))
-        seen.append(findings(x[0], track.rate))
+        seen.append(findings(x[0], track.rate, batch.marked(index)))
         found.append(measured([x]))
         let_go(batch.data[index])
         said |= dict.fromkeys(sentences(kind, own, x, seen[-1], None, found[-1]))

@@ -28,6 +28,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.kinds import NOTHING, Chosen, Kind, Option, exact
+from hush.missing import Marks
 from hush.record import Batch, Record, channel_letter
 
 if TYPE_CHECKING:
@@ -138,6 +139,10 @@ class Volume(Kind):
 
         preview(before, after, path)
 
+    def voids(self, batch: Batch, index: int, joint: bool) -> Marks | None:
+        """See `Kind.voids`; of all volumes together, also a background that was set to zero."""
+        return super().voids(batch, index, joint=True)
+
     # -- measure ---------------------------------------------------------------------------------
 
     def glimpses(self, shape: Sequence[int]) -> list[slice]:
@@ -178,6 +183,12 @@ class Volume(Kind):
         )
 
     # -- show ------------------------------------------------------------------------------------
+
+    def missing(self, batch: Batch, index: int) -> list[str]:
+        """See `Kind.missing`; a background that was set to zero by its share."""
+        from hush.kinds.volume.advice import missing
+
+        return missing(self, batch, index)
 
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate

@@ -39,6 +39,7 @@ from hush.kinds.volume.decomposition import components
 from hush.kinds.volume.places import are_adjacent, zero_of
 from hush.methods.mid.core import ValueMID
 from hush.methods.mid.loss import spread
+from hush.missing import areas
 from hush.nets import channels_last
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet
@@ -336,8 +337,11 @@ def _share(advance: Advance, share: float, done: float) -> None:
 
 
 def _zeroed(x: np.ndarray) -> np.ndarray:
-    """Where slices ``(C, z, Y, X)`` were set to zero: there, and at all neighbours in the plane."""
+    """Where slices ``(C, z, Y, X)`` were set to zero: solid areas, and voxels with all of their
+    neighbours in the plane."""
     from scipy.ndimage import maximum_filter
 
     zeroed: np.ndarray = maximum_filter(x != 0, size=(1, 1, 3, 3), mode="nearest") == 0
+    for volume, found in zip(x, zeroed, strict=True):
+        found |= areas(volume == 0)
     return zeroed
