@@ -18,6 +18,7 @@ from test_io_series import slices
 
 from hush import io
 from hush.cli import main
+from hush.cli.earlier import results_in
 from hush.errors import HushError
 
 
@@ -120,6 +121,17 @@ def test_the_command_line_reads_each_input_once(tmp_path: Path) -> None:
     assert shown.stdout.count('"input"') == 1
     assert "read together with a.raw" in shown.stderr
     assert "together" not in run("inspect", "-q", tmp_path / "a*").stderr
+
+
+def test_the_result_of_one_of_several_images_is_a_result(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "set.tif") as out:
+        for side in (40, 48):
+            out.write(np.zeros((side, side), "u1"), metadata=None)
+    result = io.output_path(f"{tmp_path / 'set.tif'}:2")
+    io.write(io.read(f"{tmp_path / 'set.tif'}:2"), result)
+    tifffile.imwrite(tmp_path / "other.tif", np.zeros((40, 40), "u1"))
+    found = results_in([result, tmp_path / "other.tif"], [])
+    assert found == [result]
 
 
 def test_links_in_a_circle_are_not_followed(tmp_path: Path) -> None:
