@@ -386,7 +386,7 @@ def test_without_dask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     run = CliRunner().invoke(main, ["denoise", str(tmp_path / "a.npy"), "--workers", "2"])
     assert run.exit_code == 1
-    assert "need Dask" in run.stderr
+    assert "needs Dask" in run.stderr
     assert "[parallel]" in run.stderr
     both = ["--workers", "2", "--scheduler", "tcp://localhost:1"]
     assert CliRunner().invoke(main, ["denoise", str(tmp_path / "a.npy"), *both]).exit_code == 2
