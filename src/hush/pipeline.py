@@ -137,8 +137,6 @@ class Work:
         if pictured and given is not None and not given.varies:
             process = given
         before, scale = glimpse.data[0], batch.scale
-        if glimpse.offset(0) and not self.kind.selected:
-            before, made = glimpse.above(0, before), glimpse.above(0, made)
         if how.kept is not None:
             before = before if self.kind.selected else before[..., how.kept]
         elif how.replaced is not None or how.taken is not None:
