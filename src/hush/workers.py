@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hush.errors import HushError
+from hush.installing import command
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -103,9 +104,7 @@ def started(
         import dask
         import distributed
     except ImportError:
-        raise HushError(
-            "--workers and --scheduler need Dask: pip install 'hush-denoise[parallel]'"
-        ) from None
+        raise HushError(f"several workers need Dask: {command('dask', 'parallel')}") from None
     quiet = {"distributed.comm.timeouts.connect": "10s", "distributed.logging.distributed": "error"}
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(quiet))
