@@ -526,3 +526,17 @@ def test_a_volume_keeps_its_voxels_in_tiff(tmp_path: Path) -> None:
         meta = io.read(tmp_path / name).meta
         assert meta["depth"] == pytest.approx(3e-3)
         assert meta["resolution"] == pytest.approx((4e3, 2e3))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_fractions_in_tags_are_copied(order: str, tmp_path: Path) -> None:
+    """One, and several; tifffile counts the bytes of fractions twice."""
+    tags: list[Any] = [(318, 5, 2, (1, 3, 2, 5), True), (37386, 5, 1, (7, 2), True)]
+    tags.append((50730, 10, 1, (-1, 3), True))
+    with tifffile.TiffWriter(tmp_path / "a.tif", byteorder=order) as out:
+        out.write(np.zeros((8, 8), np.uint8), extratags=tags, metadata=None)
+    io.write(io.read(tmp_path / "a.tif"), tmp_path / "b.tif")
+    with tifffile.TiffFile(tmp_path / "b.tif") as tif:
+        for code, _, count, value, _ in tags:
+            tag = tif.pages.first.tags[code]
+            assert (tag.count, tag.value) == (count, value)

@@ -11,7 +11,7 @@ import numpy as np
 import tifffile
 from tifffile import COMPRESSION, PHOTOMETRIC
 
-from hush.io.exif import Tag
+from hush.io.exif import Tag, extra_tag
 from hush.io.levels import reduced
 from hush.record import Record
 
@@ -86,13 +86,14 @@ class Layout:
 
     def blocks(self, count: int) -> Iterator[tuple[slice, list[Any]]]:
         """Which of `count` pages have the same tags, and these tags: all of them if possible."""
+        order = self.header["byteorder"]
         first, *others = self.tags
         rest = others[0] if others else ()
         if all(tags == rest for tags in others) and set(rest) <= set(first):
-            yield slice(0, count), [(*tag, tag not in rest) for tag in first]
+            yield slice(0, count), [extra_tag(tag, order, tag not in rest) for tag in first]
         else:
             for i, tags in enumerate(self.tags):
-                yield slice(i, i + 1), [(*tag, True) for tag in tags]
+                yield slice(i, i + 1), [extra_tag(tag, order) for tag in tags]
 
     def write(self, record: Record, path: Path, pointers: Sequence[Any]) -> None:
         """Write a record's data, with the lower resolutions of them and the other pages.
@@ -111,7 +112,7 @@ class Layout:
                 )
                 pointers = []
                 for one, values in inner:
-                    extra = [(*tag, True) for tag in one.tags]
+                    extra = [extra_tag(tag, self.header["byteorder"]) for tag in one.tags]
                     sort = one.sort
                     out.write(
                         values[where], extratags=extra, subfiletype=sort, **options, **one.options
@@ -121,7 +122,7 @@ class Layout:
                     values = reduced(data, other.shape, *about).reshape(-1, *other.page)
                 else:
                     values = other.data
-                extra = [(*tag, True) for tag in other.tags]
+                extra = [extra_tag(tag, self.header["byteorder"]) for tag in other.tags]
                 sort = other.sort
                 out.write(values, extratags=extra, subfiletype=sort, **options, **other.options)
 
