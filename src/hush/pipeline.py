@@ -139,12 +139,10 @@ class Work:
         before, scale = glimpse.data[0], batch.scale
         if how.kept is not None:
             before = before if self.kind.selected else before[..., how.kept]
-        elif how.replaced is not None or how.taken is not None:
-            before = with_gaps(glimpse, 0) * np.float32(batch.scale)
-        else:
-            before = stored_with_gaps(glimpse, before)
-        if how.kept is None and not self.kind.selected:
-            made = stored_with_gaps(glimpse, made)
+        elif not self.kind.selected:
+            before, made = stored_with_gaps(glimpse, before), stored_with_gaps(glimpse, made)
+            if how.replaced is not None or how.taken is not None:
+                before = before.astype(np.float32)
         if how.taken is not None:  # no part of the noise
             before -= how.taken * np.float32(batch.scale)
         if how.replaced is not None:  # they say nothing about the noise

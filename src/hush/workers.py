@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -103,9 +103,8 @@ def started(
         import dask
         import distributed
     except ImportError:
-        raise HushError(
-            "--workers and --scheduler need Dask: pip install 'hush-denoise[parallel]'"
-        ) from None
+        what = "the option --workers or --scheduler"
+        raise missing_package("Dask", "parallel", what=what) from None
     quiet = {"distributed.comm.timeouts.connect": "10s", "distributed.logging.distributed": "error"}
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(quiet))

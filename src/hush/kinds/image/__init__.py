@@ -13,6 +13,7 @@ import numpy as np
 from hush.errors import HushError
 from hush.kinds import NOTHING, Chosen, Kind, Option, Series, exact
 from hush.kinds.image import mosaic
+from hush.kinds.layout import filled
 from hush.missing import Marks
 from hush.record import Batch, Record
 
@@ -55,7 +56,7 @@ class Image(Kind):
 
     def recognised(self, record: Record) -> Record:
         """See `Kind.recognised`: the mosaic of a colour sensor."""
-        return mosaic.recognised(record)
+        return mosaic.recognised(record, super().batch(record))
 
     def unfit(self, record: Record) -> str:
         """See `Kind.unfit`: mosaics on other grids, and areas without noise."""
@@ -143,8 +144,7 @@ class Image(Kind):
 
         if found.regression or found.lines:
             return False
-
-        item = batch.floats(index)
+        item = filled(batch.floats(index), batch.known(index))
         return acquired(item) == item.shape[1:]
 
     def blocks(self, shape: Sequence[int]) -> tuple[int, ...] | None:
