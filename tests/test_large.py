@@ -75,11 +75,11 @@ class Here(workers.Workers):
     """Workers that are this process; tasks and results are pickled as on their way to others."""
 
     def each(self, function: Any, tasks: Sequence[Any], *shared: Any) -> Iterator[Any]:
-        import pickle
+        import cloudpickle
 
-        sent = pickle.loads(pickle.dumps(shared))
+        sent = cloudpickle.loads(cloudpickle.dumps(shared))
         for task in reversed(tasks):  # in no order that anybody may rely on
-            yield task, pickle.loads(pickle.dumps(function(task, *sent)))
+            yield task, cloudpickle.loads(cloudpickle.dumps(function(task, *sent)))
 
 
 # -- blocks ------------------------------------------------------------------------------------
