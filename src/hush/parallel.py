@@ -191,7 +191,9 @@ class Resumed(Alone):
             self._job = Job(
                 replace(
                     work,
-                    record=replace(record, data=stub, mask=None, full=record.scale, meta={}),
+                    record=replace(
+                        record, data=stub, mask=None, marks=None, full=record.scale, meta={}
+                    ),
                     pool=Alone(),
                 ),
                 self.part.shared("input", record.data),
@@ -218,6 +220,7 @@ class Job:
         if self._opened is None:
             mask = None if self.mask is None else self.mask.open()
             record = replace(self.work.record, data=self.values.open(), mask=mask)
+            record = self.work.kind.marked(record)
             work = replace(self.work, record=record)
             batch = limited(work.kind, record)
             seen = replace(work.denoiser.seen(batch), offsets=self.offsets)
