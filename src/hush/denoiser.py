@@ -227,7 +227,7 @@ class Denoiser:
         """
         own, kind = held(x), self.kind
         given = recorded(own, kind, axes, context)
-        record = ranged(kind, given)
+        record = ranged(kind, kind.marked(given))
         process = process_of(restated(noise, given, record), record.scale, kind)
         batch = raised(self.seen(limited(kind, record)), process)
         lows = map(batch.low, range(len(batch)))

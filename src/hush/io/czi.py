@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.io import microscopes
 from hush.io.array import split_key
 from hush.io.several import Held, chosen
@@ -38,7 +38,7 @@ def read(path: Path) -> Record:
     try:
         import czifile
     except ImportError:
-        raise microscopes.missing("CZI", "czifile") from None
+        raise missing_package("czifile", "microscopy", what="is a CZI file, which") from None
     file, key = split_key(path)
     with czifile.CziFile(str(file)) as opened:
         entries = [e for e in opened.subblock_directory if e.stored_shape == e.shape]

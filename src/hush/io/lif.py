@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.io import microscopes
 from hush.io.array import split_key
 from hush.io.several import Held, chosen
@@ -37,7 +37,7 @@ def read(path: Path) -> Record:
     try:
         import liffile
     except ImportError:
-        raise microscopes.missing("LIF", "liffile") from None
+        raise missing_package("liffile", "microscopy", what="is a LIF file, which") from None
     file, key = split_key(path)
     with liffile.LifFile(file) as opened:
         images = [image for image in opened.images if {"X", "Y"} <= set(image.dims)]

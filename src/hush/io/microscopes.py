@@ -79,10 +79,3 @@ def channels(names: Sequence[str], colours: Sequence[str] = ()) -> dict[str, Any
     if colours and all(len(c) == 6 for c in colours):
         meta["colours"] = tuple(c.upper() for c in colours)
     return meta
-
-
-def missing(name: str, package: str) -> HushError:
-    """The error for a package that is not installed."""
-    return HushError(
-        f"{name} files need {package}, which is missing: pip install 'hush-denoise[microscopy]'"
-    )

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hush.errors import HushError
+from hush.errors import HushError, missing_package
 from hush.io import microscopes
 from hush.io.array import split_key
 from hush.record import Record
@@ -37,7 +37,7 @@ def read(path: Path) -> Record:
     try:
         import nd2
     except ImportError:
-        raise microscopes.missing("ND2", "nd2") from None
+        raise missing_package("nd2", "microscopy", what="is an ND2 file, which") from None
     file, key = split_key(path)
     with nd2.ND2File(file) as opened:
         sizes = dict(opened.sizes)
