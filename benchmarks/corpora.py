@@ -17,8 +17,8 @@ import re
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +33,12 @@ PACKAGES = (
     *("Bio", "biotite", "dipy", "plyfile", "mrcfile", "nrrd", "h5py", "zarr", "imagecodecs"),
     *("edfio", "czifile", "nd2", "liffile", "rawpy", "neurokit2", "xarray", "cv2", "matplotlib"),
 )
+HEAD = """# Files in packages
+
+Files that come inside packages, read, denoised by the method `none`, written and read again by
+`python benchmarks/corpora.py --page docs/corpora.md`: which are not read, and why. All others give
+the same values."""
+SHOWN = 12  #: names in a row of the page
 LARGEST = 2**25  #: bytes of a file
 #: files of a package by themselves, which are no data
 BESIDE = {".py", ".pyc", ".pyi", ".pyx", ".so", ".md", ".rst", ".html", ".js", ".css", ".typed"}
@@ -44,10 +50,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("packages", nargs="*", default=PACKAGES)
     parser.add_argument("-v", "--verbose", action="store_true", help="every file that is refused")
+    parser.add_argument("--page", type=Path, help="also write the list of docs/corpora.md here")
     args = parser.parse_args()
-    faults = 0
+    faults, page = 0, [HEAD]
     for package in args.packages:
-        start, counts, reasons = time.perf_counter(), Counter[str](), Counter[str]()
+        start, counts = time.perf_counter(), Counter[str]()
+        reasons: dict[str, list[str]] = defaultdict(list)
         for path in files(package):
             outcome = tried(path)
             counts["same" if outcome.name == "read" else outcome.name] += 1
@@ -58,15 +66,30 @@ def main() -> None:
                 print(f"{outcome.name.upper()} {path}: {outcome.said}")
             elif args.verbose:
                 print(f"    {path.name}{outcome.said}")
-            reasons[re.sub(QUOTED, "…", outcome.said.replace(path.name, "…"))] += 1
+            reasons[re.sub(QUOTED, "…", outcome.said.partition(": ")[2])].append(path.name)
         if counts:
             told = ", ".join(f"{count} {name}" for name, count in counts.most_common())
             print(
                 f"{package}: {counts.total()} files: {told} ({time.perf_counter() - start:.0f} s)"
             )
-            for reason, count in reasons.most_common():
-                print(f"  {count:4} × {reason.removeprefix(': ')}")
+            for reason, names in sorted(reasons.items(), key=lambda pair: -len(pair[1])):
+                print(f"  {len(names):4} × {reason}")
+            page.append(section(package, counts, reasons))
+    if args.page:
+        args.page.write_text("\n".join(page), encoding="utf-8")
     sys.exit(bool(faults))
+
+
+def section(package: str, counts: Counter[str], reasons: Mapping[str, Sequence[str]]) -> str:
+    """A package's part of the page: which of its files are not read, and why."""
+    lines = [f"\n## {package}\n", f"{counts.total()} files, {counts['same']} with the same values."]
+    if reasons:
+        lines += ["", "| files | reason |", "|---|---|"]
+    for reason, names in sorted(reasons.items(), key=lambda pair: -len(pair[1])):
+        some = ", ".join(f"`{n}`" for n in names[:SHOWN])
+        rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        lines.append(f"| {some}{rest} | {reason.replace('|', '/')} |")
+    return "\n".join(lines)
 
 
 def files(package: str) -> Iterator[Path]:

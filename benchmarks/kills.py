@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 import corpus  # noqa: E402
+from foreign import dataset  # noqa: E402
 
 import hush  # noqa: E402
 import hush.training  # noqa: E402
@@ -78,7 +79,7 @@ def scan(folder: Path) -> None:
     """A DICOM series of many slices."""
     (folder / "a").mkdir()
     for z in range(20):
-        corpus._dataset(
+        dataset(
             ImagePositionPatient=[0, 0, float(z)],
             ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
             InstanceNumber=z + 1,

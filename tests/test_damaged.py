@@ -21,6 +21,7 @@ import hush
 from hush import io
 from hush.cli import main
 from hush.errors import HushError
+from hush.kinds.image.measure.offsets import _sort
 from hush.record import Record
 from hush.recording import Channel
 
@@ -42,7 +43,7 @@ def test_whole_files_are_read_and_written(samples: list[Sample], tmp_path: Path)
     """Or refused with the reason that is known; and the values are the same."""
     refused = {"palette.png": "palette image", "bits.png": "1-bit image"}
     for sample in samples:
-        made = tried(sample.path.name, sample.kind, sample.files, tmp_path / "a")
+        made = tried(sample.path.name, sample.kind, sample.files, tmp_path / "a", run=False)
         if known := refused.get(sample.path.name):
             assert made.name == "refused"
             assert known in made.said
@@ -93,6 +94,21 @@ def test_content_is_quoted_on_one_line_that_can_be_printed(tmp_path: Path) -> No
     said = str(refused.value)
     assert said.isprintable()
     assert r"\x07\x1b[31m" in said
+
+
+@pytest.mark.parametrize(
+    "text", ["a,b,c\n1\n4,5,6\n", "1;2\n3,5,6;4\n", "1\t2\n3,5\t4\n3,5,6\t4\n"]
+)
+def test_commas_in_cells_of_another_separator_are_no_separators(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(HushError, match=r"line \d has"):
+        hush.read(tmp_path / "a.csv")
+
+
+def test_lines_that_are_mostly_alike_have_no_offsets() -> None:
+    """Most neighbouring columns of a drawing are the same, and so are the differences' medians."""
+    differences = np.tile(np.arange(30) % 5 == 0, (4, 1)) * np.linspace(1, 2, 30)
+    assert _sort(differences) == "none"
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, 1e-150, 1e12, float("inf")])

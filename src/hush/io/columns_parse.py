@@ -106,6 +106,8 @@ def parsed(text: bytes, head: Head, width: int, line: int) -> np.ndarray:
     if head.decimal != ".":
         text = text.replace(head.decimal.encode(), b".")
     mark = " " if separator == b" " else ","
+    if mark == "," != head.separator and b"," in text:  # in a cell
+        raise _wrong_cell(text, head, width, line, re.escape(head.separator))
     if mark == ",":
         text = text.translate(bytes.maketrans(separator + b"\n", b",,"))
     values = _numbers(text, mark)
@@ -113,7 +115,7 @@ def parsed(text: bytes, head: Head, width: int, line: int) -> np.ndarray:
         values = _numbers(_MISSING[mark].sub(b"nan", b"," + text + b",")[1:-1], mark)
     if values is not None and len(values) % width == 0:
         return values.reshape(-1, width)
-    raise _wrong_cell(text, head, width, line)
+    raise _wrong_cell(text, head, width, line, mark)
 
 
 def _numbers(text: bytes, separator: str) -> np.ndarray | None:
@@ -154,10 +156,9 @@ def _ragged(cells: Sequence[str], width: int, line: int) -> HushError:
     return HushError(f"line {line} cannot be read")
 
 
-def _wrong_cell(text: bytes, head: Head, width: int, line: int) -> HushError:
+def _wrong_cell(text: bytes, head: Head, width: int, line: int, separator: str) -> HushError:
     """The sentence about the first cell that is no number."""
-    separator = " " if head.separator == " " else ","
-    cells = re.split(r"\s+" if separator == " " else r",|\n", decoded(text).strip())
+    cells = re.split(r"\s+" if separator == " " else rf"{separator}|\n", decoded(text).strip())
     for index, cell in enumerate(cells):
         if not value_in(cell, "."):
             row, column = divmod(index, width)
