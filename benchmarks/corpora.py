@@ -29,10 +29,9 @@ from trial import FINE, Outcome, converted  # noqa: E402
 from hush import io  # noqa: E402
 
 PACKAGES = (
-    *("tifffile", "PIL", "skimage", "imageio", "matplotlib", "cv2", "scipy", "sklearn", "numpy"),
-    *("pydicom", "nibabel", "nrrd", "dipy", "astropy", "mrcfile", "h5py", "zarr", "imagecodecs"),
-    *("mne", "wfdb", "edfio", "neurokit2", "plyfile", "Bio", "biotite", "czifile", "nd2"),
-    *("liffile", "rawpy", "xarray", "bm3d", "bm4d", "torch", "onnx"),
+    *("tifffile", "PIL", "pydicom", "nibabel", "astropy", "mne", "skimage", "imageio", "wfdb"),
+    *("Bio", "biotite", "dipy", "plyfile", "mrcfile", "nrrd", "h5py", "zarr", "imagecodecs"),
+    *("edfio", "czifile", "nd2", "liffile", "rawpy", "neurokit2", "xarray", "cv2", "matplotlib"),
 )
 LARGEST = 2**25  #: bytes of a file
 #: files of a package by themselves, which are no data

@@ -19,6 +19,7 @@ import tifffile
 from hush import io
 from hush.errors import HushError
 from hush.io.levels import reduced
+from hush.missing import Missing
 from hush.record import Record
 
 
@@ -48,6 +49,16 @@ def test_levels_are_means_of_blocks(height: int, factor: int, dtype: str) -> Non
             wanted = block.mean((1, 2), np.float64)
             wanted = wanted if dtype == "f4" else np.rint(wanted)
             np.testing.assert_allclose(made[:, i, j], wanted, rtol=1e-6)
+
+
+def test_missing_values_are_no_part_of_a_mean() -> None:
+    """By a value that the file states, by not being finite, and by a mask."""
+    x = np.array([[1, -9, 5, 6, -9, -9], [3, -9, 7, 8, -9, -9]], "f4")
+    mark = Missing(-9.0, -9.0, stated=True)
+    np.testing.assert_array_equal(reduced(x, (1, 3), [mark]), [[2, 6.5, -9]])
+    nan = np.where(x == -9, np.nan, x)
+    np.testing.assert_array_equal(reduced(nan, (1, 3)), [[2, 6.5, np.nan]])
+    np.testing.assert_array_equal(reduced(x.astype("i2"), (1, 3), mask=x != -9), [[2, 6, -9]])
 
 
 def test_levels_of_odd_sizes_cover_everything() -> None:
@@ -146,7 +157,8 @@ def test_a_pyramid_stays_one(
         full, *lower = after.series[0].levels
         assert [x.shape for x in lower] == levels
         for level in lower:
-            np.testing.assert_array_equal(level.asarray(), reduced(full.asarray(), level.shape))
+            wanted = reduced(full.asarray(), level.shape, mask=record.mask)
+            np.testing.assert_array_equal(level.asarray(), wanted)
         assert len(before.pages) == len(after.pages)
         for pages in zip(before.pages, after.pages, strict=True):
             own = [
@@ -434,6 +446,7 @@ ABOUT = {
 TARGETS = {
     "a.ome.tif": ("TZCYX", set(ABOUT)),
     "a.tif": ("TZCYX", {"resolution", "depth", "interval", "colours"}),
+    "b.tif": ("TCZYX", set(ABOUT)),  # in an order that ImageJ does not know
     "a.ome.zarr": ("TCZYX", set(ABOUT)),
 }
 
@@ -513,3 +526,17 @@ def test_a_volume_keeps_its_voxels_in_tiff(tmp_path: Path) -> None:
         meta = io.read(tmp_path / name).meta
         assert meta["depth"] == pytest.approx(3e-3)
         assert meta["resolution"] == pytest.approx((4e3, 2e3))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_fractions_in_tags_are_copied(order: str, tmp_path: Path) -> None:
+    """One, and several; tifffile counts the bytes of fractions twice."""
+    tags: list[Any] = [(318, 5, 2, (1, 3, 2, 5), True), (37386, 5, 1, (7, 2), True)]
+    tags.append((50730, 10, 1, (-1, 3), True))
+    with tifffile.TiffWriter(tmp_path / "a.tif", byteorder=order) as out:
+        out.write(np.zeros((8, 8), np.uint8), extratags=tags, metadata=None)
+    io.write(io.read(tmp_path / "a.tif"), tmp_path / "b.tif")
+    with tifffile.TiffFile(tmp_path / "b.tif") as tif:
+        for code, _, count, value, _ in tags:
+            tag = tif.pages.first.tags[code]
+            assert (tag.count, tag.value) == (count, value)

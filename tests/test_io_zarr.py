@@ -411,7 +411,7 @@ def test_damaged_stores(tmp_path: Path) -> None:
     with pytest.raises(HushError, match="is a Zarr store without arrays"):
         hush.read(tmp_path / "b.zarr")
     (tmp_path / "c.zarr").mkdir()
-    with pytest.raises(HushError, match="is a folder"):
+    with pytest.raises(HushError, match="is not a Zarr store"):
         hush.read(tmp_path / "c.zarr")
     path = ome(tmp_path / "d.zarr", values((4, 5, 6)), factors=[(1, 2, 2)])
     (path / "0" / "zarr.json").unlink()
@@ -500,3 +500,11 @@ def test_memory_does_not_grow_with_the_store(tmp_path: Path) -> None:
         stored = zarr.open_array(out, mode="r")
         np.testing.assert_array_equal(stored[3], made[3])
     assert peaks[1] < peaks[0] + 24, peaks
+
+
+def test_a_link_to_the_store_itself_is_not_entered(tmp_path: Path) -> None:
+    """Nor are there several arrays then, or endlessly many folders."""
+    path = ome(tmp_path / "a.zarr", values((4, 5, 6)), factors=[(1, 2, 2)])
+    for name in ("b", "c", "d"):
+        (path / name).symlink_to(path, target_is_directory=True)
+    np.testing.assert_array_equal(hush.read(path).data, values((4, 5, 6)))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +15,11 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from click.testing import CliRunner
 
 import hush
 from hush import io, kinds, workers
+from hush.cli import main
 from hush.errors import HushError
 from hush.io.partial import folder_for
 from hush.kinds.image import large
@@ -225,8 +231,7 @@ class Killed(BaseException):
     """As if the process had ended."""
 
 
-@pytest.mark.parametrize("kind", [".zarr", ".tif", ".npy"])
-@pytest.mark.parametrize("after", [1, 6, 13])
+@pytest.mark.parametrize(("kind", "after"), [(".zarr", 13), (".tif", 1), (".npy", 6)])
 def test_a_killed_run_goes_on(
     kind: str,
     after: int,
@@ -298,18 +303,22 @@ def test_another_run_is_not_gone_on_with(
 
 
 def test_a_failure_at_the_start_leaves_nothing(
-    small: Callable[[int], None], tmp_path: Path
+    small: Callable[[int], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = noisy().astype(np.float32)
-    data[...] = np.nan
-    np.save(tmp_path / "a.npy", data)
-    with pytest.raises(HushError, match="NaN"):
-        hush.run(tmp_path / "a.npy", method="wiener", into=tmp_path / "b.npy")
+    path = source(tmp_path, ".npy")
+
+    def failed(*_: Any) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Work, "piece", failed)
+    with pytest.raises(OSError, match="Input/output"):
+        hush.run(path, method="wiener", into=tmp_path / "b.npy")
     assert [p.name for p in tmp_path.iterdir()] == ["a.npy"]
 
 
-@pytest.mark.parametrize("kind", [".zarr", ".tif", ".npy"])
-@pytest.mark.parametrize("is_large", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "is_large"), [(".zarr", True), (".tif", True), (".zarr", False), (".npy", False)]
+)
 def test_workers_make_the_same_bytes(
     kind: str,
     is_large: bool,
@@ -328,3 +337,85 @@ def test_workers_make_the_same_bytes(
     assert [i.found.sigma for i in shared.items] == [i.found.sigma for i in alone.items]
     assert shared.warnings == alone.warnings
     assert shared.verdict == alone.verdict
+
+
+def test_several_files_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In order, with the same rows and bytes; one that fails costs itself only."""
+    for name, seed in (("a", 1), ("b", 2)):
+        np.save(tmp_path / f"{name}.npy", noisy((40, 40), seed))
+    (tmp_path / "damaged.tif").write_bytes(b"nothing")
+    files = [str(tmp_path / name) for name in ("b.npy", "damaged.tif", "a.npy")]
+    command = ["denoise", *files, "--method", "wiener", "--json", "-o"]
+    alone = CliRunner().invoke(main, [*command, str(tmp_path / "alone/")])
+
+    class Future:
+        def __init__(self, made: Any) -> None:
+            self.made, self.asked = made, 0
+
+        def done(self) -> bool:
+            self.asked += 1
+            return self.asked > 1
+
+        def result(self) -> Any:
+            return self.made
+
+    class Now(Here):
+        def submit(self, function: Any, *arguments: Any) -> Any:
+            return Future(function(*arguments))
+
+    @contextmanager
+    def started(count: int, scheduler: str | None, threads: int | None) -> Iterator[Any]:
+        assert (count, scheduler, threads) == (2, None, None)
+        yield Now(None)
+
+    monkeypatch.setattr(workers, "started", started)
+    both = CliRunner().invoke(main, [*command, str(tmp_path / "two/"), "--workers", "2"])
+    assert alone.exit_code == both.exit_code == 1
+    assert both.stderr.splitlines()[0] == alone.stderr.splitlines()[0]
+    ours, theirs = ([json.loads(s) for s in r.stdout.splitlines()] for r in (both, alone))
+    assert [row["input"] for row in ours] == files
+    timed = ("output", "seconds", "timings")
+    assert [{k: v for k, v in row.items() if k not in timed} for row in ours] == [
+        {k: v for k, v in row.items() if k not in timed} for row in theirs
+    ]
+    assert contents(tmp_path / "two") == contents(tmp_path / "alone")
+
+
+def test_without_dask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "a.npy", noisy((40, 40)))
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    run = CliRunner().invoke(main, ["denoise", str(tmp_path / "a.npy"), "--workers", "2"])
+    assert run.exit_code == 1
+    assert "need Dask" in run.stderr
+    assert "[parallel]" in run.stderr
+    both = ["--workers", "2", "--scheduler", "tcp://localhost:1"]
+    assert CliRunner().invoke(main, ["denoise", str(tmp_path / "a.npy"), *both]).exit_code == 2
+
+
+@pytest.mark.slow
+def test_a_lost_worker_costs_its_block_only(small: Callable[[int], None], tmp_path: Path) -> None:
+    """Two processes, of which one ends in the middle; then a cluster that is there."""
+    path, expected = source(tmp_path, ".zarr"), tmp_path / "expected.zarr"
+    hush.run(path, method="wiener", into=expected)
+    with workers.started(2, threads=2) as two:
+        victim = next(iter(two.client.run(os.getpid).values()))
+        calls: list[str] = []
+        mark = io.partial.Partial.mark
+
+        def counted(self: Any, key: str, found: Any) -> None:
+            mark(self, key, found)
+            calls.append(key)
+            if len(calls) == 3:
+                os.kill(victim, signal.SIGKILL)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(io.partial.Partial, "mark", counted)
+            hush.run(path, method="wiener", into=tmp_path / "b.zarr", workers=two)
+        assert len(calls) == len(set(calls)) == 20
+        assert contents(tmp_path / "b.zarr") == contents(expected)
+        address = two.client.scheduler.address
+        with workers.started(None, address) as same:
+            hush.run(path, method="wiener", into=tmp_path / "c.zarr", workers=same)
+        assert contents(tmp_path / "c.zarr") == contents(expected)
+    with pytest.raises(HushError, match="no Dask scheduler answers at tcp://127"):
+        workers.started(None, "tcp://127.0.0.1:9").__enter__()

@@ -355,7 +355,8 @@ def test_few_levels_are_said() -> None:
 def test_missing_values_are_said() -> None:
     noisy = rician(phantom(1), SIGMA)
     noisy[0, 0, 0, :3] = np.nan
-    assert advice(noisy, SIGMA).startswith("3 voxels are NaN or infinite")
+    said = VOLUME.missing(VOLUME.batch(series(noisy)), 0)
+    assert said == ["3 voxels are NaN or infinite and left as they are."]
 
 
 # -- summary and inspection --------------------------------------------------------------------

@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, uniform_filter
 from skimage import data
 
 import hush
@@ -157,3 +157,26 @@ def test_print_and_photographs_are_not_zero_filled(blur: float) -> None:
         smooth = np.rint(gaussian_filter(picture.astype(float), blur)) / 255
         for x in (smooth, smooth[::2, ::2]):
             assert acquired(x[None].astype(np.float32)) == x.shape
+
+
+@pytest.mark.parametrize("side", [2, 3, 5, 7])
+@pytest.mark.parametrize("sigma", [0.0, 0.02, 0.08])
+def test_means_over_pixels_are_not_taken_for_zero_filling(side: int, sigma: float) -> None:
+    photo = data.camera() / 255
+    noisy = photo + sigma * np.random.default_rng(0).standard_normal(photo.shape)
+    smooth = uniform_filter(noisy, side).astype(np.float32)[None]
+    assert acquired(smooth) == photo.shape
+    stored = np.clip(np.rint(255 * smooth), 0, 255) / 255
+    assert acquired(stored.astype(np.float32)) == photo.shape
+    means = noisy.reshape(256, 2, 256, 2).mean((1, 3)).astype(np.float32)[None]
+    assert acquired(means) == (256, 256)
+
+
+def test_an_enlarged_picture_is_said_to_be_enlarged() -> None:
+    photo = data.camera()[::2, ::2] + 5 * np.random.default_rng(0).standard_normal((256, 256))
+    large = Image.fromarray(photo.astype("f4")).resize((512, 512), Image.Resampling.LANCZOS)
+    small = acquired(np.asarray(large)[None] / 255)
+    assert max(small) < 400
+    record = hush.Record(np.asarray(large) / np.float32(255), "YX")
+    (note,) = [n for n in inspected(record).warnings if "no more detail than" in n]
+    assert "enlarged, or Fourier space was zero-filled" in note

@@ -155,7 +155,9 @@ class Denoiser:
 
         A kind whose items can be long restores them in pieces by it, so memory stays flat. The
         context of a piece says where it begins in the item: ``batch.about(0)["begin"]``, in
-        positions along `Kind.along`. `noise` is cut like the piece; `found` is not.
+        positions along `Kind.along`; ``["place"]`` and ``["inner"]``, a slice for each axis of
+        space, say where it lies, and what of it is wanted. `noise` is cut like the piece; `found`
+        as the kind says (`Kind.inside`).
         """
         return None
 
@@ -225,7 +227,7 @@ class Denoiser:
         """
         own, kind = held(x), self.kind
         given = recorded(own, kind, axes, context)
-        record = ranged(kind, given)
+        record = ranged(kind, kind.marked(given))
         process = process_of(restated(noise, given, record), record.scale, kind)
         batch = raised(self.seen(limited(kind, record)), process)
         lows = map(batch.low, range(len(batch)))

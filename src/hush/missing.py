@@ -53,13 +53,12 @@ def exactly(value: float, dtype: np.dtype) -> Missing | None:
     Files state numbers as text with fewer digits than the samples have.
     """
     if dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            own = float(np.asarray(value, dtype))
-        if np.isfinite(value) and not np.isfinite(own):
-            own = float(np.copysign(np.finfo(dtype).max, value))
-        near = 4 * float(np.spacing(np.asarray(abs(own), dtype))) if np.isfinite(own) else 0.0
-        near = min(near, float(np.finfo(np.float64).max) - abs(own))
-        return Missing(own - near, own + near, stated=True) if np.isfinite(own) else None
+        if not np.isfinite(value):
+            return None
+        limit = float(np.finfo(dtype).max)
+        own = float(np.asarray(np.clip(value, -limit, limit), dtype))
+        near = 0.0 if abs(own) == limit else 4 * float(np.spacing(np.asarray(abs(own), dtype)))
+        return Missing(own - near, own + near, stated=True)
     if dtype.kind not in "iu" or not np.isfinite(value) or value != round(value):
         return None
     limits = np.iinfo(dtype)
@@ -94,8 +93,12 @@ class ByValue:
         return np.concatenate(planes)
 
     def without(self, value: float) -> ByValue | None:
-        """The same, except for one value; None without any other."""
-        own = [[m for m in c if (m.low, m.high) != (value, value)] for c in self.channels]
+        """The same, except for one value, to single precision; None without any other."""
+        spared = np.float32(value)
+        own = [
+            [m for m in c if not np.float32(m.low) == np.float32(m.high) == spared]
+            for c in self.channels
+        ]
         return ByValue(tuple(map(tuple, own))) if any(own) else None
 
     def cut(self, where: slice, along: int) -> ByValue:

@@ -67,6 +67,10 @@ class Out:
             return index, None
         return divmod(index, len(self.batch.data[0]))
 
+    def begin(self) -> None:
+        """Take the place of all items: others fill some of them in the file."""
+        self._item(0)
+
     def fill(self, index: int, where: Place, made: np.ndarray) -> None:
         """Store the part `where` of an item."""
         self._item(index)[:, *where] = made

@@ -113,6 +113,7 @@ class Resumed(Alone):
         self, work: Work, batch: Batch, out: Out, advance: Advance, timings: dict[str, float]
     ) -> Iterator[Item]:
         """See `Alone.items`; those that an earlier run finished are not made again."""
+        out.begin()
         every = range(len(batch))
         found: dict[int, Item] = {}
         for i in every:

@@ -18,7 +18,7 @@ from hush.denoiser import Denoiser
 from hush.errors import HushError
 from hush.kinds import Kind, Series
 from hush.kinds import get as kind_of
-from hush.kinds.layout import filled, with_gaps
+from hush.kinds.layout import filled, stored_with_gaps, with_gaps
 from hush.kinds.values import removed_nothing
 from hush.methods import make
 from hush.noise.processes import Process
@@ -139,12 +139,10 @@ class Work:
         before, scale = glimpse.data[0], batch.scale
         if how.kept is not None:
             before = before if self.kind.selected else before[..., how.kept]
-        elif any(v is not None for v in (batch.mask, how.replaced, how.taken)):
-            before = with_gaps(glimpse, 0) * np.float32(batch.scale)
-        elif glimpse.offset(0):
-            before = glimpse.above(0, before)
-        if glimpse.offset(0) and not self.kind.selected:
-            made = glimpse.above(0, made)
+        elif not self.kind.selected:
+            before, made = stored_with_gaps(glimpse, before), stored_with_gaps(glimpse, made)
+            if how.replaced is not None or how.taken is not None:
+                before = before.astype(np.float32)
         if how.taken is not None:  # no part of the noise
             before -= how.taken * np.float32(batch.scale)
         if how.replaced is not None:  # they say nothing about the noise

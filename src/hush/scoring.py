@@ -51,8 +51,9 @@ def scored(
         raise HushError(
             f"compare data of the same shape, not {result.data.shape} and {reference.data.shape}"
         )
-    span = _range(kind, reference, stated)
-    own = 1.0 if _same_units(kind, result, reference, stated) else reference.scale / result.scale
+    mine, theirs = (_without_missing(kind, record) for record in (result, reference))
+    span = _range(kind, theirs, stated)
+    own = 1.0 if _same_units(kind, mine, theirs, stated) else reference.scale / result.scale
     a = [own * x for x in _items(kind.batch(result))]
     b = _items(kind.batch(reference))
     gain, offset = 1.0, 0.0
@@ -99,6 +100,19 @@ def _same_units(kind: kinds.Kind, result: Record, reference: Record, stated: Sta
     if not extent(reference.data).clipped:
         return result.data.dtype.kind != "f" or not extent(result.data).clipped
     return result.data.dtype.kind == "f" and not extent(result.data).clipped
+
+
+def _without_missing(kind: kinds.Kind, record: Record) -> Record:
+    """A record with any known value in place of its missing ones, whose values span nothing."""
+    if kind.selected:
+        return record
+    batch, items = kind.batch(record), []
+    for i, x in enumerate(batch.data):
+        known = batch.known(i)
+        items.append(x if known.all() or not known.any() else np.where(known, x, x[known][0]))
+    if all(item is x for item, x in zip(items, batch.data, strict=True)):
+        return record
+    return kind.record(record, items)
 
 
 def _items(batch: Batch) -> list[np.ndarray]:

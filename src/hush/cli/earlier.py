@@ -25,7 +25,8 @@ def results_in(files: Iterable[Path], among: Iterable[Path]) -> list[Path]:
         if folder not in beside:
             beside[folder] = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
         names = beside[folder] | inputs
-        if any(n == stem or _is_plain(n, stem) for n in names):
+        whole = stem.rpartition(".")[0]  # of one of several images in a file: set.2 of set.tif
+        if any(n == stem or _is_plain(n, stem) or (whole and _is_plain(n, whole)) for n in names):
             found.append(path)
     return found
 

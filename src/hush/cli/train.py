@@ -163,6 +163,9 @@ def train(**options: Any) -> None:
         )
     if not _is_due(o):
         return
+    if o.resume and not _checkpoints(o):
+        say("the training was interrupted before its first checkpoint; it starts again")
+        o = replace(o, resume=False)
     preload("hush.api", "hush.training")
     use_threads(o.threads)
     cls = _method(o)
@@ -194,7 +197,7 @@ def _checkpoints(o: Options) -> list[Path]:
 def _is_due(o: Options) -> bool:
     """Whether to train at all; raises HushError if something would be lost."""
     begun = bool(_checkpoints(o))
-    if o.resume and o.out.exists() and not begun:
+    if o.resume and not begun and _is_finished(o):
         raise HushError(f"there is nothing to resume: the training of {o.out} is finished")
     for path in (o.out, o.card):
         if path.is_dir():
@@ -202,16 +205,27 @@ def _is_due(o: Options) -> bool:
         if path.exists() and o.existing == "skip":
             say(f"{path} already exists; nothing was trained")
             return False
-        if path.exists() and o.existing is None:
+        if path.exists() and o.existing is None and not (o.resume and begun):
             raise HushError(f"{path}: already exists; --overwrite replaces it")
-    if o.resume and not begun:
-        raise HushError(f"there is nothing to resume: {o.folder} holds no interrupted training")
+    if o.resume and not begun and not (o.folder / BEGUN).exists():
+        raise HushError(
+            f"there is nothing to resume: {o.folder} holds no interrupted training; leave --resume "
+            "out"
+        )
     if begun and not o.resume and o.existing is None:
         raise HushError(
             f"{o.folder} holds an interrupted training; --resume continues it, "
             "--overwrite starts a new one"
         )
     return True
+
+
+def _is_finished(o: Options) -> bool:
+    """Whether the model is that of the training in the folder, which left no checkpoint."""
+    try:
+        return o.out.stat().st_mtime_ns >= (o.folder / BEGUN).stat().st_mtime_ns
+    except OSError:
+        return o.out.exists()
 
 
 def _check_kind(o: Options, kind: Kind) -> None:

@@ -134,7 +134,7 @@ def read(
         if file.is_dir() and whole is None:
             meant = named(file)
             if meant is not None and meant.folder is not None:
-                raise HushError(f"{path}: is not a {meant.name} store, or is damaged")
+                raise HushError(f"{path}: is a folder without a {meant.name} store; copy it again")
             raise HushError(f"{path}: is a folder; give the files in it")
         if file.exists() and not file.is_file() and whole is None:
             raise HushError(f"{path}: is not a regular file")

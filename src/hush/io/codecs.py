@@ -35,7 +35,7 @@ from hush.io import (
     wfdb,
     zarr,
 )
-from hush.io.codecs_read import MICROSCOPES, PICTURES
+from hush.io.codecs_read import MICROSCOPES, PICTURES, RAWS
 from hush.io.format import Format
 from hush.record import Record
 from hush.table import Table
@@ -78,6 +78,7 @@ FORMATS: tuple[Format, ...] = (
         check=image.png_array,
         note=image.png_note,
     ),
+    *RAWS,
     *MICROSCOPES,
     *PICTURES,
     Format(

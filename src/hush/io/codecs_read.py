@@ -1,4 +1,4 @@
-"""Formats that are only read: pictures, and microscopes' own files."""
+"""Formats of cameras and microscopes, most of which are only read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hush.io import codestreams, czi, exr, lif, nd2, netpbm, pictures
+from hush.io import codestreams, czi, exr, lif, nd2, netpbm, pictures, raw
 from hush.io.format import Format
 from hush.record import Record
 
@@ -53,6 +53,12 @@ def _microscope(
         name, suffixes, read, magic=magic, instead=".ome.tif", why=why, also=("volume",), **options
     )
 
+
+#: built as TIFF is, many of them, so they are tried before it
+RAWS: tuple[Format, ...] = (
+    Format("DNG", raw.DNG, raw.read, raw.write, check=raw.check),
+    _read_only("camera raw", raw.ENDINGS, raw.read, (), ".dng"),
+)
 
 #: old ND2 files are JPEG 2000 inside, so they are tried before pictures
 MICROSCOPES: tuple[Format, ...] = (

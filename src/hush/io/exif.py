@@ -9,7 +9,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from tifffile import TIFF
 
@@ -27,6 +27,22 @@ FIRST = frozenset({271, 272, 274, 306, 315, 33432})
 
 _PREFIX = b"Exif\0\0"
 _INTEROPERABILITY = 40965  # points to another directory, which nobody needs
+_FRACTIONS = {5: "I", 10: "i"}
+
+
+def extra_tag(tag: Tag, order: str, once: bool = True) -> tuple[int, int, int, Any, bool]:
+    """A tag as tifffile's writer takes it, in its byte order; fractions, whose bytes it would
+    count twice, as numbers. once : whether it is for the first page only."""
+    code, kind, count, value = tag
+    if kind in _FRACTIONS and len(value) == 8 * count:
+        return (
+            code,
+            kind,
+            count,
+            struct.unpack(f"{order}{2 * count}{_FRACTIONS[kind]}", value),
+            once,
+        )
+    return code, kind, count, value, once
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hush.io import place
 from hush.record import Record
 
 
@@ -89,7 +90,7 @@ class Format:
         if self.files is None:
             return self.folder is not None and self.folder(folder, None)
         names = {path.name for path in self.files(record, folder)}
-        held = {path.name for path in folder.iterdir()}
+        held = place.names_in(folder)
         return held - {".DS_Store", "Thumbs.db"} <= names
 
     def recognises(self, head: bytes, path: Path) -> bool:

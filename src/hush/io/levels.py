@@ -7,15 +7,25 @@ from itertools import pairwise
 
 import numpy as np
 
+from hush.missing import Missing
+
 AT_ONCE = 2**22  #: values that are averaged together
 
 
-def reduced(data: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+def reduced(
+    data: np.ndarray,
+    shape: Sequence[int],
+    missing: Sequence[Missing] = (),
+    mask: np.ndarray | None = None,
+) -> np.ndarray:
     """`data` at a lower resolution of this shape: each value the mean of a block, rounded.
 
     Blocks are 2 × 2, 4 × 4, … where the sizes are whole fractions; elements that are left over at
     the end belong to none. Otherwise blocks that differ by one element divide the axis evenly.
     Axes of the same length stay as they are.
+
+    Missing values, by `missing`, `mask` (False there, broadcasts to the data) or not being finite,
+    are left out of the means; a block of nothing else becomes its first value.
 
     Examples
     --------
@@ -28,17 +38,43 @@ def reduced(data: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     made = np.empty(shape, data.dtype)
     along = next(i for i, (n, m) in enumerate(zip(data.shape, shape, strict=True)) if n != m)
     outer = data.shape[:along]
+    every = None if mask is None else np.broadcast_to(mask, data.shape)
     for index in np.ndindex(outer):  # such as planes
         part, into, rows = data[index], made[index], bounds[along]
         width = max(1, part[0].size)
         step = max(1, AT_ONCE // max(1, width * int(np.diff(rows).max())))
         for first, last in pairwise([*range(0, len(rows) - 1, step), len(rows) - 1]):
-            strip = part[rows[first] : rows[last]].astype(np.float64)
+            strip = part[rows[first] : rows[last]]
             edges = [rows[first : last + 1] - rows[first], *bounds[along + 1 :]]
-            for axis, edge in enumerate(edges):
-                strip = _means(strip, edge, axis)
-            into[first:last] = np.rint(strip) if data.dtype.kind in "iu" else strip
+            known = _known(strip, missing)
+            if every is not None:
+                known &= every[index][rows[first] : rows[last]]
+            means = _averaged(strip, known, edges)
+            into[first:last] = np.rint(means) if data.dtype.kind in "iu" else means
     return made
+
+
+def _known(x: np.ndarray, missing: Sequence[Missing]) -> np.ndarray:
+    known = np.isfinite(x) if x.dtype.kind == "f" else np.ones(x.shape, bool)
+    for marks in missing:
+        known &= ~marks.where(x)
+    return known
+
+
+def _averaged(x: np.ndarray, known: np.ndarray, edges: Sequence[np.ndarray]) -> np.ndarray:
+    """The means of the known values of blocks; float64."""
+    whole = known.all()
+    means = x.astype(np.float64) if whole else np.where(known, x, 0).astype(np.float64)
+    for axis, edge in enumerate(edges):
+        means = _means(means, edge, axis)
+    if whole:
+        return means
+    share = known.astype(np.float64)
+    for axis, edge in enumerate(edges):
+        share = _means(share, edge, axis)
+    first = x[np.ix_(*(edge[:-1] for edge in edges))]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(share > 0, means / share, first)
 
 
 def _bounds(length: int, fewer: int) -> np.ndarray:

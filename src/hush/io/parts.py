@@ -46,18 +46,20 @@ def once(files: Sequence[str], kind: str | None = None, series: bool = True) -> 
     if len(files) < 2:
         return made
     places = {_place(Path(f)): f for f in files}
-    left: dict[str, str] = {}
+    left: dict[str, str] = {}  # with the one that they are read with
     for file in files:
         if file in left:
             continue
-        path = Path(file)
-        ours = [places[p] for p in map(_place, _together(path, files)) if p in places]
-        for other in dict.fromkeys(ours):
-            if other != file and other not in left and other not in left.values():
-                left[other] = file
-    for file in dict.fromkeys(left.values()):
-        others = [Path(other).name for other in left if left[other] == file]
-        made.notes.append(f"{file}: read together with {_listed(others)}, as one")
+        held = [places[p] for p in map(_place, _together(Path(file), files)) if p in places]
+        left |= {other: file for other in held if other != file and other not in left}
+    heads: dict[str, list[str]] = {}
+    for other, head in left.items():
+        while head in left:  # a segment of a record, with its own data
+            head = left[head]
+        heads.setdefault(head, []).append(Path(other).name)
+    made.notes += [
+        f"{h}: read together with {_listed(names)}, as one" for h, names in heads.items()
+    ]
     made.paths = [f for f in files if f not in left]
     return _as_series(made, kind) if series else made
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import filecmp
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -14,6 +15,13 @@ from pathlib import Path
 
 from hush.errors import HushError
 
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
+
+#: names of results while they are written; a killed process leaves them behind
+BEGUN = re.compile(r"\.hush-[0-9a-f]{12}(\..*)?", re.DOTALL)
 MANY = 256  #: files that are flushed to the disk one by one; more of them all at once
 
 
@@ -27,36 +35,33 @@ def together(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     check_target(path)
     target = Path(os.path.realpath(path))
-    folder = target.with_name(f".hush-{secrets.token_hex(6)}")
     begun: list[Path] = []
     try:
-        folder.mkdir(parents=True)
-        yield folder / target.name
-        parts = sorted(folder.iterdir(), key=lambda p: (p.name == target.name, p.name))
-        for part in parts:
-            check_target(target.with_name(part.name))
-            sync(part)
-        for part in parts:
-            place = target.with_name(part.name)
-            if part != parts[-1] and place.exists() and filecmp.cmp(part, place, shallow=False):
-                continue  # such as the table that was read
-            begun += [place] * (not place.exists())
-            os.replace(part, place)
-        begun.clear()
+        with _temporary(target.parent) as folder:
+            yield folder / target.name
+            parts = sorted(folder.iterdir(), key=lambda p: (p.name == target.name, p.name))
+            for part in parts:
+                check_target(target.with_name(part.name))
+                sync(part)
+            for part in parts:
+                place = target.with_name(part.name)
+                if part != parts[-1] and place.exists() and filecmp.cmp(part, place, shallow=False):
+                    continue  # such as the table that was read
+                begun += [place] * (not place.exists())
+                os.replace(part, place)
+            begun.clear()
     except OSError as error:
         raise HushError(f"{path}: cannot be written: {reason(error)}") from error
     finally:
         for place in begun:
-            with suppress(OSError):
-                place.unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
+            _remove(place)
     with suppress(OSError):
         sync(target.parent)
 
 
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path beside `path`, with the same ending, renamed to `path` at the end.
+    """A temporary path of the same name, in a folder beside it, renamed to `path` at the end.
 
     If anything is raised inside, KeyboardInterrupt included, the temporary file is removed and
     `path` is left unchanged. Missing parent folders are created.
@@ -74,20 +79,17 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     check_target(path)
     target = Path(os.path.realpath(path))  # follow a link: replace its file, keep the link
-    part = target.with_name(f".hush-{secrets.token_hex(6)}{''.join(target.suffixes[-2:])[-32:]}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part.touch(exist_ok=False)  # with the permissions of any new file
-        yield part
-        if target.exists():
-            part.chmod(stat.S_IMODE(target.stat().st_mode))
-        sync(part)
-        os.replace(part, target)
+        with _temporary(target.parent) as folder:
+            part = folder / target.name
+            part.touch()  # with the permissions of any new file
+            yield part
+            if target.exists():
+                part.chmod(stat.S_IMODE(target.stat().st_mode))
+            sync(part)
+            os.replace(part, target)
     except OSError as error:
         raise HushError(f"{path}: cannot be written: {reason(error)}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
     with suppress(OSError):  # keep the new name after a power cut, if folders can be synced
         sync(target.parent)
 
@@ -103,37 +105,89 @@ def folder(path: str | os.PathLike[str], replaces: Callable[[Path], bool]) -> It
     path = Path(path)
     check_folder(path, replaces)
     target = Path(os.path.realpath(path))
-    part, old = (target.with_name(f".hush-{secrets.token_hex(6)}") for _ in range(2))
-    filled = target.is_dir() and not any(target.iterdir())
-    if filled:
-        part = target / part.name
+    old = target.with_name(f".hush-old-{secrets.token_hex(6)}")  # never taken for a leftover
+    filled = target.is_dir() and not names_in(target)
     begun: list[Path] = []
     try:
-        part.mkdir(parents=True)
-        yield part
-        files = list(part.rglob("*"))
-        if len(files) > MANY and hasattr(os, "sync"):
-            os.sync()
-        for file in files if len(files) <= MANY else [part]:
-            sync(file)
-        if filled:
-            for file in sorted(part.iterdir()):
-                begun.append(target / file.name)
-                os.replace(file, begun[-1])
-            begun.clear()
-        else:
-            _exchange(part, target, old)
+        with _temporary(target if filled else target.parent) as part:
+            yield part
+            files = list(part.rglob("*"))
+            if len(files) > MANY and hasattr(os, "sync"):
+                os.sync()
+            for file in files if len(files) <= MANY else [part]:
+                sync(file)
+            if filled:
+                for file in sorted(part.iterdir()):
+                    begun.append(target / file.name)
+                    os.replace(file, begun[-1])
+                begun.clear()
+            else:
+                _exchange(part, target, old)
     except OSError as error:
         raise HushError(f"{path}: cannot be written: {reason(error)}") from error
     finally:
-        for place in (*begun, part, *([old] * target.exists())):
-            if place.is_dir():
-                shutil.rmtree(place, ignore_errors=True)
-            else:
-                with suppress(OSError):
-                    place.unlink(missing_ok=True)
+        for place in (*begun, *([old] * target.exists())):
+            _remove(place)
     with suppress(OSError):
         sync(target.parent)
+
+
+@contextmanager
+def _temporary(parent: Path) -> Iterator[Path]:
+    """A new folder in `parent`, which is removed at the end if it is still there.
+
+    It is locked, so that other processes see that it is in use; what killed ones left is not, and
+    is removed first. Files have locks of their own, such as those of HDF5.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # a folder that cannot be listed may be written to
+        for name in filter(BEGUN.fullmatch, os.listdir(parent)):
+            if (handle := _locked(parent / name)) is not None:
+                _remove(parent / name)
+                os.close(handle)
+    while True:
+        part = parent / f".hush-{secrets.token_hex(6)}"
+        part.mkdir()
+        handle = _locked(part)
+        if part.exists():  # else another process took it for a leftover
+            break
+        if handle is not None:
+            os.close(handle)
+    try:
+        yield part
+    finally:
+        _remove(part)
+        if handle is not None:
+            os.close(handle)
+
+
+def _locked(path: Path) -> int | None:
+    """A handle that locks a file or folder; None where there are no locks, or another has it."""
+    if fcntl is None:
+        return None
+    handle = None
+    try:
+        handle = os.open(path, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        if handle is not None:
+            os.close(handle)
+        return None
+    return handle
+
+
+def _remove(place: Path) -> None:
+    """Remove a file or a folder, if it is there and can be removed."""
+    if place.is_dir():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            place.unlink(missing_ok=True)
+
+
+def names_in(folder: Path) -> set[str]:
+    """Names in a folder, without what is begun or was left by killed processes."""
+    return {name for name in os.listdir(folder) if not BEGUN.fullmatch(name)}
 
 
 def _exchange(part: Path, target: Path, old: Path) -> None:
@@ -160,7 +214,7 @@ def check_folder(path: Path, replaces: Callable[[Path], bool]) -> None:
         check_target(path)
         return
     try:
-        empty = not any(path.iterdir())
+        empty = not names_in(path)
         if not empty and not replaces(path):
             raise HushError(f"{path}: holds other files; choose a new or empty folder")
     except OSError as error:
@@ -173,7 +227,7 @@ def check_folder(path: Path, replaces: Callable[[Path], bool]) -> None:
 def taken(path: Path) -> bool:
     """Whether there is something at `path`; an empty folder is nothing."""
     try:
-        return path.exists() and not (path.is_dir() and not any(path.iterdir()))
+        return path.exists() and not (path.is_dir() and not names_in(path))
     except OSError:  # writing there raises the error
         return True
 

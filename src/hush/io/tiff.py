@@ -35,6 +35,7 @@ _GRAY_OR_RGB = {"MINISBLACK", "MINISWHITE", "RGB", "LINEAR_RAW"}
 _UNITS = {"inch": 0.0254, "cm": 1e-2, "mm": 1e-3, "micron": 1e-6, "um": 1e-6, "nm": 1e-9}
 _UNITS |= {"\\u00B5m": 1e-6, "µm": 1e-6, "μm": 1e-6}  # micro sign, escaped and not; Greek mu
 
+_GHOST = 600  #: bytes at the beginning in which GDAL says how a file is laid out
 LARGE = 2**27  #: bytes of samples, from which on a file is written item by item
 
 
@@ -80,15 +81,8 @@ def read(path: Path) -> Record:
         alpha = _alpha_samples(page) if "S" in axes else 0
         pages = [x for x in layout.after if isinstance(x, Beside)]
         meta = {"tiff": layout, "alpha_samples": alpha, **_common(path, tif, series)}
-    notes = []
-    if lost:
-        notes.append(f"{lost} other page{'s' * (lost > 1)} of the file are not in the result.")
-    if path.open("rb").read(600).find(b"LAYOUT=IFDS_BEFORE_DATA") >= 0:
-        notes.append(
-            "The result has the same overviews, but it is not laid out as a Cloud Optimized "
-            "GeoTIFF; gdal_translate -of COG makes it one."
-        )
-    meta |= {"notes": notes} if notes else {}
+    if notes := _notes(path, lost):
+        meta["notes"] = notes
     if bits := bits_of(page):
         meta["bits"] = bits
     return Record(
@@ -133,8 +127,11 @@ def _layout(
         (level, first.index) for level, first in levels if not first.is_subifd
     ]
     lost = 0
-    if single and in_file and not (series.kind == "lsm" or tif.is_imagej):
-        others, lost = tiff_series.beside(tif, series, check_chain(Path(tif.filehandle.path)))
+    offsets = check_chain(Path(tif.filehandle.path))
+    if series.kind == "lsm":  # a thumbnail after every plane
+        lost = len(offsets) - len(places)
+    elif single and in_file and not tif.is_imagej:
+        others, lost = tiff_series.beside(tif, series, offsets)
         after += others
     layout = Layout(
         shape=data.shape,
@@ -152,6 +149,22 @@ def _layout(
         after=tuple(one for one, _ in sorted(after, key=lambda pair: pair[1])),
     )
     return layout, lost
+
+
+def _notes(path: Path, lost: int) -> list[str]:
+    """What the result of a file does not have; lost : pages beside the image."""
+    notes = []
+    if lost:
+        pages = f"{lost} other pages" if lost > 1 else "1 other page"
+        notes.append(f"The result does not have {pages} of the file, such as thumbnails.")
+    with path.open("rb") as stream:
+        optimised = b"LAYOUT=IFDS_BEFORE_DATA" in stream.read(_GHOST)
+    if optimised:
+        notes.append(
+            "The result has the same overviews, but it is not laid out as a Cloud Optimized "
+            "GeoTIFF; gdal_translate -of COG makes it one."
+        )
+    return notes
 
 
 def _nodata(page: Any, dtype: np.dtype[Any]) -> tuple[Missing, ...]:
@@ -220,7 +233,7 @@ def _write_like(layout: Layout, record: Record, path: Path) -> bool:
     fits = not layout.header["bigtiff"] and camera.order == layout.header["byteorder"]
     directories = camera.directories if fits else {}
     try:
-        layout.write(record.data, path, tiff_exif.pointers(directories))
+        layout.write(record, path, tiff_exif.pointers(directories))
         tiff_exif.append(path, directories)
         with tifffile.TiffFile(path) as tif:
             made = tif.series[0]
@@ -287,6 +300,8 @@ def _common(path: Path, tif: tifffile.TiffFile, series: tifffile.TiffPageSeries)
         root = tiff_ome.parsed(tif.ome_metadata)
         image = tiff_ome.image_of(root, tif.series, tif.series.index(series))
         meta |= tiff_ome.described(root, image)
+    elif series.kind == "shaped" and tif.shaped_metadata:
+        meta |= tiff_new.from_plain(tif.shaped_metadata[0])
     elif tif.imagej_metadata is not None:
         meta |= tiff_new.from_imagej(
             tif.imagej_metadata, series.axes, series.shape, _UNITS.get(str(unit), 0.0)

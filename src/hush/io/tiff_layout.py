@@ -11,8 +11,9 @@ import numpy as np
 import tifffile
 from tifffile import COMPRESSION, PHOTOMETRIC
 
-from hush.io.exif import Tag
+from hush.io.exif import Tag, extra_tag
 from hush.io.levels import reduced
+from hush.record import Record
 
 #: Tags on where and how samples are stored, which the writer sets anew, and Photoshop's copy of the
 #: layers (37724), which are the noisy ones.
@@ -85,22 +86,24 @@ class Layout:
 
     def blocks(self, count: int) -> Iterator[tuple[slice, list[Any]]]:
         """Which of `count` pages have the same tags, and these tags: all of them if possible."""
+        order = self.header["byteorder"]
         first, *others = self.tags
         rest = others[0] if others else ()
         if all(tags == rest for tags in others) and set(rest) <= set(first):
-            yield slice(0, count), [(*tag, tag not in rest) for tag in first]
+            yield slice(0, count), [extra_tag(tag, order, tag not in rest) for tag in first]
         else:
             for i, tags in enumerate(self.tags):
-                yield slice(i, i + 1), [(*tag, True) for tag in tags]
+                yield slice(i, i + 1), [extra_tag(tag, order) for tag in tags]
 
-    def write(self, data: np.ndarray, path: Path, pointers: Sequence[Any]) -> None:
-        """Write `data`, with the lower resolutions of it and the other pages.
+    def write(self, record: Record, path: Path, pointers: Sequence[Any]) -> None:
+        """Write a record's data, with the lower resolutions of them and the other pages.
 
         pointers : tags that the first page has besides.
         """
+        data, about = record.data, (record.missing, record.mask)
         options: dict[str, Any] = {"metadata": None, "software": False}
         pages = data.reshape(-1, *self.page)
-        inner = [(x, reduced(data, x.shape).reshape(-1, *x.page)) for x in self.within]
+        inner = [(x, reduced(data, x.shape, *about).reshape(-1, *x.page)) for x in self.within]
         with tifffile.TiffWriter(path, ome=False, **self.header) as out:
             for where, tags in self.blocks(len(pages)):
                 more: dict[str, Any] = {"subifds": len(inner)} if inner else {}
@@ -109,15 +112,17 @@ class Layout:
                 )
                 pointers = []
                 for one, values in inner:
-                    extra = [(*tag, True) for tag in one.tags]
+                    extra = [extra_tag(tag, self.header["byteorder"]) for tag in one.tags]
                     sort = one.sort
                     out.write(
                         values[where], extratags=extra, subfiletype=sort, **options, **one.options
                     )
             for other in self.after:
-                values = other.data if isinstance(other, Beside) else reduced(data, other.shape)
+                values = (
+                    other.data if isinstance(other, Beside) else reduced(data, other.shape, *about)
+                )
                 values = values if isinstance(other, Beside) else values.reshape(-1, *other.page)
-                extra = [(*tag, True) for tag in other.tags]
+                extra = [extra_tag(tag, self.header["byteorder"]) for tag in other.tags]
                 sort = other.sort
                 out.write(values, extratags=extra, subfiletype=sort, **options, **other.options)
 

@@ -138,6 +138,14 @@ def _for_imagej(data: np.ndarray, axes: str, meta: Mapping[str, Any]) -> bool:
     return wanted and fits and colour and long and data.nbytes <= CLASSIC_LIMIT
 
 
+def from_plain(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What `_plain` wrote."""
+    meta = {key: _positive(about.get(key)) for key in ("depth", "interval")}
+    texts = {key: about.get(key) for key in ("channels", "colours")}
+    lists = {k: tuple(map(str, v)) for k, v in texts.items() if isinstance(v, list)}
+    return {key: value for key, value in {**meta, **lists}.items() if value}
+
+
 def from_imagej(
     about: Mapping[str, Any], axes: str, shape: Sequence[int], unit: float
 ) -> dict[str, Any]:

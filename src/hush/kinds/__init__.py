@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from hush.errors import HushError
 from hush.kinds.layout import channels_before, laid_out, range_used, stated_marks, stored_order
+from hush.kinds.terms import NOTHING, Chosen, Option, Series, listed
 from hush.missing import Later, Marks
 from hush.record import Batch, Record, channel_letter
 from hush.table import Table
@@ -37,56 +37,6 @@ if TYPE_CHECKING:
         Restoration,
         Survey,
     )
-
-
-#: the context of an item about which nothing is known
-NOTHING: Mapping[str, Any] = MappingProxyType({})
-
-
-@dataclass(frozen=True)
-class Option:
-    """A command-line option of one kind, such as ``--rate``.
-
-    type : converts the option's text to the value in `Record.context`.
-    reader : for the format's reader (`Format.takes`); other formats refuse it. setting : it
-    takes no text, and turns on the method's setting of this name; methods without refuse it.
-    short : a letter for the command line, as in ``-n``.
-    """
-
-    type: Callable[[str], Any]
-    help: str
-    metavar: str = "VALUE"
-    reader: bool = False
-    setting: bool = False
-    short: str = ""
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The part of the files that a training uses.
-
-    data : as `Denoiser.fit` takes it; channels : of the model; used : indices of the files;
-    words : their name in sentences; note : what is left out and why, if anything.
-    """
-
-    data: list[Any]
-    channels: int
-    used: Sequence[int]
-    words: str
-    note: str = ""
-
-
-class Series(Protocol):
-    """What the items of a recording share, such as the frames of one camera."""
-
-    def measure(self, index: int, noisy: np.ndarray) -> tuple[int, Estimate] | None:
-        """The number of the law that item `index`, `noisy`, shares with others of its channel, from
-        1 on, and its noise by that law; None if no such law holds in it."""
-
-
-def listed(words: Sequence[str]) -> str:
-    """``A``, ``A and B``, ``A, B and C``."""
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 class Kind:
@@ -406,7 +356,8 @@ class Kind:
         """Sentences about the missing values of an item, the first of its warnings."""
         from hush.kinds.values import missing
 
-        return missing(self, self.glimpse(batch, index), batch.marked(index))
+        seen = self.glimpse(batch, index)
+        return missing(self, seen.data[0], ~seen.known(0), batch.marked(index))
 
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
@@ -532,4 +483,15 @@ def to_batch(record: Record) -> Batch:
     return get(record.kind).batch(record)
 
 
-__all__ = ["KINDS", "Kind", "Option", "channel_letter", "get", "to_batch"]
+__all__ = [
+    "KINDS",
+    "NOTHING",
+    "Chosen",
+    "Kind",
+    "Option",
+    "Series",
+    "channel_letter",
+    "get",
+    "listed",
+    "to_batch",
+]

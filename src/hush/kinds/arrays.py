@@ -11,7 +11,7 @@ from hush.errors import HushError
 from hush.foreign import Foreign, taken
 from hush.kinds import Kind
 from hush.kinds.layout import check_dtype
-from hush.record import UNKNOWN, Record, channel_letter
+from hush.record import UNKNOWN, Record, channel_letter, full_range
 
 
 def held(x: Any) -> Foreign:
@@ -52,6 +52,15 @@ def recorded(
         mask=own.mask,
         context={**known, **(context or {})},
     )
+
+
+def full_of(data: Any, kind: Kind) -> float:
+    """The full range of the first of the data for a training: a record, or a list of any."""
+    first = data if isinstance(data, Record) else data[0]
+    if isinstance(first, Record):
+        return first.scale
+    values = held(first).data
+    return kind.full(values) or full_range(values.dtype)
 
 
 def _named(own: Foreign, kind: Kind) -> str | None:

@@ -124,7 +124,7 @@ def float_items(data: Any, kind: Kind) -> list[np.ndarray]:
     found: list[np.ndarray] = []
     for one in [data] if whole or own is not None else list(data):
         record = one if isinstance(one, Record) else recorded(held(one), kind)
-        record = ranged(kind, record)
+        record = ranged(kind, kind.marked(record))
         batch = raised(limited(kind, record))
         for i in range(len(batch)):
             if (known := batch.known(i)).any():  # else an empty plane of a stack

@@ -20,7 +20,7 @@ CHANCE = 1e-6
 EQUAL = 0.5  #: share of equal neighbours beside a gap, up to which the line is noisy
 SIDE = 64  #: samples beside a gap that are looked at
 CALM = 0.1  #: share of the line that is calm
-LIVELY = 0.5  #: of the calm parts' activity, from which on a line is lively
+LIVELY = 0.4  #: of the activity in calm parts, and farther from the gap: beside it there is as much
 FLAT = 0.5  #: share of a line up to which it is flat; beyond, it is paused and not dropped out
 MOST = 4096  #: gaps of a line
 CHUNK = 2**22  #: samples that are looked at together
@@ -56,12 +56,20 @@ def _dropped(x: np.ndarray, start: int, stop: int, calm: float) -> bool:
     if equal > EQUAL:
         return False
     most = math.log(len(x) / CHANCE) / -math.log(max(equal, 1 / SIDE))
-    return stop - start > most and min(map(_activity, seen)) >= LIVELY * calm
+    if stop - start <= most:
+        return False
+    nearest = [x[max(0, start - LEAST) : start], x[stop : stop + LEAST]]
+    for side, near in zip(sides, nearest, strict=True):
+        if len(side) >= LEAST:
+            lively = _activity(side)
+            if lively < LIVELY * calm or _activity(near) < LIVELY * lively:
+                return False
+    return True
 
 
 def _activity(x: np.ndarray) -> float:
     """The mean size of second differences, which cancel slopes; of finite values."""
-    second = np.abs(np.diff(x, 2))
+    second = np.abs(np.diff(x.astype(np.float64), 2))
     second = second[np.isfinite(second)]
     return float(second.mean()) if second.size else 0.0
 

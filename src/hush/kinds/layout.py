@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -151,28 +151,43 @@ def filled(x: np.ndarray, known: np.ndarray, empty: float | None = None) -> np.n
 
 
 def fill(x: np.ndarray, known: np.ndarray, empty: float | None = None) -> np.ndarray:
-    """The same, always as a copy: a line with the nearest values; anything else mirrored at the
-    edge, as at the border of a picture, so that its noise goes on and near values keep theirs."""
-    from scipy.ndimage import distance_transform_edt
-
+    """The same, always as a copy: a line with the nearest values; a plane mirrored at the edge of
+    what is known, as at the border of a picture, so that noise goes on; a volume plane by plane."""
     out = x.copy()
-    before, source, target = None, None, None
-    for plane, ok in zip(out, known, strict=True):
+    before, pairs = None, []
+    for values, ok in zip(out, known, strict=True):
         if not ok.any():
             if empty is None:
                 raise HushError("a whole channel has no known value; there is nothing to denoise")
-            plane[...] = empty
+            values[...] = empty
             continue
         if before is None or not np.array_equal(ok, before):
-            before, target = ok, np.nonzero(~ok)
-            nearest = distance_transform_edt(~ok, return_distances=False, return_indices=True)
-            source = edge = tuple(index[target] for index in nearest)
-            if ok.ndim > 1:
-                both = zip(edge, target, ok.shape, strict=True)
-                mirrored = tuple(np.clip(2 * e - t, 0, n - 1) for e, t, n in both)
-                source = tuple(index[mirrored] for index in nearest)
-        plane[target] = plane[source]
+            before, pairs = ok, list(_sources(ok))
+        for target, source in pairs:
+            values[target] = values[source]
     return out
+
+
+def _sources(known: np.ndarray) -> Iterator[tuple[Any, Any]]:
+    """Unknown places and those that fill them, in the order in which they are filled."""
+    from scipy.ndimage import distance_transform_edt
+
+    if known.ndim < 3:
+        target = np.nonzero(~known)
+        nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
+        source = tuple(index[target] for index in nearest)
+        if known.ndim > 1:
+            both = zip(source, target, known.shape, strict=True)
+            mirrored = tuple(np.clip(2 * s - t, 0, n - 1) for s, t, n in both)
+            source = tuple(index[mirrored] for index in nearest)
+        yield target, source
+        return
+    having = np.flatnonzero(known.any(axis=tuple(range(1, known.ndim))))
+    for plane in having[~known[having].all(axis=tuple(range(1, known.ndim)))].tolist():
+        for target, source in _sources(known[plane]):
+            yield (plane, *target), (plane, *source)
+    for plane in sorted(set(range(len(known))) - set(having.tolist())):
+        yield plane, int(having[np.argmin(np.abs(having - plane))])
 
 
 def with_gaps(batch: Batch, index: int) -> np.ndarray:
@@ -184,3 +199,14 @@ def with_gaps(batch: Batch, index: int) -> np.ndarray:
     if not known.all():
         x[~known] = np.nan
     return x
+
+
+def stored_with_gaps(batch: Batch, x: np.ndarray, index: int = 0) -> np.ndarray:
+    """Values `x` like item `index`, as stored above its offset; floats if it has one, or missing
+    values, which are NaN."""
+    x = batch.above(index, x) if batch.offset(index) else x
+    known = batch.known(index)
+    if known.all():
+        return x
+    real = x.dtype if x.dtype.kind == "f" else np.result_type(x.dtype, np.float32)
+    return np.where(known, x, real.type(np.nan))

@@ -70,7 +70,8 @@ def sigma_map(result: Denoised, into: np.ndarray | None = None) -> Record:
     """The standard deviation of the noise in every place, float32.
 
     Of Rician noise it is that of the real and the imaginary part. Of noise that depends on the
-    signal it is taken at the result. The volumes of a series share one map, the rms of theirs.
+    signal it is taken at the result. It is 0 where values are missing. The volumes of a series
+    share one map, the rms of theirs.
 
     into : the array to use. `HushError` if the noise has no level in every place.
     """
@@ -82,7 +83,11 @@ def sigma_map(result: Denoised, into: np.ndarray | None = None) -> Record:
         raise HushError("what was removed is interference, which has no level in every place")
     template = blank(noisy, "sigma_map")
     out = np.zeros(template.data.shape, np.float32) if into is None else into
-    record, clean = replace(template, data=out), kind.batch(result.record)
+    record, clean, before = (
+        replace(template, data=out),
+        kind.batch(result.record),
+        kind.batch(noisy),
+    )
     shared = template.axes != noisy.axes
     places: Any = kind.batch(record).data
     views = all(np.shares_memory(place, out) for place in places)
@@ -93,7 +98,9 @@ def sigma_map(result: Denoised, into: np.ndarray | None = None) -> Record:
         if item.channel is not None:
             where = slice(item.channel, item.channel + 1)
             x = x[where]
-        variance = noisy.scale**2 * variances(_noise(result, item), x, noisy.scale)
+        known = before.known(item.index)[where]
+        x = x if known.all() else np.where(known, x, x.dtype.type(0))
+        variance = noisy.scale**2 * variances(_noise(result, item), x, noisy.scale) * known
         if shared:
             places[item.index][0] += variance.sum(axis=0) / len(clean.data[item.index])
         else:

@@ -31,7 +31,9 @@ PIECE = 2**22  #: values that are looked at together
 CLIPPED, FEW = 1e-4, 4
 #: full ranges that floats are scaled to
 SCALES = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)
-SMALL, LARGE = 1e-6, 1e9  #: highest values of floats that need no full range of their own
+#: Highest values of floats that need no full range of their own: fits of variance and mean tell
+#: spreads of 1e-12 from none, and fourth powers have to fit in single precision.
+SMALL, LARGE = 1e-5, 1e9
 PEDESTAL = 1e4  #: ratio of the highest value to the span, from which on the span counts for that
 #: Steps of single precision in standard deviations of the noise, above which an offset is taken
 #: off: rounding then adds 0.1 % to the noise. At 0.06, results begin to change by more than that.

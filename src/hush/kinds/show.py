@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hush.kinds.layout import stored_with_gaps
 from hush.record import Record
 from hush.report import describe, plots
 from hush.report.describe import number
@@ -139,7 +140,8 @@ def draw_lines(before: Sequence[np.ndarray], after: Sequence[np.ndarray], path: 
 
 def _line(kind: Kind, record: Record, place: Item | Inspection) -> np.ndarray:
     """The middle of an item along its last axis, in the data's own units."""
-    x = kind.batch(record).data[place.index]
+    batch = kind.batch(record)
+    x = stored_with_gaps(batch, batch.data[place.index], place.index)
     line = x[place.channel or 0].reshape(-1, x.shape[-1])[0].astype(np.float64)
     start = max(0, (len(line) - MOST_POINTS) // 2)
     return line[start : start + MOST_POINTS]

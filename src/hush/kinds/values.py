@@ -13,7 +13,7 @@ from hush.errors import HushError
 from hush.kinds.cut import sparse
 from hush.missing import ByValue, Marks, Missing
 from hush.noise.processes import Gaussian, Poisson, PoissonGaussian, Process
-from hush.record import Batch, Record
+from hush.record import Record
 from hush.report import checked, describe, rows
 from hush.report.describe import number
 from hush.report.frame import WHITE
@@ -146,22 +146,21 @@ def advice(
     return [*notes, *mismatch(record, item, given, found)]
 
 
-def missing(kind: Kind, seen: Batch, marks: Marks | None) -> list[str]:
-    """Sentences about the missing values of one item, and why they count as such.
+def missing(kind: Kind, x: np.ndarray, left: np.ndarray, marks: Marks | None) -> list[str]:
+    """Sentences about the missing values of an item ``(C, *S)``, and why they count as such.
 
-    seen : the item, or the parts by which it is measured; marks : of its values.
+    left : where they are; marks : of its values.
     """
-    x, known, notes = seen.data[0], seen.known(0), []
-    left = ~known
+    notes = []
     if isinstance(marks, ByValue):
         for mark in dict.fromkeys(itertools.chain.from_iterable(marks.channels)):
             there = mark.where(x) & left
             if count := int(np.count_nonzero(there.any(axis=0))):
                 notes.append(_left(kind, count, *_reason(mark)))
-            left &= ~there
+            left = left & ~there
     if x.dtype.kind == "f" and (count := int(np.count_nonzero(bad := ~np.isfinite(x)))):
         notes.append(_left(kind, count, "NaN or infinite"))
-        left &= ~bad
+        left = left & ~bad
     if count := int(np.count_nonzero(left.any(axis=0))):
         notes.append(_left(kind, count, "masked"))
     return notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -64,7 +65,8 @@ def units(scale: float, unit: str = "") -> str:
     """What follows a level: its unit, the full range, as " of 255", or nothing if that is 1."""
     if unit:
         return f" {unit}"
-    return f" of {scale:.0f}" if scale != 1 else ""
+    own = scale < 1 or (scale > 1e9 and math.log10(scale).is_integer())  # of floats far from 1
+    return "" if own or scale == 1 else f" of {scale:.0f}"
 
 
 def share(value: float) -> str:

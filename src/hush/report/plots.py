@@ -18,10 +18,10 @@ def number(value: float) -> str:
     """`value` with three significant digits, without exponent where possible."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
+    if not 1e-4 <= abs(value) < 1e15:
+        return f"{value:.1e}"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
-    if abs(value) < 1e-4:
-        return f"{value:.1e}"
     decimals = max(0, 2 - math.floor(math.log10(abs(value))))
     text = f"{value:.{decimals}f}"
     return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "\N{MINUS SIGN}")

@@ -13,6 +13,8 @@ import numpy as np
 from hush.errors import HushError
 from hush.kinds import NOTHING, Chosen, Kind, Option, Series, exact
 from hush.kinds.image import mosaic
+from hush.kinds.layout import filled
+from hush.missing import Marks
 from hush.record import Batch, Record
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ class Image(Kind):
 
     def recognised(self, record: Record) -> Record:
         """See `Kind.recognised`: the mosaic of a colour sensor."""
-        return mosaic.recognised(record)
+        return mosaic.recognised(record, super().batch(record))
 
     def unfit(self, record: Record) -> str:
         """See `Kind.unfit`: mosaics on other grids, and areas without noise."""
@@ -73,6 +75,19 @@ class Image(Kind):
         """See `Kind.batch`; of a mosaic, its four colour planes are items."""
         whole = super().batch(record)
         return mosaic.apart(whole) if mosaic.pattern_of(record) else whole
+
+    def marked(self, record: Record) -> Record:
+        """See `Kind.marked`; a mosaic has the marks of the whole picture."""
+        if not mosaic.pattern_of(record):
+            return super().marked(record)
+        whole = super().marked(replace(record, context={**record.context, "mosaic": mosaic.NONE}))
+        return replace(record, marks=whole.marks)
+
+    def voids(self, batch: Batch, index: int, joint: bool) -> Marks | None:
+        """See `Kind.voids`; the compression of a JPEG file has made areas of one value."""
+        if "jpeg" in batch.about(index):
+            return batch.marked(index)
+        return super().voids(batch, index, joint)
 
     def record(self, like: Record, items: np.ndarray | Sequence[np.ndarray]) -> Record:
         """See `Kind.record`; the colour planes of a mosaic are put together."""
@@ -129,8 +144,7 @@ class Image(Kind):
 
         if found.regression or found.lines:
             return False
-
-        item = batch.floats(index)
+        item = filled(batch.floats(index), batch.known(index))
         return acquired(item) == item.shape[1:]
 
     def blocks(self, shape: Sequence[int]) -> tuple[int, ...] | None:

@@ -49,9 +49,9 @@ def input_warnings(
     if (size := acquired(item)) != item.shape[1:]:
         own, all_ = (" × ".join(map(str, s)) for s in (size, item.shape[1:]))
         notes.append(
-            f"Fourier space was zero-filled, as MR scanners do: {own} of {all_} pixels were "
-            "acquired. Noise is measured on the acquired grid, and MID and DiffDenoise denoise "
-            "on it."
+            f"The picture has no more detail than {own} of its {all_} pixels can hold: it was "
+            "enlarged, or Fourier space was zero-filled, as MR scanners do. Noise is measured on "
+            "the smaller grid, and MID and DiffDenoise denoise on it."
         )
     if found.impulses:
         notes.append(

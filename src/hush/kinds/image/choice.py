@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hush.errors import HushError
-from hush.kinds import Chosen, to_batch
+from hush.kinds import Chosen, get, to_batch
 from hush.kinds.image import mosaic
 from hush.record import Record
 
@@ -37,7 +37,8 @@ def chosen(found: Sequence[Sequence[Record]], channels: str | None, takes: bool)
         note = f"{len(found) - len(used)} {which}, because the model is {'RGB' if rgb else 'gray'}"
     data: list[Any] = []
     for i in used:
-        each = [_arrays(record, not rgb, takes) for record in found[i]]
+        known = _known(found[i])
+        each = [_arrays(record, not rgb, takes, known) for record in found[i]]
         data += zip(*each, strict=True) if len(each) > 1 else each[0]
     return Chosen(data, 3 if rgb else 1, used, "RGB images" if rgb else "gray images", note)
 
@@ -58,18 +59,35 @@ def _is_rgb(record: Record) -> bool:
     return "S" in record.axes and record.channels == 3
 
 
-def _arrays(record: Record, gray: bool, takes: bool) -> list[np.ndarray]:
+def _plain(record: Record) -> Record:
+    """A mosaic as the gray picture that its file holds."""
+    return replace(record, context={**record.context, "mosaic": mosaic.NONE})
+
+
+def _known(records: Sequence[Record]) -> np.ndarray | None:
+    """Where the images ``(B, C, H, W)`` of a file, or of a pair of files, have values; None:
+    everywhere."""
+    kind = get("image")
+    batches = [to_batch(kind.marked(_plain(record))) for record in records]
+    shape = np.shape(batches[0].data)
+    known = np.ones(shape, bool)
+    for batch in batches:
+        if np.shape(batch.data) == shape:
+            known &= np.stack([batch.known(i) for i in range(len(batch))])
+    return None if known.all() else known
+
+
+def _arrays(record: Record, gray: bool, takes: bool, known: np.ndarray | None) -> list[np.ndarray]:
     """The images of one file as arrays; channels other than RGB become gray images."""
     if mosaic.pattern_of(record):
-        plain = replace(record, context={**record.context, "mosaic": mosaic.NONE})
-        return [plane for x in _arrays(plain, gray, takes) for plane in mosaic.phases(x)]
+        whole = _arrays(_plain(record), gray, takes, known)
+        return [plane for x in whole for plane in mosaic.phases(x)]
     batch: Any = to_batch(record).data
-    if record.full is not None:  # an array does not carry its range
+    if known is not None and known.shape == batch.shape:  # NaN says what an array cannot
+        x = batch.astype(np.float32) / np.float32(record.scale)
+        batch = np.where(known, x, np.float32(np.nan))
+    elif record.full is not None:  # an array does not carry its range
         batch = batch.astype(np.float32) / np.float32(record.full)
-    if record.mask is not None:  # nor what is not there
-        known = to_batch(replace(record, data=np.broadcast_to(record.mask, record.data.shape))).data
-        scale = 1 if record.full is not None else record.scale
-        batch = np.where(np.asarray(known, bool), batch / np.float32(scale), np.float32(np.nan))
     if not _is_rgb(record):
         return list(batch.swapaxes(0, 1)) if takes else [y for item in batch for y in item]
     images = [_luma(item) if gray else item.transpose(1, 2, 0) for item in batch]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hush.kinds import to_batch
 from hush.kinds.image import pictures
+from hush.kinds.layout import stored_with_gaps
 from hush.report import describe, plots
 from hush.report.frame import (
     BUDGET,
@@ -59,7 +60,8 @@ def inspected(seen: Inspection, *, budget: float = BUDGET) -> Inspected:
     scale = record.scale
     name, parent = names(record)
     plane = pictures.choose_plane(record, seen.index, seen.channel)
-    whole = to_batch(record).data[plane.index][plane.channels]
+    batch = to_batch(record)
+    whole = stored_with_gaps(batch, batch.data[plane.index], plane.index)[plane.channels]
     c, h, w = whole.shape
     factor = pictures.shrink_factor(h, w, budget / c)
     small = pictures.shrink(whole, factor, scale)

@@ -26,7 +26,8 @@ from functools import cache
 
 import numpy as np
 
-from hush.record import Batch, Record, channel_letter
+from hush.missing import Later
+from hush.record import Batch, Record
 
 BAYER = ("rggb", "bggr", "grbg", "gbrg")  #: patterns of 2 × 2 pixels, row by row
 SEEN = {"rggb": "xggx", "grbg": "gxxg"}  #: as a lattice shows them: red and blue look alike
@@ -59,9 +60,12 @@ def pattern_of(record: Record) -> str:
     return "" if said in (NONE, *STRANGE) else said
 
 
-def recognised(record: Record) -> Record:
-    """The record with its pattern in the context, if its values show one; else the same."""
-    if "mosaic" in record.context or not (found := _clearest(record)):
+def recognised(record: Record, whole: Batch) -> Record:
+    """The record with its pattern in the context, if its values show one; else the same.
+
+    whole : its items ``(C, H, W)``, of a mosaic not `apart`.
+    """
+    if "mosaic" in record.context or not (found := _clearest(whole)):
         return record
     record = replace(record, context={**record.context, "mosaic": SEEN.get(found, found)})
     if not pattern_of(record):
@@ -96,7 +100,8 @@ def apart(batch: Batch) -> Batch:
     """Items ``(C, H, W)`` as four items each, views of every second row and column."""
     mask = None if batch.mask is None else _phases(batch.mask)
     each = [about for about in batch.each for _ in range(4)]
-    marks = batch.marks and [mark for mark in batch.marks for _ in range(4)]
+    known = batch.marks
+    marks = None if known is None else Later(4 * len(known), lambda i: known[i // 4])
     return replace(batch, data=_phases(batch.data), mask=mask, marks=marks, each=each)
 
 
@@ -122,19 +127,19 @@ def _phases(items: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
 # -- how one is seen ---------------------------------------------------------------------------
 
 
-def _clearest(record: Record) -> str:
-    """The name of the clearest pattern in a record; empty if none is clear."""
+def _clearest(whole: Batch) -> str:
+    """The name of the clearest pattern in items; empty if none is clear."""
     ratios = dict.fromkeys((*SEEN, *STRANGE), 0.0)
-    for windows in _windows(record):
+    for windows in _windows(whole):
         for name in ratios:
             ratios[name] = max(ratios[name], _clearness(windows, name))
     name = max(ratios, key=ratios.__getitem__)
     return name if ratios[name] >= CLEAR else ""
 
 
-def _windows(record: Record) -> Iterator[np.ndarray]:
+def _windows(whole: Batch) -> Iterator[np.ndarray]:
     """Windows ``(n, side, side)`` of each side, spread over the first, middle and last frame."""
-    frames = _frames(record)
+    frames = _frames(whole)
     for side in SIDES if frames else ():
         height, width = frames[0].shape
         grid = [
@@ -153,24 +158,15 @@ def _windows(record: Record) -> Iterator[np.ndarray]:
             yield found
 
 
-def _frames(record: Record) -> list[np.ndarray]:
+def _frames(whole: Batch) -> list[np.ndarray]:
     """The first, middle and last plane ``(H, W)`` of gray pictures, NaN for missing values."""
-    axes, letter = record.axes, channel_letter(record.axes)
-    if not {"Y", "X"} <= set(axes) or (letter and record.channels > 1):
+    if len(whole.data[0]) > 1:
         return []
-    stack = [i for i, a in enumerate(axes) if a not in "YX"]
-    found = []
-    for share in (0, 1, 2):
-        at = tuple(
-            (record.data.shape[i] - 1) * share // 2 if i in stack else slice(None)
-            for i in range(len(axes))
-        )
-        plane = record.data[at]
-        if record.mask is not None:
-            known = np.broadcast_to(record.mask, record.data.shape)[at]
-            plane = np.where(known, plane, np.nan)
-        found.append(plane if axes.index("Y") < axes.index("X") else plane.T)
-    return found if stack else found[:1]
+    last, found = len(whole) - 1, []
+    for index in sorted({0, last // 2, last}):
+        plane, known = whole.data[index][0], whole.known(index)[0]
+        found.append(plane if known.all() else np.where(known, plane, np.nan))
+    return found
 
 
 @cache

@@ -11,6 +11,7 @@ import numpy as np
 from hush.kinds import to_batch
 from hush.kinds.image import pictures
 from hush.kinds.image.pictures import Levels, Outline, Plane, Spread
+from hush.kinds.layout import stored_with_gaps
 from hush.report import checked, describe, plots
 from hush.report.frame import (
     BUDGET,
@@ -90,12 +91,14 @@ def section(result: Denoised, *, budget: float = BUDGET) -> Section:
     """
     item = result.noisiest
     stats = item.judgement.stats
-    noisy, clean = (to_batch(r).data for r in (result.noisy, result.record))
+    noisy, clean = (to_batch(r) for r in (result.noisy, result.record))
     plane = pictures.choose_plane(result.noisy, item.index, item.channel)
-    before = noisy[plane.index][plane.channels]
-    if item.kept is not None:
+    before, after = noisy.data[plane.index], clean.data[plane.index]
+    if item.kept is None:
+        before, after = (stored_with_gaps(noisy, x, plane.index) for x in (before, after))
+    else:
         before = before[..., item.kept]
-    after = clean[plane.index][plane.channels]
+    before, after = before[plane.channels], after[plane.channels]
     # Noise fills the range of gray, except when it is far weaker than expected.
     scale = result.noisy.scale
     limit = max(3 * stats["rms"], stats["expected_rms"]) or 1 / scale

@@ -5,7 +5,9 @@ acquired frequency there is nothing of the object, and noise that was white beco
 the acquired grid it is white again, and there are fewer pixels to process.
 
 Zero-filling leaves a step in the power spectrum along that axis; real objects have none. Taking
-the magnitude spreads noise beyond the step, but only in part.
+the magnitude spreads noise beyond the step, but only in part. Means over pixels have nulls in their
+spectrum, beyond which there is power again. A picture enlarged by a good filter has a step, too,
+and the same remedy.
 """
 
 from __future__ import annotations
@@ -77,9 +79,13 @@ def _extent(power: np.ndarray) -> int:
     reach = _EDGE + 2 * _BAND
     cut = at[(at >= _LOWEST * length) & (at < (0.5 - reach) * length)] / length
     inside, beyond = mean(cut - _EDGE - _BAND), mean(cut + _EDGE)
+    starts = np.arange(round(_LOWEST * length), round((0.5 - _BAND) * length)) / length
+    highest = np.maximum.accumulate(mean(starts)[::-1])[::-1]  # of the bands from there on
+    rest = highest[np.searchsorted(starts, cut + _EDGE)]
     slopes = [mean(cut - reach) - inside, beyond - mean(cut + _EDGE + _BAND)]
     step = inside - beyond
     step[step < SLOPE * np.abs(slopes).max(axis=0)] = 0
+    step[step < SLOPE * (rest - beyond)] = 0  # the null of a filter, such as a mean over pixels
     if step.max() < math.log(STEP):
         return length
     return 2 * round(float(cut[step.argmax()]) * length) + 1

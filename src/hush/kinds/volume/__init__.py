@@ -28,7 +28,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.kinds import NOTHING, Chosen, Kind, Option, exact
-from hush.missing import ByValue, Marks
+from hush.missing import Marks
 from hush.record import Batch, Record, channel_letter
 
 if TYPE_CHECKING:
@@ -140,16 +140,8 @@ class Volume(Kind):
         preview(before, after, path)
 
     def voids(self, batch: Batch, index: int, joint: bool) -> Marks | None:
-        """Values that all volumes have where nothing was acquired; the one that means no signal is
-        data (`hush.kinds.volume.places`), which methods know and leave as it is."""
-        from hush.kinds.voids import marks
-        from hush.kinds.volume.places import zero_of
-
-        zero = zero_of(batch.about(index), 1.0)
-        found = marks(batch, index, joint=True)
-        if isinstance(found, ByValue):
-            return found.without(zero)
-        return found
+        """See `Kind.voids`; of all volumes together, also a background that was set to zero."""
+        return super().voids(batch, index, joint=True)
 
     # -- measure ---------------------------------------------------------------------------------
 
@@ -191,6 +183,12 @@ class Volume(Kind):
         )
 
     # -- show ------------------------------------------------------------------------------------
+
+    def missing(self, batch: Batch, index: int) -> list[str]:
+        """See `Kind.missing`; a background that was set to zero by its share."""
+        from hush.kinds.volume.advice import missing
+
+        return missing(self, batch, index)
 
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hush.kinds import values
 from hush.kinds.cut import sparse
 from hush.kinds.values import contrast, hardly_noisy, mismatch
 from hush.kinds.volume import places
 from hush.kinds.volume.series import Series
+from hush.missing import ByValue
 from hush.noise.processes import Process
-from hush.record import Record
+from hush.record import Batch, Record
 from hush.report import describe
 from hush.report.describe import number
 from hush.results import Estimate
@@ -156,6 +158,27 @@ def _values(item: np.ndarray, record: Record, found: Estimate) -> list[str]:
     return notes
 
 
+def missing(kind: Kind, batch: Batch, index: int) -> list[str]:
+    """Sentences about missing voxels, and about a background that was set to zero."""
+    marks, seen = batch.marked(index), kind.glimpse(batch, index)
+    x, left = seen.data[0], ~seen.known(0)
+    zero = float(batch.about(index).get("zero") or 0)
+    rest = marks.without(zero) if isinstance(marks, ByValue) else None
+    if not isinstance(marks, ByValue) or rest == marks:
+        return values.missing(kind, x, left, marks)
+    zeroed = left & (x.astype(np.float32) == np.float32(zero))
+    notes = values.missing(kind, x, left & ~zeroed, rest)
+    return [*notes, _set_to_zero(float(zeroed.mean()), zero, len(x) > 1)]
+
+
+def _set_to_zero(share: float, zero: float, several: bool) -> str:
+    return (
+        f"{describe.share(share)} of the voxels are exactly {number(zero)}"
+        f"{' in every volume' * several}: a mask or the scanner set the background to zero. These "
+        "voxels stay as they are and do not count as low noise."
+    )
+
+
 def _background(
     item: np.ndarray, record: Record, found: Estimate, where: places.Places
 ) -> list[str]:
@@ -163,12 +186,8 @@ def _background(
     notes = []
     share = float(where.zeroed.mean())
     if ZEROED <= share < 1:
-        stored = number(float(record.context.get("zero") or 0))
-        notes.append(
-            f"{describe.share(share)} of the voxels are exactly {stored}"
-            f"{' in every volume' * (len(item) > 1)}: a mask or the scanner set the background to "
-            "zero. These voxels stay as they are and do not count as low noise."
-        )
+        zero = float(record.context.get("zero") or 0)
+        notes.append(_set_to_zero(share, zero, len(item) > 1))
     if not where.has_background and found.sigma > 0:
         notes.append(
             "There is no background with noise only, so the noise is measured inside the object."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from hush.kinds.layout import stored_with_gaps
 from hush.kinds.maps import variances
 from hush.kinds.volume import charts, pictures, places, words
 from hush.kinds.volume.pictures import Plane
@@ -111,7 +112,8 @@ def section(kind: Kind, result: Denoised, budget: float) -> Volumes:
     item, stats, scale = result.noisiest, result.noisiest.judgement.stats, result.noisy.scale
     batch = kind.batch(result.noisy)
     about = batch.about(item.index)
-    before, after = (kind.batch(r).data[item.index] for r in (result.noisy, result.record))
+    both = (kind.batch(r).data[item.index] for r in (result.noisy, result.record))
+    before, after = (stored_with_gaps(batch, x, item.index) for x in both)
     noise = item.process if result.given else item.found.local
     where = places.find(before, about)
     views = _views(before, after, noise, where, about, scale, budget)
@@ -159,7 +161,8 @@ def inspected(kind: Kind, seen: Inspection, budget: float) -> InspectedVolumes:
     """What a page shows about an inspection, without keeping arrays."""
     found, record, scale = seen.estimate, seen.record, seen.record.scale
     batch = kind.batch(record)
-    about, item = batch.about(seen.index), batch.data[seen.index]
+    about = batch.about(seen.index)
+    item = stored_with_gaps(batch, batch.data[seen.index], seen.index)
     where = places.find(item, about)
     views = _views(item, None, found.local, where, about, scale, budget)
     name, parent = names(record)

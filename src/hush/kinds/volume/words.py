@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hush.kinds.layout import stored_with_gaps
 from hush.kinds.volume import places
 from hush.kinds.volume.advice import measure, spacing
 from hush.kinds.volume.judgement import lag_one
@@ -101,7 +102,7 @@ def ratios(batch: Batch, index: int, found: Estimate) -> str:
     """The median signal inside the object over σ, for each shell; empty without noise."""
     if not found.sigma:
         return ""
-    item, about = batch.data[index], batch.about(index)
+    item, about = stored_with_gaps(batch, batch.data[index], index), batch.about(index)
     where = places.find(item, about)
     if not where.inside.any():
         return ""

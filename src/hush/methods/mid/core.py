@@ -49,7 +49,7 @@ from torch import Tensor, nn
 
 from hush.denoiser import ANY, Advance, Denoiser, Learns, process_of
 from hush.errors import HushError
-from hush.kinds.arrays import held
+from hush.kinds.arrays import full_of
 from hush.kinds.cut import check_channels, hold_out, rms_level, to_compare, withhold
 from hush.methods.mid import judging
 from hush.methods.mid.loss import BLUR, Ladder, joint_loss, local_mean, spread, top_level
@@ -59,7 +59,6 @@ from hush.nets import channels_last, placed
 from hush.nets.values import LevelNet, ValueUNet
 from hush.noise.processes import Process, parse
 from hush.noise.stabilise import stabilised
-from hush.record import Record, full_range
 from hush.results import Estimate, Restoration
 from hush.sampling import walk_down
 from hush.schedule import Schedule
@@ -226,7 +225,7 @@ class ValueMID(Denoiser):
         if corpus:
             self.top_ = top_level(parse(self.ladder))
         else:
-            stated = process_of(noise, self._full(data), self.kind)
+            stated = process_of(noise, full_of(data, self.kind), self.kind)
             if stated is not None and stated.varies:
                 raise HushError("a training takes one level for an item, not a map of levels")
             training, given = self._collected(training, stated)
@@ -269,14 +268,6 @@ class ValueMID(Denoiser):
         if against is not None and parts:
             self._ended(against, lambda n: judging.losses(self, n, parts, laws), begun, bool(held))
         return self
-
-    def _full(self, data: Any) -> float:
-        """The full range of the first of the data that `fit` takes."""
-        first = data if isinstance(data, Record) else data[0]
-        if isinstance(first, Record):
-            return first.scale
-        values = held(first).data
-        return self.kind.full(values) or full_range(values.dtype)
 
     def _ended(
         self, against: ValueMID, score: Score, begun: Mapping[str, Tensor] | None, held_out: bool

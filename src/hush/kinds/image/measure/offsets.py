@@ -92,6 +92,8 @@ def _sort(differences: np.ndarray) -> str:
         return "none"
     most = 3 * 1.4826 * np.median(np.abs(mean))
     kept = np.clip(mean, -most, most)
+    if not kept.any():  # most neighbours are the same, as in drawings
+        return "none"
     alike = float(kept[1:] @ kept[:-1]) / float(kept @ kept)
     if alike < ALTERNATE:
         return "white"
