@@ -340,7 +340,7 @@ def test_rows_in_every_form(form: str) -> None:
         (["ACD", "A1D"], "row2 holds '1', which is neither a residue nor a gap"),
         (["ACD", "AéD"], "row2 holds 'é', which is neither a residue nor a gap"),
         (["ACD", "A D"], "row2 holds ' ', which is neither a residue nor a gap"),
-        (["ACD", 5, None], "convert object"),
+        (["ACD", 5, None], "holds Python objects"),
         ([], "the data is empty"),
     ],
 )

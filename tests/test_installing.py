@@ -112,6 +112,12 @@ def test_windows_quotes(activated: None, monkeypatch: pytest.MonkeyPatch) -> Non
     assert installing._quoted("C:\\hush[medical]") == '"C:\\hush[medical]"'
 
 
+def test_no_other_source_states_a_command() -> None:
+    sources = (Path(__file__).parents[1] / "src").rglob("*.py")
+    stated = [p.name for p in sources if "pip install" in p.read_text("utf-8")]
+    assert stated == ["installing.py"]
+
+
 def test_extras_that_errors_name_exist() -> None:
     """Each extra in the sources is one of pyproject.toml's."""
     sources = (Path(__file__).parents[1] / "src").rglob("*.py")

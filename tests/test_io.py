@@ -472,7 +472,8 @@ def test_new_files(
         ((9, 12, 1), "YXS"),
         ((3, 9, 12), "QYX"),  # channels first: a stack
         ((9, 3, 3), "QYX"),  # a stack of 3 × 3 images
-        ((9, 12, 2), "QYX"),
+        ((9, 12, 2), "YXC"),
+        ((9, 12, 5), "QYX"),
         ((7, 9, 12, 3), "QYXS"),
         ((6, 7, 9, 12), "IQYX"),
     ],

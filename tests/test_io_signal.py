@@ -530,7 +530,7 @@ def test_in_a_folder_a_record_in_segments_is_one(tmp_path: Path) -> None:
     run("denoise", tmp_path / "r.hea", "--method", "none")
     assert sorted(p.name for p in tmp_path.glob("r_denoised*"))[0] == "r_denoised.hea"
     again = run("denoise", tmp_path, "-o", f"{tmp_path}/again/", "--method", "none")
-    assert "r_denoised" not in again.output  # an earlier result is no input
+    assert "r_denoised" not in again.stdout  # an earlier result is no input
 
 
 def test_a_record_without_gain_keeps_its_counts(tmp_path: Path) -> None:

@@ -411,7 +411,7 @@ def test_damaged_stores(tmp_path: Path) -> None:
     with pytest.raises(HushError, match="is a Zarr store without arrays"):
         hush.read(tmp_path / "b.zarr")
     (tmp_path / "c.zarr").mkdir()
-    with pytest.raises(HushError, match="is not a Zarr store"):
+    with pytest.raises(HushError, match="is a folder without a Zarr store"):
         hush.read(tmp_path / "c.zarr")
     path = ome(tmp_path / "d.zarr", values((4, 5, 6)), factors=[(1, 2, 2)])
     (path / "0" / "zarr.json").unlink()

@@ -350,7 +350,7 @@ def test_strength_zero_gives_the_input_back(dtype: str, random_mid: RandomMID) -
 
 
 def test_strength_is_the_share_removed(random_mid: RandomMID) -> None:
-    x = np.random.default_rng(0).random((16, 16), dtype=np.float32)
+    x = np.random.default_rng(0).random((16, 16), dtype=np.float32) - 0.5
     model = random_mid()
     whole, part = (model.denoise(x, "gaussian:0.1", strength=s) for s in (1.0, 0.25))
     np.testing.assert_allclose(part, x + 0.25 * (whole - x), atol=1e-6)
@@ -541,7 +541,7 @@ def test_the_seed_of_adapting_draws_its_patches(
 
 def test_turns_are_averaged(random_mid: RandomMID) -> None:
     """Two: as it is, and turned by half."""
-    x = np.random.default_rng(0).random((24, 24), dtype=np.float32)
+    x = np.random.default_rng(0).random((24, 24), dtype=np.float32) - 0.5
     one, two = (random_mid(turns=n) for n in (1, 2))
     upright, turned = one.denoise(x, "gaussian:0.1"), one.denoise(x[::-1, ::-1], "gaussian:0.1")
     expected = (upright + turned[::-1, ::-1]) / 2

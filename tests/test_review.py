@@ -155,5 +155,5 @@ def test_noise_that_the_network_does_not_remove_is_none() -> None:
 @pytest.mark.parametrize("name", list(STRUCTURES))
 def test_a_picture_without_noise_comes_back(name: str) -> None:
     x = STRUCTURES[name](128, np.random.default_rng(1))
-    result = hush.run(x)
+    result = hush.run(x, force=True)  # some look like labels
     assert psnr(result.record.data, x) > 40

@@ -182,7 +182,7 @@ def test_a_missing_scikit_learn_is_said(monkeypatch: pytest.MonkeyPatch) -> None
     for part in ("sklearn.neighbors", "sklearn.ensemble"):
         monkeypatch.setitem(sys.modules, part, None)
     for name in ("lof", "isolation"):
-        with pytest.raises(HushError, match=rf"^{name} needs scikit-learn; .*\[sets\]'$"):
+        with pytest.raises(HushError, match=rf"^{name} needs scikit-learn: .*\[sets\]'$"):
             make(name, "points").verdict(elements(uniform_set(30)), None)
 
 

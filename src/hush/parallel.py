@@ -72,8 +72,13 @@ def _in_parts(record: Record, batch: Batch) -> bool:
     """Whether items are parts of an array like the record's, so that each can be written alone."""
     if not isinstance(batch.data, np.ndarray):
         return False
-    view = laid_out(record.data, record.axes, kinds.get(record.kind).letters)
-    return view.shape == batch.data.shape and bool(np.shares_memory(view, record.data))
+    # Whether axes of a new array merge into views does not depend on how long they are.
+    small = np.empty([min(n, 2) for n in record.data.shape])
+    letters = kinds.get(record.kind).letters
+    view = laid_out(small, record.axes, letters)
+    sides = tuple(record.data.shape[record.axes.index(a)] for a in letters)
+    same = sides == batch.data.shape[-len(letters) :]
+    return same and bool(np.shares_memory(view, small))
 
 
 def fingerprint(record: Record, settings: Sequence[Any]) -> str:
@@ -90,7 +95,9 @@ def fingerprint(record: Record, settings: Sequence[Any]) -> str:
     made = hashlib.sha256(json.dumps(told, default=str).encode())
     for setting in settings:
         if isinstance(setting, Denoiser):
-            made.update(json.dumps([setting.name, setting.config()], default=str).encode())
+            device = getattr(setting, "device_", "")
+            about = [setting.name, device, setting.config()]
+            made.update(json.dumps(about, default=str).encode())
             for name, tensor in sorted(setting.weights().items()):
                 made.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
         else:
@@ -184,7 +191,9 @@ class Resumed(Alone):
             self._job = Job(
                 replace(
                     work,
-                    record=replace(record, data=stub, mask=None, full=record.scale, meta={}),
+                    record=replace(
+                        record, data=stub, mask=None, marks=None, full=record.scale, meta={}
+                    ),
                     pool=Alone(),
                 ),
                 self.part.shared("input", record.data),
@@ -211,6 +220,7 @@ class Job:
         if self._opened is None:
             mask = None if self.mask is None else self.mask.open()
             record = replace(self.work.record, data=self.values.open(), mask=mask)
+            record = self.work.kind.marked(record)
             work = replace(self.work, record=record)
             batch = limited(work.kind, record)
             seen = replace(work.denoiser.seen(batch), offsets=self.offsets)

@@ -27,7 +27,7 @@ class Scores:
     """How close a result is: `values` by name, and the mean absolute `error`, if values change.
 
     span : the range that PSNR and SSIM took, in the reference's units; None if no score has one.
-    gain, offset : fitted to the result first.
+    gain, offset : fitted to the result first, in units of the reference.
     """
 
     values: Mapping[str, float]
@@ -66,7 +66,7 @@ def scored(
     if not kind.selected:
         errors = np.concatenate([np.abs(x - y).ravel() for x, y in zip(a, b, strict=True)])
         error = mean_score(errors[np.isfinite(errors)])
-    return Scores(means, error, span, gain * own, offset)
+    return Scores(means, error, span, gain, offset)
 
 
 def _range(kind: kinds.Kind, reference: Record, stated: Stated | None) -> Range | None:

@@ -8,8 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from hush.errors import HushError
-from hush.installing import command
+from hush.errors import HushError, missing_package
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -104,7 +103,8 @@ def started(
         import dask
         import distributed
     except ImportError:
-        raise HushError(f"several workers need Dask: {command('dask', 'parallel')}") from None
+        what = "the option --workers or --scheduler"
+        raise missing_package("Dask", "parallel", what=what) from None
     quiet = {"distributed.comm.timeouts.connect": "10s", "distributed.logging.distributed": "error"}
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(quiet))

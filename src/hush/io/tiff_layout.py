@@ -118,10 +118,10 @@ class Layout:
                         values[where], extratags=extra, subfiletype=sort, **options, **one.options
                     )
             for other in self.after:
-                values = (
-                    other.data if isinstance(other, Beside) else reduced(data, other.shape, *about)
-                )
-                values = values if isinstance(other, Beside) else values.reshape(-1, *other.page)
+                if isinstance(other, Level):
+                    values = reduced(data, other.shape, *about).reshape(-1, *other.page)
+                else:
+                    values = other.data
                 extra = [extra_tag(tag, self.header["byteorder"]) for tag in other.tags]
                 sort = other.sort
                 out.write(values, extratags=extra, subfiletype=sort, **options, **other.options)

@@ -209,7 +209,7 @@ def _offset(batch: Batch, index: int) -> float:
     low = float(np.quantile(above, LOWEST))
     if isinstance(first, int):
         return first + math.floor(low)
-    unit = 2.0 ** math.floor(math.log2(max(float(above.max()) - low, step)))
+    unit = 2.0 ** math.floor(math.log2(max((float(above.max()) - low) / 16, step / 16)))
     return math.floor((first + low) / unit) * unit
 
 

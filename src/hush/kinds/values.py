@@ -156,7 +156,7 @@ def missing(kind: Kind, x: np.ndarray, left: np.ndarray, marks: Marks | None) ->
         for mark in dict.fromkeys(itertools.chain.from_iterable(marks.channels)):
             there = mark.where(x) & left
             if count := int(np.count_nonzero(there.any(axis=0))):
-                notes.append(_left(kind, count, *_reason(mark)))
+                notes.append(_left(kind, count, _reason(mark)))
             left = left & ~there
     if x.dtype.kind == "f" and (count := int(np.count_nonzero(bad := ~np.isfinite(x)))):
         notes.append(_left(kind, count, "NaN or infinite"))
@@ -166,21 +166,20 @@ def missing(kind: Kind, x: np.ndarray, left: np.ndarray, marks: Marks | None) ->
     return notes
 
 
-def _reason(mark: Missing) -> tuple[str, str]:
+def _reason(mark: Missing) -> str:
     """What values with a mark are, and why they mean nothing."""
-    value = number(mark.low)
+    low, high = (f"{v:.6g}" if abs(v) >= 1e9 else number(v) for v in (mark.low, mark.high))
     if mark.stated:
-        what = value if mark.low == mark.high else f"{value} to {number(mark.high)}"
-        return what, "the file marks missing values so"
+        what = low if low == high else f"{low} to {high}"
+        return f"{what}, which marks missing values in this file,"
     if mark.solid:
-        return f"exactly {value}", "they fill areas without any noise, as padding does"
-    return f"exactly {value}", "far from all other values, as marks of missing ones are"
+        return f"exactly {low} in areas without any noise, as padding is,"
+    return f"exactly {low}, far from all others as marks of missing values are,"
 
 
-def _left(kind: Kind, count: int, what: str, why: str = "") -> str:
+def _left(kind: Kind, count: int, what: str) -> str:
     verb, they = ("is", "it is") if count == 1 else ("are", "they are")
-    reason = f" ({why})" if why else ""
-    return f"{count:,} {kind.element}{'s' * (count != 1)} {verb} {what}{reason} and left as {they}."
+    return f"{count:,} {kind.element}{'s' * (count != 1)} {verb} {what} and left as {they}."
 
 
 def mismatch(record: Record, item: np.ndarray, given: Process | None, found: Estimate) -> list[str]:

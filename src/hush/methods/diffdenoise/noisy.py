@@ -15,6 +15,7 @@ from hush.results import Estimate
 
 POOLED = 64  #: most images whose noise is measured together
 _WIDE = 0.8  #: kernel width in pixels from which a blind spot of 5 is too small
+_NEXT = 0.1  #: correlation of neighbours, below which a blind spot of one pixel is enough
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ class Noisy:
     def blind(self) -> int:
         """The side of a blind spot that covers this noise."""
         found = self.pooled
-        return 1 if not found.correlated else 5 if found.kernel_width < _WIDE else 9
+        if not found.correlated or max(found.autocorrelation, default=1.0) < _NEXT:
+            return 1
+        return 5 if found.kernel_width < _WIDE else 9
 
 
 def shift_and_scale(x: np.ndarray) -> tuple[np.ndarray, float]:
