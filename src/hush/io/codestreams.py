@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hush.errors import HushError
 from hush.io.pictures import LOSSY
 from hush.record import Record
 
@@ -17,6 +19,8 @@ _SIZE = b"\xff\x4f\xff\x51"  #: begins the code stream of JPEG 2000
 _DEPTH = 42  #: bytes from there to the depth of the first component
 _STYLE = b"\xff\x52"  #: begins the coding style
 _FRAME = b"\xff\xf7"  #: begins the frame of JPEG-LS
+LARGE = 2**26  #: samples of a picture, of which
+SPARSEST = 10_000  #: are not expected in a byte
 
 
 def read_jpeg2000(path: Path) -> Record:
@@ -56,8 +60,14 @@ def read_jpegls(path: Path) -> Record:
     import imagecodecs
 
     content = path.read_bytes()
-    data = imagecodecs.jpegls_decode(content)
-    return _record(data, content[content.find(_FRAME) + 4], False)
+    frame = content[content.find(_FRAME) + 4 :][:6]
+    depth, rows, columns, samples = struct.unpack(">BHHB", frame)
+    if rows * columns * samples > max(LARGE, SPARSEST * len(content)):
+        raise HushError(
+            f"is probably damaged: it states {columns} × {rows} pixels, and has {len(content):,} "
+            "bytes; copy it again"
+        )
+    return _record(imagecodecs.jpegls_decode(content), depth, False)
 
 
 def _record(data: Any, bits: int | None, alpha: bool, notes: list[str] | None = None) -> Record:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from hush.errors import HushError
@@ -18,7 +19,8 @@ def chosen(hdus: Any, key: str | None, name: str) -> tuple[int, list[str]]:
     key : its number from 0, its name, or ``name,version``. Without one, images that are known to
     belong to another, such as its errors (``ERR``), are not counted.
     """
-    keys = {i: _key(hdus, i) for i, hdu in enumerate(hdus) if _is_image(hdu)}
+    images = [i for i, hdu in _parts(hdus) if _is_image(hdu)]
+    keys = {i: _key(hdus, i) for i in images}
     if not keys:
         raise HushError(_nothing(hdus))
     if key is not None:
@@ -37,6 +39,17 @@ def chosen(hdus: Any, key: str | None, name: str) -> tuple[int, list[str]]:
     are = "is" if len(others) == 1 else "are"
     said = f"Of this file's images, {keys[main[0]]} is denoised; {', '.join(others)} {are} not."
     return main[0], [said] if others else []
+
+
+def _parts(hdus: Any) -> Iterator[tuple[int, Any]]:
+    """Every HDU; `HushError` if one is before another, as astropy reads on in damaged files."""
+    last = -1
+    for index, hdu in enumerate(hdus):
+        place = hdu.fileinfo()["hdrLoc"]
+        if place <= last:
+            raise HushError("is damaged: its parts are in each other; copy it again")
+        last = place
+        yield index, hdu
 
 
 def _key(hdus: Any, index: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import filecmp
+import hashlib
 import os
 import re
 import secrets
@@ -105,7 +106,8 @@ def folder(path: str | os.PathLike[str], replaces: Callable[[Path], bool]) -> It
     path = Path(path)
     check_folder(path, replaces)
     target = Path(os.path.realpath(path))
-    old = target.with_name(f".hush-old-{secrets.token_hex(6)}")  # never taken for a leftover
+    old = target.with_name(f".hush-old-{hashlib.sha256(target.name.encode()).hexdigest()[:12]}")
+    _recover(target, old)
     filled = target.is_dir() and not names_in(target)
     begun: list[Path] = []
     try:
@@ -188,6 +190,15 @@ def _remove(place: Path) -> None:
 def names_in(folder: Path) -> set[str]:
     """Names in a folder, without what is begun or was left by killed processes."""
     return {name for name in os.listdir(folder) if not BEGUN.fullmatch(name)}
+
+
+def _recover(target: Path, old: Path) -> None:
+    """Put back, or remove, an earlier result that a killed process moved away."""
+    if not target.exists():
+        with suppress(OSError):
+            os.replace(old, target)
+    elif old.exists():
+        _remove(old)
 
 
 def _exchange(part: Path, target: Path, old: Path) -> None:

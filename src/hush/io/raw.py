@@ -18,6 +18,7 @@ import tifffile
 from hush.errors import HushError, missing_package
 from hush.io import tiff_exif
 from hush.io.exif import Exif
+from hush.io.tiff_chain import complaints
 from hush.record import Record
 
 DNG = (".dng",)
@@ -129,7 +130,7 @@ def _layout(raw: Any, path: Path, shape: tuple[int, int]) -> Layout:
 def _tags(path: Path) -> tuple[tuple[int, int, int, Any], ...]:
     """Tags of a file that is built as TIFF is, which a DNG may have, too."""
     try:
-        with tifffile.TiffFile(path) as tif:
+        with complaints(), tifffile.TiffFile(path) as tif:
             pages = [tif.pages.first, *(tif.pages.first.pages or ())]
             found = {tag.code: tag for page in pages for tag in page.tags if tag.code in _KEPT}
             codes = found if path.suffix.lower() == ".dng" else {271, 272} & found.keys()
@@ -150,7 +151,7 @@ def _plain(tag: tifffile.TiffTag) -> tuple[int, int, int, Any]:
 def _exif(path: Path) -> bytes:
     """EXIF of a file that is built as TIFF is; none of others."""
     try:
-        with tifffile.TiffFile(path) as tif:
+        with complaints(), tifffile.TiffFile(path) as tif:
             return tiff_exif.of_file(path, tif, tif.pages.first).to_bytes()
     except tifffile.TiffFileError:
         return b""
