@@ -18,7 +18,7 @@ sentence   a message that is not one readable sentence, or is without the file's
 left       files that remain beside a result that failed, or beside the result
 input      the input was changed
 memory     more than 256 MiB were used, or the limit of 2 GiB was reached
-noise      a library printed something
+noise      a library printed something, other than Python's warnings
 changed    what was written does not read as what was read
 """
 
@@ -34,6 +34,7 @@ import shutil
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
@@ -179,6 +180,7 @@ def work(pipe: Connection, todo: Sequence[tuple[int, Sample, dict[str, bytes]]],
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + LIMIT, used + LIMIT))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    warnings.simplefilter("ignore")  # as the command line does
     noise = tempfile.TemporaryFile()  # noqa: SIM115 - of this process, until it ends
     for stream in (1, 2):
         os.dup2(noise.fileno(), stream)

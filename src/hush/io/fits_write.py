@@ -131,7 +131,7 @@ def _frame(record: Record, checksums: bool) -> _Frame:
     cards = []
     for start in range(layout.header, len(head), _CARD):
         card = head[start : start + _CARD]
-        if card.rstrip() == b"END":
+        if card[:8].rstrip() == b"END":  # anything may follow it in a damaged file
             break
         if checksums or not card.startswith(_CHECKSUMS):
             cards.append(card)

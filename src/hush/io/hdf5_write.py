@@ -96,9 +96,18 @@ def _copied(layout: Layout, path: Path) -> None:
     shutil.copyfile(layout.origin.path, path)
 
 
+def _sound(dataset: Any) -> bool:
+    """Whether no two chunks are at one place, as in a damaged index, in which values get lost."""
+    places: list[tuple[int, ...]] = []
+    dataset.id.chunk_iter(lambda chunk: places.append(chunk.chunk_offset))
+    return len(set(places)) == len(places)
+
+
 def _in_place(dataset: Any, file: Any) -> bool:
     """Whether values can be replaced in the dataset: exactly, and in this file alone."""
     if dataset.is_virtual or dataset.external or dataset.file.id != file.id:
+        return False
+    if dataset.chunks and not _sound(dataset):
         return False
     made = dataset.id.get_create_plist()
     filters = {made.get_filter(i)[0] for i in range(made.get_nfilters())}
