@@ -18,7 +18,7 @@ sentence   a message that is not one readable sentence, or is without the file's
 left       files that remain beside a result that failed, or beside the result
 input      the input was changed
 memory     more than 256 MiB were used, or the limit of 2 GiB was reached
-noise      a library printed something, other than Python's warnings
+noise      a library printed something, other than Python's warnings; listed, but no fault
 changed    what was written does not read as what was read
 """
 
@@ -31,14 +31,16 @@ import os
 import re
 import resource
 import shutil
+import signal
 import sys
 import tempfile
 import time
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -53,6 +55,7 @@ import hush  # noqa: E402
 from hush import io  # noqa: E402
 from hush.errors import HushError  # noqa: E402
 
+T = TypeVar("T")
 SECONDS = 10.0  #: after which a file hangs
 MEMORY = 2**28  #: bytes that a small file may take
 LIMIT = 2**31  #: bytes that it can take at most
@@ -69,6 +72,7 @@ def main() -> None:
     args = parser.parse_args()
     names = tuple(filter(None, args.formats.split(",")))
     start = time.perf_counter()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background, too
     with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
         place = Path(scratch)
         every = corpus(place / "corpus")
@@ -80,7 +84,9 @@ def main() -> None:
         table: dict[str, Counter[str]] = defaultdict(Counter)
         said: dict[str, list[str]] = defaultdict(list)
         refusals: Counter[str] = Counter()
-        for number, sample, outcome in outcomes(samples, args.count, args.seed, place):
+        for number, sample, outcome in until_interrupted(
+            outcomes(samples, args.count, args.seed, place)
+        ):
             table[sample.format][outcome.name] += 1
             if outcome.name in ("refused", "not written"):
                 refusals[f"{sample.format}{re.sub(QUOTED, '…', outcome.said)}"] += 1
@@ -103,6 +109,12 @@ QUOTED = r"'.*'|-?\d[\d.,e+-]*"  #: of a message, what differs from file to file
 FINDINGS = ("crash", "hang", "traceback", "sentence", "left", "input", "memory", "noise", "changed")
 
 
+def until_interrupted(every: Iterable[T]) -> Iterator[T]:
+    """What there is until Ctrl-C, after which the table is still printed."""
+    with contextlib.suppress(KeyboardInterrupt):
+        yield from every
+
+
 def report(table: dict[str, Counter[str]], said: dict[str, list[str]]) -> int:
     """Print the table and each finding once; return their number."""
     columns = (*FINE, *FINDINGS)
@@ -111,7 +123,7 @@ def report(table: dict[str, Counter[str]], said: dict[str, list[str]]) -> int:
         print(f"{name:20}", *(f"{counts[c]:11}" for c in columns))
     for text, where in sorted(said.items(), key=lambda pair: -len(pair[1])):
         print(f"\n{len(where)} × {text}\n    {where[0]}")
-    return sum(map(len, said.values()))
+    return sum(len(where) for text, where in said.items() if not text.startswith("noise"))
 
 
 def given(data: Path, scratch: Path) -> Iterator[Sample]:
