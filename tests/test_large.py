@@ -149,7 +149,7 @@ def test_offsets_of_lines_stay_and_are_told(small: Callable[[int], None]) -> Non
     x = 0.5 + 0.02 * rng.standard_normal((300, 550)) + 0.05 * rng.standard_normal((300, 1))
     x[:100] += 0.2
     made = hush.run(x.astype(np.float32), method="none")
-    assert any("offsets (σ 0.0" in said and "left in" in said for said in made.warnings)
+    assert any("offsets" in said and "stays in" in said for said in made.warnings)
     assert made.estimate.sigma == pytest.approx(0.02, rel=0.1)
     assert not made.estimate.lines
     lines = Lines(np.ones((1, 4)), np.zeros((1, 5)))
@@ -184,7 +184,7 @@ def test_mid_in_blocks(monkeypatch: pytest.MonkeyPatch, small: Callable[[int], N
     """A model with small tiles, so that there are many; counting noise, waves and impulses."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:160, :200]
-    clean = 400 + 200 * np.sin(x / 17) * np.cos(y / 23) + 60 * np.sin(1.7 * x + 0.9 * y) * (y < 90)
+    clean = 400 + 200 * np.sin(x / 17) * np.cos(y / 23) + 60 * np.sin(1.7 * x + 0.9 * y) * (x + y < 70)
     data = rng.poisson(np.maximum(clean, 1)).astype(np.uint16)
     monkeypatch.setattr(large, "CELL", 32)
     monkeypatch.setattr("hush.methods.mid.image.CELL", 32)
