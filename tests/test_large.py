@@ -113,7 +113,7 @@ def test_blocks_cover_an_image_once(small: Callable[[int], None]) -> None:
     assert IMAGE.blocks((1, 10, 100)) is None
 
 
-def test_a_glimpse_is_a_mosaic_of_the_whole(small: Callable[[int], None]) -> None:
+def test_a_glimpse_is_a_montage_of_the_whole(small: Callable[[int], None]) -> None:
     at = np.arange(3000 * 900, dtype=np.float32).reshape(1, 3000, 900)
     batch = Batch(at[None], mask=np.ones((1, 1, 3000, 900), bool), context={"a": 1})
     seen = IMAGE.glimpse(batch, 0)
@@ -127,7 +127,7 @@ def test_a_glimpse_is_a_mosaic_of_the_whole(small: Callable[[int], None]) -> Non
     np.testing.assert_allclose(middles, (np.arange(8) + 0.5) * 3000 / 8, atol=large.ALIGNED)
 
 
-def test_what_is_found_in_a_mosaic_is_brought_to_the_whole(small: Callable[[int], None]) -> None:
+def test_what_is_found_in_a_montage_is_brought_to_the_whole(small: Callable[[int], None]) -> None:
     """Noise twice as strong at the right as at the left."""
     rng = np.random.default_rng(0)
     level = np.linspace(0.02, 0.04, 700, dtype=np.float32)
