@@ -113,7 +113,7 @@ def test_blocks_cover_an_image_once(small: Callable[[int], None]) -> None:
     assert IMAGE.blocks((1, 10, 100)) is None
 
 
-def test_a_glimpse_is_a_mosaic_of_the_whole(small: Callable[[int], None]) -> None:
+def test_a_glimpse_is_a_montage_of_the_whole(small: Callable[[int], None]) -> None:
     at = np.arange(3000 * 900, dtype=np.float32).reshape(1, 3000, 900)
     batch = Batch(at[None], mask=np.ones((1, 1, 3000, 900), bool), context={"a": 1})
     seen = IMAGE.glimpse(batch, 0)
@@ -127,7 +127,7 @@ def test_a_glimpse_is_a_mosaic_of_the_whole(small: Callable[[int], None]) -> Non
     np.testing.assert_allclose(middles, (np.arange(8) + 0.5) * 3000 / 8, atol=large.ALIGNED)
 
 
-def test_what_is_found_in_a_mosaic_is_brought_to_the_whole(small: Callable[[int], None]) -> None:
+def test_what_is_found_in_a_montage_is_brought_to_the_whole(small: Callable[[int], None]) -> None:
     """Noise twice as strong at the right as at the left."""
     rng = np.random.default_rng(0)
     level = np.linspace(0.02, 0.04, 700, dtype=np.float32)
@@ -149,7 +149,7 @@ def test_offsets_of_lines_stay_and_are_told(small: Callable[[int], None]) -> Non
     x = 0.5 + 0.02 * rng.standard_normal((300, 550)) + 0.05 * rng.standard_normal((300, 1))
     x[:100] += 0.2
     made = hush.run(x.astype(np.float32), method="none")
-    assert any("offsets (σ 0.0" in said and "left in" in said for said in made.warnings)
+    assert any("offsets" in said and "stays in" in said for said in made.warnings)
     assert made.estimate.sigma == pytest.approx(0.02, rel=0.1)
     assert not made.estimate.lines
     lines = Lines(np.ones((1, 4)), np.zeros((1, 5)))
@@ -183,14 +183,15 @@ def test_impulses_are_found_on_a_grid_of_the_whole(monkeypatch: pytest.MonkeyPat
 def test_mid_in_blocks(monkeypatch: pytest.MonkeyPatch, small: Callable[[int], None]) -> None:
     """A model with small tiles, so that there are many; counting noise, waves and impulses."""
     rng = np.random.default_rng(0)
-    y, x = np.mgrid[:160, :200]
-    clean = 400 + 200 * np.sin(x / 17) * np.cos(y / 23) + 60 * np.sin(1.7 * x + 0.9 * y)
+    y, x = np.mgrid[:96, :112]
+    clean = 400 + 200 * np.sin(x / 17) * np.cos(y / 23)
+    clean += 60 * np.sin(1.7 * x + 0.9 * y) * (x + y < 50)  # too few to be taken for hum
     data = rng.poisson(np.maximum(clean, 1)).astype(np.uint16)
     monkeypatch.setattr(large, "CELL", 32)
     monkeypatch.setattr("hush.methods.mid.image.CELL", 32)
     model = hush.load("mid-gray").replace(tile=32, turns=1)
     made = []
-    for side in (32, 96):
+    for side in (32, 64):
         small(side)
         made.append(hush.run(data, model=model, noise="poisson:65535"))
     np.testing.assert_array_equal(made[0].data, made[1].data)

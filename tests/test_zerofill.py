@@ -131,8 +131,8 @@ def test_mid_works_on_the_acquired_grid_too() -> None:
 def test_inspection_says_what_was_acquired() -> None:
     x = filled(scan((256, 195), sigma=0.05), (256, 256))[0]
     (note,) = [n for n in inspected(hush.Record(x, "YX")).warnings if "zero-filled" in n]
-    assert "of 256 × 256 pixels" in note
-    assert "acquired" in note
+    assert "of its 256 × 256 pixels" in note
+    assert "zero-filled" in note
 
 
 def test_what_needs_no_denoising_comes_back_as_it_was() -> None:

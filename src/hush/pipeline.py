@@ -100,7 +100,7 @@ class Work:
         denoiser, seen = self.denoiser, None
         if self.strength == 1 and denoiser.is_trained and not self.kind.selected:
             at, where = (glimpse, 0) if pictured else (batch, index)
-            depth: Depth = "windows" if pictured else self.depth  # without maps of a mosaic
+            depth: Depth = "windows" if pictured else self.depth  # without maps of a montage
             seen = check(self.kind, denoiser, at, where, given, found, depth, self.guarded)
             if seen is not None and seen.kept != seen.method:
                 denoiser = make(seen.kept, self.kind.name)

@@ -37,11 +37,12 @@ def write(record: Record, path: Path) -> None:
         return
     _copied(layout, path)
     with h5py.File(path, "r+") as file:
-        dataset = file[layout.key]
-        if _in_place(dataset, file):
-            dataset[...] = record.data
+        elsewhere = isinstance(file.get(layout.key, getlink=True), h5py.ExternalLink)
+        if not elsewhere and _in_place(file[layout.key], file):
+            file[layout.key][...] = record.data
             return
-        attributes = dict(dataset.attrs)
+        with h5py.File(layout.origin.path, "r") as source:  # links are relative to its folder
+            attributes = dict(source[layout.key].attrs)
         del file[layout.key]
         made = file.create_dataset(
             layout.key, data=record.data, compression="gzip", shuffle=True, chunks=True

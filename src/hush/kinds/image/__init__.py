@@ -154,11 +154,11 @@ class Image(Kind):
         return (BLOCK, BLOCK) if is_large(shape) else None
 
     def glimpse(self, batch: Batch, index: int) -> Batch:
-        """See `Kind.glimpse`; of a large image a mosaic of windows."""
-        from hush.kinds.image.large import is_large, mosaic
+        """See `Kind.glimpse`; of a large image a montage of windows."""
+        from hush.kinds.image.large import is_large, montage
 
         large = is_large(batch.data[index].shape)
-        return mosaic(batch, index) if large else super().glimpse(batch, index)
+        return montage(batch, index) if large else super().glimpse(batch, index)
 
     def seen(self, shape: Sequence[int]) -> int:
         """See `Kind.seen`."""

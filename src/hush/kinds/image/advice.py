@@ -148,13 +148,14 @@ def _missed(record: Record, found: Estimate) -> str:
 
 
 def _left_in(found: Estimate, scale: float) -> list[str]:
-    """A warning about offsets of lines in an image that is too large to take them out."""
+    """A warning about offsets of lines or hum in an image that is too large to take them out."""
     if found.lines is None or not found.lines.left:
         return []
     return [
-        f"Rows or columns have offsets (σ {describe.number(found.lines.left * scale)}"
-        f"{describe.units(scale)}), which are left in: MID takes them out of images of up to "
-        f"{LARGE >> 20} megapixels. Cut the image into parts to remove them."
+        "Rows or columns have offsets, or there is hum over the image "
+        f"(σ {describe.number(found.lines.left * scale)}{describe.units(scale)}), which stays in: "
+        f"MID takes it out of images of up to {LARGE >> 20} megapixels. Cut the image into parts "
+        "to remove it."
     ]
 
 

@@ -1,6 +1,6 @@
 """Images too large for memory: restored in blocks, measured and judged by windows.
 
-A *glimpse* is a mosaic: windows at the crossings of a regular grid, side by side, as one image. So
+A *glimpse* is a montage: windows at the crossings of a regular grid, side by side, as one image. So
 it shows the level of the noise in every region, and what is found in it is brought to the whole by
 scaling (`hush.results.Estimate.on`). Offsets of lines and hum would need the whole image; they are
 left in, and hush says so.
@@ -22,8 +22,8 @@ from hush.results import Estimate
 #: pixels above which an image is restored in blocks; a whole one takes some 60 bytes a pixel
 LARGE = 2**26
 BLOCK = 2048  #: side of a block in pixels
-WINDOW = 256  #: side of a window of the mosaic
-WINDOWS = 8  #: the most windows of the mosaic along an axis
+WINDOW = 256  #: side of a window of the montage
+WINDOWS = 8  #: the most windows of the montage along an axis
 ALIGNED = 16  #: windows begin at a multiple of this: blocks of a JPEG stay whole
 #: impulses are looked for in cells of this side, with so many pixels around them
 CELL, MARGIN = 256, 16
@@ -35,7 +35,7 @@ def is_large(shape: Sequence[int]) -> bool:
 
 
 def cuts(length: int) -> list[slice]:
-    """Where the windows of the mosaic are along an axis."""
+    """Where the windows of the montage are along an axis."""
     size = min(WINDOW, length)
     count = max(1, min(WINDOWS, length // WINDOW))
     starts = (np.arange(count) + 0.5) * length / count - size / 2
@@ -43,7 +43,7 @@ def cuts(length: int) -> list[slice]:
     return [slice(s, s + size) for s in aligned.tolist()]
 
 
-def mosaic(batch: Batch, index: int) -> Batch:
+def montage(batch: Batch, index: int) -> Batch:
     """The windows of item `index`, side by side, as a batch of one.
 
     Its context has the shape of the whole item as ``whole``.
@@ -65,7 +65,7 @@ def mosaic(batch: Batch, index: int) -> Batch:
 
 
 def of_whole(found: Estimate, item: np.ndarray, about: Mapping[str, Any]) -> Estimate:
-    """What was measured in a mosaic, without offsets of lines, which stay in the image, and with
+    """What was measured in a montage, without offsets of lines, which stay in the image, and with
     the number of impulses in the whole."""
     if "whole" not in about:
         return found

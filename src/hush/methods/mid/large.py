@@ -1,8 +1,8 @@
 """MID on images too large for memory: decided once on a glimpse, restored block by block.
 
 Whatever depends on a whole image, such as Ψ's step or whether waves are kept, is decided on a
-mosaic of windows (`hush.kinds.image.large`), and the same for every block. All else depends on what
-is near, and lies on a grid of the whole image: so results do not depend on the blocks.
+montage of windows (`hush.kinds.image.large`), and the same for every block. All else depends on
+what is near, and lies on a grid of the whole image: so results do not depend on the blocks.
 """
 
 from __future__ import annotations
