@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import struct
 import zlib
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -21,6 +24,7 @@ import hush
 from hush import io
 from hush.cli import main
 from hush.errors import HushError
+from hush.io import place
 from hush.kinds.image.measure.offsets import _sort
 from hush.record import Record
 from hush.recording import Channel
@@ -170,6 +174,28 @@ def test_a_store_that_states_chunks_without_end_is_refused(tmp_path: Path) -> No
         hush.read(path)
 
 
+def test_a_jpeg_ls_file_that_states_far_more_pixels_than_it_has_is_refused(tmp_path: Path) -> None:
+    """It would be decoded for minutes."""
+    x = np.random.default_rng(0).integers(0, 200, (24, 32)).astype(np.uint8)
+    raw = bytearray(imagecodecs.jpegls_encode(x))
+    at = raw.find(b"\xff\xf7") + 5
+    raw[at : at + 4] = b"\xff\xff\xff\xff"
+    (tmp_path / "a.jls").write_bytes(raw)
+    with pytest.raises(HushError, match="it states 65535 × 65535 pixels"):
+        hush.read(tmp_path / "a.jls")
+
+
+def test_junk_after_the_end_of_a_fits_header_is_not_written(tmp_path: Path) -> None:
+    pytest.importorskip("astropy")
+    x = np.random.default_rng(0).random((6, 8)).astype(np.float32)
+    io.write(Record(x, "YX"), tmp_path / "a.fits")
+    raw = (tmp_path / "a.fits").read_bytes()
+    end = raw.find(b"END     ")
+    (tmp_path / "a.fits").write_bytes(raw[: end + 40] + b"junk" + raw[end + 44 :])
+    io.write(hush.read(tmp_path / "a.fits"), tmp_path / "b.fits")
+    np.testing.assert_array_equal(hush.read(tmp_path / "b.fits").data, x)
+
+
 @pytest.mark.parametrize("at", range(13))
 def test_png_headers_are_checked_before_libpng_prints(at: int, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
@@ -209,6 +235,33 @@ def test_what_a_killed_process_left_is_removed_and_what_is_in_use_stays(tmp_path
         part.write_text("whole")
     assert {p.name for p in tmp_path.iterdir()} == {"a.tif", "b.txt", ".hush-notes.txt"}
     assert (tmp_path / "b.txt").read_text() == "whole"
+
+
+def test_an_earlier_result_that_was_moved_away_is_put_back_or_removed(tmp_path: Path) -> None:
+    """A process was killed while it replaced one folder by another."""
+    out, moved = tmp_path / "a.zarr", list[Path]()
+
+    def written(text: str) -> None:
+        with place.folder(out, lambda old: True) as part:
+            (part / "values").write_text(text)
+
+    def killed(source: Path, target: Path) -> None:
+        moved.append(Path(target))
+        raise SystemError
+
+    written("first")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "replace", killed)
+        with pytest.raises(SystemError):
+            written("second")
+    out.rename(moved[0])
+    with pytest.raises(ZeroDivisionError), place.folder(out, lambda old: True):
+        _ = 1 / 0
+    assert (out / "values").read_text() == "first"
+    shutil.copytree(out, moved[0])
+    written("second")
+    assert (out / "values").read_text() == "second"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
 
 
 def test_a_folder_with_leftovers_alone_is_empty(tmp_path: Path) -> None:

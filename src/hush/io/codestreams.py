@@ -19,8 +19,8 @@ _SIZE = b"\xff\x4f\xff\x51"  #: begins the code stream of JPEG 2000
 _DEPTH = 42  #: bytes from there to the depth of the first component
 _STYLE = b"\xff\x52"  #: begins the coding style
 _FRAME = b"\xff\xf7"  #: begins the frame of JPEG-LS
-LARGE = 2**26  #: samples of a picture, of which
-SPARSEST = 10_000  #: are not expected in a byte
+LARGE = 2**22  #: samples of a picture, of which
+SPARSEST = 1000  #: are not expected in a byte
 
 
 def read_jpeg2000(path: Path) -> Record:
