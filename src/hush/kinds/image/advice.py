@@ -39,6 +39,8 @@ def input_warnings(
             f"network still sees (σ {left}{describe.units(record.scale)}) is coarse and may be "
             "structure, and stays in; to remove it, state it with --noise."
         )
+        if not (found.impulses or found.lines):  # what is said of noise below does not matter
+            return notes
     elif given is None and not (found.impulses or found.lines) and hardly_noisy(found.sigma, item):
         least = "No" if found.sigma == 0 else "Next to no"
         notes += _doubtful(found, record.scale)
