@@ -37,6 +37,18 @@ settings.register_profile("hush", deadline=None, derandomize=True, database=None
 settings.load_profile("hush")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also run the tests marked as long")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes ten seconds or more: before a release, `make test ARGS=--long`."""
+    if not config.getoption("--long"):
+        long = [item for item in items if item.get_closest_marker("long")]
+        items[:] = [item for item in items if item not in set(long)]
+        config.hook.pytest_deselected(items=long)
+
+
 @pytest.fixture(scope="session")
 def hush_data() -> Path:
     """The study data's folder: HUSH_DATA, or ../shared/data beside the repository."""

@@ -29,7 +29,7 @@ from hush.kinds.image.measure.offsets import _sort
 from hush.record import Record
 from hush.recording import Channel
 
-DAMAGED = 200  #: files
+DAMAGED = 120  #: files
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

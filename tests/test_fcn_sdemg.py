@@ -393,7 +393,7 @@ def test_fcn_learns_to_remove_beats() -> None:
     assert improved(model, -8, sign=-1) > 5  # upside down
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_sdemg_learns_to_remove_beats() -> None:
     pairs = [pair(8000, level, seed) for seed, level in enumerate(np.linspace(-12, -4, 12))]
     model = make("sdemg", "signal", width=16, dilations=(1, 2), steps=10)

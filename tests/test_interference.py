@@ -272,6 +272,7 @@ def test_white_noise_in_any_unit() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("corpus", [True, False])
+@pytest.mark.long
 def test_it_learns_to_remove_beats(bank: str, corpus: bool, tmp_path: Path) -> None:
     """From clean signals, or from noisy ones alone; saved and loaded."""
     clean = [muscle(20, seed=i) for i in range(6)]

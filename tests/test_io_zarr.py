@@ -476,6 +476,7 @@ def test_the_command_line(version: int, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="getrusage's peak is inherited")
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_store(tmp_path: Path) -> None:
     """Five times the slices, 64 MiB more of int16 in and out: the peak stays where it was."""
     peaks = []

@@ -393,7 +393,7 @@ def test_without_dask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert CliRunner().invoke(main, ["denoise", str(tmp_path / "a.npy"), *both]).exit_code == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_lost_worker_costs_its_block_only(small: Callable[[int], None], tmp_path: Path) -> None:
     """Two processes, of which one ends in the middle; then a cluster that is there."""
     path, expected = source(tmp_path, ".zarr"), tmp_path / "expected.zarr"

@@ -323,6 +323,7 @@ def test_zero_filled_images_have_a_map_on_their_own_grid() -> None:
     assert made.residual["ratio"] == pytest.approx(1, abs=0.2)
 
 
+@pytest.mark.long
 def test_bm3d_sees_even_noise() -> None:
     pytest.importorskip("bm3d")
     clean, sigma = picture("camera"), 0.03 * levels("seam")

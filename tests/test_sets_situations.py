@@ -466,6 +466,7 @@ def test_any_number_of_threads_decides_alike(
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="getrusage's peak is inherited")
+@pytest.mark.long
 def test_a_hundred_thousand_points_fit_in_two_gibibytes(
     mid: Callable[[str], Any], tmp_path: Path
 ) -> None:

@@ -157,7 +157,7 @@ def test_few_magnitudes_teach_as_they_are_and_many_as_components() -> None:
         assert not getattr(law, "noise", law).complex
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_complex_noise_teaches_more_than_gaussian_noise_at_low_signal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
