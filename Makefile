@@ -2,7 +2,7 @@
 # first use and brought up to date only when pyproject.toml or constraints.txt changes.
 #
 #   make test ARGS="-k tiling"      pass arguments on (test, bench)
-#   make test ARGS=--long           also what takes ten seconds or more, as before a release
+#   make test ARGS=--long           also the longest tests, as before a release
 #   make test ARGS='-m "not slow"'  what takes seconds apiece left out; ARGS="-n 0": one process
 #   make demo PYTHON=python3.12     choose the interpreter
 #   PIP_EXTRA_INDEX_URL=…           any of pip's own settings, such as an index with CPU-only torch

@@ -306,7 +306,7 @@ def test_rounds_and_the_oracle(tmp_path: Path) -> None:
     assert len({y.tobytes() for y in results.values()}) == len(results)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_folder_of_other_settings_is_refused(tmp_path: Path) -> None:
     images = [image(24, seed=i) for i in range(4)]
     DiffDenoise(steps=1).fit(images, schedule=short(), folder=tmp_path, device="cpu")

@@ -384,6 +384,7 @@ def improved(model: Any, level: float, sign: int = 1) -> float:
     return snr(clean, model.denoise(noisy)) - level
 
 
+@pytest.mark.long
 def test_fcn_learns_to_remove_beats() -> None:
     pairs = [pair(8000, level, seed) for seed, level in enumerate(np.linspace(-12, -4, 12))]
     model = make("fcn", "signal", widths=(32, 16, 8))

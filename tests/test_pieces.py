@@ -288,6 +288,7 @@ def test_a_full_disk_for_temporary_files(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="getrusage's peak is inherited")
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_series(tmp_path: Path) -> None:
     """Five times the slices, 32 MiB more of int16 in and out: the peak stays where it was."""
     peaks = []

@@ -286,6 +286,7 @@ def test_what_is_measured_is_as_good_as_what_is_told(how: str) -> None:
     assert found > told - 0.5
 
 
+@pytest.mark.long
 def test_a_stack_keeps_no_maps() -> None:
     clean = picture("camera")[0]
     y = np.stack([noisy(clean, 0.03 * levels("seam")), noisy(clean, 0.05, 1)])

@@ -200,7 +200,7 @@ def separation(score: np.ndarray, outlier: np.ndarray) -> float:
     return float((rank[outlier].sum() - n * (n + 1) / 2) / (n * m))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_diffusion_moves_outliers_farther() -> None:
     """Trained for seconds, on sets with outliers only."""
     model: Any = make("diffusion", "points", width=32, layers=1, latents=4)
@@ -308,6 +308,7 @@ def test_what_no_model_explains_is_an_outlier(name: str, random_learned: Any) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["consac", "parsac"])
+@pytest.mark.long
 def test_learned_samples_hit_more_often(name: str) -> None:
     """Of samples of an untrained network and of uniform ones, 1 in 12 is on one line."""
     sizes = {"width": 32, "layers": 2, "latents": 4, "models": 2, "draws": 32, "hypotheses": 300}
