@@ -13,7 +13,9 @@ nothing left beside them. Exits 1 if anything differs.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
+import importlib
 import multiprocessing
 import os
 import shutil
@@ -27,7 +29,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from click.testing import CliRunner
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -215,20 +216,29 @@ def run(place: Path, command: Sequence[str], until: float | None = None) -> tupl
 
 
 def warm(place: Path, command: Sequence[str]) -> None:
-    """Run a command in this process, so that its forks have imported all."""
-    before = Path.cwd()
-    os.chdir(place)
-    CliRunner().invoke(command_line, list(command), catch_exceptions=False)
+    """Import here what a run of a command imports, so that forks need not.
+
+    It runs in a fork itself: threads of torch that had begun here would be missing there.
+    """
+    child = CONTEXT.Process(target=work, args=(place, command, True))
+    child.start()
+    child.join()
+    for name in (place / "modules").read_text().split():
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
     shutil.rmtree(place / "out")
-    os.chdir(before)
 
 
-def work(place: Path, command: Sequence[str]) -> None:
+def work(place: Path, command: Sequence[str], listed: bool = False) -> None:
     os.chdir(place)
     log = os.open(place / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(log, stream)
-    command_line(list(command), standalone_mode=True)
+    try:
+        command_line(list(command), standalone_mode=True)
+    finally:
+        if listed:
+            (place / "modules").write_text("\n".join(sys.modules))
 
 
 def contents(folder: Path) -> dict[str, str]:
