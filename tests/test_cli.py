@@ -925,7 +925,7 @@ def test_ctrl_c_waits_for_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_leaves_nothing_half_done(file: Path, models: Path, tmp_path: Path) -> None:
     command: list[str | Path] = ["denoise", file, "--adapt", "10m"]
     command += ["--model", models / "mid-gray.safetensors"]

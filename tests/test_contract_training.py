@@ -33,7 +33,7 @@ Both = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
 
 #: those for sets are in test_contract_sets.py
 TRAINED = [n for n in METHODS if get(n).learns_from != "nothing" and not get(n).selects]
-#: a training of theirs takes seconds: five stages, of networks that have no sizes to set
+#: a training of theirs takes seconds (five stages, or networks without sizes to set): with --long
 SLOW = ("diffdenoise", "lgbpn", "nafnet", "puca", "sdemg")
 #: the kind of data with which a method is tested
 KIND = {
@@ -41,7 +41,7 @@ KIND = {
 }
 every_method = pytest.mark.parametrize("name", TRAINED)
 every_method_slowly = pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in TRAINED]
+    "name", [pytest.param(n, marks=[pytest.mark.long] * (n in SLOW)) for n in TRAINED]
 )
 
 
@@ -49,7 +49,7 @@ def every_method_with(argument: str, usual: Any, **others: Any) -> pytest.MarkDe
     """Every method with what is to be expected of it: of those named, something else."""
     assert others.keys() <= set(TRAINED)
     cases = [
-        pytest.param(n, others.get(n, usual), marks=[pytest.mark.slow] * (n in SLOW))
+        pytest.param(n, others.get(n, usual), marks=[pytest.mark.long] * (n in SLOW))
         for n in TRAINED
     ]
     return pytest.mark.parametrize(("name", argument), cases, ids=TRAINED)

@@ -41,13 +41,9 @@ EXPORTED = [name for name in METHODS if one_pass(name)]
 REFUSED = [name for name in METHODS if not one_pass(name)]
 #: methods with the network and the single pass of another, which is exported for them
 ALIKE = {"noise2void": "noise2noise", "neighbor2neighbor": "noise2noise"}
-LONG = ("lgbpn", "puca")  #: whose export takes more than ten seconds
-#: gray and RGB by turns; the exporter takes seconds, so all but one are slow
+#: gray and RGB by turns; the exporter takes seconds, so all but one run with --long only
 CASES = [
-    pytest.param(
-        (name, (1, 3)[i % 2]),
-        marks=pytest.mark.long if name in LONG else [pytest.mark.slow] * (i > 0),
-    )
+    pytest.param((name, (1, 3)[i % 2]), marks=[pytest.mark.long] * (i > 0))
     for i, name in enumerate(n for n in EXPORTED if n not in ALIKE)
 ]
 CARD = {"licence": "CC0-1.0", "data": [{"folder": "søer", "files": 2}], "seed": 0}

@@ -236,7 +236,7 @@ def test_noise_is_reduced(name: str, settings: dict[str, Any], most: float) -> N
     np.testing.assert_allclose(y.mean((1, 2, 3)), x.mean((1, 2, 3)), rtol=3e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "settings", "most"),
     [
