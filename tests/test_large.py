@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ import hush
 from hush import io, kinds, workers
 from hush.cli import main
 from hush.errors import HushError
-from hush.io.partial import folder_for
+from hush.io.partial import Mapped, Partial, folder_for
 from hush.kinds.image import large
 from hush.kinds.image.measure.impulses import without_impulses
 from hush.noise.field import Field
@@ -301,6 +302,32 @@ def test_another_run_is_not_gone_on_with(
     mark.write_bytes(b"cos\nsystem\n(S'false'\ntR.")  # runs nothing
     hush.run(path, method="wiener", into=out)
     assert not folder_for(out).exists()
+
+
+def called(module: str, name: str, *given: str) -> bytes:
+    """A pickle that is a call of what has this name."""
+    return f"c{module}\n{name}\n".encode() + pickle.dumps(given, 0).removesuffix(b".") + b"R."
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("os", "system"),
+        ("builtins", "eval"),
+        ("hush.io.partial", "os.system"),  # through what a module has imported
+        ("hush.parallel", "Path"),
+        ("hush.io.partial", "folder_for"),
+        ("hush.nothing", "Nothing"),
+    ],
+)
+def test_what_a_part_holds_is_data_and_never_code(module: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / "done").mkdir()
+    kept = Partial(tmp_path, Mapped("", "<f4", 0, ()), np.empty(0, np.float32))  # type: ignore[arg-type]
+    (tmp_path / "done" / "0").write_bytes(called(module, name, f"touch {tmp_path}/run"))
+    assert kept.done("0") is None
+    assert not (tmp_path / "run").exists()
+    kept.mark("1", Piece((slice(0, 2),), (slice(1, 2),)))
+    assert kept.done("1") == Piece((slice(0, 2),), (slice(1, 2),))
 
 
 def test_a_failure_at_the_start_leaves_nothing(

@@ -22,7 +22,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -88,8 +88,12 @@ class Partial:
 
     def done(self, key: str) -> Any | None:
         """What was found in a part that is finished; None if it is not."""
-        with suppress(OSError, EOFError, ValueError, TypeError, AttributeError, pickle.PickleError):
-            return _Reader((self.folder / "done" / key).open("rb")).load()
+        damaged = (EOFError, LookupError, ValueError, TypeError, AttributeError, ImportError)
+        with (
+            suppress(OSError, pickle.PickleError, *damaged),
+            (self.folder / "done" / key).open("rb") as stream,
+        ):
+            return _Reader(stream).load()
         return None
 
     def mark(self, key: str, found: Any) -> None:
@@ -119,15 +123,20 @@ class Partial:
 
 
 class _Reader(pickle.Unpickler):
-    """Restores only classes of hush, and arrays."""
+    """Restores only data: hush's own dataclasses, and arrays.
+
+    A name that a module of hush has merely imported is none of its classes.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
-        found = None
-        if module.split(".")[0] == "hush" or (module, name) in _PLAIN:
+        if (module, name) in _PLAIN:
+            return super().find_class(module, name)
+        if module.split(".")[0] == "hush" and "." not in name:
             found = super().find_class(module, name)
-        if not isinstance(found, type) and (module, name) not in _PLAIN:
-            raise pickle.UnpicklingError(f"{module}.{name} is not restored")
-        return found
+            own = getattr(found, "__module__", "") == module
+            if isinstance(found, type) and own and is_dataclass(found):
+                return found
+        raise pickle.UnpicklingError(f"{module}.{name} is not restored")
 
 
 def folder_for(path: Path) -> Path:
