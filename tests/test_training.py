@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -25,7 +26,9 @@ from hush.errors import HushError
 from hush.kinds.cut import Patches
 from hush.kinds.image.cut import Turned
 from hush.methods import get
+from hush.methods.mid import core
 from hush.methods.mid.image import MID
+from hush.methods.mid.loss import States
 from hush.schedule import Schedule
 from hush.training import train
 
@@ -57,19 +60,19 @@ def fit(
     images = [rng.poisson(20 * rng.random((40, 48))) / 20 for _ in range(3)]
     model = MID(widths=(8, 12), blocks=(1, 1))
     schedule = Schedule(max_steps=STEPS, batch=4, patch=16, validate_every=4, seed=3)
-    step_loss, seen = model._loss, 0
+    step_loss, seen = core.joint_loss, 0
 
-    def counted(*args: Any) -> dict[str, Tensor]:
+    def counted(networks: nn.ModuleDict, states: States, *args: Any) -> dict[str, Tensor]:
         nonlocal seen
-        seen += len(args[1]) == schedule.batch // 2  # validation looks at one image at a time
+        seen += len(states.noisy) == schedule.batch  # validation looks at one image at a time
         if at_step and seen == at_step[0]:
             at_step[1]()
-        return step_loss(*args)
+        return step_loss(networks, states, *args)
 
-    model._loss = counted  # type: ignore[method-assign]
-    return model.fit(
-        images, noise="poisson:20", schedule=schedule, folder=folder, device="cpu", **options
-    )
+    with mock.patch.object(core, "joint_loss", counted):
+        return model.fit(
+            images, noise="poisson:20", schedule=schedule, folder=folder, device="cpu", **options
+        )
 
 
 def learned(model: MID) -> Mapping[str, Tensor]:
@@ -120,6 +123,13 @@ def train_one(
 
 def test_the_same_call_gives_the_same_weights(uninterrupted: Mapping[str, Tensor]) -> None:
     torch.manual_seed(999)  # no part in it
+    assert_equal_bits(learned(fit()), uninterrupted)
+
+
+def test_batches_drawn_in_other_processes_give_the_same_weights(
+    uninterrupted: Mapping[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hush.training, "_free_cores", lambda place: 2)
     assert_equal_bits(learned(fit()), uninterrupted)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import multiprocessing
 import signal
 import time
 import warnings
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -31,27 +32,34 @@ from torch import Tensor, nn
 
 from hush.devices import bfloat16, device_for
 from hush.errors import HushError
-from hush.kinds.cut import Patches
 from hush.nets import channels_last
 from hush.progress import progress_bar, watched
 from hush.schedule import Schedule
 
-#: loss of one batch: (patches, index of each patch's item, generator, share of the training done)
-#: → named terms
-Loss = Callable[[Tensor, list[int], torch.Generator, float], Mapping[str, Tensor]]
+#: loss of one batch: (what a `Source` draws, generator, share of the training done) → named terms
+Loss = Callable[[Any, list[int], torch.Generator, float], Mapping[str, Tensor]]
 #: figures on held-out data, e.g. {"psnr": 29.0}
 Validation = Callable[[], Mapping[str, float]]
 
 CHECKPOINT_EVERY = 60.0  #: seconds
 LOST = 20  #: steps in a row without a finite loss that end a training
 
+MOST_LOADERS = 15  #: processes that draw batches next to a GPU
+
 _LENGTH = ("max_steps", "budget")  #: what a resumed training may change in its schedule
 _GO_ON = "resume with its settings, or start a new training"
 
 
+class Source(Protocol):
+    """What batches are drawn from, such as `hush.kinds.cut.Patches`."""
+
+    def draw(self, count: int, rng: np.random.Generator) -> tuple[Any, list[int]]:
+        """A batch of `count`, a tensor or a named tuple of tensors, and each one's item."""
+
+
 def train(
     networks: nn.Module,
-    patches: Patches,
+    source: Source,
     loss: Loss,
     schedule: Schedule,
     *,
@@ -63,13 +71,16 @@ def train(
     progress: bool | None = None,
     advance: Callable[[float], None] | None = None,
     label: str = "training",
+    loaders: int | None = None,
 ) -> dict[str, float]:
     """Train `networks` in place; at the end their weights are the moving average (EMA).
 
     `folder` gets the log (``metrics.csv``; for resumed runs also ``metrics.1.csv`` and so
     on), previews and the checkpoint for `resume`. `progress` shows a bar with the name `label`,
     by default where somebody is watching;
-    `advance` gets the share done from time to time. Returns steps, seconds and the last
+    `advance` gets the share done from time to time. `loaders` processes draw the batches; the
+    result is the same with any number. By default there are none on a CPU, and next to a GPU as
+    many as there are free cores. Returns steps, seconds and the last
     validation figures. Ctrl-C saves a checkpoint and raises ``KeyboardInterrupt``; the networks
     then have what they had learned.
     """
@@ -80,7 +91,8 @@ def train(
     place = torch.device(device_for(device))
     if place.type != "mps":
         channels_last(networks)
-    module = _Module(networks, patches, loss, schedule, validate, preview, folder)
+    module = _Module(networks, loss, schedule, validate, preview, folder)
+    loaders = _free_cores(place) if loaders is None else loaders
     # Averaging comes first: an interrupt saves from `pace`, after this step's average.
     averaging = _Averaging(schedule.ema)
     callbacks: list[Callback] = [averaging, pace]
@@ -121,12 +133,23 @@ def train(
             enable_progress_bar=False,
             enable_model_summary=False,
             enable_checkpointing=bool(folder),
+            benchmark=place.type == "cuda",
         )
         unused = torch.Generator()  # without it, the loader draws from the global generator
         try:
             trainer.fit(
                 module,
-                torch.utils.data.DataLoader(_Forever(), batch_size=None, generator=unused),
+                torch.utils.data.DataLoader(
+                    _Batches(source, schedule),
+                    batch_size=None,
+                    sampler=_Steps(module),
+                    generator=unused,
+                    num_workers=loaders,
+                    worker_init_fn=_quiet if loaders else None,
+                    multiprocessing_context="fork" if loaders else None,
+                    pin_memory=bool(loaders) and place.type == "cuda",
+                    prefetch_factor=4 if loaders else None,
+                ),
                 torch.utils.data.DataLoader([0], batch_size=None, generator=unused)  # type: ignore[arg-type]
                 if validate
                 else None,
@@ -148,18 +171,45 @@ def _keep_log(folder: Path) -> None:
         log.rename(folder / f"metrics.{len(list(folder.glob('metrics*.csv')))}.csv")
 
 
-class _Forever(torch.utils.data.IterableDataset[int]):
-    """An endless empty data set: each step draws its own batch, seeded by its number."""
+def _free_cores(place: torch.device) -> int:
+    """Processes that draw batches by default; forked ones, which share the data."""
+    if place.type != "cuda" or "fork" not in multiprocessing.get_all_start_methods():
+        return 0
+    return min(torch.get_num_threads() - 1, MOST_LOADERS)
+
+
+def _quiet(_: int) -> None:
+    """Leave Ctrl-C, which goes to all processes, to the one that trains."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@dataclass(frozen=True)
+class _Batches(torch.utils.data.Dataset[tuple[Any, list[int], int]]):
+    """The batch of every step, and a seed for its loss; drawn with a generator of its own."""
+
+    source: Source
+    schedule: Schedule
+
+    def __getitem__(self, step: int) -> tuple[Any, list[int], int]:
+        rng = np.random.default_rng((self.schedule.seed, step))
+        seed = int(rng.integers(2**62))
+        return *self.source.draw(self.schedule.batch or 1, rng), seed
+
+
+@dataclass(frozen=True)
+class _Steps(torch.utils.data.Sampler[int]):
+    """The numbers of all steps from where the training is, without end."""
+
+    module: LightningModule
 
     def __iter__(self) -> Iterator[int]:
-        return itertools.repeat(0)
+        return itertools.count(self.module.global_step)
 
 
 class _Module(LightningModule):
     def __init__(
         self,
         networks: nn.Module,
-        patches: Patches,
         loss: Loss,
         schedule: Schedule,
         validate: Validation | None,
@@ -169,14 +219,14 @@ class _Module(LightningModule):
         super().__init__()
         self.networks = networks
         # Plain attributes in a list: the averaged copy must not duplicate the data.
-        self._given = _Shared(patches, loss, schedule, validate, preview, folder)
+        self._given = _Shared(loss, schedule, validate, preview, folder)
 
     def training_step(self, batch: Any, index: int) -> Tensor | None:
         given = self._given
-        rng = np.random.default_rng((given.schedule.seed, self.global_step))
-        generator = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
-        x, indices = given.patches.draw(given.schedule.batch or 1, rng)
-        x = channels_last(x.to(self.device))
+        x, indices, seed = batch
+        generator = torch.Generator(self.device).manual_seed(seed)
+        if isinstance(x, Tensor):
+            x = channels_last(x)
         parts = given.loss(x, indices, generator, given.done)
         total = torch.stack(list(parts.values())).sum()
         if not torch.isfinite(total):  # one such step would spoil all weights
@@ -227,7 +277,6 @@ class _Module(LightningModule):
 
 @dataclass
 class _Shared:
-    patches: Patches
     loss: Loss
     schedule: Schedule
     validate: Validation | None

@@ -22,10 +22,13 @@ _POOL = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)
 
 
 def average(x: Tensor, size: int, stride: int | None = None) -> Tensor:
-    """Means over windows of `size` along every axis of ``(B, C, *S)``."""
-    pool = _POOL[x.ndim - 3]
-    means: Tensor = pool(x, size, stride=size if stride is None else stride)
-    return means
+    """Means over windows of `size` along every axis of ``(B, C, *S)``, one axis after another."""
+    rank = x.ndim - 2
+    for axis in range(rank):
+        window, step = [1] * rank, [1] * rank
+        window[axis], step[axis] = size, size if stride is None else stride
+        x = _POOL[rank - 1](x, window, stride=step)
+    return x
 
 
 def conv(rank: int, inputs: int, outputs: int) -> Any:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hush.denoiser import Advance
 from hush.kinds.cut import rms_level, split, splits
-from hush.methods.mid.loss import FLOOR
+from hush.methods.mid.loss import FLOOR, States, joint_loss
 from hush.noise.process import Process
 from hush.schedule import Schedule
 
@@ -59,9 +59,9 @@ def adapted(
     networks = other.networks_
 
     def loss(
-        x: Tensor, indices: list[int], generator: torch.Generator, _: float
+        states: States, _: list[int], generator: torch.Generator, done: float
     ) -> Mapping[str, Tensor]:
-        parts = model._loss(networks, x, [processes[i] for i in indices], generator)
+        parts = joint_loss(networks, states, model.jitter, model.cell, generator)
         return {"noise_loss": parts["noise_loss"]}
 
     from hush.training import train
@@ -69,7 +69,7 @@ def adapted(
     before = scores(model, held_out, processes)
     train(
         networks["noise"],
-        model.kind.patches(training, schedule.patch),
+        model.states(networks, model.kind.patches(training, schedule.patch), processes),
         loss,
         schedule,
         device=model.device_,

@@ -50,9 +50,19 @@ from torch import Tensor, nn
 from hush.denoiser import ANY, Advance, Denoiser, Learns, process_of
 from hush.errors import HushError
 from hush.kinds.arrays import full_of
-from hush.kinds.cut import check_channels, hold_out, rms_level, to_compare, withhold
+from hush.kinds.cut import Patches, check_channels, hold_out, rms_level, to_compare, withhold
 from hush.methods.mid import judging
-from hush.methods.mid.loss import BLUR, Ladder, joint_loss, local_mean, spread, top_level
+from hush.methods.mid.loss import (
+    BLUR,
+    Ladder,
+    Lessons,
+    States,
+    further,
+    joint_loss,
+    local_mean,
+    spread,
+    top_level,
+)
 from hush.methods.mid.review import reviewed
 from hush.methods.mid.step import law_of_cells, seen
 from hush.nets import channels_last, placed
@@ -240,9 +250,9 @@ class ValueMID(Denoiser):
             self.top_ = max(levels) * math.sqrt(1 + self.added**2)
 
         def loss(
-            x: Tensor, indices: list[int], generator: torch.Generator, _: float
+            states: States, _: list[int], generator: torch.Generator, done: float
         ) -> Mapping[str, Tensor]:
-            return self._loss(networks, x, [given[i] for i in indices], generator)
+            return joint_loss(networks, states, self.jitter, self.cell, generator)
 
         def validate() -> Mapping[str, float]:
             return judging.validated(self, networks, held_out, judged)
@@ -252,10 +262,11 @@ class ValueMID(Denoiser):
         if not corpus:  # every collected patch gives two states
             batch = schedule.settled().batch or 1
             schedule = dataclasses.replace(schedule.settled(), batch=-(-batch // 2))
+        patches = (self.kind.corpus if corpus else self.kind.patches)(training, schedule.patch)
         self.networks_ = networks
         self.figures_ = train(
             networks,
-            (self.kind.corpus if corpus else self.kind.patches)(training, schedule.patch),
+            self.states(networks, patches, given),
             loss,
             schedule,
             folder=folder,
@@ -309,6 +320,13 @@ class ValueMID(Denoiser):
 
         return adapted(self, items, seconds, noise=noise, seed=seed, advance=advance)
 
+    def states(
+        self, networks: nn.ModuleDict, patches: Patches, given: Sequence[Process | None]
+    ) -> Lessons:
+        """States to learn from, drawn from patches of items with noise `given` (algorithm 1)."""
+        octaves: Any = networks["step"].octaves
+        return Lessons(patches, given, self._ladder(patches.items[0].ndim - 1), octaves)
+
     def _loss(
         self,
         networks: nn.ModuleDict,
@@ -317,8 +335,12 @@ class ValueMID(Denoiser):
         generator: torch.Generator,
     ) -> dict[str, Tensor]:
         """Eq. 9 on patches ``(B, C, *s)``; see `hush.methods.mid.loss`."""
-        ladder = Ladder(parse(self.ladder).over(x.ndim - 2), self.added, self.stored, self.jitter)
-        return joint_loss(networks, x, given, ladder, self.cell, generator)
+        octaves: Any = networks["step"].octaves
+        states = further(x, given, self._ladder(x.ndim - 2), octaves, generator)
+        return joint_loss(networks, states, self.jitter, self.cell, generator)
+
+    def _ladder(self, ndim: int) -> Ladder:
+        return Ladder(parse(self.ladder).over(ndim), self.added, self.stored)
 
     # -- denoising: algorithm 2 ------------------------------------------------------------------
 

@@ -1,11 +1,15 @@
-"""MID's training step (algorithm 1): a state with more noise, and the joint loss on it."""
+"""MID's training step (algorithm 1): states with more noise, and the joint loss on them.
+
+Drawing the states takes as long as learning from them, and needs no network. So they are drawn on
+their own (`Lessons`), next to a GPU in other processes.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +22,9 @@ from hush.noise.processes import Correlated, Gaussian, OneOf, Process
 from hush.noise.spectrum import levels
 from hush.noise.stabilise import stabilised
 from hush.noise.units import fixed
+
+if TYPE_CHECKING:
+    from hush.kinds.cut import Patches
 
 FLOOR = 0.5 / 255  #: levels below half an 8-bit step are not distinguished
 BLUR = 9  #: side of the window with the mean that serves as the signal for a level
@@ -37,23 +44,51 @@ class Ladder:
     corpus: Process
     added: float
     stored: float
-    jitter: float
 
 
-def joint_loss(
-    networks: nn.ModuleDict,
+class States(NamedTuple):
+    """States with more noise, and what is known about it.
+
+    noisy : the states ``(B, C, *s)``; targets : what Φ learns, in expectation their whole noise;
+    deviations : the law's deviation at each value; spectra : shares ``(B, octaves, groups)``, see
+    `spread`.
+    """
+
+    noisy: Tensor
+    targets: Tensor
+    deviations: Tensor
+    spectra: Tensor
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Patches with further noise, in the form that `hush.training.train` draws from.
+
+    given : the collected noise of each item, None for clean ones; octaves : of the spectra.
+    """
+
+    patches: Patches
+    given: Sequence[Process | None]
+    ladder: Ladder
+    octaves: int
+
+    def draw(self, count: int, rng: np.random.Generator) -> tuple[States, list[int]]:
+        """States from `count` patches, and the indices of their items."""
+        x, indices = self.patches.draw(count, rng)
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        given = [self.given[i] for i in indices]
+        return further(x, given, self.ladder, self.octaves, generator), indices
+
+
+def further(
     x: Tensor,
     given: Sequence[Process | None],
     ladder: Ladder,
-    cell: int,
+    octaves: int,
     generator: torch.Generator,
-) -> dict[str, Tensor]:
-    """Eq. 9 on patches ``(B, C, *s)``: clean ones where `given` is None, otherwise collected.
-
-    cell : side of the cells in which Ψ estimates the level.
-    """
-    states, targets, deviations, spectra = [], [], [], []
-    octaves: Any = networks["step"].octaves
+) -> States:
+    """States from patches ``(B, C, *s)``: clean ones where `given` is None, otherwise collected."""
+    drawn: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
     for s_0, process in zip(x, given, strict=True):
         if process is None:  # corpus: v_0 = 0, one jump to a random level
             now = ladder.corpus.draw(generator)
@@ -79,30 +114,33 @@ def joint_loss(
                 spectrum = torch.from_numpy(spread(now, x.shape[1], octaves, x.ndim - 2)).to(x)
             else:  # the law is known to first order, and the spectrum not at all
                 deviation, spectrum = realised(s_t - s_0, deviation, octaves)
-            states.append(s_t)
-            targets.append(target)
-            spectra.append(spectrum)
-            deviations.append(deviation)
-    s_t = channels_last(torch.stack(states))
-    deviation, spectrum = torch.stack(deviations), torch.stack(spectra)
-    each = torch.zeros((len(states), *[1] * (x.ndim - 1)), device=x.device)
-    every = tuple(range(1, x.ndim))
+            drawn.append((s_t, target, deviation, spectrum))
+    return States(*(torch.stack(part) for part in zip(*drawn, strict=True)))
+
+
+def joint_loss(
+    networks: nn.ModuleDict, states: States, jitter: float, cell: int, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Eq. 9 on states; `cell` is the side of the cells in which Ψ estimates the level."""
+    s_t, deviation, spectrum = channels_last(states.noisy), states.deviations, states.spectra
+    every = tuple(range(1, s_t.ndim))
+    each = torch.zeros((len(s_t), *[1] * len(every)), device=s_t.device)
 
     # Φ (eq. 7), both sides divided by the added share: the estimate of the whole noise. Squared
     # errors grow roughly in proportion to the level; dividing by it weights all levels equally.
-    told = deviation * torch.exp(ladder.jitter * _normal_like(each, generator))
+    told = deviation * torch.exp(jitter * _normal_like(each, generator))
     # White noise is known to be white; other spectra are told less surely than a level.
-    doubt = 2 * ladder.jitter * ((spectrum - 1).abs() > 1e-3)
+    doubt = 2 * jitter * ((spectrum - 1).abs() > 1e-3)
     heard = spectrum * torch.exp(doubt * _normal_like(spectrum, generator))
     whole = networks["noise"](s_t, told, heard).float()
     level = deviation.square().mean(every).sqrt() + FLOOR
-    noise = ((whole - torch.stack(targets)).square().mean(every) / level).mean()
+    noise = ((whole - states.targets).square().mean(every) / level).mean()
 
     # Ψ (eq. 5): the level in each cell and octave, on a logarithmic scale.
     variance = average(deviation.square(), cell)
     if variance.shape[1] > 1:
         variance = torch.cat([variance, variance.mean(1, keepdim=True)], 1)
-    level = variance.sqrt()[:, None] * spectrum[..., *[None] * (x.ndim - 2)]
+    level = variance.sqrt()[:, None] * spectrum[..., *[None] * (s_t.ndim - 2)]
     told_by_step = networks["step"](s_t).float()
     step = ((told_by_step + FLOOR) / (level + FLOOR)).log().square().mean()
     return {"noise_loss": noise, "step_loss": 0.1 * step}
