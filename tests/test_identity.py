@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 import hush.methods.mid.loss as mid
 from hush.methods.mid.image import MID
+from hush.methods.mid.judging import loss_on
 from hush.noise.processes import Gaussian, Poisson, PoissonGaussian, Process
 
 # On one thread: arrays this small gain nothing from two.
@@ -203,7 +204,7 @@ def minimiser(x: Tensor, given: Process | None, model: MID) -> Tensor:
 
     def loss(kernel: Tensor) -> Tensor:
         networks = nn.ModuleDict({"noise": Linear(kernel), "step": NoStep()})
-        return model._loss(networks, x, [given] * len(x), rng(3))["noise_loss"]
+        return loss_on(model, networks, x, [given] * len(x), rng(3))["noise_loss"]
 
     start = torch.zeros(WINDOW**2, dtype=torch.float32)
     gradient = torch.autograd.functional.jacobian(loss, start)

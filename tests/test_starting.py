@@ -37,6 +37,17 @@ def test_a_difference_beside_the_truth_is_told_in_decibels() -> None:
     assert compared(Losses(theirs), Losses(theirs / 10)).verdict == "worse"
 
 
+def test_a_part_with_large_errors_does_not_blur_decibels() -> None:
+    """Parts of very different errors, all of them a little better: the difference is sure."""
+    theirs = np.array([1.0] * 7 + [1000.0])[:, None]
+    share = 0.98 + 0.002 * np.random.default_rng(0).standard_normal((8, 1))
+    found = compared(Losses(share * theirs, DECIBELS), Losses(theirs, DECIBELS))
+    assert found.gain == pytest.approx(-10 * np.log10(share).mean())
+    assert found.verdict == "better"
+    same = Losses(np.zeros((8, 1)), DECIBELS)  # exact results are no division by zero
+    assert compared(same, Losses(theirs, DECIBELS)).gain > 70
+
+
 def test_what_losses_have_in_common_does_not_blur_their_difference() -> None:
     rng = np.random.default_rng(0)
     common, change = 100 * rng.random((8, 1)), 0.02 + 0.001 * rng.standard_normal((8, 1))
@@ -60,8 +71,16 @@ def test_what_is_not_better_goes_back_to_its_start(change: float) -> None:
     other.load_state_dict(trained.state_dict())
     each = np.random.default_rng(0).random((8, 2))
     losses = {start: each, trained: each - change, other: each - change}
-    found = settled(trained, start, lambda n: Losses(losses[n]), start.state_dict())
-    assert found.kept == (change <= 0)
+    aside: list[torch.Tensor] = []
+    found = settled(
+        trained,
+        start,
+        lambda n: Losses(losses[n]),
+        start.state_dict(),
+        keep=lambda: aside.append(trained.weight.detach().clone()),
+    )
+    assert found.kept == bool(aside) == (change <= 0)
+    assert all(torch.equal(w, other.weight) for w in aside)
     assert torch.equal(trained.weight, (start if found.kept else other).weight)
     free = settled(other, start, lambda n: Losses(losses[n]), None)
     assert not free.kept
@@ -174,6 +193,18 @@ def test_training_starts_from_the_shipped_model_and_is_compared_with_it(
         weights(models / "mid-gray.safetensors"),
     )
     assert all(torch.equal(ours[k], theirs[k]) for k in ours if k != "top")
+
+
+def test_what_was_trained_is_never_lost(file: Path, models: Path) -> None:
+    """It is put aside and named, with --quiet too; and it is no interrupted training."""
+    run = train(file, *SMALL, "--set", "learning_rate=10", "--quiet")
+    assert run.exit_code == 0, run.stderr
+    aside = file.with_name("m.safetensors.training") / "trained.safetensors"
+    assert card(file)["compared"]["kept"]
+    assert f"what was trained is in {aside}" in " ".join(run.stderr.split())
+    trained, theirs = weights(aside), weights(models / "mid-gray.safetensors")
+    assert not all(torch.equal(trained[k], theirs[k]) for k in theirs)
+    assert train(file, *SMALL, "--resume").exit_code == 1  # nothing to resume
 
 
 def test_training_from_scratch_is_compared_too(file: Path, models: Path) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from hush.denoiser import Advance, Denoiser, Learns
 from hush.nets import placed
 from hush.schedule import Schedule
-from hush.starting import Comparison, Losses, begin, gently, settled
+from hush.starting import Comparison, Losses, begin, gently, put_aside, settled
 
 COMPARED = 32  #: draws on which two models are compared, at least
 HELD_OUT = 8  #: one item of so many is held out, at most 16
@@ -142,6 +142,7 @@ class LearnedDraws(Denoiser):
                 lambda n: self._losses(n, held_out, most),
                 begun,
                 len(items) > 1,
+                lambda: put_aside(self, folder),
             )
         return self
 

@@ -19,6 +19,7 @@ from hush.schedule import Schedule
 #: first minutes the usual one loses more than a few files can teach
 GENTLE = 0.2
 FEW = 4  #: parts from which on their spread says how sure a comparison is
+TRAINED = "trained.safetensors"  #: in a training's folder, what was trained but is no better
 SURE = 2.0  #: standard errors from which on a difference is told
 
 
@@ -63,8 +64,8 @@ class Comparison:
         """This for a model's card."""
         return {"verdict": self.verdict, **asdict(self)}
 
-    def sentence(self, ours: str, theirs: str) -> str:
-        """This in words, given the names of both models."""
+    def sentence(self, ours: str, theirs: str, aside: str = "") -> str:
+        """This in words, given the names of both models; aside : where `keep` put the trained."""
         where = "the part held out" if self.held_out else "the training data (too small to split)"
         what = "loss" if self.unit == LOSS else "error"
         digits = max(0, min(4, 1 - math.floor(math.log10(max(self.error, 1e-9)))))
@@ -78,7 +79,8 @@ class Comparison:
             told = f"is {self.verdict} than {theirs}: its {what} is {size} {change}."
         told = f"On {where}, {subject} {told}"
         if self.kept:
-            return f"{told} So {ours} holds the weights of {theirs}."
+            there = f"; what was trained is in {aside}" if aside else ""
+            return f"{told} So {ours} holds the weights of {theirs}{there}."
         return f"{told} Use {theirs}, or train longer." if self.verdict == "worse" else told
 
     @property
@@ -90,16 +92,19 @@ class Comparison:
 
 
 def compared(ours: Losses, theirs: Losses) -> Comparison:
-    """Compare losses part by part; of few parts, piece by piece."""
-    change = theirs.each - ours.each  # what they have in common cancels
-    parts = change.mean(1) if len(change) >= FEW else change.ravel()
-    scale = 1.0 if theirs.unit == NOISE else float(np.abs(theirs.each).mean()) or 1.0
-    share = float(parts.mean()) / scale
-    error = float(parts.std(ddof=1)) / math.sqrt(len(parts)) / scale
-    if theirs.unit != DECIBELS:
-        return Comparison(100 * share, 100 * error, theirs.unit)
-    rest = max(1 - share, 1e-3)
-    return Comparison(-10 * math.log10(rest), 10 / math.log(10) * error / rest, theirs.unit)
+    """Compare losses part by part; of few parts, piece by piece.
+
+    Decibels are the mean over parts, as PSNR is: each part counts alike, whatever its error.
+    """
+    pairs = [x.each.mean(1) if len(x.each) >= FEW else x.each.ravel() for x in (ours, theirs)]
+    if theirs.unit == DECIBELS:
+        least = 1e-9 * pairs[1].mean()
+        change = 10 * np.log10(np.maximum(pairs[1], least) / np.maximum(pairs[0], least))
+    else:  # what they have in common cancels
+        whole = 1.0 if theirs.unit == NOISE else float(np.abs(theirs.each).mean()) or 1.0
+        change = 100 * (pairs[1] - pairs[0]) / whole
+    error = float(change.std(ddof=1)) / math.sqrt(len(change))
+    return Comparison(float(change.mean()), error, theirs.unit)
 
 
 def settled(
@@ -108,18 +113,26 @@ def settled(
     score: Score,
     begun: Mapping[str, Tensor] | None,
     held_out: bool = True,
+    keep: Callable[[], None] = lambda: None,
 ) -> Comparison:
     """Compare trained `networks` with `others`; unless they are better, go back to the start.
 
     begun : the weights of `others` that the training started from, or None if from any others.
-    held_out : see `Comparison`.
+    held_out : see `Comparison`. keep : called before going back, to put aside what was trained.
     """
     with torch.inference_mode():
         found = replace(compared(score(networks), score(others)), held_out=held_out)
     if found.verdict == "better" or begun is None:
         return found
+    keep()
     networks.load_state_dict(begun)
     return replace(found, kept=True)
+
+
+def put_aside(model: Any, folder: Path | None) -> None:
+    """Save what was trained, but is no better, in the training's folder."""
+    if folder is not None:
+        model.save(folder / TRAINED)
 
 
 def begin(networks: nn.Module, weights: Mapping[str, Tensor]) -> None:

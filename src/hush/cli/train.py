@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from hush.noise.processes import Process
     from hush.schedule import Schedule
 
+TRAINED = "trained.safetensors"  #: see `hush.starting.TRAINED`, which takes torch to import
 BEGUN = "training.json"  #: the settings that the training in the folder started with
 TRAINING = ("batch", "patch", "learning_rate", "weight_decay", "ema", "validate_every")
 
@@ -191,7 +192,7 @@ def train(**options: Any) -> None:
 
 def _checkpoints(o: Options) -> list[Path]:
     """Checkpoints of an unfinished training, in its folder or in those of its stages."""
-    return list(o.folder.rglob("*.safetensors"))
+    return [path for path in o.folder.rglob("*.safetensors") if path.name != TRAINED]
 
 
 def _is_due(o: Options) -> bool:
@@ -448,8 +449,9 @@ def _save(o: Options, model: Denoiser, files: Files, start: Start) -> None:
         part.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for passed in _checkpoints(o):
         passed.unlink()
-    sentence = compared.sentence(o.out.name, start.rival) if compared else ""
-    worse = compared is not None and compared.verdict == "worse"
+    aside = str(o.folder / TRAINED)
+    sentence = compared.sentence(o.out.name, start.rival, aside) if compared else ""
+    no_better = compared is not None and (compared.kept or compared.verdict == "worse")
     if not o.quiet:
         shown = {k: v for k, v in figures.items() if k != "seconds"}
         spent = describe.duration(figures.get("seconds", 0))
@@ -457,5 +459,5 @@ def _save(o: Options, model: Denoiser, files: Files, start: Start) -> None:
         lines += [("compared", sentence)] if sentence else []
         lines += [("repeat", command), ("use", f"hush denoise FILE --model {o.out}")]
         words.print_block(f"{o.out}, {o.out.stat().st_size / 1e6:.2g} MB", lines)
-    elif worse:
+    elif no_better:
         say(sentence)

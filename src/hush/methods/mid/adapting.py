@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hush.denoiser import Advance
 from hush.kinds.cut import rms_level, split, splits
+from hush.methods.mid.judging import loss_on
 from hush.methods.mid.loss import FLOOR, States, joint_loss
 from hush.noise.process import Process
 from hush.schedule import Schedule
@@ -90,6 +91,6 @@ def scores(
         for draw in range(draws):
             generator = torch.Generator(model.device_).manual_seed(draw)
             with torch.inference_mode():
-                parts = model._loss(model.networks_, model._tensor(x), [process], generator)
+                parts = loss_on(model, model.networks_, model._tensor(x), [process], generator)
             losses.append(float(parts["noise_loss"]) / (rms_level(process, x) + FLOOR))
     return np.array(losses)

@@ -57,7 +57,6 @@ from hush.methods.mid.loss import (
     Ladder,
     Lessons,
     States,
-    further,
     joint_loss,
     local_mean,
     spread,
@@ -72,7 +71,7 @@ from hush.noise.stabilise import stabilised
 from hush.results import Estimate, Restoration
 from hush.sampling import walk_down
 from hush.schedule import Schedule
-from hush.starting import Comparison, Score, begin, gently, settled
+from hush.starting import Comparison, begin, gently
 from hush.tiling import tiled
 
 M = TypeVar("M", bound="ValueMID")
@@ -277,18 +276,9 @@ class ValueMID(Denoiser):
             progress=progress,
         )
         if against is not None and parts:
-            self._ended(against, lambda n: judging.losses(self, n, parts, laws), begun, bool(held))
+            score = lambda n: judging.losses(self, n, parts, laws)  # noqa: E731
+            judging.ended(self, against, score, begun, bool(held), folder)
         return self
-
-    def _ended(
-        self, against: ValueMID, score: Score, begun: Mapping[str, Tensor] | None, held_out: bool
-    ) -> None:
-        """Compare with another model at the end of a training, which may go back to its start."""
-        if self.networks_ is None or against.networks_ is None:
-            raise self.untrained()
-        self.compared_ = settled(self.networks_, against.networks_, score, begun, held_out)
-        if self.compared_.kept:
-            self.top_ = against.top_
 
     def _collected(
         self, items: Sequence[np.ndarray], stated: Process | None
@@ -325,21 +315,10 @@ class ValueMID(Denoiser):
     ) -> Lessons:
         """States to learn from, drawn from patches of items with noise `given` (algorithm 1)."""
         octaves: Any = networks["step"].octaves
-        return Lessons(patches, given, self._ladder(patches.items[0].ndim - 1), octaves)
+        return Lessons(patches, given, self.added_noise(patches.items[0].ndim - 1), octaves)
 
-    def _loss(
-        self,
-        networks: nn.ModuleDict,
-        x: Tensor,
-        given: Sequence[Process | None],
-        generator: torch.Generator,
-    ) -> dict[str, Tensor]:
-        """Eq. 9 on patches ``(B, C, *s)``; see `hush.methods.mid.loss`."""
-        octaves: Any = networks["step"].octaves
-        states = further(x, given, self._ladder(x.ndim - 2), octaves, generator)
-        return joint_loss(networks, states, self.jitter, self.cell, generator)
-
-    def _ladder(self, ndim: int) -> Ladder:
+    def added_noise(self, ndim: int) -> Ladder:
+        """What training adds to items of `ndim` axes."""
         return Ladder(parse(self.ladder).over(ndim), self.added, self.stored)
 
     # -- denoising: algorithm 2 ------------------------------------------------------------------

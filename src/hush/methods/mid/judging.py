@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.ndimage import convolve
-from torch import nn
+from torch import Tensor, nn
 
 from hush.kinds.cut import rms_level
-from hush.methods.mid.loss import FLOOR
+from hush.methods.mid.loss import FLOOR, further, joint_loss
 from hush.metrics import psnr
 from hush.noise.processes import Gaussian, Process
 from hush.noise.stabilise import stabilised
-from hush.starting import DECIBELS, NOISE, Losses
+from hush.starting import DECIBELS, NOISE, Losses, Score, put_aside, settled
 
 SIGMA = 25 / 255  #: level of the noise added to clean items
 RATIO = 2.0  #: variance of a state, relative to that of the collected sample
@@ -39,11 +39,24 @@ def validated(
     generator = torch.Generator(device).manual_seed(0)
     with torch.inference_mode():
         losses = [
-            model._loss(networks, torch.from_numpy(x)[None].to(device), [process], generator)
+            loss_on(model, networks, torch.from_numpy(x)[None].to(device), [process], generator)
             for x, process in zip(held_out, processes, strict=True)
             for _ in range(4)
         ]
     return {"val_loss": float(np.mean([float(part["noise_loss"]) for part in losses]))}
+
+
+def loss_on(
+    model: Any,
+    networks: nn.ModuleDict,
+    x: Tensor,
+    given: Sequence[Process | None],
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """Eq. 9 on patches ``(B, C, *s)``, clean ones where `given` is None, otherwise collected."""
+    octaves: Any = networks["step"].octaves
+    states = further(x, given, model.added_noise(x.ndim - 2), octaves, generator)
+    return joint_loss(networks, states, model.jitter, model.cell, generator)
 
 
 def losses(
@@ -70,6 +83,25 @@ def losses(
         errors = (_blind if law.white else _halved)(model, values, law)
         found.append(_segments(errors) / (rms_level(law, values) ** 2 + FLOOR**2))
     return Losses(np.array(found), NOISE)
+
+
+def ended(
+    model: Any,
+    against: Any,
+    score: Score,
+    begun: Mapping[str, Tensor] | None,
+    held_out: bool,
+    folder: Path | None,
+) -> None:
+    """Compare with another model at the end of a training, which may go back to its start."""
+    if against.networks_ is None:
+        raise against.untrained()
+    networks, others = model.networks_, against.networks_
+    model.compared_ = settled(
+        networks, others, score, begun, held_out, lambda: put_aside(model, folder)
+    )
+    if model.compared_.kept:
+        model.top_ = against.top_
 
 
 def _blind(model: Any, x: np.ndarray, law: Process) -> np.ndarray:

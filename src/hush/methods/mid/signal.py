@@ -35,6 +35,7 @@ from hush.methods.mid.interference import (
     losses,
     validated,
 )
+from hush.methods.mid.judging import ended
 from hush.nets.wave import InterferenceLevel, WaveUNet
 from hush.noise.bank import load
 from hush.noise.processes import ECG, Process, parse
@@ -193,7 +194,14 @@ class SignalMID(ValueMID):
         held = [] if against is None else withhold(items)[1]
         parts = [] if against is None else to_compare(held or items)
         if against is not None and parts:
-            self._ended(against, lambda n: losses(n, parts, ladder, corpus), begun, bool(held))
+            ended(
+                self,
+                against,
+                lambda n: losses(n, parts, ladder, corpus),
+                begun,
+                bool(held),
+                folder,
+            )
         return self
 
     def _levelled(self, data: Any, common: bool) -> tuple[list[np.ndarray], float]:
