@@ -2,7 +2,7 @@
 
     python benchmarks/settings.py FOLDER [--every 16] [--model mid-gray]        steps and turns
     python benchmarks/settings.py FOLDER --correlated [--every 28]              correlated noise
-    python benchmarks/settings.py FOLDER --rest [--every 17] [--side 128]       levels on the way
+    python benchmarks/settings.py FOLDER --power [--every 17] [--side 128]       levels on the way
 
 FOLDER holds clean images that no figure is reported on; they are taken in gray.
 """
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--model", default="mid-gray")
     parser.add_argument("--side", type=int, help="only the middle of every image, this many pixels")
     parser.add_argument("--correlated", action="store_true")
-    parser.add_argument("--rest", action="store_true")
+    parser.add_argument("--power", action="store_true")
     args = parser.parse_args()
     model = load(path_of(args.model))
     images = [
@@ -48,12 +48,12 @@ def main() -> None:
     ]
     if args.side:
         images = [centre_crop(x, args.side) for x in images]
-    table = correlated if args.correlated else levels if args.rest else settings
+    table = correlated if args.correlated else levels if args.power else settings
     tables = table(model, images)
     for title, scores in tables:
         for name, values in scores.items():
             mean = np.mean(values, 0)
-            error = np.std(values, 0, ddof=1)[0] / len(values) ** 0.5 if args.rest else None
+            error = np.std(values, 0, ddof=1)[0] / len(values) ** 0.5 if args.power else None
             more = "" if error is None else f"  {error:.3f}"
             print(f"{title:20} {name:12} {mean[0]:.3f} dB  {mean[1]:.4f}{more}", flush=True)
 
@@ -87,7 +87,7 @@ def levels(model: Any, images: list[np.ndarray]) -> Iterator[tuple[str, Scores]]
             noisy = process.sample(torch.from_numpy(clean), generator).numpy()
             one = measured(base.restore(noisy, process).data, clean)
             for power, steps in product((1.0, 0.9, 0.8, 0.7), (2, 4, 8)):
-                with mock.patch.object(cls, "rest", power):
+                with mock.patch.object(cls, "power", power):
                     made = base.replace(steps=steps).restore(noisy, process).data
                 apart = np.subtract(measured(made, clean), one)
                 scores.setdefault(f"{power} {steps} steps", []).append(tuple(apart))

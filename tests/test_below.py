@@ -135,7 +135,7 @@ def test_lambda_weighs_the_step_and_walks_leave_it_alone() -> None:
 
 
 def test_a_student_learns_what_all_steps_remove() -> None:
-    teacher: Any = SimpleNamespace(networks_=nn.ModuleDict({"noise": Half()}), rest=1.0)
+    teacher: Any = SimpleNamespace(networks_=nn.ModuleDict({"noise": Half()}), power=1.0)
     teacher.thorough = lambda: teacher
     teacher.whole_noise = lambda s, level, shares, half: teacher.networks_["noise"](
         s, level, shares

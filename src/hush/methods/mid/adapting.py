@@ -62,7 +62,7 @@ def adapted(
     def loss(
         states: States, _: list[int], generator: torch.Generator, done: float
     ) -> Mapping[str, Tensor]:
-        more = {"below": model.below, "rest": model.rest}
+        more = {"below": model.below, "power": model.power}
         parts = joint_loss(networks, states, model.jitter, model.cell, generator, **more)
         return {"noise_loss": parts["noise_loss"]}
 

@@ -121,7 +121,7 @@ class ValueMID(Denoiser):
     iterates: ClassVar[bool] = True
     adapts: ClassVar[bool] = True
     architecture: ClassVar[tuple[str, ...]] = ("widths", "blocks")
-    rest: ClassVar[float] = 1.0  #: the power in `walk_down`
+    power: ClassVar[float] = 1.0  #: the power in `walk_down`
     #: side of the cells in which Ψ estimates the level, and how far its input extends beyond one
     cell: ClassVar[int] = LevelNet.cell
     reach: ClassVar[int] = LevelNet.radius
@@ -369,7 +369,7 @@ class ValueMID(Denoiser):
 
         def down(s: np.ndarray, tell: Advance | None) -> tuple[np.ndarray, list[dict[str, Any]]]:
             whole = lambda s, left: self.predicted(s, law.scaled(left**2), half, tell)  # noqa: E731
-            return walk_down(whole, s, self.steps, self.rest)
+            return walk_down(whole, s, self.steps, self.power)
 
         state, trace = down(values, advance)
         kept = self.lost(values, state, law)

@@ -35,6 +35,6 @@ def taught_by(start: Any, steps: int) -> Teach:
             return noise
 
         with torch.no_grad():
-            return states._replace(targets=taken(whole, states.noisy, steps, steps, teacher.rest))
+            return states._replace(targets=taken(whole, states.noisy, steps, steps, teacher.power))
 
     return teach

@@ -134,7 +134,7 @@ def loss_of(model: Any, networks: nn.ModuleDict, teach: Teach | None = None) -> 
         states: States, _: list[int], generator: torch.Generator, done: float
     ) -> Mapping[str, Tensor]:
         states = teach(states) if teach else states
-        more = (model.step_weight, model.below, model.rest)
+        more = (model.step_weight, model.below, model.power)
         return joint_loss(networks, states, model.jitter, model.cell, generator, *more)
 
     return loss
@@ -148,12 +148,12 @@ def joint_loss(
     generator: torch.Generator,
     step_weight: float = 0.1,
     below: float = 0.0,
-    rest: float = 1.0,
+    power: float = 1.0,
 ) -> dict[str, Tensor]:
     """Eq. 9 on states.
 
     cell : side of the cells in which Ψ estimates the level; step_weight : λ; below : share of the
-    states from which Φ first takes a part of the noise (`hush.methods.mid.below`); rest : the power
+    states from which Φ first takes a part of the noise (`hush.methods.mid.below`); power : that
     in `hush.sampling.walk_down`.
     """
     s_t, deviation, spectrum = channels_last(states.noisy), states.deviations, states.spectra
@@ -167,7 +167,7 @@ def joint_loss(
         estimate: Tensor = networks["noise"](s, share * deviation[first], spectrum[first])
         return estimate.float()
 
-    s, targets, left = walked(whole_noise, s_t, states.targets, below, generator, rest)
+    s, targets, left = walked(whole_noise, s_t, states.targets, below, generator, power)
     told = left * deviation * torch.exp(jitter * _normal_like(each, generator))
     # White noise is known to be white; other spectra are told less surely than a level.
     doubt = 2 * jitter * ((spectrum - 1).abs() > 1e-3)
