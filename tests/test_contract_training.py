@@ -33,8 +33,9 @@ Both = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
 
 #: those for sets are in test_contract_sets.py
 TRAINED = [n for n in METHODS if get(n).learns_from != "nothing" and not get(n).selects]
-#: a training of theirs takes seconds (five stages, or networks without sizes to set): with --long
-SLOW = ("diffdenoise", "lgbpn", "nafnet", "puca", "sdemg")
+#: a training of theirs takes seconds (five stages, many passes, or networks without sizes to set),
+#: or shares all but its loss with that of another method (noisier2noise, r2r): with --long
+SLOW = ("blind2unblind", "diffdenoise", "lgbpn", "nafnet", "noisier2noise", "puca", "sdemg")
 #: the kind of data with which a method is tested
 KIND = {
     name: "image" if "image" in (k := get(name).kinds) or k == ANY else k[0] for name in TRAINED

@@ -19,6 +19,7 @@ from hush.errors import HushError
 
 _LAZY = {
     "BM3D": "hush.methods.bm3d",
+    "Blind2Unblind": "hush.methods.blind2unblind",
     "DiffDenoise": "hush.methods.diffdenoise",
     "LGBPN": "hush.methods.lgbpn",
     "MID": "hush.methods.mid.image",
@@ -27,7 +28,9 @@ _LAZY = {
     "Noise2Noise": "hush.methods.noise2noise",
     "Noise2Self": "hush.methods.noise2self",
     "Noise2Void": "hush.methods.noise2void",
+    "Noisier2Noise": "hush.methods.noisier2noise",
     "PUCA": "hush.methods.puca",
+    "R2R": "hush.methods.r2r",
     "Record": "hush.record",
     "Schedule": "hush.schedule",
     "compare": "hush.api",
