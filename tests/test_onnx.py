@@ -33,7 +33,7 @@ def one_pass(name: str) -> bool:
     """Whether a method's class says that its `restore` is one pass of one network."""
     method = get(name)
     if issubclass(method, Learned):
-        return method.restore is Learned.restore
+        return method.restore is Learned.restore and method.predict is Learned.predict
     return method.one_pass is not Denoiser.one_pass
 
 

@@ -18,11 +18,14 @@ from typing import Any
 from hush.errors import HushError
 
 _LAZY = {
+    "APBSN": "hush.methods.apbsn",
     "BM3D": "hush.methods.bm3d",
     "Blind2Unblind": "hush.methods.blind2unblind",
+    "CBSN": "hush.methods.cbsn",
     "DiffDenoise": "hush.methods.diffdenoise",
     "LGBPN": "hush.methods.lgbpn",
     "MID": "hush.methods.mid.image",
+    "MMBSN": "hush.methods.mmbsn",
     "NAFNet": "hush.methods.nafnet",
     "Neighbor2Neighbor": "hush.methods.neighbor2neighbor",
     "Noise2Noise": "hush.methods.noise2noise",
