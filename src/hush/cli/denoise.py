@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hush.cli import workers as several
-from hush.cli.console import Bar, explain, preload, print_json, say, state_memory
+from hush.cli.console import Bar, explain, importing, preload, print_json, say, state_memory
 from hush.cli.options import (
     METHOD,
     Duration,
@@ -263,7 +263,9 @@ def _check(o: Options) -> None:
     from hush import models
     from hush.methods import get
 
-    if o.model and not (o.method and get(o.method).learns_from == "nothing"):
+    with importing():  # torch, most of all
+        method = get(o.method or "mid")
+    if o.model and not (o.method and method.learns_from == "nothing"):
         denoiser = models.load(models.path_of(o.model))
         if o.method and denoiser.name != o.method:
             raise HushError(f"{o.model} is a {denoiser.name} model, not a {o.method} model")
@@ -271,7 +273,7 @@ def _check(o: Options) -> None:
         name = o.method or "mid"
         if o.model:
             raise HushError(f"{name} is not trained and takes no model; leave --model out")
-        denoiser = get(name)()
+        denoiser = method()
         if not (models.shipped(name, 1) or any(c.learns_from == "nothing" for c in _classes(o))):
             raise HushError(
                 f"no model is shipped for {name}; train one with hush train --method {name} "
