@@ -19,6 +19,7 @@ METHODS: Table[type[Denoiser]] = Table(
         "neighbor2neighbor": "hush.methods.neighbor2neighbor:Neighbor2Neighbor",
         "diffdenoise": "hush.methods.diffdenoise:DiffDenoise",
         "zs-n2n": "hush.methods.zsn2n:ZeroShotNoise2Noise",
+        "self2self": "hush.methods.self2self:Self2Self",
         "puca": "hush.methods.puca:PUCA",
         "lgbpn": "hush.methods.lgbpn:LGBPN",
         "nafnet": "hush.methods.nafnet:NAFNet",
@@ -66,6 +67,7 @@ VARIANTS: Table[type[Denoiser]] = Table(
         "mid/alignment": "hush.methods.mid.sequences:SequenceMID",
         "diffusion/alignment": "hush.methods.diffusion_rows:DiffusionRows",
         "random/alignment": "hush.methods.random_selection:RandomRows",
+        "dip/image": "hush.methods.dip:ImageDIP",
         "noise2noise/volume": "hush.methods.noise2noise:VolumeNoise2Noise",
     },
 )
