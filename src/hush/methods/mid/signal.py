@@ -152,6 +152,8 @@ class SignalMID(ValueMID):
             raise TypeError(f"MID.fit has no option {', '.join(options)}")
         if noise is not None and not isinstance(noise, ECG):
             raise HushError(f"this model learns to remove ECG, not {noise.family} noise")
+        if self.below or self.distil or self.naive:
+            raise HushError("below, distil and naive are not for ECG; leave them out")
         self.channels, self.top_ = 1, 1.0
         schedule = schedule or Schedule(budget=600.0)
         if start is not None:
