@@ -452,14 +452,12 @@ def test_replacing_settings_leaves_the_original(supervised: MID) -> None:
 @pytest.fixture
 def counted_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step for a second of budget, so that what is learned does not hang on the machine."""
-    monkeypatch.setattr(
-        adapting, "Schedule", lambda budget, **options: Schedule(max_steps=round(budget), **options)
-    )
+    monkeypatch.setattr(adapting, "_rounds", lambda begun, seconds: [round(seconds)])
 
 
 def held_back(model: MID, images: list[np.ndarray], noise: list[Process]) -> float:
     """Mean score on the parts of the images that adapting keeps out of its training."""
-    return float(adapting.scores(model, [split(x)[1] for x in images], noise).mean())
+    return float(adapting.scores(model, adapting._held_out(images, noise)[1]).mean())
 
 
 @pytest.mark.usefixtures("counted_steps")

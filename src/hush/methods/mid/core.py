@@ -300,11 +300,11 @@ class ValueMID(Denoiser):
         advance: Advance | None = None,
         about: Sequence[Mapping[str, Any]] = (),
     ) -> M:
-        """This model after noisy-only training of Φ on `items` ``(C, *S)``.
+        """This model after noisy-only training of Φ on `items` ``(C, *S)``, for up to `seconds`.
 
-        A part of every item is held out. The losses before and after are compared on it, with the
-        same further noise; unless the loss fell by more than its standard error, the model is
-        returned unchanged.
+        Blocks all over the items are held out. The losses on them, with the same further noise, are
+        compared after every round of training; the model of the round that is surely best there is
+        returned, or this one unchanged. More time only adds rounds.
         """
         from hush.methods.mid.adapting import adapted
 
