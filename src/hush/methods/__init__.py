@@ -18,6 +18,7 @@ METHODS: Table[type[Denoiser]] = Table(
         "noise2self": "hush.methods.noise2self:Noise2Self",
         "neighbor2neighbor": "hush.methods.neighbor2neighbor:Neighbor2Neighbor",
         "diffdenoise": "hush.methods.diffdenoise:DiffDenoise",
+        "zs-n2n": "hush.methods.zsn2n:ZeroShotNoise2Noise",
         "puca": "hush.methods.puca:PUCA",
         "lgbpn": "hush.methods.lgbpn:LGBPN",
         "nafnet": "hush.methods.nafnet:NAFNet",
