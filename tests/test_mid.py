@@ -17,7 +17,6 @@ import hush.methods.mid.adapting as adapting
 import hush.methods.mid.image as mid_image
 from hush import kinds
 from hush.errors import HushError
-from hush.kinds.cut import split
 from hush.methods.mid.image import MID
 from hush.metrics import psnr
 from hush.noise.processes import Gaussian, Poisson, Process, parse
@@ -513,6 +512,7 @@ def test_adapting_to_small_images(shape: tuple[int, int], random_mid: RandomMID)
     assert np.isfinite(model.denoise(x[0])).all()
 
 
+@pytest.mark.usefixtures("counted_steps")
 def test_what_adapting_gained_must_exceed_its_error(
     supervised: MID, noisy: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -526,6 +526,7 @@ def test_what_adapting_gained_must_exceed_its_error(
         assert (adapted is not supervised) is kept
 
 
+@pytest.mark.usefixtures("counted_steps")
 def test_the_seed_of_adapting_draws_its_patches(
     supervised: MID, noisy: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
