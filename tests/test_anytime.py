@@ -9,85 +9,68 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
 
 import hush.methods.mid.adapting as adapting
 from hush.errors import HushError
-from hush.kinds import get as kind_of
-from hush.kinds.blocks import blocks, withheld
-from hush.kinds.cut import CELL
-from hush.methods.mid.loss import States, noise_losses
-from hush.noise.processes import Gaussian
+from hush.noise.halves import thinned
+from hush.noise.processes import Correlated, Gaussian, Poisson, PoissonGaussian, Rician
 from hush.studies import STUDIES, anytime, run, timed
 from hush.studies.core import Case
 from hush.studies.ledger import Cell, Key, Ledger
 from hush.studies.sample import Sample
 
-# -- what is held out ------------------------------------------------------------------------------
+# -- what is judged on -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(128, 128), (512, 512), (300, 731), (5000,), (64, 80, 64)])
-def test_blocks_lie_all_over_an_item(shape: tuple[int, ...]) -> None:
-    found = blocks(shape)
-    held = np.zeros(shape, int)
-    for block in found:
-        held[block] += 1
-    assert len(found) == 8 or len(shape) == 3
-    assert held.max() == 1  # none twice
-    assert held.mean() <= (1 / 8 if len(shape) < 3 else 1 / 6)
-    for axis, n in enumerate(shape):
-        assert len({(b[axis].stop - b[axis].start) % CELL for b in found}) == 1
-        middles = sorted({(b[axis].start + b[axis].stop) / 2 for b in found})
-        assert max(np.diff([0, *middles, n])) <= n / 2 / len(shape) + CELL
+@pytest.mark.parametrize(
+    "law",
+    [
+        Gaussian(0.1),
+        Poisson(20.0),
+        PoissonGaussian(0.02, 0.05),
+        Correlated(Gaussian(0.1), 1.0),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("ratio", [1.25, 2.0, 3.0])
+def test_what_is_learned_from_and_what_judges_share_the_scene_alone(law: Any, ratio: float) -> None:
+    clean = torch.linspace(0.3, 0.8, 64).repeat(1, 256, 1)
+    x = law.sample(clean[None], torch.Generator().manual_seed(1))[0].numpy()
+    a, b = (part - clean.numpy() for part in thinned(x, law, ratio, 0))
+    reach = 4 if isinstance(law, Correlated) else 1  # fewer of its values are independent
+    near = 4 * reach * np.sqrt(law.variance(0.8) / a.size)
+    variance = float(np.mean(law.variance(clean.numpy())))
+    other = ratio / (ratio - 1)
+    assert abs(a.mean()) < near * np.sqrt(ratio)
+    assert abs(b.mean()) < near * np.sqrt(other)
+    assert a.var() == pytest.approx(ratio * variance, rel=0.05 * reach)
+    assert b.var() == pytest.approx(other * variance, rel=0.05 * reach)
+    assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 4 * reach / np.sqrt(a.size)
+    assert np.allclose(x - clean.numpy(), (a + (ratio - 1) * b) / ratio, atol=1e-5)
 
 
-def test_less_fits_into_small_items() -> None:
-    assert len(blocks((64, 64))) == 2
-    assert len(blocks((40, 1))) == 1
-    free, crops, judged = withheld(np.ones((1, 40, 1), np.float32))
-    assert np.isfinite(crops).all()
-    assert (free == 0).sum() == judged.sum() * len(crops)
+def test_what_was_learned_by_heart_does_not_count(random_mid: Any) -> None:
+    """Errors of results with all, half and none of the noise of s' differ as the true ones."""
+    rng = np.random.default_rng(0)
+    clean = np.tile(np.linspace(0.2, 0.8, 128, dtype=np.float32), (1, 128, 1))
+    x = clean + rng.normal(0, 0.1, clean.shape).astype(np.float32)
+    pair = adapting.Thinned.of(x, Gaussian(0.1), 0)
+    model = random_mid()
+    noise = pair.seen - clean
+    found = {}
+    for name, removed in {"none": 0 * noise, "half": noise / 2, "true": noise}.items():
+        model.predicted = lambda s, law, half, removed=removed: removed
+        found[name] = adapting.errors(model, [pair]).mean()
+    assert found["half"] - found["true"] == pytest.approx(0.25, abs=0.05)
+    assert found["none"] - found["true"] == pytest.approx(1.0, abs=0.1)
 
 
-def test_blocks_are_cut_out_where_nothing_is_learned() -> None:
-    x = np.random.default_rng(0).random((3, 130, 150), np.float32)
-    free, crops, judged = withheld(x)
-    held = x[:, free[0] == 0]
-    inner = crops[:, :, judged[0] == 1]
-    assert np.array_equal(np.sort(held.ravel()), np.sort(inner.ravel()))
-    assert all(n % CELL == 0 for n in crops.shape[2:])
-
-
-class Windows:
-    """Lessons without further noise: what is cut is what is seen, twice as with mirrored noise."""
-
-    def __init__(self, items: list[np.ndarray]) -> None:
-        self.patches = kind_of("image").patches(items, 32)
-
-    def draw(self, count: int, rng: np.random.Generator) -> tuple[States, list[int]]:
-        x, indices = self.patches.draw(count, rng)
-        x = x.repeat_interleave(2, 0)
-        return States(x, x, x, torch.ones(len(x), 1, 1)), indices
-
-
-def test_no_gradient_comes_from_what_is_held_out() -> None:
-    masks = [withheld(np.zeros((1, *s), np.float32))[0] for s in ((64, 64), (90, 50), (20, 100))]
-    lessons: Any = Windows(masks)  # the image is its own mask
-    source = adapting.Freely(lessons, kind_of("image").patches(masks, 32))
-    (states, free), _ = source.draw(16, np.random.default_rng(0))
-    assert torch.equal(states.noisy, free)
-    assert 0 < free.mean() < 1
-    targets = torch.zeros_like(free, requires_grad=True)
-
-    def network(x: Tensor, *_: Tensor) -> Tensor:
-        return x + 1
-
-    net: Any = network
-    states = states._replace(targets=targets, deviations=torch.ones_like(free))
-    noise_losses(net, states, 0.0, torch.Generator(), free).sum().backward()
-    assert targets.grad is not None
-    assert (targets.grad[free == 0] == 0).all()
-    assert (targets.grad[free == 1] != 0).all()
+def test_cells_cover_an_item() -> None:
+    x = np.arange(2 * 50 * 70, dtype=np.float64).reshape(2, 50, 70)
+    assert len(adapting._cells(x)) == 64
+    assert adapting._cells(np.ones((1, 640))).shape == (64,)
+    even = np.arange(2 * 64 * 64.0).reshape(2, 64, 64)
+    assert adapting._cells(even).mean() == even.mean()
 
 
 # -- rounds ----------------------------------------------------------------------------------------
@@ -126,10 +109,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def scored(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:
-    """Losses of the model as it is, and after each round, on four blocks."""
+    """Errors of the model as it is, and after each round, in four cells."""
     left = iter(losses)
     monkeypatch.setattr(
-        adapting, "scores", lambda *_: next(left) + 1e-3 * np.array([1.0, -1, 2, -2])
+        adapting, "errors", lambda *_: next(left) + 1e-3 * np.array([1.0, -1, 2, -2])
     )
 
 
@@ -185,8 +168,10 @@ def test_the_best_round_is_kept(
 
 def test_too_little_to_judge_on_is_left_alone(random_mid: Any, clock: list[Any]) -> None:
     model = random_mid()
-    x = np.random.default_rng(0).random((1, 64, 64), np.float32)
+    x = np.random.default_rng(0).random((1, 64, 8), np.float32)
     assert model.adapt([x], 60.0, noise=Gaussian(0.1)) is model
+    x = np.random.default_rng(0).random((1, 64, 64), np.float32)
+    assert model.adapt([x], 60.0, noise=Rician(0.1)) is model  # no halves with independent noise
     assert not clock
 
 

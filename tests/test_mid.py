@@ -455,8 +455,9 @@ def counted_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def held_back(model: MID, images: list[np.ndarray], noise: list[Process]) -> float:
-    """Mean score on the parts of the images that adapting keeps out of its training."""
-    return float(adapting.scores(model, adapting._held_out(images, noise)[1]).mean())
+    """Mean error beside the observations that adapting keeps out of its training."""
+    pairs = [adapting.Thinned.of(x, law, 0) for x, law in zip(images, noise, strict=True)]
+    return float(adapting.errors(model, pairs).mean())
 
 
 @pytest.mark.usefixtures("counted_steps")
@@ -520,7 +521,7 @@ def test_what_adapting_gained_must_exceed_its_error(
     x = (noisy / 255).astype(np.float32)[None]
     for gains, kept in (([0.1, -0.1, 0.12, -0.1], False), ([0.1, 0.11, 0.12, 0.1], True)):
         scores = iter([np.ones(4), np.ones(4) - gains])
-        monkeypatch.setattr(adapting, "scores", lambda *a, scores=scores: next(scores))
+        monkeypatch.setattr(adapting, "errors", lambda *a, scores=scores: next(scores))
         monkeypatch.setattr("hush.training.train", lambda *a, **k: {})
         adapted = supervised.adapt([x], 1.0)
         assert (adapted is not supervised) is kept

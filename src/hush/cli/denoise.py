@@ -129,7 +129,7 @@ class Group:
     type=Duration(),
     default=0.0,
     help="Fine-tune the model on these files first, for up to this long, such as 60s. What it "
-    "learns is used if it is better on held-out parts.",
+    "learns is used if it is surely better.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of --adapt.")
 @click.option(

@@ -1,18 +1,25 @@
-"""Test-time adaptation of MID: noisy-only training on the items to denoise, in rounds.
+r"""Test-time adaptation of MID: noisy-only training on the items to denoise, in rounds.
+
+The items are divided into two observations with independent noise (`hush.noise.halves`):
+
+.. math:: s' = s_0 + \Delta, \quad s'' = s_0 - \Delta/\epsilon, \quad
+          \operatorname{Var} \Delta = \epsilon\,v_0.
+
+The network learns from s' alone, which is little noisier than s_0. It does not know the noise of
+s'', so the expectation of |result for s' − s''|² is the error beside the truth plus a constant, even
+if the network has learned the noise of s' by heart.
 
 Every round has twice the steps of the one before, and a learning rate that falls to 0. After each,
-the network is judged on blocks that no round learns from, and taken over if it is surely better
-there than the best so far. The time decides only how many rounds there are: a longer one goes on
-from where a shorter one ends, so its result has a held-out loss that is at least as good. This is
-what is needed for an anytime algorithm (S. Zilberstein, "Using anytime algorithms in intelligent
-systems", AI Magazine 17, 1996).
+the network is taken over if it is surely better than the best so far. The time decides only how
+many rounds there are: a longer one goes on from where a shorter one ends. That makes it an anytime
+algorithm (S. Zilberstein, "Using anytime algorithms in intelligent systems", AI Magazine 17, 1996).
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter as now
 from typing import Any
@@ -22,16 +29,17 @@ import torch
 from torch import Tensor
 
 from hush.denoiser import Advance
-from hush.kinds.blocks import withheld
-from hush.kinds.cut import Patches, rms_level, splits
-from hush.methods.mid.loss import FLOOR, Lessons, States, further, noise_losses
+from hush.kinds.cut import rms_level, splits, to_compare
+from hush.methods.mid.loss import FLOOR, States, joint_loss
+from hush.noise.halves import divisible, thinned
 from hush.noise.process import Process
+from hush.noise.stabilise import stabilised
 from hush.schedule import Schedule
 
+EPSILON = 0.25  #: variance that s' has beyond that of the item, relative to it
 FIRST = 4  #: steps of the first round
-DRAWS = (4, 16)  #: of further noise, in which a block is judged: the more, the smaller it is
-VALUES = 2**17  #: judged in all draws, about
-FEWEST, MOST = 3, 64  #: blocks that are judged
+JUDGED = 2**20  #: samples of s' and s'' that are judged, at most about
+CELLS = 64  #: that the errors of an item are compared in
 CHANCE = 0.05  #: of taking over a network that is no better, each time
 
 
@@ -48,23 +56,21 @@ def adapted(
     begun = now()
     if model.networks_ is None:
         raise model.untrained()
-    items, processes = _collected(model, items, noise)
-    if not items:
-        return model
-    masks, held = _held_out(items, processes)
-    if sum(len(one.blocks) for one in held) < FEWEST:
+    pairs = [Thinned.of(x, law, seed) for x, law in _collected(model, items, noise)]
+    judged = [part for pair in pairs for part in pair.judged(len(pairs))]
+    if not judged:
         return model
     other = copy.copy(model)
     other.networks_ = copy.deepcopy(model.networks_)
-    network, size = other.networks_["noise"], model.kind.patch
-    lessons = model.states(other.networks_, model.kind.patches(items, size), processes)
-    source = Freely(lessons, model.kind.patches(masks, size))
+    networks, size = other.networks_, model.kind.patch
+    patches = model.kind.patches([pair.seen for pair in pairs], size)
+    lessons = model.states(networks, patches, [pair.law for pair in pairs])
 
     def loss(
-        drawn: tuple[States, Tensor], _: list[int], generator: torch.Generator, done: float
-    ) -> dict[str, Tensor]:
-        states, free = drawn
-        return {"noise_loss": noise_losses(network, states, model.jitter, generator, free).mean()}
+        states: States, _: list[int], generator: torch.Generator, done: float
+    ) -> Mapping[str, Tensor]:
+        parts = joint_loss(networks, states, model.jitter, model.cell, generator)
+        return {"noise_loss": parts["noise_loss"]}
 
     def tell(_: float) -> None:
         if advance:
@@ -72,7 +78,7 @@ def adapted(
 
     from hush.training import train
 
-    best, least = model, scores(model, held)
+    best, least = model, errors(model, judged)
     for index, steps in enumerate(_rounds(begun, seconds)):
         schedule = Schedule(
             max_steps=steps,
@@ -82,20 +88,30 @@ def adapted(
             ema=0.99,
             seed=seed + (index << 32),
         )
-        train(network, source, loss, schedule, device=model.device_, progress=False, advance=tell)
-        found = scores(other.to(model.device_), held)
+        train(
+            networks["noise"],
+            lessons,
+            loss,
+            schedule,
+            device=model.device_,
+            progress=False,
+            advance=tell,
+        )
+        found = errors(other.to(model.device_), judged)
         if better(least - found):
             best, least = copy.copy(other), found
-            best.networks_ = copy.deepcopy(other.networks_)
+            best.networks_ = copy.deepcopy(networks)
         elif better(found - least):
             break  # it has begun to learn the noise
     return best
 
 
 def better(gains: np.ndarray) -> bool:
-    """Whether gains, one for each block, are above 0 in the mean: Student's t-test, one-sided."""
+    """Whether gains, one for each cell, are above 0 in the mean: Student's t-test, one-sided."""
     from scipy.stats import t
 
+    if len(gains) < 2:
+        return False
     error = gains.std(ddof=1) / math.sqrt(len(gains))
     return bool(gains.mean() > t.ppf(1 - CHANCE, len(gains) - 1) * error)
 
@@ -109,76 +125,61 @@ def _rounds(begun: float, seconds: float) -> Iterator[int]:
         steps *= 2
 
 
-# -- what is learned from, and what is not ---------------------------------------------------------
-
-
 def _collected(
     model: Any, items: Sequence[np.ndarray], noise: Process | None
-) -> tuple[list[np.ndarray], list[Process]]:
-    """Items as they are trained on, with their noise; those without noise or too small left out."""
+) -> list[tuple[np.ndarray, Process]]:
+    """Items with their noise, if that can be divided; those without noise are left out."""
     items = [model.prepared(x) for x in items]
-    items = [x for x in items if splits(x)]  # the score needs a held-out part
+    items = [x for x in items if splits(x)]
     # Added noise has one level for an image: the identity fails for noise that was measured to vary
-    # from place to place, and with it the held-out score.
+    # from place to place.
     every = [(x, model.reviewed(x, model.measured(x))) for x in items]
     seen = [(x, f.uniform) for x, f in every if noise is not None or f.field is None]
-    items = [model.cleaned(x, found) for x, found in seen]
-    processes = [
-        model.estimate(x, noise, found)[0] for x, (_, found) in zip(items, seen, strict=True)
-    ]
-    pairs = [(x, p) for x, p in zip(items, processes, strict=True) if rms_level(p, x) > FLOOR]
-    return [x for x, _ in pairs], [p for _, p in pairs]
+    cleaned = [(model.cleaned(x, found), found) for x, found in seen]
+    pairs = [(x, model.estimate(x, noise, found)[0]) for x, found in cleaned]
+    return [(x, law) for x, law in pairs if rms_level(law, x) > FLOOR and divisible(law)]
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """Blocks of an item, see `hush.kinds.blocks.withheld`, and its noise."""
+class Thinned:
+    """Two observations of an item ``(C, *S)``: s', which is learned from, and s''.
 
-    blocks: np.ndarray
-    judged: np.ndarray
-    process: Process
+    law : of the noise of s'.
+    """
 
+    seen: np.ndarray
+    unseen: np.ndarray
+    law: Process
 
-@dataclass(frozen=True)
-class Freely:
-    """Lessons, and where they may be learned from ``(B, 1, *s)``: nowhere in what is held out."""
+    @classmethod
+    def of(cls, x: np.ndarray, law: Process, seed: int) -> Thinned:
+        """Those of an item with noise of this law."""
+        return cls(*thinned(x, law, 1 + EPSILON, seed), law.scaled(1 + EPSILON))
 
-    lessons: Lessons
-    masks: Patches
-
-    def draw(self, count: int, rng: np.random.Generator) -> tuple[tuple[States, Tensor], list[int]]:
-        """See `hush.methods.mid.loss.Lessons.draw`."""
-        same = copy.deepcopy(rng)  # so that both are cut and turned alike
-        states, indices = self.lessons.draw(count, rng)
-        free, _ = self.masks.draw(count, same)
-        return (states, free.repeat_interleave(len(states.noisy) // count, 0)), indices
+    def judged(self, count: int) -> Sequence[Thinned]:
+        """The part that is judged, if there are so many items; nothing of items too small."""
+        parts = to_compare([np.concatenate([self.seen, self.unseen])], JUDGED // count)
+        return [Thinned(*np.split(part, 2), self.law) for part in parts]
 
 
-def _held_out(
-    items: Sequence[np.ndarray], processes: Sequence[Process]
-) -> tuple[list[np.ndarray], list[HeldOut]]:
-    """The masks of all items, and blocks of some, at most about `MOST`."""
-    every = [withheld(x) for x in items]
-    held = [HeldOut(b, judged, p) for (_, b, judged), p in zip(every, processes, strict=True)]
-    most = max(1, MOST // max(len(one.blocks) for one in held))
-    return [free for free, _, _ in every], held[:: -(-len(held) // most)]
-
-
-def scores(model: Any, held: Sequence[HeldOut]) -> np.ndarray:
-    """Φ's noisy-only loss on every block, relative to the level; the noise added is frozen."""
-    network, octaves = model.networks_["noise"], model.networks_["step"].octaves
+def errors(model: Any, pairs: Sequence[Thinned]) -> np.ndarray:
+    """Squared errors of results for s' beside s'', in cells, relative to the variance of s'."""
     found = []
-    for one in held:
-        x = torch.cat([model._tensor(block) for block in one.blocks])
-        judged = torch.from_numpy(one.judged)[None].to(x.device)
-        ladder, losses = model.added_noise(x.ndim - 2), torch.zeros(len(x))
-        draws = min(max(VALUES // x[:, 0].numel(), DRAWS[0]), DRAWS[1])
-        for draw in range(draws):
-            generator = torch.Generator(x.device).manual_seed(draw)
-            with torch.inference_mode():
-                states = further(x, [one.process] * len(x), ladder, octaves, generator)
-                each = noise_losses(network, states, 0.0, generator, judged)
-            losses += each.unflatten(0, (len(x), -1)).mean(1).cpu() / draws
-        level = rms_level(one.process, one.blocks.swapaxes(0, 1)) + FLOOR
-        found.append(losses.numpy() / level)
+    for pair in pairs:
+        form, law, x = stabilised(pair.law), pair.law, pair.seen
+        if form is not None:
+            x, law = form[0](x).astype(np.float32), form[1]
+        made = x - model.predicted(x, law, False)
+        made = made if form is None else form[0].inverse(made)
+        level = rms_level(pair.law, pair.seen)
+        found.append(_cells((made - pair.unseen) ** 2) / level**2)
     return np.concatenate(found)
+
+
+def _cells(values: np.ndarray) -> np.ndarray:
+    """Means of values ``(C, *S)`` in up to `CELLS` cells."""
+    parts, ndim = [values.mean(0)], values.ndim - 1
+    most = round(CELLS ** (1 / ndim))
+    for axis in range(ndim):
+        parts = [cell for part in parts for cell in np.array_split(part, most, axis)]
+    return np.array([part.mean() for part in parts if part.size])

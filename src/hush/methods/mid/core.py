@@ -302,8 +302,8 @@ class ValueMID(Denoiser):
     ) -> M:
         """This model after noisy-only training of Φ on `items` ``(C, *S)``, for up to `seconds`.
 
-        Blocks all over the items are held out. The losses on them, with the same further noise, are
-        compared after every round of training; the model of the round that is surely best there is
+        Φ learns from one observation of the items, and is compared with another, of independent
+        noise, after every round of training. The model of the round that is surely best is
         returned, or this one unchanged. More time only adds rounds.
         """
         from hush.methods.mid.adapting import adapted

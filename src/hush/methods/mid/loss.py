@@ -123,7 +123,18 @@ def joint_loss(
 ) -> dict[str, Tensor]:
     """Eq. 9 on states; `cell` is the side of the cells in which Ψ estimates the level."""
     s_t, deviation, spectrum = channels_last(states.noisy), states.deviations, states.spectra
-    noise = noise_losses(networks["noise"], states, jitter, generator).mean()
+    every = tuple(range(1, s_t.ndim))
+    each = torch.zeros((len(s_t), *[1] * len(every)), device=s_t.device)
+
+    # Φ (eq. 7), both sides divided by the added share: the estimate of the whole noise. Squared
+    # errors grow roughly in proportion to the level; dividing by it weights all levels equally.
+    told = deviation * torch.exp(jitter * _normal_like(each, generator))
+    # White noise is known to be white; other spectra are told less surely than a level.
+    doubt = 2 * jitter * ((spectrum - 1).abs() > 1e-3)
+    heard = spectrum * torch.exp(doubt * _normal_like(spectrum, generator))
+    whole = networks["noise"](s_t, told, heard).float()
+    level = deviation.square().mean(every).sqrt() + FLOOR
+    noise = ((whole - states.targets).square().mean(every) / level).mean()
 
     # Ψ (eq. 5): the level in each cell and octave, on a logarithmic scale.
     variance = average(deviation.square(), cell)
@@ -133,32 +144,6 @@ def joint_loss(
     told_by_step = networks["step"](s_t).float()
     step = ((told_by_step + FLOOR) / (level + FLOOR)).log().square().mean()
     return {"noise_loss": noise, "step_loss": 0.1 * step}
-
-
-def noise_losses(
-    network: nn.Module,
-    states: States,
-    jitter: float,
-    generator: torch.Generator,
-    free: Tensor | None = None,
-) -> Tensor:
-    """Φ's loss on each state ``(B,)`` (eq. 7), both sides divided by the added share: the estimate
-    of the whole noise. free : weights of its values ``(B, 1, *s)``, 1 where none are given.
-
-    Squared errors grow roughly in proportion to the level; dividing by it weights all levels
-    equally.
-    """
-    s_t, deviation, spectrum = channels_last(states.noisy), states.deviations, states.spectra
-    every = tuple(range(1, s_t.ndim))
-    each = torch.zeros((len(s_t), *[1] * len(every)), device=s_t.device)
-    told = deviation * torch.exp(jitter * _normal_like(each, generator))
-    # White noise is known to be white; other spectra are told less surely than a level.
-    doubt = 2 * jitter * ((spectrum - 1).abs() > 1e-3)
-    heard = spectrum * torch.exp(doubt * _normal_like(spectrum, generator))
-    whole = network(s_t, told, heard).float()
-    level = deviation.square().mean(every).sqrt() + FLOOR
-    errors = (whole - states.targets).square()
-    return (errors if free is None else errors * free).mean(every) / level
 
 
 def spread(process: Process, channels: int, octaves: int, ndim: int) -> np.ndarray:
