@@ -5,9 +5,9 @@ The items are divided into two observations with independent noise (`hush.noise.
 .. math:: s' = s_0 + \Delta, \quad s'' = s_0 - \Delta/\epsilon, \quad
           \operatorname{Var} \Delta = \epsilon\,v_0.
 
-The network learns from s' alone, which is little noisier than s_0. It does not know the noise of
-s'', so the expectation of |result for s' − s''|² is the error beside the truth plus a constant, even
-if the network has learned the noise of s' by heart.
+The network learns from s' alone, which is little noisier than s_0. It does not know the noise in
+s'', so the expectation of |result for s' − s''|² is the error beside the truth plus a constant,
+even if the network has learned the noise of s' by heart.
 
 Every round has twice the steps of the one before, and a learning rate that falls to 0. After each,
 the network is taken over if it is surely better than the best so far. The time decides only how
