@@ -30,6 +30,7 @@ from hush.studies.mri import MRI
 from hush.studies.msa import MSA
 from hush.studies.pairs import PAIRS
 from hush.studies.semg import SEMG
+from hush.studies.sensitivity import SENSITIVITY
 from hush.studies.table import tables
 from hush.studies.vanishing import VANISHING
 from hush.table import Table
@@ -42,7 +43,18 @@ SETS = (LINES, CORRESPONDENCES, LEAVE_ONE_OUT, VANISHING)
 STUDIES: Mapping[str, Study] = ChainMap(
     {
         study.name: study
-        for study in (IMAGES, ABLATION, ANYTIME, *SETS, SEMG, MRI, MSA, PAIRS, *DIFFDENOISE)
+        for study in (
+            IMAGES,
+            ABLATION,
+            SENSITIVITY,
+            ANYTIME,
+            *SETS,
+            SEMG,
+            MRI,
+            MSA,
+            PAIRS,
+            *DIFFDENOISE,
+        )
     },
     Table("hush.studies", {}),  # type: ignore[arg-type]  # never written to
 )
