@@ -65,6 +65,7 @@ def adapted(
     networks, size = other.networks_, model.kind.patch
     patches = model.kind.patches([pair.seen for pair in pairs], size)
     lessons = model.states(networks, patches, [pair.law for pair in pairs])
+    del pairs  # and with them s'', of which a part is judged
 
     def loss(
         states: States, _: list[int], generator: torch.Generator, done: float
