@@ -2,10 +2,10 @@
 
     python benchmarks/anytime.py --data DIR [--seconds 60] [--side 256] [--only camera]
 
-For every development image and noise: PSNR after each round beside the clean image, the score by which hush
-decides, in percent and with its standard error, and what is kept. Seconds are those of the
-processor, so that other work on the machine does not matter. X-rays have noise of their own, so a
-cleaner result can be farther from them.
+For every development image and noise: PSNR after each round beside the clean image, the score by
+which hush decides, in percent and with its standard error, and what is kept. Seconds are those of
+the processor, so that other work on the machine does not matter. X-rays have noise of their own, so
+a cleaner result can be farther from them.
 """
 
 from __future__ import annotations
