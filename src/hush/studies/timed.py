@@ -90,7 +90,7 @@ def _command(noisy: np.ndarray, options: Sequence[str]) -> Timed:
     with TemporaryDirectory() as folder:
         source, target = Path(folder, "noisy.npy"), Path(folder, "clean.npy")
         np.save(source, _shown(noisy))
-        words = ["denoise", source, "-o", target, "--kind", "image", "--quiet", *options]
+        words = ["denoise", str(source), "-o", str(target), "--kind", "image", "--quiet", *options]
         words += ["--device", "cpu", "--threads", str(torch.get_num_threads())]
         begun = time.time()
         done = subprocess.run(

@@ -156,12 +156,13 @@ class Thinned:
     @classmethod
     def of(cls, x: np.ndarray, law: Process, seed: int) -> Thinned:
         """Those of an item with noise of this law."""
-        return cls(*thinned(x, law, 1 + EPSILON, seed), law.scaled(1 + EPSILON))
+        seen, unseen = thinned(x, law, 1 + EPSILON, seed)
+        return cls(seen, unseen, law.scaled(1 + EPSILON))
 
     def judged(self, count: int) -> Sequence[Thinned]:
         """The part that is judged, if there are so many items; nothing of items too small."""
         parts = to_compare([np.concatenate([self.seen, self.unseen])], JUDGED // count)
-        return [Thinned(*np.split(part, 2), self.law) for part in parts]
+        return [Thinned(part[: len(self.seen)], part[len(self.seen) :], self.law) for part in parts]
 
 
 def errors(model: Any, pairs: Sequence[Thinned]) -> np.ndarray:
