@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -22,11 +22,13 @@ from hush.kinds.cut import moments, rms_level
 from hush.nets import channels_last
 from hush.noise.process import Process
 from hush.results import Estimate, Restoration
+from hush.tiling import tiled
 
 Z = TypeVar("Z", bound="ZeroShot")
 
 LEARNING = 0.9  #: share of the work, for progress
-TILE = 512  #: side of the tiles in which a result is computed
+TILE = 1024  #: side of the tiles in which a result is computed
+FORWARD = 1 / 3  #: time of a network's answer, relative to that of a step on as many pixels
 
 
 @dataclass
@@ -45,6 +47,9 @@ class ZeroShot(Denoiser):
     steps: int | None = None
     seed: int = 0
 
+    #: whether it has to know the noise's level, which is then measured if nobody has
+    needs_level: ClassVar[bool] = False
+
     device_: str = field(default="cpu", init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -54,7 +59,8 @@ class ZeroShot(Denoiser):
     def learned(self, x: Tensor, pace: Pace, level: float) -> np.ndarray:
         """The result ``(C, H, W)`` for a standardised image ``(1, C, H, W)``, after learning it.
 
-        level : the noise's deviation in the same unit, as stated or else measured; 0 if unknown.
+        level : the noise's deviation in the same unit, as stated or else measured; 0 if it is
+            unknown, which it is not with `needs_level`.
         """
         raise NotImplementedError
 
@@ -75,6 +81,8 @@ class ZeroShot(Denoiser):
         place = torch.device(self.device_)
         given = channels_last(torch.from_numpy((x - mean) / np.float32(deviation))[None]).to(place)
         law = noise if noise is not None and noise.stated else found and found.process
+        if law is None and self.needs_level:
+            law = self.kind.measure([x]).process
         with torch.random.fork_rng([place] if place.type == "cuda" else []):
             torch.manual_seed(self.seed)
             y = self.learned(given, pace, rms_level(law, x) / deviation if law else 0.0)
@@ -107,10 +115,10 @@ class Pace:
         """Seconds of the time that are left."""
         return self.seconds - (time.perf_counter() - self.begun)
 
-    def learning(self, after: float) -> Iterator[float]:
+    def learning(self, after: float, most: float = 1.0) -> Iterator[float]:
         """The finished share of the learning before every step, from 0; the last is below 1.
 
-        after : what follows takes as long as so many steps.
+        after : what follows takes as long as so many steps, and at most this share of the time.
         """
         count, done, first = 0, 0.0, self.left
         while done < 1:
@@ -120,8 +128,19 @@ class Pace:
                 done = count / self.steps
             else:
                 each, rest = (first - self.left) / count, self.left
-                done = max(done, 1 - (rest - (after + 0.5) * each) / self.seconds)
+                kept = min(after * each, most * self.seconds) + each / 2
+                done = max(done, (self.seconds - rest) / max(self.seconds - kept, each))
             self.tell(LEARNING * done)
+
+    def answers(self, count: int) -> Iterator[int]:
+        """The numbers of results to average: `count`, or as many as the time is enough for."""
+        first = self.left
+        for number in range(count):
+            yield number
+            self.tell(LEARNING + (1 - LEARNING) * (number + 1) / count)
+            each = (first - self.left) / (number + 1)
+            if not self.steps and self.left < each:
+                return
 
     def tell(self, share: float) -> None:
         """Say that this share of all the work is done."""
@@ -140,15 +159,16 @@ def learn(
     pace: Pace,
     rate: Callable[[float], float],
     after: float,
+    most: float = 1.0,
 ) -> None:
     """Train a network by Adam until the time that is left is what the result takes.
 
-    loss : of a step; rate : the learning rate after a share of the learning; after : see
+    loss : of a step; rate : the learning rate after a share of the learning; after, most : see
     `Pace.learning`.
     """
     optimiser = torch.optim.Adam(network.parameters(), rate(0.0))
     network.train()
-    for done in pace.learning(after):
+    for done in pace.learning(after, most):
         for group in optimiser.param_groups:
             group["lr"] = rate(done)
         error = loss()
@@ -161,6 +181,20 @@ def learn(
 def cosine(peak: float) -> Callable[[float], float]:
     """A learning rate that falls from `peak` to 0 along a cosine."""
     return lambda done: peak * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def answered(
+    network: Callable[[Tensor], Tensor], x: np.ndarray, radius: int, multiple: int, device: str
+) -> np.ndarray:
+    """A network's answer to ``(C, H, W)``, in tiles that end at the image's border."""
+
+    def answer(part: np.ndarray) -> np.ndarray:
+        given = torch.from_numpy(np.ascontiguousarray(part))[None]
+        with torch.inference_mode():
+            out: np.ndarray = network(channels_last(given).to(device))[0].float().cpu().numpy()
+        return out
+
+    return tiled(answer, x, size=TILE, radius=radius, multiple=multiple, border=None)
 
 
 @dataclass
@@ -194,3 +228,8 @@ class Windows:
             for start in [int(self.rng.integers((n - side) // self.multiple + 1)) * self.multiple]
         )
         return rows, columns
+
+    def flipped(self, x: Tensor) -> Tensor:
+        """A window ``(…, h, w)``, mirrored along either axis with a chance of one half."""
+        axes = [axis for axis in (-2, -1) if self.rng.random() < 0.5]
+        return x.flip(axes) if axes else x

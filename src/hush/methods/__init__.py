@@ -22,6 +22,7 @@ METHODS: Table[type[Denoiser]] = Table(
         "blind2unblind": "hush.methods.blind2unblind:Blind2Unblind",
         "diffdenoise": "hush.methods.diffdenoise:DiffDenoise",
         "zs-n2n": "hush.methods.zsn2n:ZeroShotNoise2Noise",
+        "self2self": "hush.methods.self2self:Self2Self",
         "puca": "hush.methods.puca:PUCA",
         "lgbpn": "hush.methods.lgbpn:LGBPN",
         "apbsn": "hush.methods.apbsn:APBSN",
@@ -72,6 +73,7 @@ VARIANTS: Table[type[Denoiser]] = Table(
         "mid/alignment": "hush.methods.mid.sequences:SequenceMID",
         "diffusion/alignment": "hush.methods.diffusion_rows:DiffusionRows",
         "random/alignment": "hush.methods.random_selection:RandomRows",
+        "dip/image": "hush.methods.dip:ImageDIP",
         "noise2noise/volume": "hush.methods.noise2noise:VolumeNoise2Noise",
     },
 )

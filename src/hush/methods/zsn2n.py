@@ -27,9 +27,7 @@ from hush.errors import HushError
 from hush.learned import through
 from hush.nets import channels_last, placed
 from hush.nets.shallow import Shallow
-from hush.zero_shot import TILE, Pace, Windows, ZeroShot, cosine, learn
-
-LEARNED = 3.0  #: time of a step, relative to its forward pass
+from hush.zero_shot import FORWARD, TILE, Pace, Windows, ZeroShot, cosine, learn
 
 
 @dataclass
@@ -52,14 +50,16 @@ class ZeroShotNoise2Noise(ZeroShot):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.width < 1 or self.learning_rate <= 0 or (self.patch is not None and self.patch < 2):
+        if self.width < 1 or self.learning_rate <= 0 or min(2, self.patch or 2) < 2:
             raise HushError(
-                "zs-n2n needs a width of at least 1, patches of at least 2 and a learning_rate above 0"
+                "zs-n2n needs a width of at least 1, patches of at least 2 and a learning_rate "
+                "above 0"
             )
 
     def learned(self, x: Tensor, pace: Pace, level: float) -> np.ndarray:
         """See `ZeroShot.learned`."""
-        f = placed(channels_last(Shallow(x.shape[1], self.width)), x.device)
+        f = Shallow(x.shape[1], self.width)
+        placed(channels_last(f), x.device)
         height, width = x.shape[2:]
         windows = Windows((height // 2 * 2, width // 2 * 2), self.patch, self.seed, multiple=2)
 
@@ -67,7 +67,7 @@ class ZeroShotNoise2Noise(ZeroShot):
             rows, columns = windows.draw()
             return residual_and_consistency(f, x[:, :, rows, columns])
 
-        learn(f, loss, pace, cosine(self.learning_rate), after=1 / (LEARNED * windows.share))
+        learn(f, loss, pace, cosine(self.learning_rate), after=FORWARD / windows.share)
         image = x[0].cpu().numpy()
         return image - through(f, image, TILE)
 
