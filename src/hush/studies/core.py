@@ -172,6 +172,12 @@ class FindCases(Protocol):
     ) -> Sequence[Case]: ...
 
 
+class Derived(Protocol):
+    """Adds the cells that follow from others to a ledger, where they are new or have changed."""
+
+    def __call__(self, study: Study, cases: Sequence[Case], ledger: Ledger) -> None: ...
+
+
 class Picture(Protocol):
     """Draws a figure from cases and their methods, into files with the name of `path`."""
 
@@ -189,6 +195,7 @@ class Study:
     variants : settings compared within one table, such as ``steps``; all others get separate
         tables.
     picture : draws a figure into files beside the ledger's.
+    derived : adds what follows from finished cells, such as a difference between two cases.
     group : the subject of a sample, from its name. Samples of one subject are not independent, so
         tables then show 95 % confidence intervals over subjects.
     runs : how often samples are scored, with a seed each, where no seeds are given; twice in quick
@@ -209,6 +216,7 @@ class Study:
     metrics: Sequence[Metric] = (PSNR, SSIM)
     variants: Sequence[str] = ()
     picture: Picture | None = None
+    derived: Derived | None = None
     references: Collection[str] = ()
     rows: Mapping[str, Row] = field(default_factory=dict)
     group: Callable[[str], str] | None = None
