@@ -112,6 +112,9 @@ LOOKALIKES: dict[str, Any] = {
     "next to none outside": lambda r: r.poisson(4 * DARK).astype("u2"),
     "a drawing": lambda r: np.where(ROUND, 200, 0).astype("u1") + (X // 24 % 2 * 20).astype("u1"),
     "a smooth picture": lambda r: np.clip(np.rint(300 * SMOOTH - 60), 0, 255).astype("u1"),
+    "a ball in a depth map": lambda r: np.rint(
+        900 - np.sqrt(2500 - 0.5 * (Y - 48) ** 2 - 0.5 * (X - 48) ** 2)
+    ).astype("u2"),
     "labels": lambda r: (X // 24 + 4 * (Y // 24)).astype("u2"),
     "pepper": lambda r: np.where(r.random(X.shape) < 0.1, 0, noisy(60, 200, 9, "u1")),
     "hot pixels": lambda r: np.where(r.random(X.shape) < 0.01, 65535, noisy(60, 200, 9, "u2")),
