@@ -307,7 +307,7 @@ def test_many_steps_are_traced(random_mid: RandomMID) -> None:
     result = random_mid(steps=4).restore(x, Gaussian(0.1))
     assert [entry["step"] for entry in result.trace] == [4, 3, 2, 1]
     levels = [entry["level"] for entry in result.trace]
-    assert levels == pytest.approx([0.1, 0.075, 0.05, 0.025])
+    assert levels == pytest.approx([0.1 * left**MID.power for left in (1, 0.75, 0.5, 0.25)])
     assert all(entry["removed_rms"] > 0 for entry in result.trace)
     assert not np.allclose(result.data, random_mid().restore(x, Gaussian(0.1)).data)
 

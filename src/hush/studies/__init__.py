@@ -29,6 +29,7 @@ from hush.studies.mri import MRI
 from hush.studies.msa import MSA
 from hush.studies.pairs import PAIRS
 from hush.studies.semg import SEMG
+from hush.studies.sensitivity import SENSITIVITY
 from hush.studies.table import tables
 from hush.studies.vanishing import VANISHING
 from hush.table import Table
@@ -39,7 +40,10 @@ if TYPE_CHECKING:
 SETS = (LINES, CORRESPONDENCES, LEAVE_ONE_OUT, VANISHING)
 #: studies by name: those of hush, and those of packages with entry points ``hush.studies``
 STUDIES: Mapping[str, Study] = ChainMap(
-    {study.name: study for study in (IMAGES, ABLATION, *SETS, SEMG, MRI, MSA, PAIRS, *DIFFDENOISE)},
+    {
+        study.name: study
+        for study in (IMAGES, ABLATION, SENSITIVITY, *SETS, SEMG, MRI, MSA, PAIRS, *DIFFDENOISE)
+    },
     Table("hush.studies", {}),  # type: ignore[arg-type]  # never written to
 )
 

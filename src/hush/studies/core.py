@@ -195,7 +195,8 @@ class Study:
         runs. With more than one, samples and methods do not depend on the seed, and a sample is
         denoised once.
     resampling : how samples are weighed, and resampled for intervals of differences.
-    against : rows to which tables state the others' differences; relative : also in percent.
+    against : rows to which tables state the others' differences; relative : also in percent;
+        paired : with their standard error over samples, instead of an interval.
     options : sizes that users may set, further arguments of `cases`, by name: a function that reads
         the option's text.
     synthetic : whether samples are made and no data are read.
@@ -215,6 +216,7 @@ class Study:
     resampling: Resampling | None = None
     against: Sequence[str] = ()
     relative: bool = False
+    paired: bool = False
     options: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
     synthetic: bool = False
 

@@ -59,6 +59,8 @@ def _samples(pairs: Sequence[Pair], side: int | None, seed: int) -> Iterator[Sam
 WIDTHS = (0, *np.arange(0.4, 1.5, 0.1).round(1), *np.arange(1.5, 4.1, 0.25))
 ADAPTED = 60.0  #: seconds
 BUDGET = 600.0  #: seconds of training on the files themselves
+#: rows for correlated noise that are trained only if asked for
+BLIND = ("apbsn", "mmbsn", "cbsn")
 
 
 def best_blur(sample: Sample) -> np.ndarray:
@@ -83,6 +85,7 @@ def adapted(sample: Sample) -> np.ndarray:
 def _training(name: str, pairs: Sequence[Pair], side: int | None) -> Training:
     """Methods trained on the noisy images of these pairs, and nothing else."""
     recipes = {"mid:noisy": Recipe("mid"), "diffdenoise": Recipe("diffdenoise")}
+    recipes |= {name: Recipe(name) for name in BLIND}
     return Training(name, partial(_samples, pairs, side), recipes, BUDGET)
 
 

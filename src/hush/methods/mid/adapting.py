@@ -62,7 +62,8 @@ def adapted(
     def loss(
         states: States, _: list[int], generator: torch.Generator, done: float
     ) -> Mapping[str, Tensor]:
-        parts = joint_loss(networks, states, model.jitter, model.cell, generator)
+        more = {"below": model.below, "power": model.power}
+        parts = joint_loss(networks, states, model.jitter, model.cell, generator, **more)
         return {"noise_loss": parts["noise_loss"]}
 
     from hush.training import train
