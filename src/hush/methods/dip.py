@@ -209,7 +209,7 @@ class ImageDIP(ZeroShot):
         both = padded(np.concatenate([z, x[0].cpu().numpy()]), network.multiple)
         z, given = both[:INPUTS], torch.from_numpy(both)[None].to(x.device)
         fit = Fit(network, x.device, level**2, self.learning_rate)
-        windows = Windows(given.shape[2:], self.patch, self.seed, network.multiple)
+        windows = Windows((given.shape[2], given.shape[3]), self.patch, self.seed, network.multiple)
         total, count = torch.zeros_like(given[0, INPUTS:]), torch.zeros_like(given[0, 0])
         for _ in pace.learning(after=FORWARD / windows.share):
             rows, columns = windows.draw()
