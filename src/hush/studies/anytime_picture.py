@@ -42,6 +42,7 @@ def draw(cases: Sequence[Case], find: Find, path: Path, *, quick: bool) -> None:
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True).flat
     methods = list(dict.fromkeys(method for of in lines.values() for method in of))
     handles: dict[str, Any] = {}
+    times = sorted({float(case.settings["time"][:-1]) for case in cases})
     last = max(seconds for of in lines.values() for line in of.values() for seconds, _ in line)
     for (title, of), panel in zip(lines.items(), panels, strict=False):
         for method, line in of.items():
@@ -49,6 +50,9 @@ def draw(cases: Sequence[Case], find: Find, path: Path, *, quick: bool) -> None:
             handles[method], *_ = panel.plot(*zip(*line, strict=True), "o-", ms=4, color=colour)
             panel.plot([line[-1][0], last], [line[-1][1]] * 2, "--", lw=0.8, color=colour)
         panel.set(title=title, xscale="log", xlabel="seconds, whole process", ylabel="PSNR, dB")
+        panel.set_xticks(times, [f"{t:g}" for t in times])
+        panel.tick_params(axis="x", which="both", labelbottom=True)
+        panel.xaxis.set_minor_formatter("")
         panel.title.set_fontsize("medium")
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(True, axis="y", lw=0.3)
