@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import threadpoolctl
 import torch
 from lightning.fabric.plugins.io import CheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -145,7 +146,7 @@ def train(
                     sampler=_Steps(module),
                     generator=unused,
                     num_workers=loaders,
-                    worker_init_fn=_quiet if loaders else None,
+                    worker_init_fn=_alone if loaders else None,
                     multiprocessing_context="fork" if loaders else None,
                     pin_memory=bool(loaders) and place.type == "cuda",
                     prefetch_factor=4 if loaders else None,
@@ -178,8 +179,9 @@ def _free_cores(place: torch.device) -> int:
     return min(torch.get_num_threads() - 1, MOST_LOADERS)
 
 
-def _quiet(_: int) -> None:
-    """Leave Ctrl-C, which goes to all processes, to the one that trains."""
+def _alone(_: int) -> None:
+    """One thread each; and Ctrl-C, which goes to all processes, is for the one that trains."""
+    threadpoolctl.threadpool_limits(1)  # PyTorch limits its own
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

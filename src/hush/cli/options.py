@@ -223,10 +223,12 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one 
 
 
 def use_threads(number: int | None) -> None:
-    """Set the number of torch's threads."""
+    """Set the number of threads of torch and of the linear algebra under NumPy."""
     if number is not None:
+        import threadpoolctl
         import torch
 
+        threadpoolctl.threadpool_limits(number)
         torch.set_num_threads(number)
 
 
