@@ -105,6 +105,7 @@ def test_single_holes_are_found_by_a_usual_mark_alone() -> None:
 
 
 DARK = np.where(ROUND, SMOOTH + 0.3, 0.01)
+BALL = 2000 - (Y - 48) ** 2 - (X - 48) ** 2
 LOOKALIKES: dict[str, Any] = {
     "saturated clouds": lambda r: np.clip(noisy(0, 9e4, 800, "f8"), 0, 65535).astype("u2"),
     "shadows cut off at black": lambda r: np.clip(noisy(-60, 160, 6, "f8"), 0, 255).astype("u1"),
@@ -113,7 +114,7 @@ LOOKALIKES: dict[str, Any] = {
     "a drawing": lambda r: np.where(ROUND, 200, 0).astype("u1") + (X // 24 % 2 * 20).astype("u1"),
     "a smooth picture": lambda r: np.clip(np.rint(300 * SMOOTH - 60), 0, 255).astype("u1"),
     "a ball in a depth map": lambda r: np.rint(
-        900 - np.sqrt(2500 - 0.5 * (Y - 48) ** 2 - 0.5 * (X - 48) ** 2)
+        np.where(BALL > 0, 900 - np.sqrt(np.abs(BALL)), 1200 + 3.1 * Y + 0.7 * X)
     ).astype("u2"),
     "labels": lambda r: (X // 24 + 4 * (Y // 24)).astype("u2"),
     "pepper": lambda r: np.where(r.random(X.shape) < 0.1, 0, noisy(60, 200, 9, "u1")),

@@ -143,6 +143,8 @@ def run(
     cases = found(data, quick=quick, only=only, train=train, note=notes.append, **sizes)
     study, where = _restricted(study, cases, where or {})
     trains = any(case.training for case in cases)
+    if trains and study.rows_trained:
+        study = replace(study, methods=study.rows_trained())
     if model and all(_all_trained(study, case) for case in cases):
         raise HushError(f"{name} trains its own models; leave --model out")
     if budget and not trains:

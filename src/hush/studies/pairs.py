@@ -21,7 +21,8 @@ from hush.errors import HushError
 from hush.metrics import fit_gain_offset, psnr, ssim
 from hush.studies.core import PSNR, SSIM, Case, Metric, Note, Study, ignore
 from hush.studies.folders import Pair, find_paired_sets, find_pairs, read_images
-from hush.studies.images import QUICK_COUNT, QUICK_SIDE, centre_crop
+from hush.studies.frozen import centre_crop
+from hush.studies.images import QUICK_COUNT, QUICK_SIDE
 from hush.studies.sample import Sample
 from hush.studies.trained import Recipe, Training
 
