@@ -54,8 +54,10 @@ _DECODERS = {
 _REPRESENTATIONS = frozenset(b"AE AS CS DA DS DT IS LO OB PN SH SQ ST TM UI UL UN US".split())
 
 #: what the pixels cannot be read without
-_DESCRIBED = ("PhotometricInterpretation", "Rows", "Columns", "BitsAllocated", "BitsStored")
-_DESCRIBED += ("HighBit", "PixelRepresentation", "SamplesPerPixel")
+_DESCRIBED = (
+    *("PhotometricInterpretation", "Rows", "Columns", "BitsAllocated", "BitsStored"),
+    *("HighBit", "PixelRepresentation", "SamplesPerPixel"),
+)
 
 #: Elements that are valid only for the original pixels and their compression.
 _STALE = (
