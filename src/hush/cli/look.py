@@ -153,7 +153,7 @@ def methods(as_json: bool, verbose: bool, quiet: bool) -> None:
     """
     from dataclasses import fields
 
-    from hush.methods import METHODS, get
+    from hush.methods import METHODS, get, kinds_of
 
     rows: list[dict[str, Any]] = []
     for name in METHODS:
@@ -165,7 +165,7 @@ def methods(as_json: bool, verbose: bool, quiet: bool) -> None:
                 "citation": cls.citation,
                 "trained": cls.learns_from != "nothing",
                 "learns_from": cls.learns_from,
-                "kinds": list(cls.kinds),
+                "kinds": kinds_of(name),
                 "settings": {f.name: f.default for f in fields(cls) if f.init},
             }
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hush.denoiser import Denoiser
+from hush.denoiser import ANY, Denoiser
 from hush.errors import HushError
 from hush.table import Table
 
@@ -86,6 +86,15 @@ def get(name: str, kind: str = "image") -> type[Denoiser]:
     if name not in METHODS:
         raise HushError(f"there is no method '{name}'; choose from {', '.join(METHODS)}")
     return METHODS[name]
+
+
+def kinds_of(name: str) -> list[str]:
+    """The kinds of data that a method denoises, those of its special classes among them."""
+    own = METHODS[name].kinds
+    special = [
+        kind for method, _, kind in (key.partition("/") for key in VARIANTS) if method == name
+    ]
+    return list(own) if own == ANY else list(dict.fromkeys([*own, *special]))
 
 
 def make(name: str, kind: str = "image", **settings: Any) -> Denoiser:
