@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import sys
+from importlib import import_module
 
 import numpy as np
 import torch
@@ -95,12 +97,19 @@ def test_marks_of_an_item_are_looked_for_once():
     assert batch.piece(0, slice(1, 3), 1).known(0)[0, :, 0].tolist() == [False, True]
 
 
-def test_imports_collect_no_garbage_and_the_collector_works_afterwards():
+def test_imports_collect_no_garbage_and_the_collector_works_afterwards(tmp_path, monkeypatch):
+    (tmp_path / "just_written.py").write_text("ring = []\nring.append(ring)\n")
+    monkeypatch.syspath_prepend(tmp_path)
     before = gc.get_freeze_count()
-    with importing():
-        assert not gc.isenabled()
-        kept = [[]]
-        kept[0].append(kept)
-    assert gc.isenabled()
-    assert gc.get_freeze_count() > before
-    gc.unfreeze()
+    try:
+        with importing():
+            pass
+        assert gc.get_freeze_count() == before  # nothing new that would stay
+        with importing():
+            assert not gc.isenabled()
+            import_module("just_written")
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > before
+    finally:
+        gc.unfreeze()
+        sys.modules.pop("just_written", None)
