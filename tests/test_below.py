@@ -164,6 +164,22 @@ def test_the_teacher_is_the_start_at_its_best_and_is_not_trained() -> None:
     assert start.turns == 2
 
 
+def test_lambda_changes_next_to_nothing() -> None:
+    """Ψ and Φ share no weights, and AdamW does not depend on the scale of a loss."""
+    images = [np.random.default_rng(0).random((32, 32))]
+    schedule = Schedule(max_steps=3, batch=2, patch=16)
+    one, hundred = (
+        MID(widths=(8, 12), blocks=(1, 1), step_weight=weight)
+        .fit(images, noise="gaussian:0.1", schedule=schedule)
+        .networks_.state_dict()  # type: ignore[union-attr]
+        for weight in (1.0, 100.0)
+    )
+    for key, value in one.items():
+        if key.startswith("noise."):
+            assert torch.equal(value, hundred[key])
+        torch.testing.assert_close(value, hundred[key], atol=1e-4, rtol=1e-3)
+
+
 @pytest.mark.parametrize("wrong", [{"below": 1.5}, {"below": -0.1}, {"distil": -1}])
 def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(HushError, match="below must be 0 to 1"):

@@ -52,6 +52,8 @@ ERRORS = (-0.2, -0.1, 0.1, 0.2)
 LAMBDAS = (0.01, 1.0)
 #: seconds of each training, of which there are ten
 BUDGET, QUICK_BUDGET = 600.0, 30.0
+#: of networks that learn in that time
+QUICK_SIZES: Mapping[str, Any] = {"widths": (24, 48), "blocks": (1, 2)}
 #: training images at most, and their largest side
 LESSONS, QUICK_LESSONS, LESSON_SIDE = 400, 40, 256
 DARKEST = 0.5 / 255  #: signals below half an 8-bit step have no logarithm of their own
@@ -171,7 +173,7 @@ def _case(files: Sequence[Path], lessons: Sequence[Path], spec: str, quick: bool
         training=Training(
             ";".join((lessons[0].parent.name, str(len(lessons)), spec)),
             partial(noisy_samples, lessons, spec, True, LESSON_SIDE),
-            {"mid": Recipe("mid", told=True)},
+            {"mid": Recipe("mid", QUICK_SIZES if quick else {}, told=True)},
             QUICK_BUDGET if quick else BUDGET,
         ),
     )
@@ -194,7 +196,8 @@ def _varied(
     if learn:
         name = f"{training.name};{learn.__name__}"
         training = replace(training, name=name, samples=partial(learn, training.samples))
-    recipe = Recipe("mid", fields or {}, reading or {}, told=True)
+    recipe = training.recipes["mid"]
+    recipe = replace(recipe, fields={**recipe.fields, **(fields or {})}, reading=reading or {})
     return replace(
         case,
         settings={**case.settings, **settings},
