@@ -15,7 +15,7 @@ import numpy as np
 
 from hush import Record, io
 from hush.studies.folders import image_files, read_images
-from hush.studies.images import frozen_noise
+from hush.studies.frozen import frozen_noise
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -114,7 +115,7 @@ def main() -> None:
     parts = {
         "help": lambda folder: command_line(args.repeats),
         "imports": lambda folder: imports(folder, args.repeats),
-        "stages": lambda folder: stages(folder, args.repeats),
+        "stages": lambda folder: stages(folder, args.repeats, args.pictures),
         "bm3d": lambda folder: against_bm3d(folder, args.repeats),
         "large": lambda folder: large_files(folder, args.sides),
     }
@@ -122,12 +123,13 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--sides", type=int, nargs="*", default=[2048, 4096, 8192])
     parser.add_argument("--only", nargs="*", choices=[*parts, "against"], default=[*parts])
+    parser.add_argument("--pictures", default="", help="of stages and pairs: part of their names")
     parser.add_argument("--src", help="a folder with another version of hush, for 'against'")
     args = parser.parse_args()
     if "against" in args.only:
         if not args.src:
             parser.error("'against' needs --src")
-        parts["against"] = lambda folder: against(folder, args.repeats, args.src)
+        parts["against"] = lambda folder: against(folder, args.repeats, args.pictures, args.src)
     with tempfile.TemporaryDirectory() as folder:
         for name in args.only:
             parts[name](Path(folder))
@@ -165,27 +167,32 @@ def imports(folder: Path, repeats: int) -> None:
     print(f"  {'others':20} {rest / 1e6:6.3f} s")
 
 
-def stages(folder: Path, repeats: int) -> None:
+def pictures(folder: Path, part: str) -> Iterator[tuple[str, list[Any]]]:
+    """The pictures with `part` in their names, each with the command that denoises it."""
+    for name, settings in PICTURES.items():
+        if part in name:
+            yield name, picture(folder / "image.tif", *settings)
+
+
+def stages(folder: Path, repeats: int, part: str) -> None:
     """The seconds of one picture by stage: what `--json` tells, and what is left of the process."""
-    for name, (side, top, channels, padding) in PICTURES.items():
-        command = picture(folder / "image.tif", side, top, channels, padding)
+    for name, command in pictures(folder, part):
         process(*command)
         whole = min(process(*command).seconds for _ in range(repeats))
         runs = [
             json.loads(subprocess.check_output([*map(str, command), "--json"], text=True))
             for _ in range(repeats)
         ]
-        told = {part: min(run["timings"][part] for run in runs) for part in runs[0]["timings"]}
+        told = {stage: min(run["timings"][stage] for run in runs) for stage in runs[0]["timings"]}
         rest = whole - sum(told.values())
-        each = ", ".join(f"{part} {seconds:.2f}" for part, seconds in told.items())
+        each = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in told.items())
         print(f"{name}: {whole:.2f} s: {each}, imports and the rest {rest:.2f}")
 
 
-def against(folder: Path, repeats: int, source: str) -> None:
+def against(folder: Path, repeats: int, part: str, source: str) -> None:
     """This version and another one in turn; least and median of wall clock and processor."""
     ours = str(Path(__file__).parent.parent / "src")
-    for name, (side, top, channels, padding) in PICTURES.items():
-        command = picture(folder / "image.tif", side, top, channels, padding)
+    for name, command in pictures(folder, part):
         runs: dict[str, list[Run]] = {source: [], ours: []}
         for each in runs:
             process(*command, source=each)

@@ -32,7 +32,7 @@ from hush.nets.diffusion import DiffusionUNet
 from hush.schedule import Schedule
 from hush.stages import Stages
 from hush.studies.diffdenoise import SIDE, spec
-from hush.studies.images import centre_crop
+from hush.studies.frozen import centre_crop
 from hush.studies.medical import find_images, noisy_planes
 from hush.training import train
 

@@ -103,8 +103,6 @@ def test_results_are_visible_or_mixed(random_learned: RandomLearned) -> None:
     visible, mixed, blind = made.values()
     np.testing.assert_allclose(mixed, (blind + 20 * visible) / 21, atol=1e-5)
     assert np.abs(blind - visible).max() > 0.01
-    with pytest.raises(HushError, match="several passes"):
-        model.one_pass()
 
 
 @pytest.mark.parametrize("wrong", [{"cell": 1}, {"end": -1.0}, {"output": "blind"}], ids=str)

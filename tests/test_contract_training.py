@@ -145,6 +145,7 @@ def test_a_gray_model_takes_channels_one_by_one(name: str, random_learned: Make)
     "gain",
     5.0,
     apbsn=4.0,  # on sub-images of seven pixels a side
+    cbsn=4.0,
     mmbsn=4.0,
     sdemg=None,  # its samples take longer: see test_fcn_sdemg.py
 )

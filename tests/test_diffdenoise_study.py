@@ -41,7 +41,7 @@ from hush.studies.diffdenoise import (
     recipes,
     spec,
 )
-from hush.studies.images import frozen_noise
+from hush.studies.frozen import frozen_noise
 from hush.studies.medical import (
     blocks,
     by_subject,

@@ -285,28 +285,3 @@ def test_settings_that_do_not_fit_get_a_sentence(
 ) -> None:
     with pytest.raises(HushError, match=sentence):
         get(name)(**settings)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("name", ["apbsn", "mmbsn", "cbsn"])
-def test_correlated_noise_is_removed_where_a_blind_pixel_alone_learns_the_noise(name: str) -> None:
-    """White noise blurred over about three pixels, on a smooth image: 6 dB less after training
-    with sub-images, and more than without them."""
-    from scipy.ndimage import gaussian_filter
-
-    from hush.schedule import Schedule
-
-    rng = np.random.default_rng(0)
-    clean, noise = rng.standard_normal((2, 5, 80, 80))
-    clean = gaussian_filter(clean, (0, 10, 10)) * 5
-    noise = gaussian_filter(noise, (0, 0.8, 0.8))
-    noise *= 0.2 / noise.std()
-    images = [*(clean + noise).astype(np.float32)]
-    schedule = Schedule(max_steps=300, patch=40, learning_rate=4e-3, ema=0.98, seed=0)
-
-    def error(**settings: Any) -> float:
-        model: Any = get(name)(width=12, blocks=(1, 1) if name == "mmbsn" else 2, **settings)
-        model.fit(images[:4], schedule=schedule, device="cpu", progress=False)
-        return float(np.mean((model.denoise(images[4]) - clean[4]) ** 2))
-
-    assert error() < min(0.25 * 0.2**2, 0.7 * error(stride=1))

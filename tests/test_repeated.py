@@ -1,106 +1,62 @@
-"""What is asked for again is not computed again, and nothing else is taken for it."""
+"""Pictures enlarged by repeating pixels: seen exactly, denoised at their own size, put back."""
 
 from __future__ import annotations
 
-import gc
-
 import numpy as np
-import torch
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from hush.cli.console import importing
-from hush.methods.mid.step import seen
-from hush.missing import ByValue, Missing
-from hush.nets.step import StepNet
-from hush.record import Batch
-from hush.repeated import LARGEST, MOST, digest, repeated
+import hush
+from hush.kinds import get
+from hush.kinds.image import repeated
+from hush.record import Record
 
-
-def counted():
-    asked = []
-
-    @repeated
-    def total(x: np.ndarray, power: float = 1.0) -> float:
-        asked.append(power)
-        return float((x**power).sum())
-
-    return total, asked
+IMAGE = get("image")
+RNG = np.random.default_rng(0)
 
 
-def test_a_result_is_known_by_the_content_of_its_arguments():
-    total, asked = counted()
-    x = np.arange(6.0).reshape(2, 3)
-    assert total(x) == total(x.copy()) == total(np.asfortranarray(x)) == 15
-    assert asked == [1.0]
-    assert total(x, 2.0) == 55
-    x[0, 0] = 1
-    assert total(x) == 16  # the same array, other values
-    assert asked == [1.0, 2.0, 1.0]
+def enlarged(x: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    return x.repeat(rows, axis=-2).repeat(columns, axis=-1)
 
 
-def test_shape_and_dtype_belong_to_the_content():
-    zeros = [np.zeros(4), np.zeros((2, 2)), np.zeros(4, np.int64), np.zeros(0), np.zeros((0, 2))]
-    assert len({digest(x) for x in zeros}) == len(zeros)
-    assert digest(zeros[0], 1.0) != digest(zeros[0], 2.0)
+@given(st.integers(2, 8), st.integers(2, 8), st.integers(0, 1), st.integers(0, 1))
+@settings(max_examples=20, deadline=None)
+def test_the_factors_are_found_whatever_is_cut_off(r: int, c: int, down: int, across: int) -> None:
+    x = np.random.default_rng(r).integers(0, 99, (2, 18, 17)).astype("u1")
+    whole = enlarged(x, r, c)[:, : 18 * r - down, : 17 * c - across]
+    record = IMAGE.recognised(Record(whole, "QYX"))
+    assert repeated.factors_of(record) == (r, c)
+    batch = IMAGE.batch(record)
+    np.testing.assert_array_equal(np.stack(batch.data)[:, 0], x)
+    np.testing.assert_array_equal(IMAGE.record(record, batch.data).data, whole)
 
 
-def test_only_the_last_results_are_kept_and_none_of_large_arrays():
-    total, asked = counted()
-    every = [np.full(3, float(k)) for k in range(MOST + 1)]
-    for x in [*every, every[-1], every[0]]:
-        total(x)
-    assert len(asked) == MOST + 2  # the first one was forgotten
-    large = np.zeros(LARGEST + 1, np.uint8)
-    total(large), total(large)
-    assert len(asked) == MOST + 4
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.ones((64, 64)),  # blank
+        np.tile(RNG.standard_normal(64), (64, 1)),  # columns
+        RNG.standard_normal((64, 64)).round(),
+        enlarged(RNG.standard_normal((8, 8)), 8, 8),  # labels of squares, or a test chart
+        np.where(np.arange(64)[:, None] == 63, 1.0, enlarged(RNG.standard_normal((32, 32)), 2, 2)),
+    ],
+)
+def test_other_pictures_are_not_taken_for_enlarged(x: np.ndarray) -> None:
+    x = x.copy()
+    x[-1, -1] += x.any() and not (x == x[0, 0]).all()
+    assert repeated.factors_of(IMAGE.recognised(Record(x, "YX"))) == (1, 1)
 
 
-def test_the_step_network_is_asked_again_when_its_weights_have_changed():
-    torch.manual_seed(0)
-    step, calls = StepNet(1), []
-    torch.nn.init.normal_(step.wide[-1].weight)
-    step.register_forward_hook(lambda *_: calls.append(1))
-    x = np.random.default_rng(0).random((1, 64, 64), np.float32)
-
-    def ask() -> np.ndarray:
-        return seen(step, lambda part: torch.from_numpy(part.copy())[None], x)[1]
-
-    first, again = ask(), ask()
-    assert len(calls) == 1
-    np.testing.assert_array_equal(first, again)
-    again[...] = 0  # a caller's own copy
-    np.testing.assert_array_equal(ask(), first)
-    for weight in step.parameters():
-        weight.data.mul_(1.5)  # in place, past autograd's count of versions
-    assert not np.array_equal(ask(), first)
-    assert len(calls) == 2
-
-
-def test_marks_of_an_item_are_looked_for_once():
-    asked = []
-
-    class Counted(ByValue):
-        def where(self, x: np.ndarray) -> np.ndarray:
-            asked.append(x.shape)
-            return super().where(x)
-
-    x = np.ones((1, 8, 8), np.uint8)
-    x[:, :2] = 0
-    batch = Batch([x], 255.0, marks=[Counted(((Missing(0, 0),),))])
-    known = batch.known(0)
-    assert known is batch.known(0)
-    assert len(asked) == 1
-    assert not known[:, :2].any()
-    assert known[:, 2:].all()
-    assert not known.flags.writeable
-    assert batch.piece(0, slice(1, 3), 1).known(0)[0, :, 0].tolist() == [False, True]
-
-
-def test_imports_collect_no_garbage_and_the_collector_works_afterwards():
-    before = gc.get_freeze_count()
-    with importing():
-        assert not gc.isenabled()
-        kept = [[]]
-        kept[0].append(kept)
-    assert gc.isenabled()
-    assert gc.get_freeze_count() > before
-    gc.unfreeze()
+def test_the_result_is_that_of_the_picture_itself() -> None:
+    small = np.clip(RNG.normal(99, 9, (3, 40, 40)), 0, 255).astype("u1")
+    large = enlarged(small, 2, 3)
+    large[:, :8, :9], small[:, :4, :3] = 0, 0
+    made = hush.run(Record(large, "QYX"), method="wiener", noise="gaussian:9/255")
+    alone = hush.run(Record(small, "QYX"), method="wiener", noise="gaussian:9/255")
+    np.testing.assert_array_equal(made.data, enlarged(alone.data, 2, 3))
+    assert "repeating every pixel 3 × 2 times" in made.warnings[0]
+    colour = np.moveaxis(large, 0, -1)
+    record = IMAGE.recognised(Record(colour, "YXS"))
+    assert repeated.factors_of(record) == (2, 3)
+    np.testing.assert_array_equal(IMAGE.record(record, IMAGE.batch(record).data).data, colour)

@@ -142,6 +142,12 @@ class Pace:
             if not self.steps and self.left < each:
                 return
 
+    def parts(self, count: int) -> Iterator[Pace]:
+        """The paces of parts that follow each other, each with its share of the time left."""
+        for number in range(count):
+            seconds = max(self.left, 0.0) / (count - number)
+            yield Pace(seconds, self.steps, lambda share: self.tell(self._told + share / count))
+
     def tell(self, share: float) -> None:
         """Say that this share of all the work is done."""
         if (share := min(1.0, share)) > self._told:

@@ -47,12 +47,13 @@ def importing() -> Iterator[None]:
     """
     waiting = []
     handler = signal.signal(signal.SIGINT, lambda *_: waiting.append(True))
-    collects = gc.isenabled()
+    collects, before = gc.isenabled(), len(sys.modules)
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
+        if len(sys.modules) > before:
+            gc.freeze()
         if collects:
             gc.enable()
         signal.signal(signal.SIGINT, handler)

@@ -153,7 +153,8 @@ def methods(as_json: bool, verbose: bool, quiet: bool) -> None:
     """
     from dataclasses import fields
 
-    from hush.methods import METHODS, get
+    from hush.kinds import listed
+    from hush.methods import METHODS, get, kinds_of
 
     rows: list[dict[str, Any]] = []
     for name in METHODS:
@@ -165,7 +166,7 @@ def methods(as_json: bool, verbose: bool, quiet: bool) -> None:
                 "citation": cls.citation,
                 "trained": cls.learns_from != "nothing",
                 "learns_from": cls.learns_from,
-                "kinds": list(cls.kinds),
+                "kinds": list(kinds_of(name)),
                 "settings": {f.name: f.default for f in fields(cls) if f.init},
             }
         )
@@ -174,11 +175,20 @@ def methods(as_json: bool, verbose: bool, quiet: bool) -> None:
         return
     for row in rows:
         lines = [("what", row["summary"])]
+        lines += [("for", listed(_nouns(row["kinds"])))]
         lines += [("paper", row["citation"])] if row["citation"] else []
         lines += [("trained", "with hush train")] if row["trained"] else []
         if verbose:
             lines += [(f"--set {key}", _setting(value)) for key, value in row["settings"].items()]
         words.print_block(row["name"], lines)
+
+
+def _nouns(kinds: list[str]) -> list[str]:
+    """Kinds of data in words."""
+    from hush.denoiser import ANY
+    from hush.kinds import get
+
+    return ["all kinds of data"] if tuple(kinds) == ANY else [get(k).nouns[1] for k in kinds]
 
 
 def _setting(value: Any) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from hush.denoiser import Denoiser
+from hush.denoiser import ANY, Denoiser
 from hush.errors import HushError
+from hush.kinds import KINDS
 from hush.table import Table
 
 #: command-line name → class
@@ -33,6 +34,7 @@ METHODS: Table[type[Denoiser]] = Table(
         "sdemg": "hush.methods.sdemg:SDEMG",
         "bm3d": "hush.methods.bm3d:BM3D",
         "nlm": "hush.methods.nlm:NLM",
+        "tv": "hush.methods.tv:TV",
         "wiener": "hush.methods.wiener:Wiener",
         "highpass": "hush.methods.highpass:HighPass",
         "template": "hush.methods.template:Template",
@@ -74,6 +76,7 @@ VARIANTS: Table[type[Denoiser]] = Table(
         "diffusion/alignment": "hush.methods.diffusion_rows:DiffusionRows",
         "random/alignment": "hush.methods.random_selection:RandomRows",
         "dip/image": "hush.methods.dip:ImageDIP",
+        "wavelet/image": "hush.methods.wavelet_image:ImageWavelet",
         "noise2noise/volume": "hush.methods.noise2noise:VolumeNoise2Noise",
     },
 )
@@ -86,6 +89,15 @@ def get(name: str, kind: str = "image") -> type[Denoiser]:
     if name not in METHODS:
         raise HushError(f"there is no method '{name}'; choose from {', '.join(METHODS)}")
     return METHODS[name]
+
+
+def kinds_of(name: str) -> tuple[str, ...]:
+    """The kinds of data that a method denoises, its special classes included; or `ANY`."""
+    own = METHODS[name].kinds
+    if own == ANY:
+        return ANY
+    every = {*own, *(k for m, _, k in (v.partition("/") for v in VARIANTS) if m == name)}
+    return tuple(kind for kind in KINDS if kind in every)
 
 
 def make(name: str, kind: str = "image", **settings: Any) -> Denoiser:

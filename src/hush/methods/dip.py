@@ -6,15 +6,16 @@ one noisy sample x₀ from a fixed random input z, and the fit ends early:
 .. math:: \theta^* = \arg\min_\theta \|f_\theta(z) - x_0\|^2, \quad x^* = f_{\theta^*}(z).
           \qquad (2)
 
-As in the paper, the input is jittered in every step. The result for a volume comes from averaged
-weights, and that for an image also from an average over the outputs of the last steps. The fit ends
+As in the paper, the input is jittered in every step, and results are averaged: the weights of the
+last steps for a volume, and their outputs for an image. The fit ends
 when the residual is as large as the noise: what is left to learn is noise.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,8 +23,9 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.results import Restoration
-from hush.series_methods import Seen, Trained, inner, padded, through, windows_side
-from hush.zero_shot import FORWARD, Pace, Windows, ZeroShot, answered
+from hush.series_methods import Seen, Trained, padded, through, windows_side
+from hush.tiling import BORDER, tiled
+from hush.zero_shot import Pace, ZeroShot
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +35,7 @@ JITTER = 0.05  #: deviation of what is added to the input in every step
 RATE = 3e-3  #: learning rate
 DECAY = 0.99  #: of the averages of the weights and of the loss
 WINDOW = 96  #: most voxels of a window's side
-OCTAVES = 8  #: of an image's input
+OCTAVES = 7  #: of an image's input
 POWER = 4  #: of a step's number, the weight of its output in the average
 
 
@@ -168,25 +170,25 @@ class DIP(Trained):
 class ImageDIP(ZeroShot):
     """Deep Image Prior of an image, a network fitted to it within a time limit.
 
-    The fit ends after `seconds` or `steps`, and before if the residual is as large as the noise, as
-    stated or measured. A step's output counts in proportion to the fourth power of its number, so
-    that the last steps decide, whenever the end comes.
+    Larger images are fitted in tiles, each by a network of its own, so that every step sees all of
+    a tile. A fit ends after its share of `seconds`, or after `steps`, and before if the residual is
+    as large as the noise, as stated or measured. A step's output counts in proportion to the fourth
+    power of its number, so that the last ones decide, whenever the end comes.
 
     seconds, steps, seed : see `hush.zero_shot.ZeroShot`.
     width, scales : of the network (`hush.nets.slices`); the paper's has 128 features on 5 scales.
-    patch : side of the window of a step; None is the whole image, as in the paper.
+    tile : side in pixels; None is the whole image, as in the paper.
     learning_rate : 0.01 in the paper.
     """
 
-    width: int = 32
+    width: int = 16
     scales: int = 3
-    patch: int | None = 96
-    learning_rate: float = RATE
+    tile: int | None = 128
+    learning_rate: float = 1e-2
 
     name: ClassVar[str] = "dip"
     summary: ClassVar[str] = DIP.summary
     citation: ClassVar[str] = DIP.citation
-    copies: ClassVar[float] = 4 * INPUTS  #: the input, its windows apart, of a gray image
     needs_level: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -195,40 +197,46 @@ class ImageDIP(ZeroShot):
             raise HushError(
                 "dip needs a width of at least 2, at least 1 scale and a learning_rate above 0"
             )
-        if self.patch is not None and self.patch < 1:
-            raise HushError("dip needs patches of at least 1")
+        if self.tile is not None and self.tile < 1:
+            raise HushError("dip needs tiles of at least 1 pixel")
 
     def learned(self, x: Tensor, pace: Pace, level: float) -> np.ndarray:
         """See `ZeroShot.learned`."""
+        side = self.tile or max(x.shape[2:])
+        paces = pace.parts(math.prod(-(-n // side) for n in x.shape[2:]))
+        return tiled(
+            lambda part: self._fitted(part, next(paces), level),
+            x[0].cpu().numpy(),
+            size=side,
+            radius=BORDER,
+            multiple=2**self.scales,
+        )
+
+    def _fitted(self, target: np.ndarray, pace: Pace, level: float) -> np.ndarray:
+        """A tile ``(C, H, W)``, as the last steps of a fit show it."""
         import torch
 
         from hush.nets.slices import SliceUNet
 
-        network = SliceUNet(INPUTS, x.shape[1], self.width, self.scales)
-        z = octaves((x.shape[2], x.shape[3]))
-        both = padded(np.concatenate([z, x[0].cpu().numpy()]), network.multiple)
-        z, given = both[:INPUTS], torch.from_numpy(both)[None].to(x.device)
-        fit = Fit(network, x.device, level**2, self.learning_rate)
-        windows = Windows(given.shape[2:], self.patch, self.seed, network.multiple)
-        total, count = torch.zeros_like(given[0, INPUTS:]), torch.zeros_like(given[0, 0])
-        for _ in pace.learning(after=FORWARD / windows.share):
-            rows, columns = windows.draw()
-            part = given[:, :, rows, columns]
-            jitter = torch.randn(part[:, :INPUTS].shape).to(x.device)
-            output = fit.step(part[:, :INPUTS], part[:, INPUTS:], jitter)[0]
+        network = SliceUNet(INPUTS, len(target), self.width, self.scales)
+        fit = Fit(network, torch.device(self.device_), level**2, self.learning_rate)
+        z = torch.from_numpy(octaves(target.shape[1:]))[None].to(self.device_)
+        wanted = torch.from_numpy(np.ascontiguousarray(target))[None].to(self.device_)
+        mean = torch.zeros_like(wanted)
+        total = 0.0
+        for _ in pace.learning(after=0.0):
+            output = fit.step(z, wanted, torch.randn(z.shape).to(self.device_))
             weight = float(fit.steps) ** POWER
-            total[:, rows, columns] += weight * output
-            count[rows, columns] += weight
+            total += weight
+            mean += (output - mean) * (weight / total)
             if fit.is_over:
                 break
-        averaged = fit.averaged.module.eval()
-        last = answered(averaged, z, network.radius, network.multiple, self.device_)
-        weight = float(fit.steps) ** POWER
-        mean = (total.cpu().numpy() + weight * last) / (count.cpu().numpy() + weight)
-        return inner(mean, network.multiple, x.shape[2:])
+        pace.finish()
+        result: np.ndarray = mean[0].cpu().numpy()
+        return result
 
 
-def octaves(shape: tuple[int, int]) -> np.ndarray:
+def octaves(shape: Sequence[int]) -> np.ndarray:
     """The input z ``(K, H, W)`` of an image: channels of noise of 1, 2, 4… pixels, of variance 1.
 
     With white noise alone, as in the paper, the first hundred steps learn nothing: in the coarse

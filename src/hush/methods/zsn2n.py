@@ -35,14 +35,14 @@ class ZeroShotNoise2Noise(ZeroShot):
     """Zero-Shot Noise2Noise for images whose noise is independent from pixel to pixel.
 
     seconds, steps, seed : see `hush.zero_shot.ZeroShot`.
-    width : features of the network.
+    width : features of the network, 48 in the paper.
     patch : side of the window of a step; None is the whole image, as in the paper.
     learning_rate : the first one; 0.001 in the paper, halved after 1000 steps.
     """
 
-    width: int = 48
-    patch: int | None = 128
-    learning_rate: float = 4e-3
+    width: int = 24
+    patch: int | None = 64
+    learning_rate: float = 1e-2
 
     name: ClassVar[str] = "zs-n2n"
     summary: ClassVar[str] = "a small network that learns two halves of the one image"

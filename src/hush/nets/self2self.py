@@ -6,6 +6,8 @@ G. Liu et al., "Image inpainting for irregular holes using partial convolutions"
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -92,7 +94,8 @@ class PartialUNet(Tiled):
                 h, known = (F.max_pool2d(a, 2, ceil_mode=True) for a in (h, known))
                 levels.append(h)
         levels.pop()  # the coarsest one, which h has come from
-        for stage in self.up:
+        stages: Any = self.up
+        for stage in stages:
             beside = levels.pop()
             h = torch.cat([F.interpolate(h, beside.shape[2:]), beside], 1)
             for layer in stage:

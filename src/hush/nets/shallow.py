@@ -18,7 +18,7 @@ class Shallow(Tiled):
     channels : image channels, in and out; width : features between.
     """
 
-    multiple, radius = 1, 2  # type: ignore[assignment]
+    multiple, radius = 1, 2
 
     def __init__(self, channels: int, width: int = 48) -> None:
         super().__init__()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from hush.errors import HushError
 from hush.methods import METHODS, get
 from hush.studies.ablation import ABLATION
+from hush.studies.anytime import ANYTIME
 from hush.studies.core import Case, Find, Progress, Study, fill, find_method
 from hush.studies.correspondences import CORRESPONDENCES, LEAVE_ONE_OUT
 from hush.studies.diffdenoise import DIFFDENOISE
@@ -42,7 +43,18 @@ SETS = (LINES, CORRESPONDENCES, LEAVE_ONE_OUT, VANISHING)
 STUDIES: Mapping[str, Study] = ChainMap(
     {
         study.name: study
-        for study in (IMAGES, ABLATION, SENSITIVITY, *SETS, SEMG, MRI, MSA, PAIRS, *DIFFDENOISE)
+        for study in (
+            IMAGES,
+            ABLATION,
+            SENSITIVITY,
+            ANYTIME,
+            *SETS,
+            SEMG,
+            MRI,
+            MSA,
+            PAIRS,
+            *DIFFDENOISE,
+        )
     },
     Table("hush.studies", {}),  # type: ignore[arg-type]  # never written to
 )
@@ -131,6 +143,8 @@ def run(
     cases = found(data, quick=quick, only=only, train=train, note=notes.append, **sizes)
     study, where = _restricted(study, cases, where or {})
     trains = any(case.training for case in cases)
+    if trains and study.rows_trained:
+        study = replace(study, methods=study.rows_trained())
     if model and all(_all_trained(study, case) for case in cases):
         raise HushError(f"{name} trains its own models; leave --model out")
     if budget and not trains:
@@ -162,6 +176,8 @@ def run(
             *_unfound(study, cases),
             *_choices(cases, methods or study.methods, seeds),
         ]
+        if study.derived:
+            study.derived(study, results.cases, ledger)
         if study.picture and ledger.path and not methods:
             try:
                 study.picture(results.cases, find, ledger.path, quick=quick)

@@ -7,6 +7,7 @@ A `Study` has cases; a `Case` provides samples and published figures to compare 
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -34,6 +35,9 @@ Find = Callable[[str, "Case", int], Method | None]
 Progress = Callable[[str, int, int], None]
 #: called with a sentence on what is left out
 Note = Callable[[str], None]
+
+
+LONG = 5.0  #: seconds that a sample takes, from which on its values are kept at once
 
 
 def ignore(text: str) -> None:
@@ -172,6 +176,12 @@ class FindCases(Protocol):
     ) -> Sequence[Case]: ...
 
 
+class Derived(Protocol):
+    """Adds the cells that follow from others to a ledger, where they are new or have changed."""
+
+    def __call__(self, study: Study, cases: Sequence[Case], ledger: Ledger) -> None: ...
+
+
 class Picture(Protocol):
     """Draws a figure from cases and their methods, into files with the name of `path`."""
 
@@ -183,12 +193,14 @@ class Study:
     """A table of a paper.
 
     methods : its rows. ``mid`` and ``diffdenoise`` are the defaults that users get, ``mid:NAME``
-        are variants; ``none`` does nothing.
+        are variants; ``none`` does nothing. rows_trained : makes the rows where methods are
+        trained, if they are others.
     rows : those that only this study has, as functions of a sample. They may use its reference.
     references : rows that use information users do not have, besides those marked by recipes.
     variants : settings compared within one table, such as ``steps``; all others get separate
         tables.
     picture : draws a figure into files beside the ledger's.
+    derived : adds what follows from finished cells, such as a difference between two cases.
     group : the subject of a sample, from its name. Samples of one subject are not independent, so
         tables then show 95 % confidence intervals over subjects.
     runs : how often samples are scored, with a seed each, where no seeds are given; twice in quick
@@ -209,6 +221,7 @@ class Study:
     metrics: Sequence[Metric] = (PSNR, SSIM)
     variants: Sequence[str] = ()
     picture: Picture | None = None
+    derived: Derived | None = None
     references: Collection[str] = ()
     rows: Mapping[str, Row] = field(default_factory=dict)
     group: Callable[[str], str] | None = None
@@ -219,6 +232,7 @@ class Study:
     paired: bool = False
     options: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
     synthetic: bool = False
+    rows_trained: Callable[[], Sequence[str]] | None = None
 
     def is_reference(self, row: str, case: Case) -> bool:
         """Whether a row uses information users do not have, such as clean targets or the noise."""
@@ -331,10 +345,17 @@ def _fill(
     if row is None:
         return
     for done, sample in enumerate(case.samples(seed), 1):
-        result = row(sample)
-        for metric, key in missing:
-            run = dataclasses.replace(sample, seed=key.seed, helper=helpers[metric.helper])
-            scores[key].update(metric.of(result, run))
+        made = ledger.noted(sample.name, scores)
+        if made is None:
+            made, began = {}, time.monotonic()
+            result = row(sample)
+            for metric, key in missing:
+                run = dataclasses.replace(sample, seed=key.seed, helper=helpers[metric.helper])
+                made[key] = metric.of(result, run)
+            if time.monotonic() - began > LONG:
+                ledger.note(sample.name, made)
+        for key, values in made.items():
+            scores[key].update(values)
         progress(label, done, case.count)
     mean = study.resampling.mean if study.resampling else None
     for metric, key in missing:

@@ -7,10 +7,11 @@ only by words such as raw and gt, noisy and clean, test and average, avg1 and av
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
@@ -103,6 +104,22 @@ def read_images(path: Path) -> Iterator[np.ndarray]:
     batch = to_batch(read(path, "image"))
     for index in range(len(batch)):
         yield batch.floats(index)
+
+
+def keep_apart(train: Sequence[Path], test: Sequence[Path]) -> None:
+    """`HushError` if a file would be both trained on and tested on."""
+    if both := {p.resolve() for p in train} & {p.resolve() for p in test}:
+        raise HushError(
+            f"{min(both)} would be both trained on and tested on; give --train and --data folders "
+            "without common files"
+        )
+
+
+def marked(name: str, paths: Sequence[Path]) -> str:
+    """The name with a checksum of the files, to distinguish folders with the same name."""
+    files = [f for p in paths for f in (image_files(p) if p.is_dir() else [p])]
+    text = ";".join(f"{f.parent.name}/{f.name}:{f.stat().st_size}" for f in files)
+    return f"{name}#{crc32(text.encode()):08x}"
 
 
 def _base(data: Path) -> Path:

@@ -1,5 +1,9 @@
 """MID on images: its tables (Kodak, BSD300, BSD68).
 
+Without training data, the shipped models and the methods that need no training are compared, with
+given and with estimated level. With them (``--train``), every method is trained on the same noisy
+images for the same time, for each kind of noise; references are given more, as the level.
+
 Noise is frozen: drawn once for a seed, a file name and a level, as floats without rounding or
 clipping, so that all methods and runs get the same noisy images.
 """
@@ -7,17 +11,16 @@ clipping, so that all methods and runs get the same noisy images.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from zlib import crc32
-
-import numpy as np
 
 from hush.errors import HushError
+from hush.studies import lessons
 from hush.studies.core import Case, Note, Study, ignore
-from hush.studies.folders import find_sets, image_files, read_images
+from hush.studies.folders import find_sets, image_files, keep_apart, read_images
+from hush.studies.frozen import centre_crop, frozen_noise
 from hush.studies.sample import Sample
 
 #: Noise by number of channels: MID's levels, and for gray images those of the BSD68 literature.
@@ -75,6 +78,8 @@ PUBLISHED: Mapping[tuple[str, str], Mapping[str, float]] = {
 
 #: Methods with published figures for a known level.
 TOLD = {"bm3d", "dncnn"}
+#: The noise of quick runs with training, by number of channels: each is trained for anew.
+QUICK_TRAINED = {1: "poisson:30", 3: "gaussian:25/255"}
 
 
 def recognise(folder: Path) -> str:
@@ -89,28 +94,6 @@ def recognise(folder: Path) -> str:
         if known.hint and known.hint in folder.name.lower() and len(first) == known.channels:
             return name
     return ""
-
-
-def centre_crop(x: np.ndarray, side: int) -> np.ndarray:
-    """The middle `side` × `side` pixels of ``(C, H, W)``, or fewer if it is smaller."""
-    rows, columns = ((n - min(n, side)) // 2 for n in x.shape[1:])
-    return np.ascontiguousarray(x[:, rows : rows + side, columns : columns + side])
-
-
-def frozen_noise(x: np.ndarray, spec: str, name: str, seed: int) -> tuple[np.ndarray, Any]:
-    """A noisy observation of `x` ``(C, H, W)``, always the same, and its noise process.
-
-    If `spec` is a range of levels, one is drawn for the image.
-    """
-    import torch
-
-    from hush.noise.processes import parse
-
-    entropy = [seed, crc32(name.encode()), crc32(spec.encode())]
-    state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]
-    generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
-    process = parse(spec).draw(generator)
-    return process.sample(torch.from_numpy(x), generator).numpy(), process
 
 
 def noisy_samples(
@@ -177,8 +160,10 @@ def image_cases(
     train: Path | None = None,
     note: Note = ignore,
 ) -> list[Case]:
-    """All sets with all kinds of noise, with given and with estimated level; no training."""
-    cases, sets = [], find_tests(data, only)
+    """All sets with all kinds of noise: with given and with estimated level, or with training."""
+    cases: list[Case] = []
+    sets = find_tests(data, only)
+    files = lessons.find_lessons(train, quick) if train else []
     if not (quick or only):
         for name in dict.fromkeys(name for name, _ in PUBLISHED):
             if name not in (role for _, role in sets):
@@ -186,15 +171,38 @@ def image_cases(
     for folder, role in sets:
         channels = len(next(read_images(image_files(folder)[0])))
         specs = QUICK_NOISE if quick else NOISE.get(channels, NOISE[3])
+        if train:
+            keep_apart(files, image_files(folder))
+            specs = (QUICK_TRAINED.get(channels, "gaussian:25/255"),) if quick else specs
+            cases += [trained_case(folder, role, s, channels, quick, files, train) for s in specs]
+            continue
         cases += [
             image_case(folder, role, spec, told, quick) for spec in specs for told in (True, False)
         ]
     return cases
 
 
+def trained_case(
+    folder: Path,
+    role: str,
+    spec: str,
+    channels: int,
+    quick: bool,
+    files: Sequence[Path],
+    train: Path,
+) -> Case:
+    """A set with one kind of noise, and the training for it; rows ``:told`` are given the level."""
+    case = image_case(folder, role, spec, True, quick)
+    paper = {(f"{m}:told" if m in TOLD else m, k): figure for (m, k), figure in case.paper.items()}
+    settings = {**case.settings, "estimator": LEVELS[1], "train": lessons.label(files, train)}
+    training = lessons.training(files, train, spec, channels, quick)
+    return replace(case, settings=settings, paper=paper, training=training, told=False)
+
+
 IMAGES = Study(
     name="mid/images",
     title="MID on images: Gaussian and Poisson noise",
     cases=image_cases,
-    methods=("none", "mid", "bm3d"),
+    methods=("none", "mid", "bm3d", "nlm", "wavelet", "tv"),
+    rows_trained=lessons.rows,
 )

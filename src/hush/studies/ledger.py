@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -91,21 +91,28 @@ class Ledger:
 
     cells : by key; values : per-sample values by key, NaN if they were not finite.
 
-    The path's file contains the cells; ``NAME.samples.jsonl`` beside it contains the values. A
-    partial last line from a killed run is removed. Raises `HushError` for other damage.
+    begun : values of samples in unfinished cells.
+
+    The path's file contains the cells; ``NAME.samples.jsonl`` beside it contains the values, and
+    ``NAME.begun.jsonl`` those of samples that took long. A partial last line from a killed run is
+    removed. Raises `HushError` for other damage.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self.cells: dict[Key, Cell] = {}
         self.values: dict[Key, dict[str, float]] = {}
+        self.begun: dict[Key, dict[str, dict[str, float]]] = {}
         if path is None:
             return
         self._samples = path.with_suffix(".samples.jsonl")
+        self._begun = path.with_suffix(".begun.jsonl")
         for cell in _read(path, lambda line: Cell(**_named_anew(line))):
             self.cells[cell.key] = cell
         for key, values in _read(self._samples, _parse_values):
             self.values[key] = values
+        for sample, key, values in _read(self._begun, _parse_begun):
+            self.begun.setdefault(key, {})[sample] = values
 
     def __contains__(self, key: Key) -> bool:
         return key in self.cells
@@ -115,10 +122,23 @@ class Ledger:
         self.cells[cell.key] = cell
         self.values[cell.key] = dict(values)
         if self.path is not None:
-            finite = {name: v if math.isfinite(v) else None for name, v in values.items()}
-            line = {**cell.key._asdict(), "reference": cell.reference, "values": finite}
+            about = {**cell.key._asdict(), "reference": cell.reference}
+            line = {**about, "values": _finite(values)}
             _append(self._samples, line)
             _append(self.path, asdict(cell))
+
+    def note(self, sample: str, scores: Mapping[Key, Mapping[str, float]]) -> None:
+        """Keep a sample's values in cells that are not finished yet."""
+        for key, values in scores.items():
+            self.begun.setdefault(key, {})[sample] = dict(values)
+            if self.path is not None:
+                line = {**key._asdict(), "sample": sample, "values": _finite(values)}
+                _append(self._begun, line)
+
+    def noted(self, sample: str, keys: Iterable[Key]) -> dict[Key, dict[str, float]] | None:
+        """A sample's values in these cells from a run that was stopped; None without all."""
+        found = {key: self.begun.get(key, {}).get(sample) for key in keys}
+        return None if None in found.values() else found  # type: ignore[return-value]
 
 
 def _named_anew(line: dict[str, Any]) -> dict[str, Any]:
@@ -134,6 +154,15 @@ def _parse_values(line: dict[str, Any]) -> tuple[Key, dict[str, float]]:
     values = line.pop("values")
     line.pop("reference", None)
     return Key(**line), {name: math.nan if v is None else v for name, v in values.items()}
+
+
+def _parse_begun(line: dict[str, Any]) -> tuple[str, Key, dict[str, float]]:
+    sample = line.pop("sample")
+    return sample, *_parse_values(line)
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: v if math.isfinite(v) else None for name, v in values.items()}
 
 
 def _append(path: Path, record: Mapping[str, Any]) -> None:

@@ -15,13 +15,11 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 
-from hush.errors import HushError
-from hush.studies.folders import image_files, read_images
-from hush.studies.images import centre_crop, frozen_noise
+from hush.studies.folders import image_files, keep_apart, marked, read_images
+from hush.studies.frozen import centre_crop, frozen_noise
 from hush.studies.sample import Sample
 
 #: The paper's number of test images, and the most training images; the first ones are used.
@@ -190,9 +188,9 @@ def learned_from(tested: Images, lessons: Sequence[Images]) -> Images:
         for images in lessons
         for plane in images.test
     ][:TRAIN_MOST]
-    _keep_apart([p.path for p in planes], [p.path for p in tested.test])
+    keep_apart([p.path for p in planes], [p.path for p in tested.test])
     sources = "+".join(images.source for images in lessons)
-    return replace(tested, train=planes, lessons=_marked(sources, [p.path for p in planes]))
+    return replace(tested, train=planes, lessons=marked(sources, [p.path for p in planes]))
 
 
 def find_repeats(data: Path, only: str | None = None) -> list[Repeats]:
@@ -234,33 +232,18 @@ def repeats_learned_from(tested: Repeats, lessons: Sequence[Repeats]) -> Repeats
     """
     lessons = [repeats for repeats in lessons if repeats.contrast == tested.contrast]
     scans = [scan for repeats in lessons for scan, _ in repeats.test]
-    _keep_apart(
+    keep_apart(
         [p for scan in scans for p in scan.repeats],
         [p for scan, _ in tested.test for p in scan.repeats],
     )
     sources = "+".join(repeats.source for repeats in lessons)
-    named = _marked(sources, [p for scan in scans for p in scan.repeats])
+    named = marked(sources, [p for scan in scans for p in scan.repeats])
     return replace(tested, train=_taken(scans, TRAIN_MOST), lessons=named)
 
 
 def half_released(data: Path, only: str | None = None) -> list[Path]:
     """Folders of training data without test data beside them."""
     return [p for f in _candidates(data, only) for p in _named(f, "train") if not _parts(f)]
-
-
-def _keep_apart(train: Sequence[Path], test: Sequence[Path]) -> None:
-    if both := {p.resolve() for p in train} & {p.resolve() for p in test}:
-        raise HushError(
-            f"{min(both)} would be both trained on and tested on; give --train and --data folders "
-            "without common files"
-        )
-
-
-def _marked(name: str, paths: Sequence[Path]) -> str:
-    """The name with a checksum of the files, to distinguish folders with the same name."""
-    files = [f for p in paths for f in (image_files(p) if p.is_dir() else [p])]
-    text = ";".join(f"{f.parent.name}/{f.name}:{f.stat().st_size}" for f in files)
-    return f"{name}#{crc32(text.encode()):08x}"
 
 
 def _in_order(found: Iterable[Images]) -> list[Images]:

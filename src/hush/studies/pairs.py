@@ -21,7 +21,8 @@ from hush.errors import HushError
 from hush.metrics import fit_gain_offset, psnr, ssim
 from hush.studies.core import PSNR, SSIM, Case, Metric, Note, Study, ignore
 from hush.studies.folders import Pair, find_paired_sets, find_pairs, read_images
-from hush.studies.images import QUICK_COUNT, QUICK_SIDE, centre_crop
+from hush.studies.frozen import centre_crop
+from hush.studies.images import QUICK_COUNT, QUICK_SIDE
 from hush.studies.sample import Sample
 from hush.studies.trained import Recipe, Training
 
@@ -39,7 +40,7 @@ def _fitted_ssim(result: np.ndarray, reference: np.ndarray) -> float:
     return ssim(_fitted(result, reference), reference, 1.0)
 
 
-def _samples(pairs: Sequence[Pair], side: int | None, seed: int) -> Iterator[Sample]:
+def pair_samples(pairs: Sequence[Pair], side: int | None, seed: int) -> Iterator[Sample]:
     """The pairs; the seed has no effect."""
     for pair in pairs:
         files = zip(read_images(pair.noisy), read_images(pair.clean), strict=True)
@@ -86,7 +87,7 @@ def _training(name: str, pairs: Sequence[Pair], side: int | None) -> Training:
     """Methods trained on the noisy images of these pairs, and nothing else."""
     recipes = {"mid:noisy": Recipe("mid"), "diffdenoise": Recipe("diffdenoise")}
     recipes |= {name: Recipe(name) for name in BLIND}
-    return Training(name, partial(_samples, pairs, side), recipes, BUDGET)
+    return Training(name, partial(pair_samples, pairs, side), recipes, BUDGET)
 
 
 def _parts(pairs: Sequence[Pair]) -> dict[tuple[str, str], list[Pair]]:
@@ -126,7 +127,7 @@ def pair_cases(
             side = QUICK_SIDE if quick else None
             case = Case(
                 settings={k: v for k, v in settings.items() if v},
-                samples=partial(_samples, pairs, side),
+                samples=partial(pair_samples, pairs, side),
                 count=len(pairs),
             )
             plain = {**case.settings, "transform": "none"}

@@ -46,6 +46,7 @@ class Recipe:
     reading : settings of the trained method for this row.
     start : recipe of another training; its finished stages are reused.
     supervised : trained on pairs of noisy and clean samples, not on noisy ones only.
+    takes : trained on pairs of takes, each with noise of its own (`Training.takes`).
     corpus : trained on the clean samples only.
     told : given the noise process, in training and afterwards.
     budgets : training time in multiples of the case's budget, including that of `start`.
@@ -61,6 +62,7 @@ class Recipe:
     reading: Mapping[str, Any] = field(default_factory=dict)
     start: Recipe | None = None
     supervised: bool = False
+    takes: bool = False
     corpus: bool = False
     told: bool = False
     budgets: int = 1
@@ -73,7 +75,7 @@ class Recipe:
     @property
     def is_reference(self) -> bool:
         """Whether its row uses information that users do not have."""
-        return self.supervised or self.corpus or self.told or self.ceiling
+        return self.supervised or self.takes or self.corpus or self.told or self.ceiling
 
     def read(self, **reading: Any) -> Recipe:
         """The same training, read with these additional settings."""
@@ -84,7 +86,8 @@ class Recipe:
 class Training:
     """The training data of a case's methods, and the training time.
 
-    name : of the samples, for the folder; samples : those for a seed, always the same.
+    name : of the samples, for the folder; samples : those for a seed, always the same; takes :
+        the same with other noise, for recipes with two takes.
     recipes : row → its recipe.
     budget : seconds for each method, all its stages together.
     folder : for the models.
@@ -102,6 +105,7 @@ class Training:
     files: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
     helpers: Mapping[str, Recipe] = field(default_factory=dict)
     only_found: bool = False
+    takes: Callable[[int], Iterable[Sample]] | None = None
 
     def helper(self, name: str, seed: int, device: str = "cpu") -> Denoiser | None:
         """A helper, trained if needed; None if it has to be found and is not."""
@@ -115,6 +119,7 @@ class Training:
         assert self.folder is not None
         fields = [f"{k}={v}" for k, v in recipe.fields.items()]
         lessons = "pairs" if recipe.supervised else "clean" if recipe.corpus else "noisy"
+        lessons = "takes" if recipe.takes else lessons
         fields.append(recipe.choices[0] if recipe.choices else lessons)
         fields += ["told"] * recipe.told
         data = f"{self.name};budget={recipe.seconds or self.budget:g};seed={seed}"
@@ -147,7 +152,7 @@ class Training:
             if method.kind.selected:
                 schedule = replace(schedule, patch=method.kind.patch)
             method.fit(
-                [_taught(sample, recipe) for sample in samples],
+                self._lessons(recipe, samples, seed),
                 schedule=schedule,
                 folder=folder,
                 resume=any(folder.rglob("*.safetensors")),
@@ -157,6 +162,15 @@ class Training:
             )
             method.save(finished)
         return load(finished).replace(**recipe.reading).to(device)
+
+    def _lessons(self, recipe: Recipe, samples: Sequence[Sample], seed: int) -> list[Any]:
+        """Samples as `fit` takes them."""
+        if not recipe.takes:
+            return [_taught(sample, recipe) for sample in samples]
+        if self.takes is None:
+            raise HushError(f"{recipe.method} learns from several takes, and there is one of each")
+        pairs = zip(samples, self.takes(seed), strict=True)
+        return [_stack(one.noisy, other.noisy) for one, other in pairs]
 
     def _written(self, recipe: Recipe, folder: Path) -> dict[str, str]:
         """The recipe's fields that are paths; files that do not exist yet are written."""
@@ -219,15 +233,20 @@ def _made(recipe: Recipe, kind: str, settings: Mapping[str, Any]) -> Denoiser:
 
 
 def _taught(sample: Sample, recipe: Recipe) -> Any:
-    """A sample as `fit` takes it: one channel as ``S``, several as ``(*S, C)``; a supervised one,
-    of one channel, as ``(2, *S)`` with the clean one last. A set as a record, a clean one without
-    its outliers."""
+    """A sample as `fit` takes it: one channel as ``S``, several as ``(*S, C)``; for a supervised
+    recipe, a stack of two. A set as a record, a clean one without its outliers."""
     if isinstance(sample.noisy, Record):
         return part(sample.noisy, sample.reference) if recipe.corpus else sample.noisy
     if recipe.supervised:
-        return np.concatenate([sample.noisy, sample.reference])
+        return _stack(sample.noisy, sample.reference)
     x = sample.reference if recipe.corpus else sample.noisy
     return x[0] if len(x) == 1 else np.moveaxis(x, 0, -1)
+
+
+def _stack(*takes: np.ndarray) -> np.ndarray:
+    """Images ``(C, *S)`` of one scene as `fit` takes them: ``(n, *S)``, or ``(n, *S, C)``."""
+    whole = np.stack(takes)
+    return whole[:, 0] if whole.shape[1] == 1 else np.moveaxis(whole, 1, -1)
 
 
 def _copy(source: Path, target: Path) -> None:

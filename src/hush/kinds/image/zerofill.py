@@ -18,8 +18,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from hush.memo import memoised
 from hush.noise.process import Process
-from hush.repeated import repeated
 from hush.results import Estimate, Restoration
 
 FEWEST, MOST = 96, 1024  #: the shortest and longest sides, in pixels, on which to look for a step
@@ -39,7 +39,7 @@ def acquired(x: np.ndarray) -> tuple[int, int]:
     return _acquired(x)
 
 
-@repeated
+@memoised
 def _acquired(x: np.ndarray) -> tuple[int, int]:
     height, width = x.shape[1:]
     windows = np.outer(np.hanning(height), np.hanning(width))

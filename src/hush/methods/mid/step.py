@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from hush.kinds.values import fit_transfer
+from hush.memo import digest
 from hush.nets.values import average
 from hush.noise.processes import Correlated, Process
 from hush.noise.spectrum import Octaves, areas
-from hush.repeated import digest
 from hush.tiling import Tile, tiles
 
 WHITE = 0.25  #: logarithm of the densities per octave, up to which noise counts as white

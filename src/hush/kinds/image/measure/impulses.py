@@ -19,8 +19,8 @@ import numpy as np
 from hush.kinds.image.measure.pixels import replaced
 from hush.kinds.image.measure.rare import ALARMS, rare_impulses, weibull
 from hush.kinds.image.measure.tracks import Variance
+from hush.memo import memoised
 from hush.noise.processes import Gamma, Poisson, Process
-from hush.repeated import repeated
 from hush.results import MANY, Estimate
 
 ROUNDS = 2  #: the second pass, with found impulses replaced, finds adjacent ones
@@ -58,7 +58,7 @@ def impulses_in(x: np.ndarray, found: Estimate | None = None, alarms: float = AL
 _Law = tuple[Process, Sequence[str], Sequence[tuple[float, ...]]]
 
 
-@repeated
+@memoised
 def _impulses(x: np.ndarray, law: _Law | None, alarms: float) -> np.ndarray:
     return rare_impulses(x, np.zeros_like if law is None else _most(*law), alarms)
 

@@ -34,7 +34,7 @@ def digest(*parts: Any) -> bytes:
     return found.digest()
 
 
-def repeated(function: Callable[P, R]) -> Callable[P, R]:
+def memoised(function: Callable[P, R]) -> Callable[P, R]:
     """Keep the last results of a function that depends on nothing but its arguments, arrays and
     values that can be pickled. Callers share a result, and must not change it."""
     results: dict[bytes, R] = {}
