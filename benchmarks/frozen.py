@@ -28,7 +28,7 @@ def main() -> None:
     args.noisy.mkdir(parents=True, exist_ok=True)
     for file in image_files(args.clean):
         for x in read_images(file):
-            noisy = frozen_noise(x, args.noise, args.seed, file.name)[0]
+            noisy = frozen_noise(x, args.noise, file.name, args.seed)[0]
             axes, data = ("YX", noisy[0]) if len(noisy) == 1 else ("YXS", noisy.transpose(1, 2, 0))
             io.write(Record(np.ascontiguousarray(data), axes), args.noisy / f"{file.stem}.tif")
 

@@ -176,7 +176,8 @@ def tiny() -> Callable[..., dict[str, Any]]:
     from hush.methods import get
 
     small = {"width": 8, "middle": 1, "heads": 2, "cell": 4, "steps": 2, "latents": 4}
-    small |= {"models": 4, "hypotheses": 100, "draws": 16}
+    small |= {"models": 4, "hypotheses": 100, "draws": 16, "refinements": 2}
+    small |= {"passes": 2, "scales": 2, "depth": 2}
 
     @cache
     def settings(name: str, kind: str) -> dict[str, Any]:

@@ -206,6 +206,34 @@ def test_two_inputs_never_share_an_output(file: Path, noisy: np.ndarray, tmp_pat
     assert (tmp_path / "out" / "noisy.tif").exists()
 
 
+@pytest.mark.parametrize("refused", ["broken", "mask", "kept"])
+def test_a_refused_input_does_not_take_the_name_of_a_result(
+    noisy: np.ndarray, tmp_path: Path, refused: str
+) -> None:
+    first, second, third = (tmp_path / name / "x.tif" for name in "abc")
+    for path in (first, second, third):
+        path.parent.mkdir()
+        tifffile.imwrite(path, noisy)
+    if refused == "broken":
+        first.write_bytes(first.read_bytes()[:50])
+    elif refused == "mask":
+        tifffile.imwrite(first, np.kron(np.eye(8), np.full((12, 12), 255)).astype("u1"))
+    else:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "x.tif").write_bytes(second.read_bytes())
+    more = ["--skip-existing"] if refused == "kept" else []
+    run = hush("denoise", first, second, third, "-o", tmp_path / "out", "--json", *more)
+    rows = lines(run.stdout)
+    told = [(bool(row["error"]), row["skipped"]) for row in rows]
+    if refused == "kept":
+        assert told == [(False, True)] * 3
+    else:
+        assert told[1:] == [(False, False), (True, False)]
+        assert told[0] == ((True, False) if refused == "broken" else (False, True))
+        assert f"like {second}" in rows[2]["error"]
+        assert tifffile.imread(tmp_path / "out" / "x.tif").shape == noisy.shape
+
+
 def test_axes_say_what_is_a_channel_and_the_file_keeps_its_own(
     tmp_path: Path, noisy: np.ndarray
 ) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import hush
 from hush.denoiser import ANY, Denoiser
 from hush.errors import HushError
 from hush.methods import METHODS, get, kinds_of
+from hush.zero_shot import ZeroShot
 
 # On one thread: arrays this small gain nothing from two.
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -29,7 +31,11 @@ CASES = [(m, k) for m in METHODS for k in SHAPES if kinds_of(m) == ANY or k in k
 
 
 @pytest.fixture(params=CASES, ids="-".join, scope="module")
-def method(request: pytest.FixtureRequest, random_learned: Callable[..., Denoiser]) -> Denoiser:
+def method(
+    request: pytest.FixtureRequest,
+    random_learned: Callable[..., Denoiser],
+    tiny: Callable[..., dict[str, Any]],
+) -> Denoiser:
     """Every method, ready to use: networks with random weights, which is the harder case."""
     name, kind = request.param
     if name == "bm3d":
@@ -37,8 +43,10 @@ def method(request: pytest.FixtureRequest, random_learned: Callable[..., Denoise
     cls = get(name, kind)
     if cls.learns_from != "nothing":
         return random_learned(name, kind=kind)
-    timed = any(f.name == "rate" for f in dataclasses.fields(cls))
-    return cls.for_kind(kind, **{"rate": 1000.0} if timed else {})
+    fields = {f.name for f in dataclasses.fields(cls)}
+    if issubclass(cls, ZeroShot):
+        return cls.for_kind(kind, **tiny(name, kind), steps=2)
+    return cls.for_kind(kind, **{"rate": 1000.0} if "rate" in fields else {})
 
 
 def sample(method: Denoiser, dtype: str, shape: tuple[int, ...] | None = None) -> np.ndarray:

@@ -33,8 +33,20 @@ Both = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
 
 #: those for sets are in test_contract_sets.py
 TRAINED = [n for n in METHODS if get(n).learns_from != "nothing" and not get(n).selects]
-#: a training of theirs takes seconds (five stages, or networks without sizes to set): with --long
-SLOW = ("diffdenoise", "lgbpn", "nafnet", "puca", "sdemg")
+#: a training of theirs takes seconds (five stages, many passes, or networks without sizes to set),
+#: or shares all but its loss with that of another method (noisier2noise, r2r): with --long
+SLOW = (
+    "apbsn",
+    "blind2unblind",
+    "cbsn",
+    "diffdenoise",
+    "lgbpn",
+    "mmbsn",
+    "nafnet",
+    "noisier2noise",
+    "puca",
+    "sdemg",
+)
 #: the kind of data with which a method is tested
 KIND = {
     name: "image" if "image" in (k := get(name).kinds) or k == ANY else k[0] for name in TRAINED
@@ -132,6 +144,9 @@ def test_a_gray_model_takes_channels_one_by_one(name: str, random_learned: Make)
 @every_method_with(
     "gain",
     5.0,
+    apbsn=4.0,  # on sub-images of seven pixels a side
+    cbsn=4.0,
+    mmbsn=4.0,
     sdemg=None,  # its samples take longer: see test_fcn_sdemg.py
 )
 def test_a_short_training_denoises_and_is_kept(

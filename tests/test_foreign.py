@@ -87,6 +87,8 @@ def test_an_xarray_comes_back_with_its_names(x: np.ndarray, y: np.ndarray) -> No
     np.testing.assert_array_equal(lazy.values, result.values)
     with pytest.raises(HushError, match="several arrays"):
         hush.denoise(noisy.to_dataset(), **FAST)
+    holes = xr.where(noisy > noisy.mean(), noisy, -999).assign_attrs(_FillValue=-999.0)
+    assert (record_of(holes).mask == (holes != -999)).all()
     times = np.arange(500) * np.timedelta64(4, "ms") + np.datetime64("2026-01-01")
     data = xr.DataArray(np.ones((500, 2)), dims=("time", "channel"), coords={"time": times})
     record = record_of(data)

@@ -32,6 +32,8 @@ FILES = {
     "a.oib": (b"\xd0\xcf\x11\xe0" + bytes(600), "Bio-Formats"),
     "a.dm4": (b"\0\0\0\4" + bytes(600), "save it as MRC or TIFF"),
     "a.mat": (b"MATLAB 5.0 MAT-file" + bytes(600), "-v7.3"),
+    "scores.mat": (b"   A  R  N\nA  4 -1 -2\n" * 30, "ending .csv"),
+    "notes.dat": (b"no numbers here\r\n" * 30, "ending .csv"),
     "a.mp4": (b"\0\0\0 ftypisom" + bytes(600), "frames as a TIFF stack"),
     "a.heic": (b"\0\0\0 ftypheic" + bytes(600), "raw file"),
     "a.tar.gz": (b"\x1f\x8b" + bytes(600), "unpack it"),

@@ -23,7 +23,7 @@ from hush import io, kinds, workers
 from hush.cli import main
 from hush.errors import HushError
 from hush.io.partial import Mapped, Partial, folder_for
-from hush.kinds.image import large
+from hush.kinds.image import large, series
 from hush.kinds.image.measure.impulses import without_impulses
 from hush.noise.field import Field
 from hush.noise.lines import Lines
@@ -365,6 +365,48 @@ def test_workers_make_the_same_bytes(
     assert [i.found.sigma for i in shared.items] == [i.found.sigma for i in alone.items]
     assert shared.warnings == alone.warnings
     assert shared.verdict == alone.verdict
+
+
+def test_frames_of_one_camera_are_measured_once_for_all_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers get the common law, which is small, and no frames; and what the user says of values
+    that mark missing ones."""
+    measured: list[int] = []
+    laws = series.laws
+
+    def counted(frames: Any, review: Any) -> Any:
+        measured.append(len(frames))
+        return laws(frames, review)
+
+    monkeypatch.setattr(series, "laws", counted)
+    sent: list[int] = []
+
+    class Weighed(Here):
+        def each(self, function: Any, tasks: Sequence[Any], *shared: Any) -> Iterator[Any]:
+            import cloudpickle
+
+            sent.append(len(cloudpickle.dumps((function, tasks, shared))))
+            yield from super().each(function, tasks, *shared)
+
+    rng = np.random.default_rng(0)
+    light = 40 + 80 * np.add.outer(np.linspace(0, 1, 112), np.linspace(0, 1, 112))
+    stack = rng.poisson(np.stack([light] * 3)).astype("u2")
+    stack[:, :, :10] = 0
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, stack, photometric="minisblack", metadata={"axes": "TYX"})
+    record = hush.read(path, nodata=())
+    results = [
+        hush.run(record, method="wiener", into=tmp_path / name, workers=many)
+        for name, many in (("alone.tif", None), ("shared.tif", Weighed(None)))
+    ]
+    alone, shared = ([(i.law, i.found.sigma, i.warnings) for i in r.items] for r in results)
+    assert alone == shared
+    assert contents(tmp_path / "alone.tif") == contents(tmp_path / "shared.tif")
+    assert measured == [3, 3]  # once a run
+    assert (results[1].data[..., :10] != 0).any()
+    assert {law for law, *_ in alone} <= {0, 1}
+    assert max(sent) < 2**16 < stack.nbytes
 
 
 def test_several_files_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

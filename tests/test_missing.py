@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from click.testing import CliRunner
 from scipy.ndimage import gaussian_filter
 
 import hush
+from hush.cli import main
 from hush.kinds import get
 from hush.kinds.gaps import gaps
 from hush.kinds.layout import fill, with_gaps
@@ -103,6 +105,7 @@ def test_single_holes_are_found_by_a_usual_mark_alone() -> None:
 
 
 DARK = np.where(ROUND, SMOOTH + 0.3, 0.01)
+BALL = 2000 - (Y - 48) ** 2 - (X - 48) ** 2
 LOOKALIKES: dict[str, Any] = {
     "saturated clouds": lambda r: np.clip(noisy(0, 9e4, 800, "f8"), 0, 65535).astype("u2"),
     "shadows cut off at black": lambda r: np.clip(noisy(-60, 160, 6, "f8"), 0, 255).astype("u1"),
@@ -110,6 +113,9 @@ LOOKALIKES: dict[str, Any] = {
     "next to none outside": lambda r: r.poisson(4 * DARK).astype("u2"),
     "a drawing": lambda r: np.where(ROUND, 200, 0).astype("u1") + (X // 24 % 2 * 20).astype("u1"),
     "a smooth picture": lambda r: np.clip(np.rint(300 * SMOOTH - 60), 0, 255).astype("u1"),
+    "a ball in a depth map": lambda r: np.rint(
+        np.where(BALL > 0, 900 - np.sqrt(np.abs(BALL)), 1200 + 3.1 * Y + 0.7 * X)
+    ).astype("u2"),
     "labels": lambda r: (X // 24 + 4 * (Y // 24)).astype("u2"),
     "pepper": lambda r: np.where(r.random(X.shape) < 0.1, 0, noisy(60, 200, 9, "u1")),
     "hot pixels": lambda r: np.where(r.random(X.shape) < 0.01, 65535, noisy(60, 200, 9, "u2")),
@@ -150,6 +156,77 @@ def test_a_stated_value_is_missing_wherever_it_is(tmp_path: Path) -> None:
     with tifffile.TiffFile(tmp_path / "b.tif") as file:
         assert file.pages[0].tags[42113].value == "612.5"
         np.testing.assert_array_equal(file.asarray()[::7, ::5], np.float32(612.5))
+
+
+def holed(low: int = 300) -> np.ndarray:
+    """A plane with single pixels of 7 and of 9, which nothing but a statement makes missing."""
+    x = noisy(low, low + 500, 20, "i2")
+    x[::7, ::5], x[3::7, 2::5] = 7, 9
+    return x
+
+
+def marked(path: Path, *values: float) -> tuple[np.ndarray, list[str]]:
+    """Where values are missing as stated, and what is said of it."""
+    record = hush.read(path, nodata=values)
+    return ~known(record)[0], list(record.meta.get("notes", ()))
+
+
+def test_the_users_values_are_missing_instead_of_the_files(tmp_path: Path) -> None:
+    x, path = holed(), tmp_path / "a.tif"
+    nodata = [(42113, 2, 0, "7", True)]
+    tifffile.imwrite(path, x, extratags=nodata)
+    np.testing.assert_array_equal(~known(hush.read(path))[0], x == 7)
+    there, said = marked(path, 7)
+    np.testing.assert_array_equal(there, x == 7)
+    assert said == []
+    there, said = marked(path, 9)
+    np.testing.assert_array_equal(there, x == 9)
+    assert said[0].startswith("The file says that 7 marks missing values")
+    there, said = marked(path, 9, 7, np.nan)
+    np.testing.assert_array_equal(there, np.isin(x, (7, 9)))
+    assert said == []
+    there, said = marked(path, 1e6)
+    assert not there.any()
+    assert "No int16 value is 1000000" in said[0]
+
+
+def test_none_turns_the_search_off(tmp_path: Path) -> None:
+    padded = np.where(ROUND, noisy(1000, 2000, 50, "u2"), 0).astype("u2")
+    tifffile.imwrite(tmp_path / "a.tif", padded)
+    assert not known(hush.read(tmp_path / "a.tif")).all()
+    assert not marked(tmp_path / "a.tif")[0].any()
+
+
+def test_a_stated_value_of_colours_is_one_of_all_three(tmp_path: Path) -> None:
+    rgb = np.stack([holed(), holed(200), holed(100)], axis=-1).astype("u2")
+    rgb[0, 0] = (7, 50, 60)
+    tifffile.imwrite(tmp_path / "a.tif", rgb, photometric="rgb")
+    np.testing.assert_array_equal(marked(tmp_path / "a.tif", 7)[0], (rgb == 7).all(axis=-1))
+
+
+def test_values_of_every_kind_are_stated_on_the_command_line(tmp_path: Path) -> None:
+    x, line = holed(), np.round(noisy(0, 1, 0.2, "f4"), 3)[:, :1]
+    line[5::11] = -5
+    tifffile.imwrite(tmp_path / "a.tif", x)
+    np.save(tmp_path / "b.npy", np.tile(x, (2, 1, 1)))
+    np.savetxt(tmp_path / "c.csv", line, fmt="%.3f")
+    for name, value, kind in (("a.tif", "7", ()), ("b.npy", "9", ("--kind", "volume"))):
+        told = run("denoise", tmp_path / name, "--nodata", value, "--method", "wiener", *kind)
+        made = hush.read(tmp_path / name.replace(".", ".denoised.")).data
+        whole = hush.read(tmp_path / name).data
+        assert (made[whole == int(value)] == int(value)).all()
+        assert not (made[whole == int("79".replace(value, ""))] % 2 == 1).all()
+        assert f"{value}, which marks missing values" in told
+    assert "9 samples are missing" in run("inspect", tmp_path / "c.csv", "--nodata", "-5")
+    assert "is not a number" in run("inspect", tmp_path / "a.tif", "--nodata", "x")
+    np.save(tmp_path / "d.npy", np.random.default_rng(0).standard_normal((99, 3)))
+    refused = run("inspect", tmp_path / "d.npy", "--nodata", "0", "--kind", "points")
+    assert "point sets have no missing values" in refused
+
+
+def run(*argv: Any) -> str:
+    result = CliRunner().invoke(main, [str(word) for word in (*argv, "-v")])
+    return " ".join(result.output.split())
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,7 @@ OTHERS = {
     ).astype(float),
     "enlarged": lambda: np.kron(photograph()[::2, ::2], np.ones((2, 2))),
     "coarse steps": lambda: np.round(photograph() * 8),
+    "slope in whole steps": lambda: np.rint(1200 + 3.1 * Y + 0.7 * X),
     "constant": lambda: np.ones((256, 256)),
     "text": lambda: data.page().astype(float),
 }

@@ -149,16 +149,24 @@ def test_links_in_a_circle_are_not_followed(tmp_path: Path) -> None:
 # -- DICOM without a preamble, and the index of a disc -------------------------------------------
 
 
-@pytest.mark.parametrize("syntax", ["ImplicitVRLittleEndian", "ExplicitVRLittleEndian"])
+@pytest.mark.parametrize(
+    "syntax", ["ImplicitVRLittleEndian", "ExplicitVRLittleEndian", "ExplicitVRBigEndian"]
+)
+@pytest.mark.parametrize("before", [b"", b" ", b"\0\0DICM"])
 @pytest.mark.parametrize("headed", [True, False])
-def test_dicom_without_its_preamble(headed: bool, syntax: str, tmp_path: Path) -> None:
-    """From group 0002 or 0008 on; what is written has all that the standard wants."""
+def test_dicom_without_its_preamble(
+    headed: bool, before: bytes, syntax: str, tmp_path: Path
+) -> None:
+    """From group 0002 or 0008 on, after a rest of the preamble; what is written has all that the
+    standard wants."""
+    if before.endswith(b"M") and not headed:
+        pytest.skip("the magic comes before group 0002")
     x = samples(9, 12)
     whole = tmp_path / "whole.dcm"
-    dcm(x, syntax=syntax)(whole)
+    dcm(x.byteswap() if "Big" in syntax else x, syntax=syntax)(whole)
     dataset = pydicom.dcmread(whole)
     start = 132 if headed else 144 + dataset.file_meta.FileMetaInformationGroupLength
-    (tmp_path / "bare").write_bytes(whole.read_bytes()[start:])
+    (tmp_path / "bare").write_bytes(before + whole.read_bytes()[start:])
     assert io.recognised(tmp_path / "bare")
     record = io.read(tmp_path / "bare")
     np.testing.assert_array_equal(record.data, x)
@@ -179,6 +187,8 @@ def test_dicom_without_its_preamble(headed: bool, syntax: str, tmp_path: Path) -
         b"\x08\x00\x05\x00" + b"\xff" * 99,
         b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 100\x04\x00\x08\x00" + bytes(99),  # not ascending
         b"\x08\x00",
+        b"\x00\x08\x00\x05\x00\x00\x00\x02ab\x00\x08\x00\x08" + bytes(99),  # implicit, big-endian
+        b"text with DICM\x02\x00 in it" + bytes(99),
         bytes(99),
     ],
 )
@@ -187,6 +197,14 @@ def test_what_only_begins_alike_is_not_dicom(head: bytes, tmp_path: Path) -> Non
     assert not io.recognised(tmp_path / "a")
     with pytest.raises(HushError, match="not a file hush can read"):
         io.read(tmp_path / "a")
+
+
+def test_pixels_without_a_description_are_told(tmp_path: Path) -> None:
+    dataset = scan(samples(9, 9))
+    del dataset.Rows, dataset.HighBit
+    dataset.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    with pytest.raises(HushError, match="does not state Rows, HighBit; export it again"):
+        io.read(tmp_path / "a.dcm")
 
 
 def test_the_index_of_a_disc_names_a_folder(tmp_path: Path) -> None:

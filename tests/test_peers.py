@@ -22,8 +22,8 @@ from hush.learned import Learned, Plain
 from hush.methods import METHODS, get
 from hush.methods.neighbor2neighbor import Neighbor2Neighbor, drawn_pairs, sub_images
 from hush.methods.noise2noise import Noise2Noise
-from hush.methods.noise2self import interpolated, phase
 from hush.methods.noise2void import Noise2Void, a_neighbour, stratified
+from hush.nets.masks import interpolated, phase
 from hush.nets.plain import PlainUNet
 from hush.schedule import Schedule
 

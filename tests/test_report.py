@@ -275,6 +275,25 @@ def test_wrong_family_shows_in_the_tilt() -> None:
     assert float(read) < 0.02
 
 
+def test_a_warning_does_not_contradict_another() -> None:
+    """A law that is stated has the level; of correlated noise, no level is; and rounding decides
+    where there is less than a step of noise."""
+    x = np.linspace(0.05, 0.95, 192 * 192, dtype=np.float32).reshape(192, 192)
+    noise = rng().normal(0, np.sqrt(x / 400)).astype(np.float32)
+    found = residual_statistics(x + noise, x, Gaussian(SIGMA))
+    (said,) = warnings(found, Gaussian(SIGMA))
+    assert "grows more with brightness" in said
+    found = residual_statistics(ramp() + 0.5 * white((192, 192)), ramp(), Gaussian(SIGMA))
+    assert "state its level: --noise" in warnings(found, Gaussian(SIGMA))[0]
+    (said,) = warnings(found, Gaussian(SIGMA), known=True)
+    assert "Less was removed" in said
+    assert "--noise" not in said
+    assert warnings(found, Gaussian(SIGMA), step=2 * SIGMA) == []
+    same = residual_statistics(ramp(), ramp(), Gaussian(SIGMA))
+    assert "Nothing was removed" in warnings(same, Gaussian(SIGMA))[0]
+    assert warnings(same, Gaussian(SIGMA), step=3 * SIGMA) == []
+
+
 def test_shifted_brightness_is_named() -> None:
     y = ramp() + white((192, 192))
     found = residual_statistics(y, ramp() + 0.05, Gaussian(SIGMA))

@@ -26,7 +26,7 @@ from hush.errors import HushError
 from hush.kinds.cut import Patches
 from hush.kinds.image.cut import Turned
 from hush.methods import get
-from hush.methods.mid import core
+from hush.methods.mid import loss
 from hush.methods.mid.image import MID
 from hush.methods.mid.loss import States
 from hush.schedule import Schedule
@@ -60,7 +60,7 @@ def fit(
     images = [rng.poisson(20 * rng.random((40, 48))) / 20 for _ in range(3)]
     model = MID(widths=(8, 12), blocks=(1, 1))
     schedule = Schedule(max_steps=STEPS, batch=4, patch=16, validate_every=4, seed=3)
-    step_loss, seen = core.joint_loss, 0
+    step_loss, seen = loss.joint_loss, 0
 
     def counted(networks: nn.ModuleDict, states: States, *args: Any) -> dict[str, Tensor]:
         nonlocal seen
@@ -69,7 +69,7 @@ def fit(
             at_step[1]()
         return step_loss(networks, states, *args)
 
-    with mock.patch.object(core, "joint_loss", counted):
+    with mock.patch.object(loss, "joint_loss", counted):
         return model.fit(
             images, noise="poisson:20", schedule=schedule, folder=folder, device="cpu", **options
         )

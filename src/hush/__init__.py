@@ -18,16 +18,22 @@ from typing import Any
 from hush.errors import HushError
 
 _LAZY = {
+    "APBSN": "hush.methods.apbsn",
     "BM3D": "hush.methods.bm3d",
+    "Blind2Unblind": "hush.methods.blind2unblind",
+    "CBSN": "hush.methods.cbsn",
     "DiffDenoise": "hush.methods.diffdenoise",
     "LGBPN": "hush.methods.lgbpn",
     "MID": "hush.methods.mid.image",
+    "MMBSN": "hush.methods.mmbsn",
     "NAFNet": "hush.methods.nafnet",
     "Neighbor2Neighbor": "hush.methods.neighbor2neighbor",
     "Noise2Noise": "hush.methods.noise2noise",
     "Noise2Self": "hush.methods.noise2self",
     "Noise2Void": "hush.methods.noise2void",
+    "Noisier2Noise": "hush.methods.noisier2noise",
     "PUCA": "hush.methods.puca",
+    "R2R": "hush.methods.r2r",
     "Record": "hush.record",
     "Schedule": "hush.schedule",
     "compare": "hush.api",

@@ -102,7 +102,10 @@ def check(
     places = [tuple(slice(0, n) for n in stored.shape[1:])]
     if depth == "windows":
         places = windows(stored.shape, 2 * kind.checked // (1 + len(stored)))
-        denoiser = denoiser.hurried()
+        hurried = denoiser.hurried()
+        if hurried is None:
+            return None
+        denoiser = hurried
     rivals = [make(name, kind.name) for name in SIMPLE]
     if depth == "peers":
         rivals += _installed(kind)

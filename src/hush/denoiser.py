@@ -349,8 +349,11 @@ class Denoiser:
         """This method with the settings for data stored as `dtype`."""
         return self
 
-    def hurried(self: D) -> D:
-        """This method in about the quality of its results, and faster if it can; here the same."""
+    def hurried(self: D) -> D | None:
+        """This method in about the quality of its results, and faster if it can; here the same.
+
+        None if a few windows would take longer than the item: then they are not checked.
+        """
         return self
 
     @property

@@ -7,7 +7,8 @@ taken               `hush.denoise` returns
 ==================  ==================================================================
 NumPy masked array  masked array with the same mask and fill value
 PyTorch tensor      tensor with the same dtype on the same device, without gradient
-xarray DataArray    DataArray with its coordinates and attributes; axes by name
+xarray DataArray    DataArray with its coordinates and attributes; axes by name, missing values by
+                    ``_FillValue``, ``missing_value`` or ``nodata`` among the attributes
 Dask array          Dask array with the same chunks, computed
 pandas, columns     DataFrame or Series with the same index, names and dtypes
 Pillow image        image of the same mode
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from hush.errors import HushError
+from hush.missing import of_attributes
 
 #: letters of axes by their names in other packages
 NAMES = {
@@ -137,7 +139,11 @@ def _xarray(x: Any) -> Foreign | None:
     def back(result: np.ndarray) -> Any:
         return x.copy(data=inner.like(result))
 
-    return Foreign(inner.data, back, inner.mask, axes, "signal" if signal else None, context)
+    mask = inner.mask
+    for marks in of_attributes(x.attrs, inner.data.dtype):
+        known = ~marks.where(inner.data)
+        mask = known if mask is None else mask & known
+    return Foreign(inner.data, back, mask, axes, "signal" if signal else None, context)
 
 
 def _dask(x: Any) -> Foreign | None:

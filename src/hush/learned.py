@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -35,6 +35,8 @@ NAFNET_PACE: Mapping[str, Any] = {"batch": 8, "learning_rate": 4e-3}
 
 L = TypeVar("L", bound="Learned")
 Network = Tiled | PooledNet
+#: (patches ``(B, C, h, w)``, the index of each one's item, generator) → what the loss gets
+Lessons = Callable[[Tensor, list[int], torch.Generator], Tensor]
 
 
 @dataclass
@@ -89,6 +91,15 @@ class Learned(Denoiser):
         """The loss on patches ``(B, C, h, w)``, after a share `done` of the training."""
         raise NotImplementedError
 
+    def prepared(self, scene: np.ndarray, mean: np.ndarray, deviation: float) -> np.ndarray:
+        """A scene as a training item ``(C·R, *S)``; here standardised by these moments."""
+        scaled = (scene - mean) / (deviation or 1)
+        return scaled.reshape(-1, *scene.shape[2:])
+
+    def lessons(self, items: Sequence[np.ndarray]) -> Lessons:
+        """What `loss` gets of patches of these items; here the patches themselves."""
+        return lambda x, indices, generator: x
+
     def scenes(self, data: Sequence[np.ndarray] | np.ndarray) -> list[np.ndarray]:
         """Training items ``(C, R, *S)`` with R takes of each scene, here one."""
         return [x[:, None] for x in self.kind.items(data)]
@@ -127,10 +138,7 @@ class Learned(Denoiser):
         if not any(deviation for _, deviation in scales):
             nouns = self.kind.nouns[1]
             raise HushError(f"these {nouns} are constant; give {nouns} with content to train on")
-        images = [
-            ((x - mean) / (deviation or 1)).reshape(-1, *x.shape[2:])
-            for x, (mean, deviation) in zip(scenes, scales, strict=True)
-        ]
+        images = [self.prepared(x, *scale) for x, scale in zip(scenes, scales, strict=True)]
         schedule = (schedule or Schedule(budget=600.0, patch=self.kind.patch)).settled(**self.pace)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(schedule.seed)
@@ -144,19 +152,21 @@ class Learned(Denoiser):
         training, held_out = hold_out(images, schedule.patch)
         schedule = dataclasses.replace(schedule, patch=within(training, schedule.patch, unit))
 
+        lessons, exam = self.lessons(training), self.lessons(held_out)
+
         def loss(
-            x: Tensor, _: list[int], generator: torch.Generator, done: float
+            x: Tensor, indices: list[int], generator: torch.Generator, done: float
         ) -> Mapping[str, Tensor]:
-            return self.loss(network, x, generator, done)
+            return self.loss(network, lessons(x, indices, generator), generator, done)
 
         def validate() -> Mapping[str, float]:
             place = next(network.parameters()).device
             generator = torch.Generator(place).manual_seed(0)
             with torch.inference_mode():
                 every = [
-                    self.loss(network, torch.from_numpy(x)[None].to(place), generator, 1.0)
-                    for x in held_out
-                    for _ in range(4)
+                    self.loss(network, exam(patch, [i], generator), generator, 1.0)
+                    for i, x in enumerate(held_out)
+                    for patch in [torch.from_numpy(x)[None].to(place)] * 4
                 ]
             return {"val_loss": float(np.mean([sum(map(float, p.values())) for p in every]))}
 

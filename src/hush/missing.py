@@ -6,9 +6,9 @@ item, too: so a large item needs no mask in memory. Values that are not finite n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ Mask = NDArray[np.bool_]
 
 #: side of a block of one value by which an area counts as solid
 BLOCK = 5
+#: names of attributes that state missing values
+ATTRIBUTES = ("_FillValue", "missing_value", "nodata", "nodatavals")
 REACH = 2  #: steps from blocks to the pixels in the nooks of a curved edge
 
 
@@ -64,6 +66,17 @@ def exactly(value: float, dtype: np.dtype) -> Missing | None:
     limits = np.iinfo(dtype)
     inside = limits.min <= value <= limits.max
     return Missing(float(value), float(value), stated=True) if inside else None
+
+
+def of_attributes(attributes: Mapping[str, Any], dtype: np.dtype) -> tuple[Missing, ...]:
+    """The marks that the attributes of an array state, as netCDF, CF and rasterio have them."""
+    found: dict[float, Missing] = {}
+    for name in ATTRIBUTES:
+        values = np.asarray(attributes.get(name, ()))
+        if values.dtype.kind in "iuf":
+            marks = {float(v): exactly(float(v), dtype) for v in values.reshape(-1)}
+            found |= {value: mark for value, mark in marks.items() if mark is not None}
+    return tuple(found.values())
 
 
 class Marks(Protocol):

@@ -92,6 +92,7 @@ def fingerprint(record: Record, settings: Sequence[Any]) -> str:
     states = [(str(p), s.st_size, s.st_mtime_ns) for p in files for s in [p.stat()]]
     told = [__version__, states, record.data.shape, record.data.dtype.str, record.axes]
     told += [record.kind, record.scale, sorted(map(repr, record.context.items()))]
+    told += [repr(record.missing), _sought(record)]
     made = hashlib.sha256(json.dumps(told, default=str).encode())
     for setting in settings:
         if isinstance(setting, Denoiser):
@@ -103,6 +104,11 @@ def fingerprint(record: Record, settings: Sequence[Any]) -> str:
         else:
             made.update(pickle.dumps(setting))
     return made.hexdigest()
+
+
+def _sought(record: Record) -> bool:
+    """Whether values that mark missing ones are looked for; the user may say that none does."""
+    return record.marks is None or len(record.marks) > 0
 
 
 @dataclass
@@ -188,11 +194,12 @@ class Resumed(Alone):
             record = work.record
             mask = None if record.mask is None else np.broadcast_to(record.mask, record.data.shape)
             stub = np.zeros((1,) * record.data.ndim, record.data.dtype)
+            marks = None if _sought(record) else ()  # those found are found again
             self._job = Job(
                 replace(
                     work,
                     record=replace(
-                        record, data=stub, mask=None, marks=None, full=record.scale, meta={}
+                        record, data=stub, mask=None, marks=marks, full=record.scale, meta={}
                     ),
                     pool=Alone(),
                 ),

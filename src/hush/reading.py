@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -15,6 +16,7 @@ from hush.errors import HushError
 from hush.foreign import Foreign
 from hush.kinds.arrays import held, recorded, renamed
 from hush.kinds.layout import check_dtype
+from hush.missing import exactly
 from hush.record import Record
 
 Source = np.ndarray | Sequence[Any] | Record | str | PathLike[str]
@@ -26,11 +28,14 @@ def read(
     kind: str | None = None,
     axes: str | None = None,
     context: Mapping[str, Any] | None = None,
+    nodata: Sequence[float] | None = None,
 ) -> Record:
     """Read a file as a record of its kind of data.
 
     The kind is `kind` if given; otherwise that of the file format, of the arrays in an .npz file,
     or of the options in `context`; otherwise an image. `context` is added to the record's.
+    `nodata`: stored values that mark missing ones, instead of those that the file states; without
+    any, no value does, and none is looked for.
     Raises `HushError` with one sentence that names the file.
     """
     if found := _kind_by_keys(Path(path), kind):
@@ -75,7 +80,39 @@ def read(
     )
     with io.decoding(Path(path)):
         chosen.check(record)
-    return record
+    if nodata is None:
+        return record
+    if chosen.selected:
+        raise HushError(f"{path}: {chosen.nouns[1]} have no missing values; leave --nodata out")
+    return _marked(record, nodata)
+
+
+def _marked(record: Record, values: Sequence[float]) -> Record:
+    """The record with the values that mark missing ones as the user states them.
+
+    Of interleaved colours, all have to have the value. ``meta["notes"]`` says what contradicts.
+    """
+    dtype, joint = record.data.dtype, "S" in record.axes
+    marks = {value: exactly(value, dtype) for value in values if not math.isnan(value)}
+    stated = tuple(replace(mark, joint=joint) for mark in marks.values() if mark)
+    notes = [
+        f"No {dtype} value is {value:.10g}, so --nodata {value:.10g} marks nothing."
+        for value, mark in marks.items()
+        if mark is None
+    ]
+    spans = [(mark.low, mark.high) for mark in stated]
+    if own := [mark for mark in record.missing if (mark.low, mark.high) not in spans]:
+        listed = ", ".join(
+            f"{m.low:.6g}" if m.low == m.high else f"{m.low:.6g} to {m.high:.6g}" for m in own
+        )
+        notes.append(
+            f"The file says that {listed} marks missing values, but --nodata does not name it, so "
+            "it counts as data."
+        )
+    meta = (
+        {**record.meta, "notes": [*record.meta.get("notes", ()), *notes]} if notes else record.meta
+    )
+    return replace(record, missing=stated, marks=None if values else (), meta=meta)
 
 
 def _kind_by_keys(path: Path, kind: str | None) -> str | None:

@@ -24,6 +24,7 @@ UNKNOWN = "QIPRLAHEVM"
 
 #: values of a full range that single precision divides by without a loss
 ORDINARY = (1e-6, 1e20)
+KEPT = 2**24  #: values of an item up to which a batch keeps what is known of it
 
 
 def full_range(dtype: np.dtype[Any]) -> float:
@@ -136,6 +137,10 @@ class Batch:
     limits: tuple[float, float] | None = None
     offsets: Sequence[float] = ()
     marks: Sequence[Marks | None] | None = None
+    #: what `known` found by marks, which takes long
+    _known: dict[int, np.ndarray] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __len__(self) -> int:
         return len(self.data)
@@ -168,13 +173,21 @@ class Batch:
         return (stored.astype(np.int64) - offset).astype(np.float64)
 
     def known(self, index: int) -> np.ndarray:
-        """Where item `index` has known values, finite and not masked; bool ``(C, *S)``."""
+        """Where item `index` has known values, finite and not masked; bool ``(C, *S)``.
+
+        May be read-only.
+        """
+        if index in self._known:
+            return self._known[index]
         x = self.data[index]
         known = np.isfinite(x) if x.dtype.kind == "f" else np.ones(x.shape, bool)
         if self.mask is not None:
             known = known & self.mask[index]
         if (marks := self.marked(index)) is not None:
             known &= ~marks.where(x)
+            if known.size <= KEPT:
+                known.flags.writeable = False
+                self._known[index] = known
         return known
 
     def marked(self, index: int) -> Marks | None:

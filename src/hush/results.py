@@ -396,7 +396,7 @@ class Denoised:
 
     @property
     def warnings(self) -> list[str]:
-        """Notes, warnings about the noisiest item and its result, and how many others have some.
+        """Notes, warnings about the noisiest item and its result, and how many have others.
 
         If items have titles, the warnings about all of them, with the titles.
         """
@@ -404,7 +404,7 @@ class Denoised:
             titled = by_title([(item.title, item.warnings) for item in self.items])
             return [*self.notes, *titled]
         shown = self.noisiest
-        others = sum(bool(item.warnings) for item in self.items if item is not shown)
+        others = sum(bool({*item.warnings} - {*shown.warnings}) for item in self.items)
         said = [*self.notes, *shown.warnings]
         if others:
             items = "item has" if others == 1 else "items have"

@@ -22,7 +22,7 @@ NoisePredictor = Callable[["Tensor", int], "Tensor"]
 
 
 def walk_down(
-    noise: NoiseEstimate, s: np.ndarray, steps: int
+    noise: NoiseEstimate, s: np.ndarray, steps: int, power: float = 1.0
 ) -> tuple[np.ndarray, list[dict[str, Any]]]:
     r"""Algorithm 2 of MID: from the estimated step down to zero in `steps` equal increments.
 
@@ -31,16 +31,20 @@ def walk_down(
     the factor (1 − 1/t), because the removed part is a multiple of the noise itself, not
     an independent part of it. ``steps=1`` is the one-shot ablation of §IV-F.
 
+    That holds for a right estimate. What an estimate misses, :math:`n - \hat n`, stays whole, so
+    that more is left; then the level is the share of increments left to a `power` below 1.
+
     Returns the last state and, for each step, the level before it and the rms removed.
     """
-    trace, level = [], 1.0
+    trace, left = [], 1.0
     for t in range(steps, 0, -1):
+        level = left**power
         removed = noise(s, level)
         removed /= t  # in place, here and below, because images may fill much of the memory
         rms = math.sqrt(float(np.vdot(removed, removed)) / removed.size)
         trace.append({"step": t, "level": level, "removed_rms": rms})
         s = np.subtract(s, removed, out=removed)
-        level *= 1 - 1 / t
+        left *= 1 - 1 / t
     return s, trace
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hush.errors import HushError
 
@@ -27,7 +27,7 @@ class Table(Mapping[str, T]):
 
     @cached_property
     def _added(self) -> dict[str, EntryPoint]:
-        found = sorted(entry_points(group=self.group), key=lambda point: point.name)
+        found = sorted(_points().select(group=self.group), key=lambda point: point.name)
         return {point.name: point for point in found if point.name not in self._own}
 
     def __getitem__(self, name: str) -> T:
@@ -55,3 +55,9 @@ class Table(Mapping[str, T]):
 
     def __len__(self) -> int:
         return len(self._own) + len(self._added)
+
+
+@cache
+def _points() -> Any:
+    """The entry points of all installed packages, whose descriptions are read once."""
+    return entry_points()

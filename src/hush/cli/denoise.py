@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hush.cli import workers as several
-from hush.cli.console import Bar, explain, preload, print_json, say, state_memory
+from hush.cli.console import Bar, explain, importing, preload, print_json, say, state_memory
 from hush.cli.options import (
     METHOD,
     Duration,
@@ -26,7 +26,7 @@ from hush.cli.options import (
     running,
     use_threads,
 )
-from hush.cli.outputs import Job, Options, check_folders, is_kept, paths, plan
+from hush.cli.outputs import Job, Options, check_folders, is_kept, paths, plan, settled
 from hush.cli.summary import shown, totals
 from hush.devices import device_for
 from hush.errors import HushError, Unfit
@@ -128,7 +128,8 @@ class Group:
     "--adapt",
     type=Duration(),
     default=0.0,
-    help="Fine-tune the model on these files first, for this long, such as 60s.",
+    help="Fine-tune the model on these files first, for up to this long, such as 60s. What it "
+    "learns is used if it is surely better.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of --adapt.")
 @click.option(
@@ -176,6 +177,7 @@ def denoise(**options: Any) -> None:
     jobs = plan(o)
     failed, skipped, warned, start = 0, 0, False, time.perf_counter()
     sections: list[Entry] = []
+    written: dict[Path, str] = {}
     with several.started(o) as workers, Bar(1, o.quiet) as bar:
         adapted = _adapt(o, jobs, bar)
         bar.restart("", len(jobs))
@@ -184,7 +186,9 @@ def denoise(**options: Any) -> None:
             if job.source in apart:
                 done = _waited(job, apart, bar)
             else:
-                done = one(o, job, adapted, bar, workers)
+                done = one(o, settled(o, job, written), adapted, bar, workers)
+            if done.written:
+                written |= {path.resolve(): job.source for path in job.outputs}
             failed += bool(done.row["error"])
             skipped += bool(done.row["skipped"])
             warned |= bool(done.row["warnings"])
@@ -213,6 +217,11 @@ class Done:
     shown: str = ""
     sections: list[Entry] = field(default_factory=list)
     trace: str = ""
+
+    @property
+    def written(self) -> bool:
+        """Whether there is a result."""
+        return not (self.row["error"] or self.row["skipped"])
 
     def fail(self, error: Exception) -> Done:
         """The same, with an error."""
@@ -263,7 +272,9 @@ def _check(o: Options) -> None:
     from hush import models
     from hush.methods import get
 
-    if o.model and not (o.method and get(o.method).learns_from == "nothing"):
+    with importing():  # torch, most of all
+        method = get(o.method or "mid")
+    if o.model and not (o.method and method.learns_from == "nothing"):
         denoiser = models.load(models.path_of(o.model))
         if o.method and denoiser.name != o.method:
             raise HushError(f"{o.model} is a {denoiser.name} model, not a {o.method} model")
@@ -271,7 +282,7 @@ def _check(o: Options) -> None:
         name = o.method or "mid"
         if o.model:
             raise HushError(f"{name} is not trained and takes no model; leave --model out")
-        denoiser = get(name)()
+        denoiser = method()
         if not (models.shipped(name, 1) or any(c.learns_from == "nothing" for c in _classes(o))):
             raise HushError(
                 f"no model is shipped for {name}; train one with hush train --method {name} "
@@ -302,7 +313,7 @@ def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
     start = time.perf_counter()
     groups: dict[Key, Group] = {}
     for job in jobs:
-        if not job.due:
+        if not job.due or job.contested:
             continue
         try:
             record = read(job.source, o.axes, o.kind)

@@ -28,9 +28,9 @@ def export(model: str, out: Path, existing: str | None, verbose: bool, quiet: bo
     """Write a trained model as an ONNX file, for programs without torch.
 
     MODEL is a file from hush train. Its method must be one pass of one network: nafnet,
-    diffdenoise, puca, lgbpn, noise2noise, noise2void or neighbor2neighbor. The ONNX file's input
-    "noisy" and output "denoised" are float32 (N, C, H, W), of any size and in any units. hush
-    keeps the file only if its results agree with hush's own.
+    diffdenoise, puca, lgbpn, cbsn, noise2noise, noise2void, neighbor2neighbor or blind2unblind. The
+    ONNX file's input "noisy" and output "denoised" are float32 (N, C, H, W), of any size and in any
+    units. hush keeps the file only if its results agree with hush's own.
 
     Needs the packages of the extra "onnx"; without them, hush names the command that installs them.
     """

@@ -206,8 +206,30 @@ def context() -> dict[str, Any]:
     return dict(click.get_current_context().meta.get(_CONTEXT, {}))
 
 
+_NODATA = "hush.nodata"
+
+
+def _values(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Store the numbers of ``--nodata`` for `read`."""
+    if value is None:
+        return
+    words = [] if value.strip().lower() == "none" else value.split(",")
+    try:
+        ctx.meta[_NODATA] = tuple(float(word) for word in words)
+    except ValueError:
+        raise click.BadParameter(
+            f"'{value}' is not a number; write one, or several as -9999,0, or none", ctx, param
+        ) from None
+
+
+def nodata() -> tuple[float, ...] | None:
+    """The values given for ``--nodata``; None without it."""
+    given: tuple[float, ...] | None = click.get_current_context().meta.get(_NODATA)
+    return given
+
+
 def layout(command: F) -> F:
-    """``--kind`` and ``--axes``."""
+    """``--kind``, ``--axes`` and ``--nodata``."""
     kind = click.option(
         "--kind", type=KIND, help="Kind of data, such as image; by default detected from the file."
     )
@@ -216,7 +238,15 @@ def layout(command: F) -> F:
         metavar="LETTERS",
         help="One letter per dimension, such as TZCYX or YXS; by default read from the file.",
     )
-    return kind(axes(command))
+    missing = click.option(
+        "--nodata",
+        metavar="VALUE",
+        expose_value=False,
+        callback=_values,
+        help="The stored value that marks missing ones, or several, such as -9999,0; they are left "
+        "as they are. none: no value does. By default as the file says, or found.",
+    )
+    return kind(axes(missing(command)))
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
@@ -303,10 +333,10 @@ def _matching(pattern: str) -> list[str]:
 
 
 def read(path: str, axes: str | None, kind: str | None) -> Record:
-    """The record in a file, with the kind and axes that the user gave."""
+    """The record in a file, with the kind, axes and marks of missing values that the user gave."""
     from hush import api
 
-    return api.read(path, kind=kind, axes=axes, context=context())
+    return api.read(path, kind=kind, axes=axes, context=context(), nodata=nodata())
 
 
 def fixed_noise(spec: str, full_range: float) -> Process:

@@ -52,7 +52,9 @@ class Job:
     """An input, the paths of its result, and why it is not denoised, if so.
 
     reason : to skip it; error : that it cannot be denoised. maps, scores, picture : further files
-    that are written, if any; maps by their names in `MAPS`.
+    that are written, if any; maps by their names in `MAPS`. contested : another input comes first
+    that would be written to the same place, so this one is only denoised if that one fails or is
+    skipped.
     """
 
     source: str
@@ -62,6 +64,7 @@ class Job:
     picture: Path | None = None
     error: HushError | None = None
     reason: str = ""
+    contested: bool = False
 
     @property
     def skipped(self) -> bool:
@@ -98,7 +101,7 @@ def plan(o: Options) -> list[Job]:
     inputs = {Path(source).resolve() for source in o.files}
     earlier = set() if o.existing == "overwrite" or o.force else _made(planned) & inputs
     inputs -= earlier
-    taken: dict[Path, str] = {}
+    taken: set[Path] = set()
     jobs: list[Job] = []
     for job in planned:
         try:
@@ -106,10 +109,12 @@ def plan(o: Options) -> list[Job]:
                 jobs.append(replace(job, error=None, reason="the result of an earlier run"))
                 continue
             for path in job.outputs:
-                _check(o, path, taken, inputs)
-            taken |= {path.resolve(): job.source for path in job.outputs}
+                _check(o, path, inputs)
             kept = bool(job.outputs) and all(is_kept(o, path) for path in job.outputs)
-            jobs.append(replace(job, reason=f"{job.target} already exists" if kept else ""))
+            reason = f"{job.target} already exists" if kept else ""
+            places = {path.resolve() for path in job.outputs}
+            jobs.append(replace(job, reason=reason, contested=bool(places & taken)))
+            taken |= places
         except HushError as error:
             jobs.append(Job(job.source, error=error))
     return jobs
@@ -130,13 +135,29 @@ def _made(jobs: Sequence[Job]) -> set[Path]:
     return {path.resolve() for job in first for path in job.outputs}
 
 
-def _check(o: Options, path: Path, taken: Mapping[Path, str], inputs: set[Path]) -> None:
-    """Refuse a path that is an input, another output, or an existing file."""
+def settled(o: Options, job: Job, written: Mapping[Path, str]) -> Job:
+    """The same job, or an error if the input that it contests a path with has its result there.
+
+    written : the inputs of the results so far, by their resolved paths. Inputs that were refused
+        have none.
+    """
+    if not (job.due and job.contested):
+        return job
+    try:
+        for path in job.outputs:
+            if other := written.get(path.resolve()):
+                raise HushError(f"would be written to {path}, like {other}; rename one of them")
+            _check(o, path, set())
+    except HushError as error:
+        return Job(job.source, error=error)
+    return job
+
+
+def _check(o: Options, path: Path, inputs: set[Path]) -> None:
+    """Refuse a path that is an input or an existing file."""
     from hush.io import taken as exists
 
     place = path.resolve()
-    if place in taken:
-        raise HushError(f"would be written to {path}, like {taken[place]}; rename one of them")
     if place in inputs:
         raise HushError(f"would be written to {path}, which is also an input; choose another path")
     if o.report and place == o.report.resolve():

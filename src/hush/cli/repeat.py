@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hush.cli.options import context
+from hush.cli.options import context, nodata
 
 DEFAULT_BUDGET = 600.0  #: seconds of training, if neither a time nor a number of steps is given
 MOST_NAMED = 8  #: most files that the card's command lists one by one
@@ -34,6 +34,8 @@ def command_of(o: Any, steps: int | None) -> str:
     for option in ("noise", "start", "channels", "steps", "kind", "axes"):
         if (value := getattr(o, option)) is not None:
             parts += [f"--{option}", value]
+    if (values := nodata()) is not None:
+        parts += ["--nodata", ",".join(f"{value:g}" for value in values) or "none"]
     for option, value in context().items():
         parts += [f"--{option}"] if value is True else [f"--{option}", value]
     for setting in o.set:

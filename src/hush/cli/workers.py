@@ -58,9 +58,10 @@ def shared(
 ) -> dict[str, Any]:
     """Futures of ``one(o, job, adapted, bar)`` by input, of the files that are denoised whole.
 
-    A single file, and large ones, are not among them: workers share their blocks.
+    A single file, and large ones, are not among them: workers share their blocks. Nor are those
+    whose path another one may take.
     """
-    due = [job for job in jobs if job.due]
+    due = [job for job in jobs if job.due and not job.contested]
     if workers is None or len(due) < 2:
         return {}
     meta = {k: v for k, v in click.get_current_context().meta.items() if k.startswith("hush")}

@@ -16,6 +16,7 @@ import hashlib
 import struct
 import uuid
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,18 @@ _DECODERS = {
 #: value representations of the first elements of a file
 _REPRESENTATIONS = frozenset(b"AE AS CS DA DS DT IS LO OB PN SH SQ ST TM UI UL UN US".split())
 
+#: what the pixels cannot be read without
+_DESCRIBED = (
+    "PhotometricInterpretation",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "SamplesPerPixel",
+)
+
 #: Elements that are valid only for the original pixels and their compression.
 _STALE = (
     "DigitalSignaturesSequence",
@@ -64,26 +77,46 @@ _STALE = (
 
 
 def begins(head: bytes, path: Path) -> bool:
-    """Whether a file that begins with `head` is DICOM: with its preamble, or at once with elements.
+    """Whether a file that begins with `head` is DICOM; see `start`."""
+    return start(head) is not None
 
-    Without one, the first element has to be of group 0002 or 0008, of a known value representation
-    or, in implicit files, of a short and even length; and the next one has to come after it.
+
+def start(head: bytes) -> int | None:
+    """Where the preamble or the first element of a DICOM file is; None if `head` is not of one.
+
+    A file has a preamble, or begins with elements at once. What wrote it may also have kept a part
+    of the preamble, up to the magic or a byte of it.
     """
-    if head.startswith(MAGIC, OFFSET):
-        return True
+    if head.startswith(MAGIC, OFFSET) or _elements(head):
+        return 0
+    cut = head.find(MAGIC[0] + b"\x02\x00", 0, OFFSET)
+    if cut >= 0 and _elements(head[cut + 4 :]):
+        return cut + 4
+    return 1 if _elements(head[1:]) else None
+
+
+def _elements(head: bytes) -> bool:
+    """Whether elements begin here.
+
+    The first one has to be of group 0002 or 0008, of a known value representation or, in implicit
+    files, of a short and even length; and the next one has to come after it.
+    """
     if len(head) < 16:
         return False
-    group, element, code, short, long = struct.unpack_from("<HH2sHI", head)
+    order = ">" if head[0] == 0 else "<"
+    group, element, code, short, long = struct.unpack_from(f"{order}HH2sHI", head)
     if group not in (2, 8):
         return False
     if code in _REPRESENTATIONS:
         size = 12 + long if code in (b"OB", b"SQ", b"UN", b"UT", b"UC") else 8 + short
+    elif order == ">":  # only explicit files are big-endian
+        return False
     else:
         (length,) = struct.unpack_from("<I", head, 4)
         size = 8 + length if group == 8 and length % 2 == 0 else len(head)
     if len(head) < size + 4:
         return False
-    after = struct.unpack_from("<HH", head, size)
+    after = struct.unpack_from(f"{order}HH", head, size)
     return (group, element) < after < (0x0011, 0)
 
 
@@ -147,7 +180,7 @@ def opened(path: Path, pixels: bool = True) -> FileDataset:
     except ImportError:
         raise missing_package("pydicom", "medical", what="is a DICOM file, which") from None
     with pydicom.config.disable_value_validation():  # unusual header values do no harm
-        dataset = pydicom.dcmread(path, stop_before_pixels=not pixels, force=True)
+        dataset = pydicom.dcmread(_whole(path), stop_before_pixels=not pixels, force=True)
         _complete(dataset)
         if not pixels:
             return dataset
@@ -155,6 +188,11 @@ def opened(path: Path, pixels: bool = True) -> FileDataset:
             raise HushError(f"is the index of a disc, not an image; give {_images_of(dataset)}")
         if "PixelData" not in dataset:
             raise HushError("is a DICOM file without integer pixels; hush denoises only those")
+        if missing := [name for name in _DESCRIBED if name not in dataset]:
+            raise HushError(
+                f"has pixels, but does not state {', '.join(missing)}; export it again, or add "
+                "them with pydicom or dcmodify"
+            )
         if not dataset.PhotometricInterpretation.startswith("MONOCHROME"):
             raise HushError("is a colour DICOM image; save it as a PNG or TIFF file first")
         if dataset.BitsAllocated not in (8, 16, 32):
@@ -162,6 +200,16 @@ def opened(path: Path, pixels: bool = True) -> FileDataset:
         if not dataset.HighBit + 1 == dataset.BitsStored <= dataset.BitsAllocated:
             raise HushError("does not keep its values in the low bits; save it again")
     return dataset
+
+
+def _whole(path: Path) -> Path | BytesIO:
+    """A file, or its content without what is left of a preamble; see `start`."""
+    with path.open("rb") as stream:
+        skipped = start(stream.read(2 * OFFSET)) or 0
+        if not skipped:
+            return path
+        stream.seek(skipped)
+        return BytesIO(stream.read())
 
 
 def _complete(dataset: FileDataset) -> None:

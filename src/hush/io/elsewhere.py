@@ -80,6 +80,8 @@ _ENDINGS: Mapping[tuple[str, ...], str] = {
     "as .a3m",
     (".safetensors", ".onnx", ".pt", ".pth"): "holds a model; give it as --model",
 }
+#: endings of binary files, which others give to text
+_BINARY = (".mat", ".raw", ".bin", ".dat", ".ser", ".sdt", ".ptu", ".set", ".cnt", ".las", ".c3d")
 #: by name, of programs whose files have names of their own
 _NAMES: Mapping[str, str] = dict.fromkeys(
     [f"{name}.{ending}" for name in ("cameras", "images", "points3d") for ending in ("bin", "txt")],
@@ -139,5 +141,15 @@ def _said(name: str, head: bytes, recognised: bool) -> str:
         return _VIDEO
     if head[257:262] == b"ustar":
         return _ARCHIVE
+    if (ending := next((e for e in _BINARY if name.endswith(e)), "")) and _text(head):
+        return (
+            f"is text, unlike the {ending} files of other programs; if it holds columns of "
+            "numbers, give it the ending .csv"
+        )
     said = _MEDIA.get(head[4:12]) or next((_ENDINGS[e] for e in _ENDINGS if name.endswith(e)), "")
     return said or next((text for magic, text in _MAGIC.items() if head.startswith(magic)), "")
+
+
+def _text(head: bytes) -> bool:
+    """Whether a file that begins with `head` holds text: no byte of it is a control character."""
+    return bool(head) and all(byte >= 32 or byte in b"\t\n\r\f" for byte in head)

@@ -27,6 +27,7 @@ import numpy as np
 from hush.errors import HushError, missing_package
 from hush.io.array import array_axes, split_key
 from hush.io.origin import Origin
+from hush.missing import of_attributes
 from hush.record import Record
 
 if TYPE_CHECKING:
@@ -111,16 +112,16 @@ def read(path: Path, kind: str | None = None) -> Record:
                 data = np.memmap(path, dataset.dtype, "r", offset, dataset.shape)
             else:
                 data = _magnitude(dataset, header) if rebuilt else dataset[()]
-            mask = None if rebuilt else _known(dataset, data)
+            missing = () if rebuilt else of_attributes(dataset.attrs, data.dtype)
             layout = Layout(origin, key, data.dtype, data.shape, rebuilt, header, offset)
     except OSError as error:  # h5py raises it for every file it cannot read
         raise HushError("is cut short or damaged; copy it again, or save it again") from error
     meta = {"hdf5": layout}
     if not scan or data.ndim != 3:
-        return Record(data, array_axes(data.shape), meta=meta, mask=mask)
+        return Record(data, array_axes(data.shape), meta=meta, missing=missing)
     if kind not in (None, "volume") or len(data) < 2:
-        return Record(data, "ZYX", meta=meta, mask=mask)
-    return Record(data, "ZYX", "volume", meta=meta, mask=mask, context=_spacing(header))
+        return Record(data, "ZYX", meta=meta, missing=missing)
+    return Record(data, "ZYX", "volume", meta=meta, missing=missing, context=_spacing(header))
 
 
 def _offset(file: h5py.File, dataset: h5py.Dataset) -> int | None:
@@ -131,18 +132,6 @@ def _offset(file: h5py.File, dataset: h5py.Dataset) -> int | None:
         return None
     offset: int | None = dataset.id.get_offset()
     return offset
-
-
-def _known(dataset: h5py.Dataset, data: np.ndarray) -> np.ndarray | None:
-    """Where values are not those that mean nothing, as netCDF has it; None without such values."""
-    known: np.ndarray | None = None
-    for name in ("_FillValue", "missing_value"):
-        value = dataset.attrs.get(name)
-        if value is None or np.size(value) != 1 or np.asarray(value).dtype.kind not in "iuf":
-            continue
-        here = data != np.asarray(value).reshape(()).astype(data.dtype)
-        known = here if known is None else known & here
-    return None if known is None or known.all() or not known.any() else known
 
 
 def _default(file: h5py.File) -> str | None:

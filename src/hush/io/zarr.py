@@ -19,6 +19,7 @@ from hush.errors import HushError, missing_package
 from hush.io import zarr_ome
 from hush.io.array import array_axes, split_key
 from hush.io.zarr_chunks import fill, fill_smaller, held, loaded
+from hush.missing import of_attributes
 from hush.record import UNKNOWN, Record
 
 if TYPE_CHECKING:
@@ -103,12 +104,14 @@ def read(path: Path) -> Record:
             f"{missing} of the {stored.nchunks} chunks of {name or folder.name} were never "
             f"written, or are lost; they read as {stored.fill_value}."
         )
+    data = loaded(stored)
     return Record(
-        loaded(stored),
+        data,
         axes,
         kind=kind,
         meta={"zarr": store, "notes": notes, **_about(store)},
         context=context,
+        missing=of_attributes(stored.attrs, data.dtype),
     )
 
 

@@ -257,7 +257,8 @@ def judged(
     if notes is None:
         notes = [
             *_structure(kind, lags, stats["n"]),
-            *strength_warnings(stats, scale, strength=strength, adaptable=adaptable),
+            *amount_warnings(stats, scale, strength=strength, adaptable=adaptable),
+            *mean_warnings(stats),
         ]
     return Judgement(stats, tuple(notes), verdict(stats))
 
@@ -290,51 +291,60 @@ def removed_nothing(stats: Mapping[str, Any], strength: float = 1.0) -> list[str
     return []
 
 
-def strength_warnings(
+def amount_warnings(
     stats: dict[str, Any],
     scale: float,
     *,
     strength: float = 1.0,
     adaptable: bool = False,
     state: bool = True,
+    coarse: bool = False,
 ) -> list[str]:
-    """Warnings if more or less was removed than the noise model predicts, with what to do.
+    """A warning if more or less was removed than the noise model predicts, with what to do.
 
-    state : suggest a level; False where another warning suggests a law.
+    state : suggest a level. coarse : the noise is known to be correlated.
     """
-    notes = []
-    rms, ratio = stats["rms"], stats["ratio"]
-    chance = 3 / math.sqrt(2 * stats["n"])  # relative error of an rms; matters for tiny data only
-    remedies = []
-    if ratio is not None and state:
-        spec = Gaussian(ratio * stats["expected_rms"] / (strength or 1.0)).spec(scale)
-        remedies.append(f"if the noise is, state its level: --noise {spec}")
-    if ratio is not None and ratio > FAR_MORE:
-        notes.append(
+    ratio = stats["ratio"]
+    if ratio is None:
+        return []
+    if ratio > FAR_MORE:
+        return [
             "Far more was removed than the noise model predicts: its level could not be measured, "
             "or is not right. If you know the level, state it with --noise."
-        )
-    elif ratio is not None and ratio > MORE + chance:
+        ]
+    spec = Gaussian(ratio * stats["expected_rms"] / (strength or 1.0)).spec(scale)
+    remedies = [f"if the noise is, state its level: --noise {spec}"] * state
+    chance = 3 / math.sqrt(2 * stats["n"])  # relative error of an rms; matters for tiny data only
+    if ratio > MORE + chance:
         text = (
             f"More was removed than the noise model predicts ({100 * ratio:.0f} %): either "
             "signal was removed too, or the noise is stronger than the model. "
         )
-        remedies.insert(0, "if signal was removed, try --strength 0.7")
-        notes.append(text + _sentence(remedies))
-    if ratio is not None and ratio < LESS - chance:
+        return [text + _sentence(["if signal was removed, try --strength 0.7", *remedies])]
+    if ratio < LESS - chance and coarse:
+        return [
+            f"Less was removed than the noise model predicts ({100 * ratio:.0f} %): the coarse "
+            "part of correlated noise looks like detail, and much of it was left in."
+        ]
+    if ratio < LESS - chance:
         text = (
             f"Less was removed than the noise model predicts ({100 * ratio:.0f} %): either "
             "noise was left in, or the noise is weaker than the model. "
         )
         remedies += ["if noise was left in, try --adapt 60s"] * adaptable
-        notes.append(text + _sentence(remedies))
-    if abs(stats["mean"]) > max(SHIFT * rms, 4 * rms / math.sqrt(stats["n"])):
-        notes.append(
-            "Denoising changed the mean by "
-            f"{100 * abs(stats['mean']) / rms:.0f} % of the RMS of what was removed, so measured "
-            "intensities may be biased."
-        )
-    return notes
+        return [text + _sentence(remedies)]
+    return []
+
+
+def mean_warnings(stats: dict[str, Any]) -> list[str]:
+    """A warning if denoising has changed the mean."""
+    rms, mean = stats["rms"], abs(stats["mean"])
+    if mean <= max(SHIFT * rms, 4 * rms / math.sqrt(stats["n"])):
+        return []
+    return [
+        f"Denoising changed the mean by {100 * mean / rms:.0f} % of the RMS of what was removed, "
+        "so measured intensities may be biased."
+    ]
 
 
 def _sentence(parts: Sequence[str]) -> str:

@@ -183,6 +183,8 @@ def _sharp(x: np.ndarray, value: float, near: Mask, wide: Mask) -> bool:
     off = np.abs(y - value).max(axis=0)
     pairs, far = wide[:, 1:] & wide[:, :-1], wide & ~near
     step = np.abs(y[:, :, 1:] - y[:, :, :-1]).max(axis=0)[pairs].mean() if pairs.any() else 0.0
+    least = np.diff(np.unique(off[wide]))  # of a smooth slope rounded to whole steps, neighbours
+    step = max(step, float(least.min()) if least.size else 0.0)  # are equal, and next it is near
     if np.mean(off[near] <= STEPS * step) <= FEW:
         return True
     same = float(np.mean(off[near] == 0))

@@ -6,26 +6,72 @@ one noisy sample x₀ from a fixed random input z, and the fit ends early:
 .. math:: \theta^* = \arg\min_\theta \|f_\theta(z) - x_0\|^2, \quad x^* = f_{\theta^*}(z).
           \qquad (2)
 
-As in the paper, the input is jittered in every step, and the result comes from averaged weights.
+As in the paper, the input is jittered in every step, and results are averaged: the weights of the
+last steps for a volume, and their outputs for an image. The fit ends
+when the residual is as large as the noise: what is left to learn is noise.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from hush.errors import HushError
 from hush.results import Restoration
 from hush.series_methods import Seen, Trained, padded, through, windows_side
+from hush.tiling import BORDER, tiled
+from hush.zero_shot import Pace, ZeroShot
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 INPUTS = 16  #: channels of the input
 JITTER = 0.05  #: deviation of what is added to the input in every step
 RATE = 3e-3  #: learning rate
 DECAY = 0.99  #: of the averages of the weights and of the loss
 WINDOW = 96  #: most voxels of a window's side
+OCTAVES = 7  #: of an image's input
+POWER = 4  #: of a step's number, the weight of its output in the average
+
+
+class Fit:
+    """A fit of a network, step by step, and averages of its weights and of its residual.
+
+    enough : the mean square of the residual at which it is over, the noise's variance.
+    """
+
+    def __init__(self, network: Any, place: Any, enough: float, rate: float = RATE) -> None:
+        import torch
+        from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+        from hush.nets import placed
+
+        self.network, self.enough = placed(network, place).train(), enough
+        self.averaged: Any = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(DECAY))
+        self.optimiser = torch.optim.Adam(network.parameters(), rate)
+        self.steps, self._error = 0, 0.0
+
+    def step(self, z: Tensor, target: Tensor, jitter: Tensor) -> Tensor:
+        """One step of eq. 2 on windows ``(B, K, h, w)`` of the input; returns the output."""
+        answer: Tensor = self.network(z + JITTER * jitter)
+        loss = (answer - target).square().mean()
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        self.averaged.update_parameters(self.network)
+        self.steps += 1
+        self._error += (1 - DECAY) * (float(loss.detach()) - self._error)
+        return answer.detach()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the residual is as large as the noise."""
+        return self._error / (1 - DECAY**self.steps) <= self.enough
 
 
 @dataclass
@@ -36,7 +82,7 @@ class DIP(Trained):
     in the paper. Where slices are neighbours, their inputs are similar.
 
     The fit ends after `seconds` or `steps`, and before if the residual is as large as the noise, if
-    that is given or was measured: what is left to learn is noise.
+    that is given or was measured.
 
     seconds, steps, width, seed : see `hush.series_methods.Trained`. batch : windows in a step.
     """
@@ -46,7 +92,9 @@ class DIP(Trained):
     batch: int = 1
 
     name: ClassVar[str] = "dip"
-    summary: ClassVar[str] = "a network fitted to one volume from a random input, ended early"
+    summary: ClassVar[str] = (
+        "a network fitted to one image or volume from a random input, ended early"
+    )
     citation: ClassVar[str] = "Ulyanov, Vedaldi and Lempitsky, Deep Image Prior, CVPR 2018"
 
     def denoised(self, seen: Seen, advance: Callable[[float], None]) -> Restoration:
@@ -84,36 +132,22 @@ class DIP(Trained):
     ) -> Any:
         """The network of averaged weights, fitted to windows of the target."""
         import torch
-        from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
-        from hush.nets import placed
 
         place = torch.device(self.device_)
-        placed(network, place).train()
-        averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(DECAY))
-        optimiser = torch.optim.Adam(network.parameters(), RATE)
+        fit = Fit(network, place, enough)
         rng = np.random.default_rng((self.seed, 1))
         both = padded(np.concatenate([z, target]), network.multiple)
         side = windows_side(both.shape[2:], WINDOW, network.multiple)
-        begun, done, error = time.perf_counter(), 0.0, 0.0
-        step = 0
+        begun, done = time.perf_counter(), 0.0
         while done < 1:
             part = torch.from_numpy(self._windows(both, side, network.multiple, rng)).to(place)
-            given, wanted = part[:, : len(z)], part[:, len(z) :]
-            jitter = torch.from_numpy(rng.standard_normal(given.shape, np.float32)).to(place)
-            answer = network(given + JITTER * jitter)
-            loss = (answer - wanted).square().mean()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            averaged.update_parameters(network)
-            step += 1
-            error += (1 - DECAY) * (float(loss.detach()) - error)
-            last, done = done, self._done(step, time.perf_counter() - begun)
-            if error / (1 - DECAY**step) <= enough:
+            jitter = rng.standard_normal(part[:, : len(z)].shape, np.float32)
+            fit.step(part[:, : len(z)], part[:, len(z) :], torch.from_numpy(jitter).to(place))
+            last, done = done, self._done(fit.steps, time.perf_counter() - begun)
+            if fit.is_over:
                 done = 1.0
             advance(done - last)
-        return averaged.module
+        return fit.averaged.module
 
     def _done(self, step: int, elapsed: float) -> float:
         return min(1.0, step / self.steps if self.steps else elapsed / self.seconds)
@@ -130,3 +164,92 @@ class DIP(Trained):
             )
             out.append(both[:, k, row : row + side, column : column + side])
         return np.stack(out)
+
+
+@dataclass
+class ImageDIP(ZeroShot):
+    """Deep Image Prior of an image, a network fitted to it within a time limit.
+
+    Larger images are fitted in tiles, each by a network of its own, so that every step sees all of
+    a tile. A fit ends after its share of `seconds`, or after `steps`, and before if the residual is
+    as large as the noise, as stated or measured. A step's output counts in proportion to the fourth
+    power of its number, so that the last ones decide, whenever the end comes.
+
+    seconds, steps, seed : see `hush.zero_shot.ZeroShot`.
+    width, scales : of the network (`hush.nets.slices`); the paper's has 128 features on 5 scales.
+    tile : side in pixels; None is the whole image, as in the paper.
+    learning_rate : 0.01 in the paper.
+    """
+
+    width: int = 16
+    scales: int = 3
+    tile: int | None = 128
+    learning_rate: float = 1e-2
+
+    name: ClassVar[str] = "dip"
+    summary: ClassVar[str] = DIP.summary
+    citation: ClassVar[str] = DIP.citation
+    needs_level: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.width < 2 or self.scales < 1 or self.learning_rate <= 0:
+            raise HushError(
+                "dip needs a width of at least 2, at least 1 scale and a learning_rate above 0"
+            )
+        if self.tile is not None and self.tile < 1:
+            raise HushError("dip needs tiles of at least 1 pixel")
+
+    def learned(self, x: Tensor, pace: Pace, level: float) -> np.ndarray:
+        """See `ZeroShot.learned`."""
+        side = self.tile or max(x.shape[2:])
+        paces = pace.parts(math.prod(-(-n // side) for n in x.shape[2:]))
+        return tiled(
+            lambda part: self._fitted(part, next(paces), level),
+            x[0].cpu().numpy(),
+            size=side,
+            radius=BORDER,
+            multiple=2**self.scales,
+        )
+
+    def _fitted(self, target: np.ndarray, pace: Pace, level: float) -> np.ndarray:
+        """A tile ``(C, H, W)``, as the last steps of a fit show it."""
+        import torch
+
+        from hush.nets.slices import SliceUNet
+
+        network = SliceUNet(INPUTS, len(target), self.width, self.scales)
+        fit = Fit(network, torch.device(self.device_), level**2, self.learning_rate)
+        z = torch.from_numpy(octaves(target.shape[1:]))[None].to(self.device_)
+        wanted = torch.from_numpy(np.ascontiguousarray(target))[None].to(self.device_)
+        mean = torch.zeros_like(wanted)
+        total = 0.0
+        for _ in pace.learning(after=0.0):
+            output = fit.step(z, wanted, torch.randn(z.shape).to(self.device_))
+            weight = float(fit.steps) ** POWER
+            total += weight
+            mean += (output - mean) * (weight / total)
+            if fit.is_over:
+                break
+        pace.finish()
+        result: np.ndarray = mean[0].cpu().numpy()
+        return result
+
+
+def octaves(shape: Sequence[int]) -> np.ndarray:
+    """The input z ``(K, H, W)`` of an image: channels of noise of 1, 2, 4… pixels, of variance 1.
+
+    With white noise alone, as in the paper, the first hundred steps learn nothing: in the coarse
+    channels a place and its neighbours are alike.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    made = []
+    for channel in range(INPUTS):
+        size = 2 ** (channel % OCTAVES)
+        grid = torch.randn([1, 1, *(-(-n // size) + 1 for n in shape)])
+        fine = F.interpolate(grid, scale_factor=size, mode="bicubic")
+        fine = fine[0, 0, : shape[0], : shape[1]]
+        made.append(fine / fine.square().mean().sqrt())
+    return torch.stack(made).numpy()

@@ -24,13 +24,13 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.kinds.cut import moments
 from hush.learned import Learned, Network, Plain
+from hush.nets.masks import interpolated, phase
 from hush.noise.process import Process
 from hush.results import Estimate, Restoration
 
@@ -92,23 +92,3 @@ class Noise2Self(Plain, Learned):
             f"noise2self needs {self.grid**2} passes, one for each part of the pixels, "
             "and cannot be exported; noise2void can"
         )
-
-
-def phase(x: Tensor, grid: int, row: int, column: int) -> Tensor:
-    """J: every `grid`-th pixel of every `grid`-th row from (row, column), bool ``(H, W)``."""
-    hidden = torch.zeros(x.shape[-2:], dtype=torch.bool, device=x.device)
-    hidden[row::grid, column::grid] = True
-    return hidden
-
-
-def interpolated(x: Tensor) -> Tensor:
-    """s(x): the mean of the eight neighbours, those at the corners with half weight."""
-    height, width = x.shape[-2:]
-    image, there = F.pad(x, [1] * 4), F.pad(torch.ones_like(x), [1] * 4)
-    total, weights = torch.zeros_like(x), torch.zeros_like(x)
-    for dy, dx in itertools.product((0, 1, 2), repeat=2):
-        weight = (0.5, 1.0, 0.0)[(dy == 1) + (dx == 1)]
-        window = (..., slice(dy, dy + height), slice(dx, dx + width))
-        total += weight * image[window]
-        weights += weight * there[window]
-    return total / weights

@@ -25,6 +25,8 @@ class BlindConv(nn.Conv2d):
     reach : the kernel's side is ``2·reach + 1``.
     step : stride of all later layers; with ``reach + blind//2 + 1`` or more, the kernel
         covers only one blind spot and the mask is its centre.
+
+    With ``blind=False``, a call uses the whole kernel and sees every pixel.
     """
 
     mask: Tensor
@@ -35,8 +37,25 @@ class BlindConv(nn.Conv2d):
         near = torch.minimum(away, step - away) <= blind // 2  # to the nearest pixel of the phase
         self.register_buffer("mask", ~(near[:, None] & near), persistent=False)
 
+    def forward(self, x: Tensor, blind: bool = True) -> Tensor:
+        weight = self.weight * self.mask if blind else self.weight
+        return F.conv2d(x, weight, self.bias, padding=self.padding)
+
+
+class DilatedBlock(nn.Module):
+    """x + 1×1(relu(3×3(x))), dilated by `step`; on a phase, with step 1, it acts as a dilated one.
+
+    ``(B, width, H, W)`` to the same shape.
+    """
+
+    def __init__(self, width: int, step: int = 1) -> None:
+        super().__init__()
+        self.spread = nn.Conv2d(width, width, 3, padding=step, dilation=step)
+        self.project = nn.Conv2d(width, width, 1)
+
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding)
+        out: Tensor = x + self.project(F.relu(self.spread(x)))
+        return out
 
 
 def bell(blind: int) -> Tensor:
@@ -49,16 +68,20 @@ def bell(blind: int) -> Tensor:
 class BlindMean(nn.Module):
     """Gaussian-weighted means around each pixel's blind spot, ``(B, C, H, W)`` to the same shape.
 
-    Pixels beyond the border have no weight. blind : side of the hidden square; odd.
+    Pixels beyond the border have no weight.
+
+    blind : side of the hidden square; odd.
+    hidden : what is hidden instead of that square, bool ``(2·blind + 1, 2·blind + 1)``.
     """
 
     kernel: Tensor
 
-    def __init__(self, blind: int) -> None:
+    def __init__(self, blind: int, hidden: Tensor | None = None) -> None:
         super().__init__()
-        at = torch.arange(-blind, blind + 1)
-        hidden = (at.abs() <= blind // 2).float()
-        kernel = torch.outer(bell(blind), bell(blind)) * (1 - torch.outer(hidden, hidden))
+        if hidden is None:
+            near = torch.arange(-blind, blind + 1).abs() <= blind // 2
+            hidden = near[:, None] & near
+        kernel = torch.outer(bell(blind), bell(blind)) * ~hidden
         self.register_buffer("kernel", kernel[None, None], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:

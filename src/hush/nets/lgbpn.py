@@ -22,22 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hush.errors import HushError
-from hush.nets.blindspot import BlindConv, BlindMean, from_phases, to_phases
+from hush.nets.blindspot import BlindConv, BlindMean, DilatedBlock, from_phases, to_phases
 from hush.nets.nafnet import LayerNorm2d
 from hush.nets.pooled import Pool, PooledNet
-
-
-class DilatedBlock(nn.Module):
-    """x + 1×1(relu(3×3(x))); on a phase, the 3×3 convolution acts as a dilated one."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.spread = nn.Conv2d(width, width, 3, padding=1)
-        self.project = nn.Conv2d(width, width, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.project(F.relu(self.spread(x)))
-        return out
 
 
 class DilatedTransformerBlock(nn.Module):

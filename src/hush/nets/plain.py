@@ -20,15 +20,18 @@ class PlainUNet(Tiled):
 
     channels : image channels, in and out.
     widths : features at 1, 1/2, 1/4… of the resolution.
+    residual : what the layers learn is subtracted from the input.
     """
 
-    def __init__(self, channels: int, widths: Sequence[int] = (32, 64, 128)) -> None:
+    def __init__(
+        self, channels: int, widths: Sequence[int] = (32, 64, 128), residual: bool = False
+    ) -> None:
         super().__init__()
         if not 1 <= len(widths) <= 4 or min(widths) < 1:
             raise HushError(
                 f"a plain U-Net needs one to four widths, each at least 1, not {list(widths)}"
             )
-        self.widths = tuple(widths)
+        self.widths, self.residual = tuple(widths), residual
         pairs = list(itertools.pairwise(widths))
         self.down = nn.ModuleList(_twice(a, b) for a, b in [(channels, widths[0]), *pairs])
         self.up = nn.ModuleList(_twice(a + b, a) for a, b in reversed(pairs))
@@ -48,7 +51,7 @@ class PlainUNet(Tiled):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` to the same shape."""
-        skips: list[Tensor] = []
+        given, skips = x, list[Tensor]()
         for stage in self.down:
             x = stage(F.max_pool2d(x, 2) if skips else x)
             skips.append(x)
@@ -56,7 +59,7 @@ class PlainUNet(Tiled):
         for stage in self.up:
             x = stage(torch.cat([F.interpolate(x, scale_factor=2.0), skips.pop()], 1))
         out: Tensor = self.tail(x)
-        return out
+        return given - out if self.residual else out
 
 
 def _twice(inputs: int, outputs: int) -> nn.Sequential:

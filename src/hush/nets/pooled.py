@@ -83,3 +83,24 @@ class PooledNet(nn.Module):
         corners = itertools.product(*map(starts, x.shape[-2:]))
         every = [self.run(x[..., i : i + side, j : j + side], None)[1] for i, j in corners]
         return [torch.stack(crops).mean(0) for crops in zip(*every, strict=True)]
+
+
+class Unpooled(PooledNet):
+    """A network ``(B, C, H, W) → (B, C, H, W)`` that uses no statistics.
+
+    As for every `PooledNet`, there are zeros beyond the image's border, not a reflection, which
+    would show a blind spot its own mirror image. A network defines `multiple`, `radius` and
+    `answer`.
+    """
+
+    def answer(self, x: Tensor) -> Tensor:
+        """The result, for any size."""
+        raise NotImplementedError
+
+    def run(self, x: Tensor, pooled: Sequence[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
+        """See `PooledNet.run`."""
+        return self.answer(x), []
+
+    def pooled(self, x: Tensor, side: int = 512) -> list[Tensor]:
+        """See `PooledNet.pooled`; here none."""
+        return []

@@ -14,18 +14,24 @@ from hush.nets.diffusion import DiffusionUNet
 class SliceUNet(nn.Module):
     """From `inputs` to `outputs` channels; 0 before it is trained.
 
-    width : features at half the resolution; twice as many at a quarter.
+    width : features at half the resolution; twice as many at a quarter, and at further `scales`.
     """
 
-    def __init__(self, inputs: int, outputs: int, width: int) -> None:
+    def __init__(self, inputs: int, outputs: int, width: int, scales: int = 2) -> None:
         super().__init__()
         self.outputs, self.missing = outputs, max(0, outputs - inputs)
-        self.unet = DiffusionUNet(max(inputs, outputs), (width, 2 * width), total=1)
+        widths = (width, *[2 * width] * (scales - 1))
+        self.unet = DiffusionUNet(max(inputs, outputs), widths, total=1)
 
     @property
     def multiple(self) -> int:
         """Height and width must be multiples of this."""
         return self.unet.multiple
+
+    @property
+    def radius(self) -> int:
+        """Receptive radius in pixels, rounded up to a multiple of `multiple`."""
+        return self.unet.radius
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, outputs, H, W)`` from ``(B, inputs, H, W)``."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from hush.errors import HushError
 from hush.methods import METHODS, get
 from hush.studies.ablation import ABLATION
+from hush.studies.anytime import ANYTIME
 from hush.studies.core import Case, Find, Progress, Study, fill, find_method
 from hush.studies.correspondences import CORRESPONDENCES, LEAVE_ONE_OUT
 from hush.studies.diffdenoise import DIFFDENOISE
@@ -29,6 +30,7 @@ from hush.studies.mri import MRI
 from hush.studies.msa import MSA
 from hush.studies.pairs import PAIRS
 from hush.studies.semg import SEMG
+from hush.studies.sensitivity import SENSITIVITY
 from hush.studies.table import tables
 from hush.studies.vanishing import VANISHING
 from hush.table import Table
@@ -39,7 +41,21 @@ if TYPE_CHECKING:
 SETS = (LINES, CORRESPONDENCES, LEAVE_ONE_OUT, VANISHING)
 #: studies by name: those of hush, and those of packages with entry points ``hush.studies``
 STUDIES: Mapping[str, Study] = ChainMap(
-    {study.name: study for study in (IMAGES, ABLATION, *SETS, SEMG, MRI, MSA, PAIRS, *DIFFDENOISE)},
+    {
+        study.name: study
+        for study in (
+            IMAGES,
+            ABLATION,
+            SENSITIVITY,
+            ANYTIME,
+            *SETS,
+            SEMG,
+            MRI,
+            MSA,
+            PAIRS,
+            *DIFFDENOISE,
+        )
+    },
     Table("hush.studies", {}),  # type: ignore[arg-type]  # never written to
 )
 
@@ -160,6 +176,8 @@ def run(
             *_unfound(study, cases),
             *_choices(cases, methods or study.methods, seeds),
         ]
+        if study.derived:
+            study.derived(study, results.cases, ledger)
         if study.picture and ledger.path and not methods:
             try:
                 study.picture(results.cases, find, ledger.path, quick=quick)

@@ -176,6 +176,12 @@ class FindCases(Protocol):
     ) -> Sequence[Case]: ...
 
 
+class Derived(Protocol):
+    """Adds the cells that follow from others to a ledger, where they are new or have changed."""
+
+    def __call__(self, study: Study, cases: Sequence[Case], ledger: Ledger) -> None: ...
+
+
 class Picture(Protocol):
     """Draws a figure from cases and their methods, into files with the name of `path`."""
 
@@ -194,13 +200,15 @@ class Study:
     variants : settings compared within one table, such as ``steps``; all others get separate
         tables.
     picture : draws a figure into files beside the ledger's.
+    derived : adds what follows from finished cells, such as a difference between two cases.
     group : the subject of a sample, from its name. Samples of one subject are not independent, so
         tables then show 95 % confidence intervals over subjects.
     runs : how often samples are scored, with a seed each, where no seeds are given; twice in quick
         runs. With more than one, samples and methods do not depend on the seed, and a sample is
         denoised once.
     resampling : how samples are weighed, and resampled for intervals of differences.
-    against : rows to which tables state the others' differences; relative : also in percent.
+    against : rows to which tables state the others' differences; relative : also in percent;
+        paired : with their standard error over samples, instead of an interval.
     options : sizes that users may set, further arguments of `cases`, by name: a function that reads
         the option's text.
     synthetic : whether samples are made and no data are read.
@@ -213,6 +221,7 @@ class Study:
     metrics: Sequence[Metric] = (PSNR, SSIM)
     variants: Sequence[str] = ()
     picture: Picture | None = None
+    derived: Derived | None = None
     references: Collection[str] = ()
     rows: Mapping[str, Row] = field(default_factory=dict)
     group: Callable[[str], str] | None = None
@@ -220,6 +229,7 @@ class Study:
     resampling: Resampling | None = None
     against: Sequence[str] = ()
     relative: bool = False
+    paired: bool = False
     options: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
     synthetic: bool = False
     rows_trained: Callable[[], Sequence[str]] | None = None

@@ -40,7 +40,7 @@ def _fitted_ssim(result: np.ndarray, reference: np.ndarray) -> float:
     return ssim(_fitted(result, reference), reference, 1.0)
 
 
-def _samples(pairs: Sequence[Pair], side: int | None, seed: int) -> Iterator[Sample]:
+def pair_samples(pairs: Sequence[Pair], side: int | None, seed: int) -> Iterator[Sample]:
     """The pairs; the seed has no effect."""
     for pair in pairs:
         files = zip(read_images(pair.noisy), read_images(pair.clean), strict=True)
@@ -60,6 +60,8 @@ def _samples(pairs: Sequence[Pair], side: int | None, seed: int) -> Iterator[Sam
 WIDTHS = (0, *np.arange(0.4, 1.5, 0.1).round(1), *np.arange(1.5, 4.1, 0.25))
 ADAPTED = 60.0  #: seconds
 BUDGET = 600.0  #: seconds of training on the files themselves
+#: rows for correlated noise that are trained only if asked for
+BLIND = ("apbsn", "mmbsn", "cbsn")
 
 
 def best_blur(sample: Sample) -> np.ndarray:
@@ -84,7 +86,8 @@ def adapted(sample: Sample) -> np.ndarray:
 def _training(name: str, pairs: Sequence[Pair], side: int | None) -> Training:
     """Methods trained on the noisy images of these pairs, and nothing else."""
     recipes = {"mid:noisy": Recipe("mid"), "diffdenoise": Recipe("diffdenoise")}
-    return Training(name, partial(_samples, pairs, side), recipes, BUDGET)
+    recipes |= {name: Recipe(name) for name in BLIND}
+    return Training(name, partial(pair_samples, pairs, side), recipes, BUDGET)
 
 
 def _parts(pairs: Sequence[Pair]) -> dict[tuple[str, str], list[Pair]]:
@@ -124,7 +127,7 @@ def pair_cases(
             side = QUICK_SIDE if quick else None
             case = Case(
                 settings={k: v for k, v in settings.items() if v},
-                samples=partial(_samples, pairs, side),
+                samples=partial(pair_samples, pairs, side),
                 count=len(pairs),
             )
             plain = {**case.settings, "transform": "none"}

@@ -162,7 +162,7 @@ def tables(study: Study, ledger: Ledger, cases: Sequence[Case]) -> Iterator[Rend
         f"± {spread}; "
         "dim, never marked: rows that use information users do not have, and metrics that are not "
         "a goal of denoising; published figures are for whole sets"
-        + ("; −: difference to that row, 95 % interval by bootstrap" if study.against else ""),
+        + (f"; −: difference to that row, {_uncertainty(study)}" if study.against else ""),
         style="dim",
     )
 
@@ -174,6 +174,11 @@ def _compared(bases: Sequence[Row], metric: Metric) -> Sequence[Row]:
 
 def _difference(study: Study, row: Row, base: Row, metric: Metric) -> str:
     ours, theirs = row.per_sample(metric.name), base.per_sample(metric.name)
+    if study.paired:
+        apart = [ours[name] - theirs[name] for name in ours.keys() & theirs.keys()]
+        error = float(np.std(apart, ddof=1) / len(apart) ** 0.5) if len(apart) > 1 else np.nan
+        value = float(np.mean(apart)) if apart else np.nan
+        return f"{value:+.{metric.digits}f} ± {_figure(error, metric)}"
     resampling = study.resampling or Resampling()
     value, low, high, _ = resampling.difference(ours, theirs)
     if not np.isfinite(value):
@@ -183,6 +188,11 @@ def _difference(study: Study, row: Row, base: Row, metric: Metric) -> str:
         return text
     ratio = resampling.relative(ours, theirs).value
     return f"{text} {100 * ratio:+.1f} %" if np.isfinite(ratio) else text
+
+
+def _uncertainty(study: Study) -> str:
+    """What differences are stated with."""
+    return "its standard error over samples" if study.paired else "95 % interval by bootstrap"
 
 
 def _quantile(freedom: int) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.kinds import NOTHING, Chosen, Kind, Option, Series, exact
-from hush.kinds.image import mosaic
+from hush.kinds.image import mosaic, repeated
 from hush.kinds.layout import filled
 from hush.missing import Marks
 from hush.record import Batch, Record
@@ -55,8 +55,12 @@ class Image(Kind):
         return array_axes(shape)
 
     def recognised(self, record: Record) -> Record:
-        """See `Kind.recognised`: the mosaic of a colour sensor."""
-        return mosaic.recognised(record, super().batch(record))
+        """See `Kind.recognised`: the mosaic of a colour sensor, and repeated pixels."""
+        whole = super().batch(record)
+        record = mosaic.recognised(record, whole)
+        if mosaic.pattern_of(record) or self.blocks(whole.data[0].shape) is not None:
+            return record
+        return repeated.recognised(record, whole)
 
     def unfit(self, record: Record) -> str:
         """See `Kind.unfit`: mosaics on other grids, and areas without noise."""
@@ -72,9 +76,13 @@ class Image(Kind):
             )
 
     def batch(self, record: Record) -> Batch:
-        """See `Kind.batch`; of a mosaic, its four colour planes are items."""
+        """See `Kind.batch`; of a mosaic, its four colour planes are items, and repeated pixels
+        are in it once."""
         whole = super().batch(record)
-        return mosaic.apart(whole) if mosaic.pattern_of(record) else whole
+        if mosaic.pattern_of(record):
+            return mosaic.apart(whole)
+        factors = repeated.factors_of(record)
+        return whole if factors == (1, 1) else repeated.shrunk(whole, factors)
 
     def marked(self, record: Record) -> Record:
         """See `Kind.marked`; a mosaic has the marks of the whole picture."""
@@ -90,8 +98,13 @@ class Image(Kind):
         return super().voids(batch, index, joint)
 
     def record(self, like: Record, items: np.ndarray | Sequence[np.ndarray]) -> Record:
-        """See `Kind.record`; the colour planes of a mosaic are put together."""
-        return super().record(like, mosaic.together(items) if mosaic.pattern_of(like) else items)
+        """See `Kind.record`; the colour planes of a mosaic are put together, pixels repeated."""
+        if mosaic.pattern_of(like):
+            items = mosaic.together(items)
+        elif (factors := repeated.factors_of(like)) != (1, 1):
+            size = [like.data.shape[like.axes.index(a)] for a in self.letters]
+            items = repeated.enlarged(items, factors, (size[0], size[1]))
+        return super().record(like, items)
 
     def joint(self, record: Record) -> int:
         """Channels of interleaved RGB are denoised together; others are separate images.

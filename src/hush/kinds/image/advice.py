@@ -32,22 +32,10 @@ def input_warnings(
             "The image has no 8 × 8 block of finite pixels to measure noise in: the level is a "
             "guess from neighbouring pixels, and the family is unknown."
         )
-    elif given is None and found.left:
-        left = describe.number(found.left * record.scale)
-        notes.append(
-            "Little noise is left: the picture was denoised or smoothed before. What MID's step "
-            f"network still sees (σ {left}{describe.units(record.scale)}) is coarse and may be "
-            "structure, and stays in; to remove it, state it with --noise."
-        )
-        if not (found.impulses or found.lines):  # what is said of noise below does not matter
-            return notes
-    elif given is None and not (found.impulses or found.lines) and hardly_noisy(found.sigma, item):
-        least = "No" if found.sigma == 0 else "Next to no"
-        notes += _doubtful(found, record.scale)
-        return [*notes, f"{least} noise was found; denoising returns the image nearly unchanged."]
-    elif given is None and not found.impulses and _rounding(record, found):
-        level = f"{describe.number(found.sigma * record.scale)}{describe.units(record.scale)}"
-        return [*notes, f"Little noise is left, σ {level}: no more than rounding adds."]
+    besides = bool(found.impulses or found.lines)
+    quiet = given is None and not notes and _quiet(record, item, found)
+    if quiet and not besides:
+        return [*_doubtful(found, record.scale), quiet]
     if (size := acquired(item)) != item.shape[1:]:
         own, all_ = (" × ".join(map(str, s)) for s in (size, item.shape[1:]))
         notes.append(
@@ -70,7 +58,10 @@ def input_warnings(
         )
     notes += _left_in(found, record.scale)
     notes += _doubtful(found, record.scale)
-    if advice := (given or found.process).advice:
+    if quiet:  # what is said of the law and of neighbours does not matter
+        return [*notes, quiet] if found.left else notes
+    missed = found.misses(given) and not describe.unequal(found)  # a curve is all channels'
+    if (advice := (given or found.process).advice) and not missed:
         notes.append(advice)
     side = side_of_bins(item, given or found.process)
     if side > 1 and "whole" in record.context:
@@ -117,9 +108,9 @@ def input_warnings(
             "are denoised with one level: the noisiest channel may keep noise, and the cleanest "
             f"may lose detail. --axes {record.axes.replace('S', 'C')} denoises each separately."
         )
-    if found.misses(given) and not describe.unequal(found):  # a curve is all channels'
+    if missed:
         notes.append(_missed(record, found))
-    elif given is None and found.curve and _telling(found):
+    elif given is None and found.curve and _steps(record, found) > 1 and _telling(found):
         notes.append(
             "The family of the noise is not certain, and it matters in dark and bright places; if "
             "you know it, state it with --noise."
@@ -134,18 +125,37 @@ def input_warnings(
     return notes
 
 
+def _quiet(record: Record, item: np.ndarray, found: Estimate) -> str:
+    """What to say where there is too little noise for more; empty if there is enough."""
+    level = f"{describe.number(found.sigma * record.scale)}{describe.units(record.scale)}"
+    if found.left:
+        left = describe.number(found.left * record.scale)
+        return (
+            "Little noise is left: the picture was denoised or smoothed before. What MID's step "
+            f"network still sees (σ {left}{describe.units(record.scale)}) is coarse and may be "
+            "structure, and stays in; to remove it, state it with --noise."
+        )
+    if not found.lines and hardly_noisy(found.sigma, item):
+        least = "No" if found.sigma == 0 else "Next to no"
+        return f"{least} noise was found; denoising returns the image nearly unchanged."
+    if _rounding(record, found):
+        return f"Little noise is left, σ {level}: no more than rounding adds."
+    return ""
+
+
 def _missed(record: Record, found: Estimate) -> str:
     """A warning that the noise follows no known law, with the two places that are furthest off."""
     places = [
-        f"{abs(100 * (ratio - 1)):.0f} % {'above' if ratio > 1 else 'below'} the assumed law at "
-        f"brightness {describe.number(signal * record.scale)}"
+        f"{abs(100 * (ratio - 1)):.0f} % {'above' if ratio > 1 else 'below'} it at brightness "
+        f"{describe.number(signal * record.scale)}"
         for signal, ratio in sorted(found.missed, key=lambda point: point[1])
     ]
+    family = found.process.family
     return (
-        f"The noise follows no law that hush knows: its σ is {places[-1]}, and {places[0]}. So "
-        "some places may keep noise and others lose detail, as in pictures displayed on a "
-        "logarithmic scale (OCT, ultrasound) or processed by a camera. Denoise the raw data if you "
-        "have them."
+        f"The noise follows no law that hush knows. Nearest is {describe.family(family)}: σ is "
+        f"{places[-1]}, and {places[0]}. So some places may keep noise and others lose detail, as "
+        "in pictures displayed on a logarithmic scale (OCT, ultrasound) or processed by a camera. "
+        "Denoise the raw data if you have them."
     )
 
 
@@ -187,15 +197,18 @@ def _coarse(record: Record, item: np.ndarray, found: Estimate) -> bool:
     """Whether rounding the result to the stored type costs more than the noise that is left."""
     if record.data.dtype.kind not in "iu" or not np.isfinite(item).any():
         return False
-    steps, sigma = _span(item) * record.scale, found.sigma * record.scale
-    return 0 < steps < FEW_STEPS and 0 < sigma < COARSE
+    return 0 < _span(item) * record.scale < FEW_STEPS and 0 < _steps(record, found) < COARSE
+
+
+def _steps(record: Record, found: Estimate) -> float:
+    """σ in steps of the stored type; infinite for floats."""
+    return found.sigma * record.scale if record.data.dtype.kind in "iu" else math.inf
 
 
 def _rounding(record: Record, found: Estimate) -> bool:
     """Whether the noise is white and at most that of rounding to whole numbers."""
     even = found.process.family == "gaussian" and not found.correlated
-    whole = record.data.dtype.kind in "iu"
-    return whole and even and 0 < found.sigma * record.scale <= 1 / math.sqrt(12)
+    return even and 0 < _steps(record, found) <= 1 / math.sqrt(12)
 
 
 def _span(item: np.ndarray) -> float:

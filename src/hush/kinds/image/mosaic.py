@@ -44,6 +44,9 @@ MOST, FEWEST = 12, 16
 #: least ratio of the squared differences: of 1,134 gray pictures and others with interference,
 #: with and without noise, none reaches 6; mosaics of photographs have 20 to 10⁸
 CLEAR = 12.0
+#: so colours have to differ by half a step of the values, too: rounding a smooth slope makes phases
+#: differ by less
+ROUNDING = 0.25 / CLEAR
 VALUES = 4  #: pictures of so few different values are halftones
 
 
@@ -138,7 +141,10 @@ def _clearest(whole: Batch) -> str:
 
 
 def _windows(whole: Batch) -> Iterator[np.ndarray]:
-    """Windows ``(n, side, side)`` of each side, spread over the first, middle and last frame."""
+    """Windows ``(n, side, side)`` of each side, spread over the first, middle and last frame.
+
+    They are in steps between values: 1 is the least difference.
+    """
     frames = _frames(whole)
     for side in SIDES if frames else ():
         height, width = frames[0].shape
@@ -154,8 +160,9 @@ def _windows(whole: Batch) -> Iterator[np.ndarray]:
         ).astype(np.float64)
         found = found[np.isfinite(found).all((1, 2))]
         found = found[found.min((1, 2)) < found.max((1, 2))]  # flat ones say nothing
-        if len(found) >= FEWEST and len(np.unique(found[:, :8, :8])) > VALUES:
-            yield found
+        values = np.unique(found[:, :8, :8])
+        if len(found) >= FEWEST and len(values) > VALUES:
+            yield found / np.diff(values).min()
 
 
 def _frames(whole: Batch) -> list[np.ndarray]:
@@ -209,4 +216,4 @@ def _ratio(means: np.ndarray, colours: np.ndarray) -> float:
     own = sum(((p - p.mean(axis=1, keepdims=True)) ** 2).sum(axis=1) for p in parts)
     chance = float(np.median(own)) / (len(colours) - 3)
     least = 1e-12 * float(np.median(np.square(means)))  # rounding of the means
-    return float(min(luma, chroma)) / max(chance, least, 1e-300)
+    return float(min(luma, chroma)) / max(chance, least, ROUNDING)

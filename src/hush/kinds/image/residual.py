@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 from hush.kinds.image.measure.regression import whitened
 from hush.kinds.values import (
     LAGS,
+    amount_warnings,
     contrast,
+    mean_warnings,
     removed_nothing,
     root_mean_square,
-    strength_warnings,
     verdict,
 )
 from hush.noise.processes import Correlated, Gaussian, PoissonGaussian, Process
@@ -49,6 +50,9 @@ TILT = 1.5
 #: on photographs it was below 0 (174 draws), of scanning microscopes whose results are right
 #: up to 0.014 beyond chance, and of OCT, where noise is left as fur, 0.028 and more
 COARSE = 0.02
+#: steps of the stored type up to which rounding a result, which is smooth, makes its errors alike
+#: at neighbouring pixels; below one step it decides how the removed noise depends on brightness
+ROUNDED = 2.0
 #: width in pixels of the kernel in a suggested `Correlated` law; on OCT 0.7 gains 0.6 to 0.9 dB
 KERNEL = 0.7
 
@@ -152,7 +156,14 @@ def judged(
     scale = full_range(noisy.dtype) if scale is None else scale
     stats = residual_statistics(noisy, clean, process, strength=strength, scale=scale)
     notes = warnings(
-        stats, process, scale, strength=strength, known=known, missed=missed, adaptable=adaptable
+        stats,
+        process,
+        scale,
+        strength=strength,
+        known=known,
+        missed=missed,
+        adaptable=adaptable,
+        step=1 / scale if clean.dtype.kind in "iu" else 0.0,
     )
     return Judgement(stats, tuple(notes), _verdict(stats))
 
@@ -175,19 +186,22 @@ def warnings(
     known: bool = False,
     missed: bool = False,
     adaptable: bool = True,
+    step: float = 0.0,
 ) -> list[str]:
     """Warnings from `residual_statistics`, one or two sentences each.
 
     known : an earlier warning already says that the noise is correlated.
     missed : an earlier warning already says that the noise does not follow the model's law.
     adaptable : adapting the model to the file may help and has not been tried.
+    step : to which the result was rounded, in units of full range.
     """
+    sigma = residual["expected_rms"]
     found = removed_nothing(residual, strength)
     if found is not None:
-        return found
+        return [] if 0 < sigma <= step / 2 else found  # rounding brought the input back
     known = known or not process.white
     found = _correlation_warnings(residual, known, adaptable)
-    if not found and not known:
+    if not found and not known and sigma >= ROUNDED * step:
         found = _coarse_left(residual, process, scale)
     if residual["structure"] > STRUCTURE:
         found.append(
@@ -196,17 +210,19 @@ def warnings(
             f"Try a lower --strength, such as 0.7{', or --adapt 60s' if adaptable else ''}."
         )
     tilt = residual["tilt"]
-    tilted = tilt is not None and not 1 / TILT < tilt < TILT
-    found += strength_warnings(
-        residual,
-        scale,
-        strength=strength,
-        adaptable=adaptable,
-        state=not tilted and not process.varies,
-    )
-    if tilted and not missed:
+    tilted = tilt is not None and not 1 / TILT < tilt < TILT and not missed and sigma >= step
+    if tilted:  # its law has the level, too
         found.append(_tilted(residual, process, scale, strength))
-    return found
+    elif sigma >= step or residual["ratio"] > 1:
+        found += amount_warnings(
+            residual,
+            scale,
+            strength=strength,
+            adaptable=adaptable,
+            state=not process.varies,
+            coarse=known,
+        )
+    return found + mean_warnings(residual)
 
 
 def _correlation_warnings(residual: dict[str, Any], known: bool, adaptable: bool) -> list[str]:

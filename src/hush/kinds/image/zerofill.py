@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from hush.memo import memoised
 from hush.noise.process import Process
 from hush.results import Estimate, Restoration
 
@@ -35,6 +36,12 @@ def acquired(x: np.ndarray) -> tuple[int, int]:
     height, width = x.shape[1:]
     if min(height, width) < FEWEST or max(height, width) > MOST or not np.isfinite(x).all():
         return height, width
+    return _acquired(x)
+
+
+@memoised
+def _acquired(x: np.ndarray) -> tuple[int, int]:
+    height, width = x.shape[1:]
     windows = np.outer(np.hanning(height), np.hanning(width))
     power = (np.abs(np.fft.fft2((x - x.mean((1, 2), keepdims=True)) * windows)) ** 2).sum(0)
     return _extent(power), _extent(power.T)

@@ -15,10 +15,11 @@ import numpy as np
 
 from hush.kinds.values import (
     LAGS,
+    amount_warnings,
     contrast,
+    mean_warnings,
     removed_nothing,
     root_mean_square,
-    strength_warnings,
     verdict,
 )
 from hush.kinds.volume import places
@@ -143,13 +144,14 @@ def judged(
     if notes is None:
         notes = [
             *_structure(stats, adaptable),
-            *strength_warnings(
+            *amount_warnings(
                 stats,
                 scale,
                 strength=strength,
                 adaptable=adaptable,
                 state=not (process.biased or process.varies),
             ),
+            *mean_warnings(stats),
         ]
     return Judgement(stats, tuple(notes), _verdict(stats))
 

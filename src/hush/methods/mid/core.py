@@ -52,13 +52,13 @@ from hush.errors import HushError
 from hush.kinds.arrays import full_of
 from hush.kinds.cut import Patches, check_channels, hold_out, rms_level, to_compare, withhold
 from hush.methods.mid import judging
+from hush.methods.mid.distilling import taught_by
 from hush.methods.mid.loss import (
     BLUR,
     Ladder,
     Lessons,
-    States,
-    joint_loss,
     local_mean,
+    loss_of,
     spread,
     top_level,
 )
@@ -91,6 +91,9 @@ class ValueMID(Denoiser):
     tile : side of the tiles in which larger items are denoised.
     level : source of the starting level if none is given: ``"estimate"``, the measurement, or
         ``"step"``, Ψ alone as in the paper.
+    below : share of the training states from which Φ has first taken a part of the noise.
+    distil : learn to remove at once what the start of the training removes in so many steps.
+    step_weight : λ of eq. 9; naive : read algorithm 1 literally, so that nothing is removed.
     """
 
     channels: int | None = None
@@ -105,6 +108,10 @@ class ValueMID(Denoiser):
     blocks: Sequence[int] = (1, 1, 2)
     tile: int = 512
     level: str = "estimate"
+    below: float = 0.0
+    distil: int = 0
+    step_weight: float = 0.1
+    naive: bool = False
 
     name: ClassVar[str] = "mid"
     summary: ClassVar[str] = "iterative removal, trained by adding further noise to noisy data"
@@ -114,6 +121,7 @@ class ValueMID(Denoiser):
     iterates: ClassVar[bool] = True
     adapts: ClassVar[bool] = True
     architecture: ClassVar[tuple[str, ...]] = ("widths", "blocks")
+    power: ClassVar[float] = 1.0  #: the power in `walk_down`
     #: side of the cells in which Ψ estimates the level, and how far its input extends beyond one
     cell: ClassVar[int] = LevelNet.cell
     reach: ClassVar[int] = LevelNet.radius
@@ -130,6 +138,8 @@ class ValueMID(Denoiser):
             raise HushError(f"level must be 'estimate' or 'step', not '{self.level}'")
         if self.added <= 0 or len(self.widths) != len(self.blocks):
             raise HushError("added must be above 0, and blocks must be as many as widths")
+        if not 0 <= self.below <= 1 or self.distil < 0 or self.step_weight < 0:
+            raise HushError("below must be 0 to 1, distil and step_weight not below 0")
         parse(self.ladder)
 
     # -- what a kind of data may override --------------------------------------------------------
@@ -175,6 +185,10 @@ class ValueMID(Denoiser):
                 f"training with {channels} channels cannot start from this model; leave --start out"
             )
         return dict(self.networks_.state_dict())
+
+    def thorough(self: M) -> M:
+        """This model at its best, however long it takes, as the teacher of `distil`."""
+        return self
 
     def half_precision(self, level: float, x: np.ndarray) -> bool:
         """Whether Φ runs in bfloat16."""
@@ -223,6 +237,7 @@ class ValueMID(Denoiser):
         if start is not None:
             schedule = gently(schedule, folder if resume else None)
             begin(networks, start.widened(self.channels))
+        teach = taught_by(start, self.distil) if self.distil else None
         begun = copy.deepcopy(networks.state_dict()) if start and start is against else None
         training, held_out = hold_out(items, schedule.patch)
         held = [] if against is None else withhold(items)[1]
@@ -248,14 +263,6 @@ class ValueMID(Denoiser):
                 )
             self.top_ = max(levels) * math.sqrt(1 + self.added**2)
 
-        def loss(
-            states: States, _: list[int], generator: torch.Generator, done: float
-        ) -> Mapping[str, Tensor]:
-            return joint_loss(networks, states, self.jitter, self.cell, generator)
-
-        def validate() -> Mapping[str, float]:
-            return judging.validated(self, networks, held_out, judged)
-
         from hush.training import train
 
         if not corpus:  # every collected patch gives two states
@@ -266,11 +273,11 @@ class ValueMID(Denoiser):
         self.figures_ = train(
             networks,
             self.states(networks, patches, given),
-            loss,
+            loss_of(self, networks, teach),
             schedule,
             folder=folder,
             resume=resume,
-            validate=validate,
+            validate=lambda: judging.validated(self, networks, held_out, judged),
             preview=lambda path: self._preview(held_out, corpus, path),
             device=device,
             progress=progress,
@@ -300,11 +307,11 @@ class ValueMID(Denoiser):
         advance: Advance | None = None,
         about: Sequence[Mapping[str, Any]] = (),
     ) -> M:
-        """This model after noisy-only training of Φ on `items` ``(C, *S)``.
+        """This model after noisy-only training of Φ on `items` ``(C, *S)``, for up to `seconds`.
 
-        A part of every item is held out. The losses before and after are compared on it, with the
-        same further noise; unless the loss fell by more than its standard error, the model is
-        returned unchanged.
+        Φ learns from one observation of the items, and is compared with another, of independent
+        noise, after every round of training. The model of the round that is surely best is
+        returned, or this one unchanged. More time only adds rounds.
         """
         from hush.methods.mid.adapting import adapted
 
@@ -319,7 +326,7 @@ class ValueMID(Denoiser):
 
     def added_noise(self, ndim: int) -> Ladder:
         """What training adds to items of `ndim` axes."""
-        return Ladder(parse(self.ladder).over(ndim), self.added, self.stored)
+        return Ladder(parse(self.ladder).over(ndim), self.added, self.stored, self.naive)
 
     # -- denoising: algorithm 2 ------------------------------------------------------------------
 
@@ -361,9 +368,8 @@ class ValueMID(Denoiser):
         half = self.half_precision(rms_level(law, values), values)
 
         def down(s: np.ndarray, tell: Advance | None) -> tuple[np.ndarray, list[dict[str, Any]]]:
-            return walk_down(
-                lambda s, left: self.predicted(s, law.scaled(left**2), half, tell), s, self.steps
-            )
+            whole = lambda s, left: self.predicted(s, law.scaled(left**2), half, tell)  # noqa: E731
+            return walk_down(whole, s, self.steps, self.power)
 
         state, trace = down(values, advance)
         kept = self.lost(values, state, law)
@@ -468,14 +474,12 @@ class ValueMID(Denoiser):
         assert self.networks_ is not None
         return self.networks_[name]
 
+    _preview = judging.preview
+
     def _tensor(self, x: np.ndarray) -> Tensor:
         # In training, the networks may be elsewhere than on device_.
         place = next(self._network("noise").parameters()).device
         return channels_last(torch.from_numpy(np.ascontiguousarray(x))[None].to(place))
-
-    def _preview(self, held_out: Sequence[np.ndarray], corpus: bool, path: Path) -> None:
-        """Write up to four held-out crops before and after denoising."""
-        judging.preview(self, held_out, corpus, path)
 
     # -- files -----------------------------------------------------------------------------
 

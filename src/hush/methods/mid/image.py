@@ -76,6 +76,7 @@ class MID(ValueMID):
     precision: str = "auto"
 
     kinds: ClassVar[tuple[str, ...]] = ("image",)
+    power: ClassVar[float] = 0.8  # in 2, 4 and 8 steps (docs/figures.md)
     cell: ClassVar[int] = StepNet.cell
     reach: ClassVar[int] = StepNet.radius
 
@@ -258,6 +259,10 @@ class MID(ValueMID):
     def hurried(self) -> MID:
         """See `Denoiser.hurried`; one pass, without an average over symmetries."""
         return self.replace(turns=1)
+
+    def thorough(self) -> MID:
+        """See `ValueMID.thorough`; averaged over all symmetries."""
+        return self.replace(turns=len(_SYMMETRIES))
 
     def half_precision(self, level: float, x: np.ndarray) -> bool:
         """Whether Φ runs in bfloat16, with rounding errors of about 0.4 % of an edge.

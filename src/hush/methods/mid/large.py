@@ -128,6 +128,7 @@ def _down(
         lambda s, left: model.predicted(s, law.scaled(left**2), known.half, advance, only),
         values if kept is None else values - kept,
         model.steps,
+        model.power,
     )
     if kept is not None:
         state += kept

@@ -7,15 +7,16 @@ their own (`Lessons`), next to a GPU in other processes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hush.methods.mid.below import walked
 from hush.nets import channels_last
 from hush.nets.values import average
 from hush.noise.processes import Correlated, Gaussian, OneOf, Process
@@ -25,6 +26,7 @@ from hush.noise.units import fixed
 
 if TYPE_CHECKING:
     from hush.kinds.cut import Patches
+    from hush.training import Loss
 
 FLOOR = 0.5 / 255  #: levels below half an 8-bit step are not distinguished
 BLUR = 9  #: side of the window with the mean that serves as the signal for a level
@@ -44,6 +46,7 @@ class Ladder:
     corpus: Process
     added: float
     stored: float
+    naive: bool = False
 
 
 class States(NamedTuple):
@@ -58,6 +61,9 @@ class States(NamedTuple):
     targets: Tensor
     deviations: Tensor
     spectra: Tensor
+
+
+Teach = Callable[[States], States]
 
 
 @dataclass(frozen=True)
@@ -106,8 +112,11 @@ def further(
             if form := stabilised(process):
                 stable, process = form
                 s_0 = stable(s_0)
-            a = 1 + (ladder.added * (_LEAST + (1 - _LEAST) * _uniform(generator))) ** 2
+            least = 0.0 if ladder.naive else _LEAST
+            a = 1 + (ladder.added * (least + (1 - least) * _uniform(generator))) ** 2
             now, reached = process.exchanged(s_0, a, generator)
+            if ladder.naive:  # t counts from the collected sample, and Φ learns the increment
+                now, reached = process.scaled(a - 1), tuple((s, s - s_0) for s, _ in reached)
         for s_t, target in reached:
             deviation = now.variance_near(local_mean(s_t[None]))[0].clamp(min=0).sqrt()
             if now.white or isinstance(now, Correlated):
@@ -118,23 +127,54 @@ def further(
     return States(*(torch.stack(part) for part in zip(*drawn, strict=True)))
 
 
+def loss_of(model: Any, networks: nn.ModuleDict, teach: Teach | None = None) -> Loss:
+    """Eq. 9 with the settings of a `ValueMID`, on states with other targets if there is `teach`."""
+
+    def loss(
+        states: States, _: list[int], generator: torch.Generator, done: float
+    ) -> Mapping[str, Tensor]:
+        states = teach(states) if teach else states
+        more = (model.step_weight, model.below, model.power)
+        return joint_loss(networks, states, model.jitter, model.cell, generator, *more)
+
+    return loss
+
+
 def joint_loss(
-    networks: nn.ModuleDict, states: States, jitter: float, cell: int, generator: torch.Generator
+    networks: nn.ModuleDict,
+    states: States,
+    jitter: float,
+    cell: int,
+    generator: torch.Generator,
+    step_weight: float = 0.1,
+    below: float = 0.0,
+    power: float = 1.0,
 ) -> dict[str, Tensor]:
-    """Eq. 9 on states; `cell` is the side of the cells in which Ψ estimates the level."""
+    """Eq. 9 on states.
+
+    cell : side of the cells in which Ψ estimates the level; step_weight : λ; below : share of the
+    states from which Φ first takes a part of the noise (`hush.methods.mid.below`); power : that
+    in `hush.sampling.walk_down`.
+    """
     s_t, deviation, spectrum = channels_last(states.noisy), states.deviations, states.spectra
     every = tuple(range(1, s_t.ndim))
     each = torch.zeros((len(s_t), *[1] * len(every)), device=s_t.device)
 
     # Φ (eq. 7), both sides divided by the added share: the estimate of the whole noise. Squared
     # errors grow roughly in proportion to the level; dividing by it weights all levels equally.
-    told = deviation * torch.exp(jitter * _normal_like(each, generator))
+    def whole_noise(s: Tensor, share: float) -> Tensor:
+        first = slice(len(s))
+        estimate: Tensor = networks["noise"](s, share * deviation[first], spectrum[first])
+        return estimate.float()
+
+    s, targets, left = walked(whole_noise, s_t, states.targets, below, generator, power)
+    told = left * deviation * torch.exp(jitter * _normal_like(each, generator))
     # White noise is known to be white; other spectra are told less surely than a level.
     doubt = 2 * jitter * ((spectrum - 1).abs() > 1e-3)
     heard = spectrum * torch.exp(doubt * _normal_like(spectrum, generator))
-    whole = networks["noise"](s_t, told, heard).float()
+    whole = networks["noise"](s, told, heard).float()
     level = deviation.square().mean(every).sqrt() + FLOOR
-    noise = ((whole - states.targets).square().mean(every) / level).mean()
+    noise = ((whole - targets).square().mean(every) / level).mean()
 
     # Ψ (eq. 5): the level in each cell and octave, on a logarithmic scale.
     variance = average(deviation.square(), cell)
@@ -143,7 +183,7 @@ def joint_loss(
     level = variance.sqrt()[:, None] * spectrum[..., *[None] * (s_t.ndim - 2)]
     told_by_step = networks["step"](s_t).float()
     step = ((told_by_step + FLOOR) / (level + FLOOR)).log().square().mean()
-    return {"noise_loss": noise, "step_loss": 0.1 * step}
+    return {"noise_loss": noise, "step_loss": step_weight * step}
 
 
 def spread(process: Process, channels: int, octaves: int, ndim: int) -> np.ndarray:

@@ -234,8 +234,13 @@ def _demodulated(x: np.ndarray, known: np.ndarray, down: float, across: float) -
     conj = conj * np.exp(-2j * np.pi * across * np.arange(x.shape[1]))
     enough = weight > 0.5 * taper.sum() ** 2
     safe = np.where(enough, weight, 1)
-    mean = summed(np.where(known, x, 0)) / safe
-    carried = summed(np.where(known, x * conj, 0)) - mean * summed(np.where(known, conj, 0))
+    whole = known.all()  # then there is nothing to leave out, and no copy to make for it
+
+    def there(values: np.ndarray) -> np.ndarray:
+        return values if whole else np.where(known, values, 0)
+
+    mean = summed(there(x)) / safe
+    carried = summed(there(x * conj)) - mean * summed(there(conj))
     alone = (2 * down) % 1 == 0 and (2 * across) % 1 == 0  # its own mirror image
     amplitude = np.where(enough, (1 if alone else 2) * carried / safe, np.nan)
     steps = [float(np.diff(s).mean()) for s in starts]

@@ -19,7 +19,8 @@ import numpy as np
 from hush.kinds.image.measure.pixels import replaced
 from hush.kinds.image.measure.rare import ALARMS, rare_impulses, weibull
 from hush.kinds.image.measure.tracks import Variance
-from hush.noise.processes import Gamma, Poisson
+from hush.memo import memoised
+from hush.noise.processes import Gamma, Poisson, Process
 from hush.results import MANY, Estimate
 
 ROUNDS = 2  #: the second pass, with found impulses replaced, finds adjacent ones
@@ -49,16 +50,28 @@ def without_impulses(x: np.ndarray, found: Estimate, alarms: float = ALARMS) -> 
 def impulses_in(x: np.ndarray, found: Estimate | None = None, alarms: float = ALARMS) -> np.ndarray:
     """Where an image ``(C, H, W)`` has rare impulses beside the noise `found`, bool; without it,
     where they could be."""
-    return rare_impulses(x, np.zeros_like if found is None else _most(found), alarms)
+    law = None if found is None else (found.process, found.alternatives, found.curve)
+    return _impulses(x, law, alarms).copy()
 
 
-def _most(found: Estimate) -> Variance:
+#: the law of the noise, others that fit as well, and what was measured (`Estimate.curve`)
+_Law = tuple[Process, Sequence[str], Sequence[tuple[float, ...]]]
+
+
+@memoised
+def _impulses(x: np.ndarray, law: _Law | None, alarms: float) -> np.ndarray:
+    return rare_impulses(x, np.zeros_like if law is None else _most(*law), alarms)
+
+
+def _most(
+    process: Process, alternatives: Sequence[str], curve: Sequence[tuple[float, ...]]
+) -> Variance:
     """The law of the noise; the largest one where others fit as well."""
-    process, possible = found.process, {found.process.family, *found.alternatives}
+    possible = {process.family, *alternatives}
     powers = [k for k, law in ((1, Poisson), (2, Gamma)) if law.family in possible]
-    if not powers or not found.curve:
+    if not powers or not curve:
         return process.variance
-    signal, variance, _ = np.array(found.curve).T
+    signal, variance, _ = np.array(curve).T
     if not (signal > 0).all():
         return process.variance
     factors = [float(np.median(variance / signal**k)) for k in powers]
