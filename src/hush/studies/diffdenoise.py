@@ -102,7 +102,9 @@ OURS = (
     *("diffdenoise:two-random", "diffdenoise:pair", "diffdenoise"),
     *("diffdenoise:kd-only", "diffdenoise:kd-pair"),
 )
-ROWS = ("none", "nafnet", *SELF_SUPERVISED, *OURS)
+#: untrained, at the measured level
+CLASSICAL = ("bm3d", "nlm", "wavelet", "tv")
+ROWS = ("none", *CLASSICAL, "nafnet", *SELF_SUPERVISED, *OURS)
 
 # -- what was published ----------------------------------------------------------------------
 
