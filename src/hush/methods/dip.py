@@ -7,8 +7,8 @@ one noisy sample x₀ from a fixed random input z, and the fit ends early:
           \qquad (2)
 
 As in the paper, the input is jittered in every step, and results are averaged: the weights of the
-last steps for a volume, and their outputs for an image. The fit ends
-when the residual is as large as the noise: what is left to learn is noise.
+last steps for a volume, and their outputs for an image. The fit ends when the residual is as large
+as the noise: what is left to learn is noise.
 """
 
 from __future__ import annotations
@@ -202,14 +202,15 @@ class ImageDIP(ZeroShot):
 
     def learned(self, x: Tensor, pace: Pace, level: float) -> np.ndarray:
         """See `ZeroShot.learned`."""
-        side = self.tile or max(x.shape[2:])
+        multiple = 2**self.scales
+        side = -(-(self.tile or max(x.shape[2:])) // multiple) * multiple
         paces = pace.parts(math.prod(-(-n // side) for n in x.shape[2:]))
         return tiled(
             lambda part: self._fitted(part, next(paces), level),
             x[0].cpu().numpy(),
             size=side,
             radius=BORDER,
-            multiple=2**self.scales,
+            multiple=multiple,
         )
 
     def _fitted(self, target: np.ndarray, pace: Pace, level: float) -> np.ndarray:
@@ -239,8 +240,7 @@ class ImageDIP(ZeroShot):
 def octaves(shape: Sequence[int]) -> np.ndarray:
     """The input z ``(K, H, W)`` of an image: channels of noise of 1, 2, 4… pixels, of variance 1.
 
-    With white noise alone, as in the paper, the first hundred steps learn nothing: in the coarse
-    channels a place and its neighbours are alike.
+    In the paper it is white. In coarse channels, neighbours are alike, as they are in an image.
     """
     import torch
     import torch.nn.functional as F
