@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hush.methods import WEIGHTS, shipped
 from hush.metrics import psnr, ssim
-from hush.models import load
+from hush.models import WEIGHTS, load, shipped
 from hush.studies.folders import find_paired_sets, find_pairs, read_images
 
 

@@ -45,7 +45,7 @@ def test_a_file_without_a_version_loads_for_good() -> None:
     assert (model.kind.name, model.channels, model.steps) == ("image", 1, 2)
     x = np.random.default_rng(0).random((24, 24), np.float32)
     expected = np.load(OLD / "mid-1.npy").clip(0, 1)  # results keep the range of the data now
-    model = model.replace(power=1.0)
+    model.power = 1.0
     np.testing.assert_allclose(model.denoise(x, "gaussian:0.1"), expected, atol=1e-5)
 
 
