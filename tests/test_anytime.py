@@ -1,4 +1,4 @@
-"""Anytime: what is held out, rounds that more time only adds to, and the study of it."""
+"""The study of what a result costs in time."""
 
 from __future__ import annotations
 
@@ -7,173 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-import hush.methods.mid.adapting as adapting
 from hush.errors import HushError
-from hush.noise.halves import thinned
-from hush.noise.processes import Correlated, Gaussian, Poisson, PoissonGaussian, Rician
 from hush.studies import STUDIES, anytime, run, timed
 from hush.studies.core import Case
 from hush.studies.ledger import Cell, Key, Ledger
 from hush.studies.sample import Sample
-
-# -- what is judged on -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "law",
-    [
-        Gaussian(0.1),
-        Poisson(20.0),
-        PoissonGaussian(0.02, 0.05),
-        Correlated(Gaussian(0.1), 1.0),
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("ratio", [1.25, 2.0, 3.0])
-def test_what_is_learned_from_and_what_judges_share_the_scene_alone(law: Any, ratio: float) -> None:
-    clean = torch.linspace(0.3, 0.8, 64).repeat(1, 256, 1)
-    x = law.sample(clean[None], torch.Generator().manual_seed(1))[0].numpy()
-    a, b = (part - clean.numpy() for part in thinned(x, law, ratio, 0))
-    reach = 4 if isinstance(law, Correlated) else 1  # fewer of its values are independent
-    near = 4 * reach * np.sqrt(law.variance(0.8) / a.size)
-    variance = float(np.mean(law.variance(clean.numpy())))
-    other = ratio / (ratio - 1)
-    assert abs(a.mean()) < near * np.sqrt(ratio)
-    assert abs(b.mean()) < near * np.sqrt(other)
-    assert a.var() == pytest.approx(ratio * variance, rel=0.05 * reach)
-    assert b.var() == pytest.approx(other * variance, rel=0.05 * reach)
-    assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 4 * reach / np.sqrt(a.size)
-    assert np.allclose(x - clean.numpy(), (a + (ratio - 1) * b) / ratio, atol=1e-5)
-
-
-def test_what_was_learned_by_heart_does_not_count(random_mid: Any) -> None:
-    """Errors of results with all, half and none of the noise of s' differ as the true ones."""
-    rng = np.random.default_rng(0)
-    clean = np.tile(np.linspace(0.2, 0.8, 128, dtype=np.float32), (1, 128, 1))
-    x = clean + rng.normal(0, 0.1, clean.shape).astype(np.float32)
-    pair = adapting.Thinned.of(x, Gaussian(0.1), 0)
-    model = random_mid()
-    noise = pair.seen - clean
-    found = {}
-    for name, removed in {"none": 0 * noise, "half": noise / 2, "true": noise}.items():
-        model.predicted = lambda s, law, half, removed=removed: removed
-        found[name] = adapting.errors(model, [pair]).mean()
-    assert found["half"] - found["true"] == pytest.approx(0.25, abs=0.05)
-    assert found["none"] - found["true"] == pytest.approx(1.0, abs=0.1)
-
-
-def test_cells_cover_an_item() -> None:
-    x = np.arange(2 * 50 * 70, dtype=np.float64).reshape(2, 50, 70)
-    assert len(adapting._cells(x)) == 64
-    assert adapting._cells(np.ones((1, 640))).shape == (64,)
-    even = np.arange(2 * 64 * 64.0).reshape(2, 64, 64)
-    assert adapting._cells(even).mean() == even.mean()
-
-
-# -- rounds ----------------------------------------------------------------------------------------
-
-
-def test_a_gain_must_be_surely_above_zero() -> None:
-    assert adapting.better(np.full(8, 0.1))
-    assert not adapting.better(np.zeros(8))
-    assert not adapting.better(-np.ones(8))
-    # Student: t = 1.895 for 7 degrees of freedom; of few blocks more is asked
-    gains = np.tile([1.0, -1.0], 4) * np.sqrt(7 / 8)
-    error = np.sqrt(1 / 8)
-    assert adapting.better(gains + 1.90 * error)
-    assert not adapting.better(gains + 1.89 * error)
-    few = np.array([1.0, -1.0, 0.0])
-    assert not adapting.better(few + 2.9 * few.std(ddof=1) / np.sqrt(3))
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """A clock that only training moves, a second a step, and where every round has left Φ."""
-    time, reached = [0.0], []
-
-    def train(network: torch.nn.Module, *given: Any, **options: Any) -> dict[str, float]:
-        schedule = given[2]
-        time[0] += schedule.max_steps
-        reached.append((schedule.max_steps, schedule.seed))
-        with torch.no_grad():
-            for weight in network.parameters():
-                weight += 1
-        return {}
-
-    monkeypatch.setattr("hush.training.train", train)
-    monkeypatch.setattr(adapting, "now", lambda: time[0])
-    return reached
-
-
-def scored(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:
-    """Errors of the model as it is, and after each round, in four cells."""
-    left = iter(losses)
-    monkeypatch.setattr(
-        adapting, "errors", lambda *_: next(left) + 1e-3 * np.array([1.0, -1, 2, -2])
-    )
-
-
-def rounds_in(model: Any) -> float:
-    """How many rounds a model has had, by `clock`."""
-    weight = next(iter(model.networks_["noise"].parameters()))
-    return float(weight.detach().mean())
-
-
-def test_more_time_only_adds_rounds(
-    random_mid: Any, clock: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    x = np.random.default_rng(0).random((1, 96, 96), np.float32)
-    before = None
-    for seconds, count in ((1.0, 1), (12.0, 2), (27.9, 2), (28.0, 3), (60.1, 4)):
-        clock.clear()
-        scored(monkeypatch, [1.0, 0.9, 0.8, 0.7, 0.6])
-        model = random_mid()
-        start = rounds_in(model)
-        made = model.adapt([x], seconds, noise=Gaussian(0.1))
-        assert rounds_in(made) - start == pytest.approx(count)
-        assert [steps for steps, _ in clock] == [4 * 2**k for k in range(count)]
-        assert before is None or clock[: len(before)] == before
-        before = list(clock)
-
-
-@pytest.mark.parametrize(
-    ("losses", "kept", "trained"),
-    [
-        ([1.0, 0.9, 0.95, 0.8, 0.8], 1, 2),  # surely worse than the best: it ends there
-        ([1.0, 1.0, 0.9, 0.9, 0.9], 2, 4),  # no gain at first, then one, then none
-        ([1.0, 1.1, 0.5, 0.5, 0.5], 0, 1),
-        ([1.0, 1.0, 1.0, 1.0, 1.0], 0, 4),
-    ],
-)
-def test_the_best_round_is_kept(
-    losses: list[float],
-    kept: int,
-    trained: int,
-    random_mid: Any,
-    clock: list[Any],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    scored(monkeypatch, losses)
-    x = np.random.default_rng(0).random((1, 96, 96), np.float32)
-    model = random_mid()
-    start = rounds_in(model)
-    made = model.adapt([x], 61.0, noise=Gaussian(0.1))
-    assert (rounds_in(made) - start, len(clock)) == (pytest.approx(kept), trained)
-    assert (made is model) is (kept == 0)
-    assert rounds_in(model) == start
-
-
-def test_too_little_to_judge_on_is_left_alone(random_mid: Any, clock: list[Any]) -> None:
-    model = random_mid()
-    x = np.random.default_rng(0).random((1, 64, 8), np.float32)
-    assert model.adapt([x], 60.0, noise=Gaussian(0.1)) is model
-    x = np.random.default_rng(0).random((1, 64, 64), np.float32)
-    assert model.adapt([x], 60.0, noise=Rician(0.1)) is model  # no halves with independent noise
-    assert not clock
-
 
 # -- the study -------------------------------------------------------------------------------------
 

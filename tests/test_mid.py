@@ -17,6 +17,7 @@ import hush.methods.mid.adapting as adapting
 import hush.methods.mid.image as mid_image
 from hush import kinds
 from hush.errors import HushError
+from hush.kinds.cut import split
 from hush.methods.mid.image import MID
 from hush.metrics import psnr
 from hush.noise.processes import Gaussian, Poisson, Process, parse
@@ -451,13 +452,14 @@ def test_replacing_settings_leaves_the_original(supervised: MID) -> None:
 @pytest.fixture
 def counted_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step for a second of budget, so that what is learned does not hang on the machine."""
-    monkeypatch.setattr(adapting, "_rounds", lambda begun, seconds: [round(seconds)])
+    monkeypatch.setattr(
+        adapting, "Schedule", lambda budget, **options: Schedule(max_steps=round(budget), **options)
+    )
 
 
 def held_back(model: MID, images: list[np.ndarray], noise: list[Process]) -> float:
-    """Mean error beside the observations that adapting keeps out of its training."""
-    pairs = [adapting.Thinned.of(x, law, 0) for x, law in zip(images, noise, strict=True)]
-    return float(adapting.errors(model, pairs).mean())
+    """Mean score on the parts of the images that adapting keeps out of its training."""
+    return float(adapting.scores(model, [split(x)[1] for x in images], noise).mean())
 
 
 @pytest.mark.usefixtures("counted_steps")
@@ -513,7 +515,6 @@ def test_adapting_to_small_images(shape: tuple[int, int], random_mid: RandomMID)
     assert np.isfinite(model.denoise(x[0])).all()
 
 
-@pytest.mark.usefixtures("counted_steps")
 def test_what_adapting_gained_must_exceed_its_error(
     supervised: MID, noisy: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -521,13 +522,12 @@ def test_what_adapting_gained_must_exceed_its_error(
     x = (noisy / 255).astype(np.float32)[None]
     for gains, kept in (([0.1, -0.1, 0.12, -0.1], False), ([0.1, 0.11, 0.12, 0.1], True)):
         scores = iter([np.ones(4), np.ones(4) - gains])
-        monkeypatch.setattr(adapting, "errors", lambda *a, scores=scores: next(scores))
+        monkeypatch.setattr(adapting, "scores", lambda *a, scores=scores: next(scores))
         monkeypatch.setattr("hush.training.train", lambda *a, **k: {})
         adapted = supervised.adapt([x], 1.0)
         assert (adapted is not supervised) is kept
 
 
-@pytest.mark.usefixtures("counted_steps")
 def test_the_seed_of_adapting_draws_its_patches(
     supervised: MID, noisy: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

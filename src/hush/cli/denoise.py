@@ -128,8 +128,7 @@ class Group:
     "--adapt",
     type=Duration(),
     default=0.0,
-    help="Fine-tune the model on these files first, for up to this long, such as 60s. What it "
-    "learns is used if it is surely better.",
+    help="Fine-tune the model on these files first, for this long, such as 60s.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of --adapt.")
 @click.option(

@@ -35,18 +35,3 @@ def halves(x: np.ndarray, law: Process, seed: int) -> tuple[np.ndarray, np.ndarr
 def divisible(law: Process) -> bool:
     """Whether the noise of two `halves` is uncorrelated, at least to first order."""
     return law.stated and not law.biased and not law.superposed and law.taylor_order >= 1
-
-
-def thinned(x: np.ndarray, law: Process, ratio: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two unequal observations ``(C, *S)``, float32, of what `x` observes with noise of `law`.
-
-    The first has noise of ``law.scaled(ratio)``, so a little more for a `ratio` above 1, and the
-    second of ``law.scaled(ratio / (ratio - 1))``; `halves` are those at `HALF`.
-    """
-    import torch
-
-    generator = torch.Generator().manual_seed(seed)
-    s = torch.from_numpy(np.ascontiguousarray(x, np.float32))
-    a, increment = law.accumulate(s[None], ratio, generator)
-    rest: np.ndarray = (s - increment[0] / (ratio - 1)).numpy()
-    return a[0].numpy(), rest

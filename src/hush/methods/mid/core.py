@@ -307,11 +307,11 @@ class ValueMID(Denoiser):
         advance: Advance | None = None,
         about: Sequence[Mapping[str, Any]] = (),
     ) -> M:
-        """This model after noisy-only training of Φ on `items` ``(C, *S)``, for up to `seconds`.
+        """This model after noisy-only training of Φ on `items` ``(C, *S)``.
 
-        Φ learns from one observation of the items, and is compared with another, of independent
-        noise, after every round of training. The model of the round that is surely best is
-        returned, or this one unchanged. More time only adds rounds.
+        A part of every item is held out. The losses before and after are compared on it, with the
+        same further noise; unless the loss fell by more than its standard error, the model is
+        returned unchanged.
         """
         from hush.methods.mid.adapting import adapted
 
