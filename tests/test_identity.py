@@ -56,6 +56,21 @@ def test_both_states_of_a_pair_have_the_ladder_s_moments(process: Process) -> No
         assert share == pytest.approx(0.5 * float(process.variance(x[0])), rel=0.02)
 
 
+@pytest.mark.parametrize("counts", [0.05, 0.3, 1.0, 5.0, 50.0])
+def test_few_counts_have_targets_of_the_noise_that_they_have(counts: float) -> None:
+    """After the transform, zeros have no noise. Cov(target, state) is the state's variance, as it
+    is for the whole noise; on flat images, so that the level's place is known exactly."""
+    peak = 100.0
+    x = torch.full((8, 1, 128, 128), counts / peak)
+    s_0 = Poisson(peak).sample(x, rng(1))
+    ladder = mid.Ladder(Gaussian(0.1), 1.0, 0.0)
+    states = mid.further(s_0, [Poisson(peak)] * 8, ladder, 1, rng(2))
+    for i in range(0, 16, 2):  # one strength each; both states of a pair together
+        s, target = states.noisy[i : i + 2].flatten(), states.targets[i : i + 2].flatten()
+        share = float(torch.cov(torch.stack([s, target]))[0, 1] / s.var())
+        assert share == pytest.approx(1.0, abs=0.08)
+
+
 @pytest.mark.parametrize("a", [1.05, 1.5])
 def test_pairs_take_noise_off_the_training(a: float) -> None:
     """Regressing the whole noise on the state: same answer, less scatter between batches."""

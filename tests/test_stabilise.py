@@ -40,6 +40,13 @@ def test_the_mean_is_the_expectation_and_the_inverse_undoes_it(law: Stabiliser, 
 
 
 @every_law
+@pytest.mark.parametrize("x", [0.0, 0.03, 0.3, 0.9, 4.0])
+def test_the_variance_is_that_of_the_transformed_values(law: Stabiliser, x: float) -> None:
+    z = law(draws(law, x))
+    assert z.var() / law.level**2 == pytest.approx(float(law.variance(np.array(x))), abs=0.02)
+
+
+@every_law
 def test_the_noise_has_one_level(law: Stabiliser) -> None:
     """From a few counts on."""
     for counts in (4, 10, 100):

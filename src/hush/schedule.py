@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from hush.errors import HushError
 
+TRAINED = "trained.safetensors"  #: in a training's folder, what was trained but is no better
+
 
 @dataclass(frozen=True)
 class Schedule:

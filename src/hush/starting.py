@@ -13,13 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from hush.errors import HushError
-from hush.schedule import Schedule
+from hush.schedule import TRAINED, Schedule
 
 #: share of a method's usual learning rate for a training that starts from trained weights: in its
 #: first minutes the usual one loses more than a few files can teach
 GENTLE = 0.2
 FEW = 4  #: parts from which on their spread says how sure a comparison is
-TRAINED = "trained.safetensors"  #: in a training's folder, what was trained but is no better
 SURE = 2.0  #: standard errors from which on a difference is told
 
 

@@ -27,6 +27,7 @@ from hush.cli.repeat import DEFAULT_BUDGET, command_of
 from hush.cli.train_start import SCRATCH, Start, begun_with, start_of
 from hush.cli.training_files import Files, to_train_on
 from hush.errors import HushError
+from hush.schedule import TRAINED
 
 if TYPE_CHECKING:
     from hush.denoiser import Denoiser
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from hush.noise.processes import Process
     from hush.schedule import Schedule
 
-TRAINED = "trained.safetensors"  #: see `hush.starting.TRAINED`, which takes torch to import
 BEGUN = "training.json"  #: the settings that the training in the folder started with
 TRAINING = ("batch", "patch", "learning_rate", "weight_decay", "ema", "validate_every")
 

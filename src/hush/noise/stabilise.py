@@ -55,7 +55,7 @@ class Stabiliser:
     def mean(self, x: np.ndarray) -> np.ndarray:
         """E[f(y)] at clean signals `x`; float64."""
         counts = np.maximum((np.asarray(x, np.float64) - self.offset) / self.gain, 0)
-        grid, expected = _expected(self.sigma / self.gain)
+        grid, expected, _ = _expected(self.sigma / self.gain)
         constant = 3 / 8 + (self.sigma / self.gain) ** 2
         # Beyond the table to second order; the variance of a count is itself.
         many = np.maximum(counts, _FEW)
@@ -64,9 +64,16 @@ class Stabiliser:
         few = np.interp(np.sqrt(counts), grid, expected)
         return self.level * np.where(counts < _FEW, few, taylor)
 
+    def variance(self, x: np.ndarray) -> np.ndarray:
+        """Var[f(y)] at clean signals `x`, relative to `level`²; float64. Far below 1 at few counts:
+        most of such values are equal."""
+        counts = np.maximum((np.asarray(x, np.float64) - self.offset) / self.gain, 0)
+        grid, _, variance = _expected(self.sigma / self.gain)
+        return np.interp(np.sqrt(counts), grid, variance)
+
     def inverse(self, z: np.ndarray) -> np.ndarray:
         """The clean signal from an estimate `z` of its `mean`; float32, never below the offset."""
-        grid, expected = _expected(self.sigma / self.gain)
+        grid, expected, _ = _expected(self.sigma / self.gain)
         constant = 3 / 8 + (self.sigma / self.gain) ** 2
         if z.size > _CHUNK:  # memory for large images
             rows = -(-len(z.ravel()) // _CHUNK)
@@ -113,8 +120,8 @@ def stabilised(process: Process) -> tuple[Stabiliser, Process] | None:
 
 
 @lru_cache(maxsize=512)
-def _expected(sigma: float) -> tuple[np.ndarray, np.ndarray]:
-    """Roots of counts, and E[f] at these counts with read noise of `sigma` counts.
+def _expected(sigma: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Roots of counts, and E[f] and Var[f] at these counts with read noise of `sigma` counts.
 
     The expectation increases with the counts, so it can be inverted by interpolation.
     """
@@ -129,6 +136,7 @@ def _expected(sigma: float) -> tuple[np.ndarray, np.ndarray]:
     nodes, share = np.polynomial.hermite_e.hermegauss(_NODES if sigma > 0 else 1)
     share = share / share.sum()
     inside = k[:, None] + sigma * nodes + 3 / 8 + sigma**2
-    each = (2 * np.sqrt(np.maximum(inside, 0))) @ share
-    expected = weight @ each
-    return roots, np.maximum.accumulate(expected + 1e-9 * roots)
+    values = 2 * np.sqrt(np.maximum(inside, 0))
+    expected = weight @ (values @ share)
+    variance = weight @ (values**2 @ share) - expected**2
+    return roots, np.maximum.accumulate(expected + 1e-9 * roots), variance

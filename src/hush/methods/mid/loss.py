@@ -109,12 +109,17 @@ def further(
                 s_t = stable(s_t)
             reached: tuple[tuple[Tensor, Tensor], ...] = ((s_t, s_t - s_0),)
         else:  # noisy-only: v_t = a·v_0 (eq. 1)
+            share = None
             if form := stabilised(process):
                 stable, process = form
+                near = local_mean(s_0[None])[0].cpu().numpy()
+                share = torch.from_numpy(stable.variance(near)).to(s_0)
                 s_0 = stable(s_0)
             least = 0.0 if ladder.naive else _LEAST
             a = 1 + (ladder.added * (least + (1 - least) * _uniform(generator))) ** 2
             now, reached = process.exchanged(s_0, a, generator)
+            if share is not None:  # few counts have less than v_0, of which a target supposes all
+                reached = tuple((s, (share + a - 1) / a * target) for s, target in reached)
             if ladder.naive:  # t counts from the collected sample, and Φ learns the increment
                 now, reached = process.scaled(a - 1), tuple((s, s - s_0) for s, _ in reached)
         for s_t, target in reached:
