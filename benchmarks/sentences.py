@@ -248,7 +248,7 @@ def main() -> None:
 
 def _told(row: dict[str, Any]) -> str:
     if row["error"]:
-        return "refused"
+        return "**failed**" if "internal error" in row["error"] else "refused"
     return "skipped" if row.get("skipped") else str(len(row["warnings"]))
 
 

@@ -56,3 +56,11 @@ def test_a_dim_picture_is_better_than_its_pixels() -> None:
     assert psnr(np.asarray(result.record.data), clean, 0.16) > 20
     assert float(result.record.data.mean()) == pytest.approx(clean.mean(), rel=0.1)
     assert any("squares of 4 × 4 pixels" in w or "squares of 2 × 2" in w for w in result.warnings)
+
+
+def test_a_result_that_is_rounded_away_is_told() -> None:
+    """All of it becomes 0, where counting noise has no variance to compare with."""
+    x = np.random.default_rng(0).poisson(0.1, (64, 64)).astype(np.uint8)
+    result = hush.run(x, noise="poisson:255")
+    assert not result.data.any()
+    assert "hardly anything of it is left" in " ".join(result.warnings)

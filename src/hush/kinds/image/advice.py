@@ -20,6 +20,7 @@ from hush.results import MANY, Estimate
 #: a picture with fewer steps between dark and bright, and noise below this many of them, suffers
 #: from rounding
 FEW_STEPS, COARSE = 64, 2.0
+HARDLY = 4  #: a picture with as few steps is nearly gone when the result is rounded to them
 
 
 def input_warnings(
@@ -76,10 +77,12 @@ def input_warnings(
             "Finer detail in the result is interpolated."
         )
     if _coarse(record, item, found):
+        steps = _span(item) * record.scale
+        lost = "so that hardly anything of it is left" if steps <= HARDLY else "which costs detail"
         notes.append(
-            f"The picture has only {_span(item) * record.scale:.0f} steps between dark and "
-            f"bright, and the result is rounded to whole steps of {record.data.dtype}, which costs "
-            "detail. Convert the file to float32 first to keep it."
+            f"The picture has only {steps:.0f} steps between dark and bright, and the result is "
+            f"rounded to whole steps of {record.data.dtype}, {lost}. Convert the file to float32 "
+            "first to keep it."
         )
     notes += jpeg.advice(record.context)
     if found.regression:

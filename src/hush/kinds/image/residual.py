@@ -213,7 +213,7 @@ def warnings(
     tilted = tilt is not None and not 1 / TILT < tilt < TILT and not missed and sigma >= step
     if tilted:  # its law has the level, too
         found.append(_tilted(residual, process, scale, strength))
-    elif sigma >= step or residual["ratio"] > 1:
+    elif sigma >= step or (residual["ratio"] or 0) > 1:
         found += amount_warnings(
             residual,
             scale,
