@@ -163,6 +163,14 @@ def test_hum_is_found_with_its_period_and_leaves(period: float, angle: float) ->
     assert left(noisy(added), added[None]) < 0.1
 
 
+def test_hum_is_found_where_half_of_a_dark_corner_is_clipped() -> None:
+    added = wave(7.0, 0.0, 12 / 255)[:192, :192]
+    stored = np.clip(noisy(added, 10 / 255, photo()[:, :192, :192]), 0, 1)
+    found = lines_in(stored)
+    assert found
+    assert found.waves[0].period == pytest.approx(7.0, rel=0.01)
+
+
 def test_harmonics_of_hum() -> None:
     phase = 2 * np.pi * (COLUMNS / 17.3 + ROWS / 51)
     added = 0.08 * np.cos(phase) + 0.02 * np.cos(2 * phase + 1) + 0.015 * np.cos(3 * phase)

@@ -20,7 +20,7 @@ from hush.noise.lines import Wave
 SIDE = 64  #: the smallest side of an image in which to look for hum
 PERIODS = 8  #: of the longest wave in the smaller side
 TILES = 8  #: along the smaller side
-PEAK = 25.0  #: least power of a peak, relative to the mean around it; of noise and edges up to 15
+CHANCE = 0.1  #: peaks of white noise in an image that are looked at, on average
 NEAR, RING = 3, 6  #: bins around a peak that are its own, and that it is compared with
 MOST = 12  #: peaks that are looked at, and waves that are found
 SAME = 0.5  #: least share of tiles in which a wave is the same; up to 0.35 in photographs
@@ -185,7 +185,8 @@ def _peaks(x: np.ndarray) -> list[tuple[float, float]]:
     relative = power / np.maximum(around, 1e-30 + 1e-12 * power.max())
     relative[(power < highest) | (np.hypot(down, across) < PERIODS / min(x.shape))] = 0
     relative[height // 2 + 1 :, 0] = 0  # the same as their mirror images
-    peaks = np.flatnonzero(relative > PEAK)
+    # The power of noise, relative to its mean, is distributed exponentially.
+    peaks = np.flatnonzero(relative > math.log(relative.size / CHANCE))
     peaks = peaks[np.argsort(-relative.flat[peaks])][:MOST]
     at = zip(*np.unravel_index(peaks, relative.shape), strict=True)
     return [(float(down[i, 0]), float(across[j])) for i, j in at]
@@ -208,6 +209,8 @@ def _refined(
             _snapped(f + turn, n) for f, turn, n in zip((down, across), turns, x.shape, strict=True)
         )
         tiles = _demodulated(x, known, down, across)
+        if tiles.same < SAME / 4:  # most peaks are edges, and are no wave at any frequency near
+            break
     return down, across, tiles
 
 
@@ -223,25 +226,37 @@ def _demodulated(x: np.ndarray, known: np.ndarray, down: float, across: float) -
     side = min(min(x.shape), max(min(x.shape) // TILES, math.ceil(3 * period)))
     taper = np.hanning(side + 2)[1:-1]
     starts = [np.linspace(0, n - side, max(2, round(n / side))).astype(int) for n in x.shape]
+    carriers = [
+        np.exp(-2j * np.pi * frequency * np.arange(n))
+        for frequency, n in zip((down, across), x.shape, strict=True)
+    ]
 
-    def summed(values: np.ndarray) -> np.ndarray:
-        """Weighted sums over all tiles."""
-        rows = np.stack([taper @ values[a : a + side] for a in starts[0]])
-        return np.stack([rows[:, b : b + side] @ taper for b in starts[1]], axis=1)
+    def summed(values: np.ndarray, *along: np.ndarray) -> np.ndarray:
+        """Weighted sums over all tiles of `values` times a factor along rows and columns."""
+        rows = np.stack(
+            [_times(taper * along[0][a : a + side], values[a : a + side]) for a in starts[0]]
+        )
+        return np.stack(
+            [rows[:, b : b + side] @ (taper * along[1][b : b + side]) for b in starts[1]], 1
+        )
 
-    weight = summed(known.astype(np.float64))
-    conj = np.exp(-2j * np.pi * down * np.arange(x.shape[0]))[:, None]
-    conj = conj * np.exp(-2j * np.pi * across * np.arange(x.shape[1]))
+    ones = [np.ones(n) for n in x.shape]
+    inside = known.astype(np.float64)
+    weight = summed(inside, *ones)
     enough = weight > 0.5 * taper.sum() ** 2
     safe = np.where(enough, weight, 1)
-    whole = known.all()  # then there is nothing to leave out, and no copy to make for it
-
-    def there(values: np.ndarray) -> np.ndarray:
-        return values if whole else np.where(known, values, 0)
-
-    mean = summed(there(x)) / safe
-    carried = summed(there(x * conj)) - mean * summed(there(conj))
+    there = x if known.all() else x * inside
+    mean = summed(there, *ones) / safe
+    carried = summed(there, *carriers) - mean * summed(inside, *carriers)
     alone = (2 * down) % 1 == 0 and (2 * across) % 1 == 0  # its own mirror image
     amplitude = np.where(enough, (1 if alone else 2) * carried / safe, np.nan)
     steps = [float(np.diff(s).mean()) for s in starts]
     return _Tiles(amplitude, mean, (steps[0], steps[1]))
+
+
+def _times(factors: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The sum of real `rows`, each times its factor; without a complex copy of them."""
+    if factors.dtype.kind != "c":
+        return factors @ rows
+    parts: np.ndarray = np.stack([factors.real, factors.imag]) @ rows
+    return parts[0] + 1j * parts[1]
