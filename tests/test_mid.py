@@ -521,11 +521,35 @@ def test_what_adapting_gained_must_exceed_its_error(
     """A gain that is as likely chance is none, and the model comes back as it was."""
     x = (noisy / 255).astype(np.float32)[None]
     for gains, kept in (([0.1, -0.1, 0.12, -0.1], False), ([0.1, 0.11, 0.12, 0.1], True)):
-        scores = iter([np.ones(4), np.ones(4) - gains])
+        scores = iter([np.ones(4), *[np.ones(4) - gains] * 2])
         monkeypatch.setattr(adapting, "scores", lambda *a, scores=scores: next(scores))
         monkeypatch.setattr("hush.training.train", lambda *a, **k: {})
         adapted = supervised.adapt([x], 1.0)
         assert (adapted is not supervised) is kept
+
+
+@pytest.mark.parametrize(("gain", "share"), [(0.3, 1.0), (0.01, adapting.SHARE)])
+def test_a_model_that_knows_such_data_goes_a_part_of_the_way(
+    gain: float, share: float, supervised: MID, noisy: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(network: torch.nn.Module, *args: Any, **options: Any) -> Mapping[str, float]:
+        with torch.no_grad():
+            for weight in network.parameters():
+                weight += 1e-4
+        return {}
+
+    scores = iter([np.ones(4), *[np.ones(4) - gain] * 2])
+    monkeypatch.setattr(adapting, "scores", lambda *args: next(scores))
+    monkeypatch.setattr("hush.training.train", trained)
+    x = (noisy / 255).astype(np.float32)[None]
+    after, before = (
+        dict(m.networks_.named_parameters()) for m in (supervised.adapt([x], 1.0), supervised)
+    )  # type: ignore[union-attr]
+    for name, weight in before.items():
+        if name.startswith("noise."):
+            torch.testing.assert_close(
+                after[name] - weight, torch.full_like(weight, share * 1e-4), rtol=0.05, atol=2e-6
+            )
 
 
 def test_the_seed_of_adapting_draws_its_patches(

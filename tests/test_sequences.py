@@ -219,6 +219,30 @@ def test_rows_are_taken_up_by_weighted_distance() -> None:
     np.testing.assert_array_equal(farthest(family, weight, count), order)
 
 
+def test_rows_that_repeat_one_come_last_however_much_they_weigh() -> None:
+    """As where couplings come from the repeats themselves; and where most rows are doubted."""
+    tokens = planted(60)
+    twins = tokens.copy()
+    for row in twins:
+        at = np.flatnonzero(row >= FIRST)[0]
+        row[at] = FIRST + (row[at] - FIRST + 1) % 20
+    every = different(np.concatenate([tokens, twins]), 0)[0]
+    heavy = (every.tokens[:, -1:] == tokens[:20, -1]).any(1) * 99.0 + 1
+    taken = every.tokens[farthest(every, heavy, 60)]
+    apart = (taken[:, None] != taken).sum(-1) + 40 * np.eye(60, dtype=int)
+    assert apart.min() > 1
+
+
+def test_doubtful_rows_that_are_needed_do_not_displace_others(trained: Any) -> None:
+    """More rows than are held to be aligned: repeats of these are no better than doubtful rows."""
+    tokens = planted(80)
+    twins = tokens[:40].copy()
+    twins[:, 3] = FIRST
+    made = run(trained.replace(threshold=1e-9), np.concatenate([tokens, twins]), count=80)
+    kept = made.items[0].kept
+    assert not (kept[:40] & kept[80:]).any()
+
+
 def test_planted_noise_is_found(trained: Any, family: Family) -> None:
     """After a short training: rows that are shuffled, or copies, score below the family's own."""
     rng = np.random.default_rng(5)

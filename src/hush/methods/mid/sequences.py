@@ -14,7 +14,8 @@ what is left. Redundancy is not a property of one row: of two copies either may 
 is taken up row by row, until there are as many as were asked for, or until all others repeat those
 taken (step zero). Next is the row that is farthest from those taken already, times a weight that
 grows with its agreement with the family's couplings: contacts are predicted from rows that show
-them.
+them. If more rows are asked for than are held to be aligned, all are candidates, and those held to
+be misaligned weigh as much less as they are surely so.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from hush.kinds.alignment.alphabet import PROTEIN
 from hush.kinds.alignment.cut import FEWEST
 from hush.kinds.alignment.family import Family
 from hush.kinds.alignment.further import misaligned, redundant
+from hush.kinds.alignment.measure import REPEATED
 from hush.kinds.alignment.redundancy import filtered, nearest, repeated, repeating
 from hush.kinds.alignment.statistics import COLUMNS, ROWS, Statistics, rows, statistics
 from hush.learned_rows import Drawn, LearnedRows
@@ -49,6 +51,7 @@ MISALIGNED, REDUNDANT = 0, 1  #: the logits of Φ
 SHALLOW, LEAST, MANY = 0.6, 8, 600
 SPOILED = 0.6  #: the most misaligned rows beside a row of these, as in alignments with many
 CONTEXT = 24  #: rows that a row is compared with in every column
+LAST = 0.01  #: weight of a row that repeats one already taken: others come first
 TIE = 1e-3  #: added to distances, so that weights decide between rows at a distance of 0
 CHUNK = 2**16  #: residues that are scored at once
 
@@ -183,8 +186,8 @@ class SequenceMID(LearnedRows):
             p[0] = 0.0
             step = 1 - float(np.prod(1 - shares)) if step is None else step
             stays = p[left, MISALIGNED] <= self.threshold
-            if count is not None and stays.sum() < count:
-                stays = chosen(np.argsort(p[left, MISALIGNED], kind="stable")[:count], len(left))
+            if count is not None and stays.sum() < count:  # doubtful rows are needed
+                stays = np.ones(len(left), bool)
             removed = float(np.mean(~stays)) * len(left) / size
             level = float(1 - np.prod(1 - p[judged], axis=1).mean())
             trace.append({"step": number + 1, "level": level, "removed_rms": removed})
@@ -197,7 +200,9 @@ class SequenceMID(LearnedRows):
                 break
         rest = None if advance is None else (lambda share: advance(0.5 * share))
         if count is not None:
-            order = left[farthest(near, weights(near, self.sharpness), count, rest)]
+            weight, doubt = weights(near, self.sharpness), p[left, MISALIGNED]
+            weight[doubt > self.threshold] *= 1 - doubt[doubt > self.threshold]
+            order = left[farthest(near, weight, count, rest)]
         else:
             stays = chosen(unrepeated(near, p[left, REDUNDANT] > self.threshold), len(left))
             order, gone = left[stays], left[~stays]
@@ -274,8 +279,8 @@ def farthest(
     """Indices of `count` rows, the first row first.
 
     The next is the one with the largest product of its weight and its distance from the nearest row
-    taken. A distance is the number of columns in which both have a residue, and not the same: where
-    gaps counted, fragments would be the farthest of all.
+    taken; rows that repeat one come last. A distance is the number of columns in which both have a
+    residue, and not the same: where gaps counted, fragments would be the farthest of all.
     """
     order, near = [0], np.full(len(family), np.inf)
     columns = family.states.shape[1]
@@ -285,7 +290,8 @@ def farthest(
         alone = gaps + gaps[order[-1]] - 2 * (columns - unlike - same)  # one of both has a gap
         np.minimum(near, unlike - alone + TIE, out=near)
         near[order[-1]] = -np.inf
-        order.append(int((near * weight).argmax()))
+        fresh = near > (1 - REPEATED) * family.residues
+        order.append(int((near * weight * np.where(fresh, 1.0, LAST)).argmax()))
         if advance:
             advance(1 / count)
     return np.array(order)
