@@ -383,7 +383,8 @@ def test_several_files_are_adapted_to_together(
     broken.write_bytes(b"II*\0")
     calls, now = [], 0.0
     clock = SimpleNamespace(perf_counter=lambda: now)
-    monkeypatch.setattr(sys.modules["hush.cli.denoise"], "time", clock)
+    for module in ("hush.cli.denoise", "hush.cli.adapt"):
+        monkeypatch.setattr(sys.modules[module], "time", clock)
 
     def adapt(self: MID, images: list[np.ndarray], seconds: float, **options: Any) -> MID:
         nonlocal now

@@ -117,6 +117,7 @@ def run(
     noise: str | Process | None = None,
     model: str | Path | Denoiser | None = None,
     method: str | None = None,
+    settings: Mapping[str, Any] | None = None,
     steps: int | None = None,
     strength: float = 1.0,
     adapt: float = 0.0,
@@ -140,7 +141,7 @@ def run(
     noise : such as ``"gaussian:25/255"``; measured by default, or its level if it is only a law,
         ``"rician"``.
     model : a shipped model's name, a file, or a `Denoiser`; by default chosen by the channels.
-    method : a method's name, by default ``"mid"``.
+    method : a method's name, by default ``"mid"``; settings : of it, such as ``{"seconds": 10}``.
     steps : number of steps to remove the noise in; by default as the model says.
     strength : share of the estimated noise to remove, 0 to 1.
     adapt : seconds of self-supervised training on this data before denoising; by default none, or
@@ -178,7 +179,7 @@ def run(
         raise HushError(f"there are {len(batch)} {chosen.nouns[1]}; give them one by one")
     law = law_of(noise)
     process = None if law else process_of(noise, batch.scale, chosen)
-    denoiser = choose(record, model, method, steps, device, process)
+    denoiser = choose(record, model, method, steps, device, process, settings)
     if process is None and denoiser.removes:  # it removes nothing else
         process = process_of(denoiser.removes[0], batch.scale, chosen)
     for name in (k for k, o in chosen.options.items() if o.setting and record.context.get(k)):
@@ -211,8 +212,8 @@ def run(
         "depth": check or ("whole" if uncertainty else "windows"),
         "uncertain": uncertainty,
     }
-    settings = [denoiser, process, law, float(strength), sorted(checks.items())]
-    with opened(record, batch, place, workers, settings, anew, uncertainty) as (file, pool):
+    made_by = [denoiser, process, law, float(strength), sorted(checks.items())]
+    with opened(record, batch, place, workers, made_by, anew, uncertainty) as (file, pool):
         made = _restored(
             record,
             batch,

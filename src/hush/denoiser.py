@@ -75,6 +75,8 @@ class Denoiser:
     adapts: ClassVar[bool] = False
     #: settings that decide the sizes of its networks, which a training cannot change
     architecture: ClassVar[tuple[str, ...]] = ()
+    #: settings of a trained model that denoising reads, which can be changed for it
+    applied: ClassVar[tuple[str, ...]] = ()
     #: whether it leaves elements out (`Restoration.kept`)
     selects: ClassVar[bool] = False
     #: whether results stay within the limits of the noisy values; those of a method that takes out

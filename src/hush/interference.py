@@ -48,6 +48,7 @@ class Subtracting(Learned):
     kinds: ClassVar[tuple[str, ...]] = ("signal",)
     keeps_range: ClassVar[bool] = False
     learns_from: ClassVar[Learns] = "pairs"
+    applied: ClassVar[tuple[str, ...]] = ("tile",)
 
     def __post_init__(self) -> None:
         if self.channels not in (None, 1):

@@ -55,6 +55,7 @@ class Learned(Denoiser):
     tile: int = 512
 
     learns_from: ClassVar[Learns] = "noisy"
+    applied: ClassVar[tuple[str, ...]] = ("tile",)
     #: defaults for the schedule's `batch` and `learning_rate`, if not the usual ones
     pace: ClassVar[Mapping[str, Any]] = {}
 

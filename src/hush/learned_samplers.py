@@ -54,6 +54,7 @@ class LearnedSampler(LearnedSets):
     measures: ClassVar[bool] = False
     #: whether it sees what earlier models explain
     stateful: ClassVar[bool] = False
+    applied: ClassVar[tuple[str, ...]] = ("models", "threshold", "hypotheses", "seed")
 
     def __post_init__(self) -> None:
         if self.models < 1 or self.draws < 2 or self.hypotheses < self.models:

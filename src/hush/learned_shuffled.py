@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -45,6 +46,8 @@ class Asymmetric(Learned):
     stride_after: int = 2
     replaced: float = 0.16
     refinements: int = 8
+
+    applied: ClassVar[tuple[str, ...]] = (*("tile", "stride_after", "replaced", "refinements"),)
 
     def __post_init__(self) -> None:
         super().__post_init__()

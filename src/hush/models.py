@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hush.errors import HushError
 from hush.methods import get, make
 from hush.noise.process import Process
 from hush.record import Record
+from hush.settings import adjusted
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -138,10 +140,11 @@ def choose(
     steps: int | None = None,
     device: str = "auto",
     noise: Process | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Denoiser:
     """The denoiser for a record: as given, the shipped model for its channels, or a method.
 
-    noise : as stated, if it is.
+    noise : as stated, if it is; settings : of the method, other than it has.
     """
     wanted = method or "mid"
     if isinstance(model, Denoiser):
@@ -175,7 +178,7 @@ def choose(
         if not denoiser.iterates:
             raise HushError(f"{denoiser.name} does not remove noise in steps; leave --steps out")
         denoiser = denoiser.replace(steps=steps)
-    return denoiser.to(device_for(device))
+    return adjusted(denoiser, settings or {}).to(device_for(device))
 
 
 @lru_cache(maxsize=4)

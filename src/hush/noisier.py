@@ -44,6 +44,7 @@ class Noisier(Learned):
     draws: int = 1
 
     kinds: ClassVar[tuple[str, ...]] = ("image",)
+    applied: ClassVar[tuple[str, ...]] = ("tile", "draws")
 
     stated_: Process | None = field(default=None, init=False, repr=False)
 

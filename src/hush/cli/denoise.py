@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hush.cli import workers as several
+from hush.cli.adapt import Adapted, adapt, key_of
 from hush.cli.console import Bar, explain, importing, preload, print_json, say, state_memory
 from hush.cli.options import (
     METHOD,
@@ -34,7 +35,6 @@ from hush.errors import HushError, Unfit
 if TYPE_CHECKING:
     from hush.api import Result
     from hush.denoiser import Denoiser
-    from hush.kinds.cut import Sampled
     from hush.record import Record
     from hush.report.frame import Entry
     from hush.workers import Workers
@@ -42,41 +42,16 @@ if TYPE_CHECKING:
 #: What ``--json`` prints for a file. `family` to `correlated` were measured and `process` was
 #: removed, both for the noisiest item; `items` lists them for every plane, or for every channel if
 #: channels are denoised separately. Levels are in the data's own units. `seconds` includes the
-#: file's share of the time for ``--adapt``. `reason` is why a file was skipped. `error` is null on
-#: success; on failure or skip every other key may be null.
+#: file's share of the time for ``--adapt``; `settings` are those of ``--set``. `reason` is why a
+#: file was skipped. `error` is null on success; on failure or skip every other key may be null.
 KEYS = (
     *("input", "output", "picture", "uncertainty", "residual", "sigma_map", "scores"),
     *("skipped", "reason", "error"),
-    *("kind", "method", "model"),
+    *("kind", "method", "model", "settings"),
     *("family", "sigma", "sigma_range", "lines", "gain"),
     *("correlated", "process", "step", "steps", "strength", "seed", "adapted", "removed_rms"),
     *("seconds", "timings", "warnings", "items"),
 )
-
-
-#: what files must share to be adapted to together: kind of data, model, noise
-Key = tuple[str, str, Any]
-
-
-@dataclass(frozen=True)
-class Adapted:
-    """Models adapted to the files, by model name and noise.
-
-    better : those that adapting improved; seconds : the time it took, divided equally among files.
-    """
-
-    denoisers: Mapping[Key, Denoiser]
-    better: frozenset[Key] = frozenset()
-    seconds: float = 0.0
-
-
-@dataclass
-class Group:
-    """Files that one model is adapted to together."""
-
-    denoiser: Denoiser
-    sample: Sampled
-    files: int = 0
 
 
 @click.command(cls=WithKinds, short_help="Remove the noise from files.")
@@ -141,6 +116,13 @@ class Group:
 @click.option("--model", metavar="NAME|FILE", help="A shipped model by name, or a model file.")
 @click.option("--method", type=METHOD, help="One that hush methods lists; mid by default.")
 @click.option(
+    "--set",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Another setting of the method (hush methods -v lists them), such as seconds=10 of dip or "
+    "turns=8 of mid. May be repeated.",
+)
+@click.option(
     "--check",
     is_flag=True,
     help="Compare two independent halves of all of each file: was detail invented, is BM3D (if it "
@@ -178,7 +160,7 @@ def denoise(**options: Any) -> None:
     sections: list[Entry] = []
     written: dict[Path, str] = {}
     with several.started(o) as workers, Bar(1, o.quiet) as bar:
-        adapted = _adapt(o, jobs, bar)
+        adapted = adapt(o, jobs, bar)
         bar.restart("", len(jobs))
         apart = several.shared(workers, o, jobs, one, adapted)
         for bar.part, job in enumerate(jobs):
@@ -273,8 +255,9 @@ def _check(o: Options) -> None:
 
     with importing():  # torch, most of all
         method = get(o.method or "mid")
-    if o.model and not (o.method and method.learns_from == "nothing"):
-        denoiser = models.load(models.path_of(o.model))
+    loaded = o.model and not (o.method and method.learns_from == "nothing")
+    if loaded:
+        denoiser = models.load(models.path_of(str(o.model)))
         if o.method and denoiser.name != o.method:
             raise HushError(f"{o.model} is a {denoiser.name} model, not a {o.method} model")
     else:
@@ -287,11 +270,29 @@ def _check(o: Options) -> None:
                 f"no model is shipped for {name}; train one with hush train --method {name} "
                 "and pass it with --model"
             )
+    _check_settings(o, [denoiser] if loaded else [made() for made in _classes(o)])
     device_for(o.device)
     if o.steps and not denoiser.iterates:
         raise HushError(f"{denoiser.name} does not remove noise in steps; leave --steps out")
     if o.adapt and not denoiser.adapts:
         raise HushError(f"{denoiser.name} cannot adapt to a file; leave --adapt out")
+
+
+def _check_settings(o: Options, methods: Sequence[Denoiser]) -> None:
+    """Refuse settings that none of the methods for the kinds of data has."""
+    from hush.settings import adjusted
+
+    refused: list[HushError] = []
+    for text in o.set:
+        if text.find("=") < 1:
+            raise click.BadParameter("write NAME=VALUE, such as seconds=10", param_hint="--set")
+    for method in methods:
+        try:
+            adjusted(method, o.settings)
+            return
+        except HushError as error:
+            refused.append(error)
+    raise refused[0]
 
 
 def _classes(o: Options) -> list[type[Denoiser]]:
@@ -300,64 +301,6 @@ def _classes(o: Options) -> list[type[Denoiser]]:
     from hush.methods import get
 
     return [get(o.method or "mid", kind) for kind in ([o.kind] if o.kind else kinds.KINDS)]
-
-
-def _adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
-    """Models adapted to all files together; each group of files gets its share of the time."""
-    if o.adapt == 0:
-        return Adapted({})
-    from hush import api, kinds, models
-    from hush.kinds.cut import Sampled
-
-    start = time.perf_counter()
-    groups: dict[Key, Group] = {}
-    for job in jobs:
-        if not job.due or job.contested:
-            continue
-        try:
-            record = read(job.source, o.axes, o.kind)
-            kind = kinds.get(record.kind)
-            record = kind.recognised(record)
-            if kind.unfit(record) and not o.force:
-                continue
-            key = _key(o, record)
-            if key not in groups:
-                before = models.choose(record, o.model, o.method, o.steps, o.device, key[2])
-                groups[key] = Group(before, Sampled())
-            batch = groups[key].denoiser.seen(kinds.to_batch(record))
-            groups[key].files += 1
-            groups[key].sample.add(batch)
-        except Exception:
-            continue  # reported when this file is denoised
-    files = sum(group.files for group in groups.values())
-    bar.restart("adapting", files)
-    denoisers, better = {}, set()
-    for key, group in groups.items():
-        if group.sample.kept:
-            denoisers[key] = api.adapted(
-                group.denoiser,
-                group.sample,
-                o.adapt * group.files / files,
-                noise=key[2],
-                seed=o.seed,
-                progress=bar.times(group.files),
-            )
-            better |= {key} if denoisers[key] is not group.denoiser else set()
-        bar.part += group.files
-    return Adapted(denoisers, frozenset(better), (time.perf_counter() - start) / max(1, files))
-
-
-def _key(o: Options, record: Record) -> Key:
-    """Files with the same key are adapted to together: the model's name and the given noise."""
-    from hush import models
-    from hush.methods import get
-    from hush.noise.process import law_of
-
-    process = fixed_noise(o.noise, record.scale) if o.noise and not law_of(o.noise) else None
-    name = o.method or "mid"
-    if o.model is not None or get(name, record.kind).learns_from != "nothing":
-        name = models.name_for(o.model, record, name, process)
-    return record.kind, name, process
 
 
 def _row(job: Job) -> dict[str, Any]:
@@ -383,18 +326,19 @@ def _denoise(
     record = read(job.source, o.axes, o.kind)
     io.check(record, job.target)
     _check_beside(record, job)
-    key = _key(o, record)
+    key = key_of(o, record)
     name = Path(job.source).name
     keeps = is_kept(o, job.target)
     model = adapted.denoisers.get(key, o.model)
     if not o.quiet:
         several.state_begun(job, bar)
-        state_memory(bar, name, record, model, o.method, o.steps, o.device, key[2])
+        state_memory(bar, name, record, model, o.method, o.steps, o.device, key[2], o.settings)
     result = api.run(
         record,
         noise=o.noise if key[2] is None else key[2],
         model=model,
         method=o.method,
+        settings=o.settings,
         steps=o.steps,
         strength=o.strength,
         seed=o.seed,
@@ -427,6 +371,7 @@ def _denoise(
         "kind": record.kind,
         "method": result.method,
         "model": result.model or None,
+        "settings": o.settings or None,
         "family": result.estimate.family,
         "sigma": result.estimate.sigma * scale,
         "gain": result.estimate.gain * scale,

@@ -148,7 +148,7 @@ def models(as_json: bool, verbose: bool, quiet: bool) -> None:
 def methods(as_json: bool, verbose: bool, quiet: bool) -> None:
     """List the available methods.
 
-    With -v, also lists the settings that hush train --set changes. With --json, prints a list of
+    With -v, also lists the settings that --set changes. With --json, prints a list of
     objects with name, summary, citation, trained and settings.
     """
     from dataclasses import fields

@@ -34,6 +34,7 @@ class Options(Running):
     strength: float
     model: str | None
     method: str | None
+    set: tuple[str, ...]
     check: bool
     report: Path | None
     as_json: bool
@@ -45,6 +46,11 @@ class Options(Running):
     @property
     def many(self) -> bool:
         return len(self.files) > 1
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What ``--set`` states, by name."""
+        return dict(text.partition("=")[::2] for text in self.set)
 
 
 @dataclass(frozen=True)

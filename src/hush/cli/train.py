@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -258,13 +258,12 @@ def _method(o: Options) -> type[Denoiser]:
 def _configured(o: Options, kind: Kind) -> tuple[Denoiser, Schedule]:
     """The untrained method and the training's schedule, from the options."""
     from hush.methods import get
+    from hush.schedule import Schedule
+    from hush.settings import settings_of, value_of
 
     cls = get(o.method, kind.name)
-    from hush.schedule import Schedule
 
-    # The type of a value is that of its default, or for None the annotated type.
-    of_type: dict[Any, Any] = {"bool | None": False, "float | None": 0.0}
-    own = {f.name: of_type.get(f.type, f.default) for f in fields(cls) if f.init}
+    own = settings_of(cls)
     usual = Schedule(max_steps=1, patch=kind.patch).settled()
     training = {name: getattr(usual, name) for name in TRAINING}
     given: dict[str, Any] = {}
@@ -273,7 +272,7 @@ def _configured(o: Options, kind: Kind) -> tuple[Denoiser, Schedule]:
         known = own | training
         if name not in known:
             raise HushError(f"{o.method} has no setting '{name}'; there are {', '.join(known)}")
-        given[name] = _value(name, value, known[name])
+        given[name] = value_of(name, value, known[name])
     budget = DEFAULT_BUDGET if o.budget is None and o.max_steps is None else o.budget
     schedule = Schedule(
         max_steps=o.max_steps,
@@ -282,22 +281,6 @@ def _configured(o: Options, kind: Kind) -> tuple[Denoiser, Schedule]:
         **{"patch": kind.patch, **{k: v for k, v in given.items() if k in training}},
     )
     return cls.for_kind(kind.name, **{k: v for k, v in given.items() if k in own}), schedule
-
-
-def _value(name: str, text: str, default: Any) -> Any:
-    """A setting's value, with the type of its default."""
-    try:
-        if isinstance(default, str):
-            return text
-        if isinstance(default, tuple):
-            return tuple(type(default[0])(part) for part in text.strip("()[]").split(","))
-        if isinstance(default, bool):
-            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-        return type(default)(text) if default is not None else int(text)
-    except (ValueError, KeyError):
-        example = ",".join(map(str, default)) if isinstance(default, tuple) else default
-        kind = "a whole number" if default is None else f"a value like {example}"
-        raise HushError(f"--set {name} needs {kind}, not '{text}'") from None
 
 
 def _process(o: Options, files: Files) -> Process | None:

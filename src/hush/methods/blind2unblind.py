@@ -58,6 +58,7 @@ class Blind2Unblind(Plain, Learned):
     summary: ClassVar[str] = "a blind-spot training whose network comes to see every pixel"
     citation: ClassVar[str] = "Wang et al., Blind2Unblind, CVPR 2022"
     pace: ClassVar[Mapping[str, Any]] = {"batch": 4}
+    applied: ClassVar[tuple[str, ...]] = ("tile", "output")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -64,6 +64,7 @@ class SDEMG(Subtracting):
     )
     pace: ClassVar[Mapping[str, Any]] = {"batch": 8, "learning_rate": 1e-3}
     iterates: ClassVar[bool] = True
+    applied: ClassVar[tuple[str, ...]] = ("tile", "seed")
 
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= LEVELS:

@@ -115,6 +115,7 @@ class ValueMID(Denoiser):
 
     name: ClassVar[str] = "mid"
     summary: ClassVar[str] = "iterative removal, trained by adding further noise to noisy data"
+    applied: ClassVar[tuple[str, ...]] = ("tile", "level")
     citation: ClassVar[str] = "MID: A Self-supervised Multimodal Iterative Denoising Framework"
     kinds: ClassVar[tuple[str, ...]] = ANY
     learns_from: ClassVar[Learns] = "noisy"

@@ -71,6 +71,7 @@ class SetMID(LearnedSets):
 
     name: ClassVar[str] = "mid"
     summary: ClassVar[str] = "iterative removal, trained by adding further noise to noisy data"
+    applied: ClassVar[tuple[str, ...]] = ("threshold", "checks")
     citation: ClassVar[str] = "MID: A Self-supervised Multimodal Iterative Denoising Framework"
     iterates: ClassVar[bool] = True
     architecture: ClassVar[tuple[str, ...]] = ("width", "layers", "latents")

@@ -76,6 +76,7 @@ class MID(ValueMID):
     precision: str = "auto"
 
     kinds: ClassVar[tuple[str, ...]] = ("image",)
+    applied: ClassVar[tuple[str, ...]] = ("tile", "level", "turns", "precision")
     power: ClassVar[float] = 0.8  # in 2, 4 and 8 steps (docs/figures.md)
     cell: ClassVar[int] = StepNet.cell
     reach: ClassVar[int] = StepNet.radius

@@ -83,6 +83,7 @@ class SequenceMID(LearnedRows):
 
     name: ClassVar[str] = "mid"
     summary: ClassVar[str] = "iterative removal, trained by adding further noise to noisy data"
+    applied: ClassVar[tuple[str, ...]] = ("threshold", "sharpness", "seed")
     citation: ClassVar[str] = "MID: A Self-supervised Multimodal Iterative Denoising Framework"
     iterates: ClassVar[bool] = True
     architecture: ClassVar[tuple[str, ...]] = ("width", "layers")

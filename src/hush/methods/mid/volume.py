@@ -81,6 +81,7 @@ class VolumeMID(ValueMID):
     law_: Process | None = field(default=None, init=False, repr=False)
 
     kinds: ClassVar[tuple[str, ...]] = ("volume",)
+    applied: ClassVar[tuple[str, ...]] = ("tile", "level", "turns", "rest")
     cell: ClassVar[int] = StepNet.cell
     reach: ClassVar[int] = StepNet.radius
 
