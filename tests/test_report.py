@@ -131,7 +131,7 @@ def test_correlated_noise_is_named() -> None:
     noise *= SIGMA / noise.std()
     found = residual_statistics(ramp() + noise, ramp(), Gaussian(SIGMA))
     (sentence,) = warnings(found, Gaussian(SIGMA))
-    assert sentence.startswith("The residual contains structure: the noise is spatially corr")
+    assert sentence.startswith("The residual contains structure: neighbours are alike")
     lag = found["autocorrelation"]["y"][0]
     assert 0.5 < lag < 0.8
     assert f"lag-1 {max(found['autocorrelation'][a][0] for a in 'yx'):.2f}" in sentence
@@ -588,7 +588,7 @@ def test_warnings_come_first_and_once(tmp_path: Path) -> None:
     assert page.text.count("spatially correlated") == 1
     assert page.text.index("Look before you trust") < page.text.index("Mind the gap.")
     page = page_of([a_result(x + noise, x)], tmp_path / "r.html")
-    assert "The residual contains structure: the noise is spatially" in page.text
+    assert "The residual contains structure: neighbours are alike" in page.text
 
 
 @pytest.mark.parametrize(

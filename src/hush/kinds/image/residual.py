@@ -244,11 +244,13 @@ def _correlation_warnings(residual: dict[str, Any], known: bool, adaptable: bool
             "picture content. Look at what was removed; remove patterns before denoising."
         ]
     if near > WHITE and not known:
+        if residual["structure"] > STRUCTURE:  # what was removed is the picture, as is told next
+            return []
         return [
-            f"The residual contains structure: the noise is spatially correlated (lag-1 "
-            f"{near:.2f}) but was treated as independent from pixel to pixel, so its coarse part "
-            "remains in the result. Try the raw file, before sharpening, demosaicing or JPEG "
-            "compression, or a copy at half size."
+            f"The residual contains structure: neighbours are alike (lag-1 {near:.2f}), and the "
+            "noise was treated as independent from pixel to pixel. Either it is spatially "
+            "correlated, and its coarse part remains in the result, or detail was removed. Try the "
+            "raw file, before sharpening, demosaicing or JPEG compression, or a copy at half size."
         ]
     if near < -WHITE:
         return [
