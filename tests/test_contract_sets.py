@@ -233,7 +233,7 @@ def test_the_type_does_not_matter(method: Denoiser) -> None:
 
 
 def test_the_number_of_threads_does_not_matter(method: Denoiser) -> None:
-    x = sample(method, 400)
+    x = sample(method, 150)
     found = []
     for threads in (1, 2):
         before = torch.get_num_threads()
