@@ -150,7 +150,7 @@ def alignment(path: Path) -> str:
         f"A family of {len(rows)} rows: {count} of their own, {(made == 1).sum()} that repeat "
         f"one but for a residue, {(made == 2).sum()} misaligned. Of {count} rows, hush keeps "
         f"{ours[0]}, {ours[1]} and {ours[2]} of these, greedy selection {greedy[0]}, {greedy[1]} "
-        f"and {greedy[2]}."
+        f"and {greedy[2]}. The {ours[1]} are in place of the rows that they repeat."
     )
 
 
