@@ -150,8 +150,15 @@ def alignment(path: Path) -> str:
         f"A family of {len(rows)} rows: {count} of their own, {(made == 1).sum()} that repeat "
         f"one but for a residue, {(made == 2).sum()} misaligned. Of {count} rows, hush keeps "
         f"{ours[0]}, {ours[1]} and {ours[2]} of these, greedy selection {greedy[0]}, {greedy[1]} "
-        f"and {greedy[2]}. The {ours[1]} are in place of the rows that they repeat."
+        f"and {greedy[2]}. Of those kept, {_twins(tokens[kept])} repeat another one; greedily, "
+        f"{_twins(tokens[old])}."
     )
+
+
+def _twins(tokens: np.ndarray) -> int:
+    """The number of rows that differ from another one by two residues at most."""
+    apart = (tokens[:, None] != tokens).sum(axis=2) + 3 * np.eye(len(tokens), dtype=int)
+    return int((apart.min(axis=1) <= 2).sum())
 
 
 def rounds(path: Path, budget: float | None = None) -> str:
