@@ -156,6 +156,36 @@ class Stretches:
         return self
 
 
+@dataclass(frozen=True)
+class Bars:
+    """Marks of whole rows of an image ``(C, H, W)``, as of data bars drawn into it. See `Marks`.
+
+    rows : first and last ones, exclusive; begin : of the part that it was cut to; values : marks of
+    values beside them.
+    """
+
+    rows: tuple[tuple[int, int], ...]
+    begin: int = 0
+    values: ByValue | None = None
+
+    def where(self, x: np.ndarray) -> Mask:
+        out = np.zeros(x.shape, bool) if self.values is None else self.values.where(x)
+        for start, stop in self.rows:
+            out[..., max(0, start - self.begin) : max(0, stop - self.begin), :] = True
+        return out
+
+    def cut(self, where: slice, along: int) -> Bars:
+        return self if along in (2, -1) else replace(self, begin=self.begin + (where.start or 0))
+
+    def channel(self, number: int) -> Bars:
+        return replace(self, values=self.values and self.values.channel(number))
+
+    def every_second(self, first: int) -> Bars:
+        """The same for every second row, from row 0 or 1 on."""
+        rows = tuple((max(0, a - first + 1) // 2, max(0, b - first + 1) // 2) for a, b in self.rows)
+        return replace(self, rows=rows, begin=self.begin // 2)
+
+
 class Later(Sequence[T]):
     """Things that are made when they are asked for, and kept."""
 

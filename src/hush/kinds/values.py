@@ -11,7 +11,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.kinds.cut import sparse
-from hush.missing import ByValue, Marks, Missing
+from hush.missing import Bars, ByValue, Marks, Missing
 from hush.noise.processes import Gaussian, Poisson, PoissonGaussian, Process
 from hush.record import Record
 from hush.report import checked, describe, rows
@@ -152,6 +152,15 @@ def missing(kind: Kind, x: np.ndarray, left: np.ndarray, marks: Marks | None) ->
     left : where they are; marks : of its values.
     """
     notes = []
+    if isinstance(marks, Bars):
+        for start, stop in marks.rows:
+            notes.append(
+                f"The {'first' if start == 0 else 'last'} {stop - start} rows are a data bar drawn "
+                "into the picture, and left as they are."
+            )
+            left = left.copy()
+            left[:, start:stop] = False
+        marks = marks.values
     if isinstance(marks, ByValue):
         for mark in dict.fromkeys(itertools.chain.from_iterable(marks.channels)):
             there = mark.where(x) & left

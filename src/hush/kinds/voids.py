@@ -19,8 +19,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from hush.kinds.bars import bars_in
 from hush.kinds.gaps import gaps
-from hush.missing import BLOCK, ByValue, Marks, Mask, Missing, Stretches, areas, blocks
+from hush.missing import BLOCK, Bars, ByValue, Marks, Mask, Missing, Stretches, areas, blocks
 from hush.record import Batch
 
 #: usual marks: of GDAL and ESRI, of netCDF and CF conventions, and the ends of types
@@ -50,11 +51,19 @@ def marks(batch: Batch, index: int, joint: bool) -> Marks | None:
     stated = own.channels if isinstance(own, ByValue) else ((),) * len(x)
     if x.ndim == 2:
         return _of_line(x, known, stated[0])
+    bars = bars_in(x) if x.ndim == 3 else ()
+    if bars:  # values are looked for between them
+        inner = slice(
+            max((stop for start, stop in bars if start == 0), default=0),
+            min((start for start, _ in bars if start > 0), default=x.shape[1]),
+        )
+        x, known = x[:, inner], None if known is None else known[:, inner]
     parts = [slice(None)] if joint else [slice(c, c + 1) for c in range(len(x))]
     found = [find(x[part], None if known is None else known[part]) for part in parts]
     found = found * len(x) if joint else found
     every = tuple(a + b for a, b in zip(stated, found, strict=True))
-    return ByValue(every) if any(every) else None
+    values = ByValue(every) if any(every) else None
+    return Bars(bars, values=values) if bars else values
 
 
 def _of_line(x: np.ndarray, known: Mask | None, stated: tuple[Missing, ...]) -> Marks | None:

@@ -26,7 +26,7 @@ from functools import cache
 
 import numpy as np
 
-from hush.missing import Later
+from hush.missing import Bars, Later, Marks
 from hush.record import Batch, Record
 
 BAYER = ("rggb", "bggr", "grbg", "gbrg")  #: patterns of 2 × 2 pixels, row by row
@@ -104,8 +104,13 @@ def apart(batch: Batch) -> Batch:
     mask = None if batch.mask is None else _phases(batch.mask)
     each = [about for about in batch.each for _ in range(4)]
     known = batch.marks
-    marks = None if known is None else Later(4 * len(known), lambda i: known[i // 4])
+    marks = None if known is None else Later(4 * len(known), lambda i: _of_phase(known, i))
     return replace(batch, data=_phases(batch.data), mask=mask, marks=marks, each=each)
+
+
+def _of_phase(known: Sequence[Marks | None], index: int) -> Marks | None:
+    marks = known[index // 4]
+    return marks.every_second(index % 4 // 2) if isinstance(marks, Bars) else marks
 
 
 def together(planes: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
