@@ -270,7 +270,8 @@ def _check(o: Options) -> None:
                 f"no model is shipped for {name}; train one with hush train --method {name} "
                 "and pass it with --model"
             )
-    _check_settings(o, [denoiser] if loaded else [made() for made in _classes(o)])
+    if o.set:
+        _check_settings(o, [denoiser] if loaded else [made() for made in _classes(o)])
     device_for(o.device)
     if o.steps and not denoiser.iterates:
         raise HushError(f"{denoiser.name} does not remove noise in steps; leave --steps out")
