@@ -28,6 +28,9 @@ seen: list[tuple[str, Any, dict[str, Any]]] = []
 class Toy(Denoiser):
     """Remembers what it is trained on."""
 
+    ladder: str = ""
+    stored: float = 0.15
+
     name: ClassVar[str] = "noise2void"
     summary: ClassVar[str] = "a toy"
     citation: ClassVar[str] = ""
@@ -100,11 +103,13 @@ def test_every_method_for_images_has_its_row() -> None:
     rows = lessons.rows()
     assert {"tv", "nlm", "wavelet", "wiener", "bm3d", "mid", "puca"} <= set(rows)
     assert not {"highpass", "greedy", "lof", "patch2self"} & set(rows)
-    made = recipes(ranged=False, alone=60.0)
+    made = recipes("gaussian:25/255", alone=60.0)
     assert made["nafnet"].is_reference
     assert made["noise2noise"].is_reference
     assert not made["mid"].is_reference
-    assert "mid:told" not in recipes(ranged=True, alone=60.0)
+    ranged = recipes("poisson:5-50", alone=60.0)
+    assert "mid:told" not in ranged
+    assert ranged["mid:clean"].fields == {"ladder": "poisson:5-50", "stored": 0.0}
 
 
 def test_lessons_are_found_at_any_depth_and_chosen_evenly(

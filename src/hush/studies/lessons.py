@@ -28,13 +28,14 @@ SIDE, QUICK_SIDE = 512, 128  #: their largest side; larger ones are cropped
 LUMA = (0.299, 0.587, 0.114)  #: of red, green and blue, Rec. 601
 
 
-def recipes(ranged: bool, alone: float) -> dict[str, Recipe]:
+def recipes(spec: str, alone: float) -> dict[str, Recipe]:
     """A recipe for every method for images in the table of methods that learns; and references.
 
-    ranged : whether the level of the noise differs between images: a training cannot be told it.
+    spec : the noise. If its level differs between images, a training cannot be told it.
     alone : seconds an image, of methods that learn from it alone.
     """
     rows: dict[str, Recipe] = {}
+    ranged = "-" in spec
     for name in image_methods():
         cls = get(name, "image")
         if cls.learns_from == "nothing":
@@ -43,7 +44,9 @@ def recipes(ranged: bool, alone: float) -> dict[str, Recipe]:
         else:
             lesson = cls.learns_from
             rows[name] = Recipe(name, supervised=lesson == "pairs", takes=lesson == "takes")
-    rows["mid:clean"] = Recipe("mid", corpus=True, told=not ranged)
+    # Clean images with noise of this law, where a corpus has noise of any.
+    clean = {"ladder": spec, "stored": 0.0}
+    rows["mid:clean"] = Recipe("mid", clean, corpus=True, told=not ranged)
     if not ranged:
         rows["mid:told"] = Recipe("mid", told=True)
     rows["bm3d:told"] = Recipe("bm3d", told=True)
@@ -57,7 +60,7 @@ def image_methods() -> list[str]:
 
 def rows() -> list[str]:
     """The table's rows: every method, then the references."""
-    made = recipes(False, ALONE)
+    made = recipes("gaussian:25/255", ALONE)
     return ["none", *(m for m in image_methods() if m != "none"), *(r for r in made if ":" in r)]
 
 
@@ -96,7 +99,7 @@ def training(files: Sequence[Path], train: Path, spec: str, channels: int, quick
     return Training(
         name,
         partial(samples, False),
-        recipes("-" in spec, QUICK_ALONE if quick else ALONE),
+        recipes(spec, QUICK_ALONE if quick else ALONE),
         QUICK_BUDGET if quick else BUDGET,
         takes=partial(samples, True),
     )
