@@ -17,8 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 import numpy as np
@@ -26,6 +27,7 @@ from scipy.signal import resample_poly
 
 from hush.errors import HushError
 from hush.noise.bank import synthetic_bank
+from hush.noise.ecg import ECG
 from hush.studies.core import Case, Find, Metric, Note, Study, ignore
 from hush.studies.emgdata import (
     RATE,
@@ -43,6 +45,9 @@ from hush.studies.sample import Sample
 from hush.studies.table import groups
 from hush.studies.trained import Recipe, Training
 from hush.tasks import emg
+
+if TYPE_CHECKING:
+    from hush.denoiser import Denoiser
 
 SIZE = round(SEGMENT * RATE)  #: samples in a segment
 #: dB: those of the test, those beside them, and the range of the training
@@ -215,6 +220,20 @@ RECIPES = {
 }
 
 
+@lru_cache(maxsize=1)
+def _shipped() -> Denoiser:
+    from hush.models import load, shipped
+
+    name = shipped("mid", 1, "signal", ECG())
+    assert name is not None
+    return load(name).replace(rate=RATE)
+
+
+def shipped_model(sample: Sample) -> np.ndarray:
+    """The row ``mid:shipped``: the shipped model, trained for longer, on such a part."""
+    return _shipped().restored(sample.noisy)
+
+
 # -- the scores ------------------------------------------------------------------------------
 
 
@@ -382,7 +401,9 @@ SEMG = Study(
     name="mid/semg",
     title="MID on surface EMG: an ECG is removed (figure 15)",
     cases=semg_cases,
-    methods=("none", *RECIPES),
+    methods=("none", *RECIPES, "mid:shipped"),
+    rows={"mid:shipped": shipped_model},
+    references=("mid:shipped",),
     metrics=METRICS,
     picture=draw,
     group=subject_of,
