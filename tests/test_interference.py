@@ -292,6 +292,23 @@ def test_it_learns_to_remove_beats(bank: str, corpus: bool, tmp_path: Path) -> N
     np.testing.assert_allclose(out, made.denoise(y), atol=0.05)  # weights are stored in half
 
 
+@pytest.mark.parametrize("seconds", [20.0, 21.7, 23.31])
+def test_recordings_of_any_length_are_compared_at_the_end(seconds: float, bank: str) -> None:
+    """What is held out of them is no multiple of what the networks take."""
+    made = SignalMID(ladder="ecg", bank=bank, rate=RATE, widths=(8, 12), blocks=(1, 1))
+    made.kind_ = SIGNAL.name
+    other = made.replace()
+    other.channels, other.networks_ = 1, made.build(1)
+    made.fit(
+        [muscle(seconds, seed=i) for i in range(2)],
+        corpus=True,
+        start=other,
+        against=other,
+        schedule=Schedule(max_steps=1, batch=1),
+    )
+    assert made.compared_ is not None
+
+
 def test_a_process_is_not_needed(model: SignalMID) -> None:
     """A model for interference removes it without --noise, and says what it removed."""
     x = (muscle(8) + heart(8)).astype(np.float32)

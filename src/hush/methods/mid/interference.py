@@ -192,7 +192,7 @@ def validated(
     with torch.inference_mode():
         losses = [
             interference_loss(
-                networks, torch.from_numpy(x)[None].to(device), ladder, corpus, generator, 0.0
+                networks, _fitting(x, networks).to(device), ladder, corpus, generator, 0.0
             )
             for x in held_out
             for _ in range(4)
@@ -212,7 +212,16 @@ def losses(
     for x, row in zip(parts, each, strict=True):
         for draw in range(draws):
             generator = torch.Generator().manual_seed(draw)
-            given = torch.from_numpy(x)[None]
+            given = _fitting(x, networks)
             terms = interference_loss(networks, given, ladder, corpus, generator, 0.0)
             row[draw] = math.exp(float(terms["noise_loss"]))
     return Losses(each, DECIBELS)
+
+
+def _fitting(x: np.ndarray, networks: nn.ModuleDict) -> Tensor:
+    """A window ``(3, T)`` as ``(1, 3, T)`` of a length that the networks take: cut, or extended if
+    it is shorter than the least."""
+    multiple = max(int(network.multiple) for network in networks.values())  # type: ignore[arg-type]
+    length = max(1, x.shape[1] // multiple) * multiple
+    x = np.pad(x[:, :length], [(0, 0), (0, max(0, length - x.shape[1]))], mode="edge")
+    return torch.from_numpy(x)[None]
