@@ -123,6 +123,8 @@ class ValueMID(Denoiser):
     adapts: ClassVar[bool] = True
     architecture: ClassVar[tuple[str, ...]] = ("widths", "blocks")
     power: ClassVar[float] = 1.0  #: the power in `walk_down`
+    #: defaults for the `Schedule` of a training from scratch
+    pace: ClassVar[Mapping[str, Any]] = {}
     #: side of the cells in which Ψ estimates the level, and how far its input extends beyond one
     cell: ClassVar[int] = LevelNet.cell
     reach: ClassVar[int] = LevelNet.radius
@@ -235,7 +237,9 @@ class ValueMID(Denoiser):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(schedule.seed)
             networks = self.networks_ or self.build(self.channels)
-        if start is not None:
+        if start is None:
+            schedule = schedule.settled(**self.pace)
+        else:
             schedule = gently(schedule, folder if resume else None)
             begin(networks, start.widened(self.channels))
         teach = taught_by(start, self.distil) if self.distil else None

@@ -76,6 +76,7 @@ class MID(ValueMID):
     precision: str = "auto"
 
     kinds: ClassVar[tuple[str, ...]] = ("image",)
+    pace: ClassVar[Mapping[str, Any]] = {"learning_rate": 2e-3}
     applied: ClassVar[tuple[str, ...]] = ("tile", "level", "turns", "precision")
     power: ClassVar[float] = 0.8  # in 2, 4 and 8 steps (docs/figures.md)
     cell: ClassVar[int] = StepNet.cell
