@@ -24,6 +24,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 SMALL = "--set widths=8,8 --set blocks=1,1 --set batch=2"
 SHORTER = {
     "--adapt 60s": "--adapt 1s",
+    "seconds=120": "seconds=1",
     "--budget 20m": f"--budget 2s {SMALL}",
     "--budget 1h": "--max-steps 6 --set patch=16 --set batch=2 --set steps=1",
 }

@@ -123,8 +123,7 @@ class ValueMID(Denoiser):
     adapts: ClassVar[bool] = True
     architecture: ClassVar[tuple[str, ...]] = ("widths", "blocks")
     power: ClassVar[float] = 1.0  #: the power in `walk_down`
-    #: defaults for the `Schedule` of a training from scratch
-    pace: ClassVar[Mapping[str, Any]] = {}
+    pace: ClassVar[Mapping[str, Any]] = {}  #: of training from scratch, for `settled`
     #: side of the cells in which Ψ estimates the level, and how far its input extends beyond one
     cell: ClassVar[int] = LevelNet.cell
     reach: ClassVar[int] = LevelNet.radius
@@ -312,11 +311,8 @@ class ValueMID(Denoiser):
         advance: Advance | None = None,
         about: Sequence[Mapping[str, Any]] = (),
     ) -> M:
-        """This model after noisy-only training of Φ on `items` ``(C, *S)``.
-
-        A part of every item is held out. The losses before and after are compared on it, with the
-        same further noise; unless the loss fell by more than its standard error, the model is
-        returned unchanged.
+        """This model after noisy-only training of Φ on `items` ``(C, *S)``; unchanged unless the loss
+        on what is held out of each fell by more than its standard error.
         """
         from hush.methods.mid.adapting import adapted
 
