@@ -311,8 +311,8 @@ class ValueMID(Denoiser):
         advance: Advance | None = None,
         about: Sequence[Mapping[str, Any]] = (),
     ) -> M:
-        """This model after noisy-only training of Φ on `items` ``(C, *S)``; unchanged unless the loss
-        on what is held out of each fell by more than its standard error.
+        """This model after noisy-only training of Φ on `items` ``(C, *S)``, or unchanged, unless
+        the loss on what is held out of each fell by more than its standard error.
         """
         from hush.methods.mid.adapting import adapted
 
