@@ -202,7 +202,8 @@ class SequenceMID(LearnedRows):
         rest = None if advance is None else (lambda share: advance(0.5 * share))
         if count is not None:
             weight, doubt = weights(near, self.sharpness), p[left, MISALIGNED]
-            weight[doubt > self.threshold] *= 1 - doubt[doubt > self.threshold]
+            doubted = doubt > self.threshold  # none is 0: it would be taken again and again
+            weight[doubted] *= np.maximum(1 - doubt[doubted], np.finfo(float).eps)
             order = left[farthest(near, weight, count, rest)]
         else:
             stays = chosen(unrepeated(near, p[left, REDUNDANT] > self.threshold), len(left))
