@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -945,16 +946,25 @@ def test_ctrl_c_exits_130_and_training_goes_on_later(
         assert not checkpoint.exists()
 
 
-def test_ctrl_c_waits_for_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within a library's C++ it would abort the process."""
-    (tmp_path / "slow_to_import.py").write_text(
+@pytest.mark.parametrize("ignored", [False, True])
+def test_ctrl_c_waits_for_an_import(
+    ignored: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within a library's C++ it would abort the process; in the background it may be ignored."""
+    name = f"slow_to_import_{ignored}"
+    (tmp_path / f"{name}.py").write_text(
         "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhole = True\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        preload("slow_to_import")
-    assert sys.modules["slow_to_import"].whole
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    handler = signal.SIG_IGN if ignored else signal.default_int_handler
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with nullcontext() if ignored else pytest.raises(KeyboardInterrupt):
+            preload(name)
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert sys.modules[name].whole
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")

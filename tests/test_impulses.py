@@ -53,7 +53,9 @@ def found(x: np.ndarray, seen: Estimate | None = None) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["hot", "dead", "both"])
-@pytest.mark.parametrize("share", [1e-4, 1e-3, 1e-2, 1e-1])
+@pytest.mark.parametrize(
+    "share", [1e-4, *(pytest.param(s, marks=pytest.mark.long) for s in (1e-3, 1e-2)), 1e-1]
+)
 def test_a_known_share_is_found_and_replaced(share: float, kind: str) -> None:
     clean, rng = scene(), generator(1)
     hit = rng.random(clean.shape) < share

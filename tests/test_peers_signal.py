@@ -66,10 +66,9 @@ def test_pieces_give_what_the_whole_gives(
     denoiser = make(name, "signal", **settings)
     monkeypatch.setattr(Signal, "piece", None)
     whole = hush.denoise(record, model=denoiser, noise="gaussian:0.1/1")
-    for piece in (3001, 10000):
-        monkeypatch.setattr(Signal, "piece", piece)
-        pieces = hush.denoise(record, model=denoiser, noise="gaussian:0.1/1")
-        np.testing.assert_allclose(pieces, whole, rtol=1e-6, atol=1e-5)
+    monkeypatch.setattr(Signal, "piece", 3001)
+    pieces = hush.denoise(record, model=denoiser, noise="gaussian:0.1/1")
+    np.testing.assert_allclose(pieces, whole, rtol=1e-6, atol=1e-5)
     assert np.abs(whole - x).max() > 0.01
 
 

@@ -27,6 +27,7 @@ from hush.noise.processes import Gaussian, PoissonGaussian, Rician
 from hush.record import Record
 from hush.results import Estimate
 
+LONG = pytest.mark.long
 PICTURES = {"camera": data.camera, "coins": data.coins, "moon": data.moon}
 
 
@@ -103,7 +104,9 @@ def test_a_field_fits_another_grid() -> None:
 
 
 @pytest.mark.parametrize("name", PICTURES)
-@pytest.mark.parametrize("how", ["corners", "slope", "middle", "seam", "row"])
+@pytest.mark.parametrize(
+    "how", ["corners", "seam", *(pytest.param(h, marks=LONG) for h in ("slope", "middle", "row"))]
+)
 def test_known_levels_are_found(name: str, how: str) -> None:
     clean, sigma = picture(name), 0.03 * levels(how)
     found = estimate(noisy(clean, sigma))

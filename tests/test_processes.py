@@ -237,7 +237,7 @@ def test_many_steps_have_the_law_of_one_jump_from_one_sample(process: Process) -
 
 
 @over([p for p in PROCESSES if not p.closed])
-@pytest.mark.parametrize("steps", [2, 5])
+@pytest.mark.parametrize("steps", [pytest.param(2, marks=pytest.mark.long), 5])
 def test_many_steps_of_an_open_family_keep_two_moments(process: Process, steps: int) -> None:
     x, ratio = clean(process), 2.5
     noise = climb(process, process.sample(x, rng(1)), ratio, steps, rng(2)) - x

@@ -42,7 +42,7 @@ def importing() -> Iterator[None]:
     """Around imports: a Ctrl-C takes effect only after them, and no garbage is collected.
 
     Raised in the C++ code of a library during its import, a KeyboardInterrupt would abort the
-    process. Imports leave no garbage, and looking for it takes a tenth of torch's; what they made
+    process. Where Ctrl-C is ignored, it still is. Imports leave no garbage, and looking for it takes a tenth of torch's; what they made
     stays to the end, so that it is not looked through again, not even there.
     """
     waiting = []
@@ -57,8 +57,8 @@ def importing() -> Iterator[None]:
         if collects:
             gc.enable()
         signal.signal(signal.SIGINT, handler)
-    if waiting:
-        raise KeyboardInterrupt
+    if waiting and callable(handler):  # a job in the background may ignore Ctrl-C
+        handler(signal.SIGINT, None)
 
 
 def preload(*modules: str) -> None:
