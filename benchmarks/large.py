@@ -120,9 +120,14 @@ def denoised(path: Path, out: Path, method: str, workers: int | None, kill: bool
         ids = client.run(os.getpid)
         start = time.perf_counter()
         if kill:
-            threading.Thread(target=ended, args=(next(iter(ids.values())), out)).start()
+            killer = threading.Thread(
+                target=ended, args=(next(iter(ids.values())), out), daemon=True
+            )
+            killer.start()
         hush.run(path, workers=these, **options)
         seconds = time.perf_counter() - start
+        if kill and killer.is_alive():
+            raise RuntimeError("nothing was killed: the image has too few blocks; raise --side")
         return {"seconds": seconds, "peaks": [*client.run(peak).values(), peak()], "base": base}
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from hush.methods.mid.image import MID
 from hush.nets.blocks import Residual, ZeroMeanHead
+from hush.nets.gated import GatedBlock, GatedUNet
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet
 from hush.nets.values import groups
@@ -23,6 +24,7 @@ Randomise = Callable[..., nn.Module]
 
 SHAPES = [((8,), (1,)), ((6,), (2,)), ((8, 8), (1, 1)), ((4, 4, 4), (1, 1, 2))]
 every_shape = pytest.mark.parametrize(("widths", "blocks"), SHAPES)
+every_net = pytest.mark.parametrize("architecture", [NoiseUNet, GatedUNet])
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -37,13 +39,18 @@ def noisy(*shape: int, seed: int = 0) -> Tensor:
 # -- equivariance -------------------------------------------------------------------------
 
 
+@every_net
 @every_shape
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_noise_net_is_homogeneous_and_blind_to_offsets(
-    widths: tuple[int, ...], blocks: tuple[int, ...], channels: int, randomise: Randomise
+    architecture: type[NoiseUNet],
+    widths: tuple[int, ...],
+    blocks: tuple[int, ...],
+    channels: int,
+    randomise: Randomise,
 ) -> None:
     """f(a·x + b, a·level) = a·f(x, level), with another offset for each channel."""
-    net = randomise(NoiseUNet(channels, widths, blocks)).double()
+    net = randomise(architecture(channels, widths, blocks)).double()
     x, level = noisy(2, channels, 24, 16), noisy(2, channels, 24, 16, seed=1)
     offset = noisy(1, channels, 1, 1, seed=2)
     with torch.inference_mode():
@@ -54,9 +61,10 @@ def test_the_noise_net_is_homogeneous_and_blind_to_offsets(
     torch.testing.assert_close(moved, 7.5 * out)
 
 
-def test_the_noise_net_heeds_the_level(randomise: Randomise) -> None:
+@every_net
+def test_the_noise_net_heeds_the_level(architecture: type[NoiseUNet], randomise: Randomise) -> None:
     """The level is no image: where it is constant it still counts."""
-    net = randomise(NoiseUNet(1, (8, 8), (1, 1))).double()
+    net = randomise(architecture(1, (8, 8), (1, 1))).double()
     x = noisy(1, 1, 16, 16)
     with torch.inference_mode():
         one, two = (net(x, torch.full_like(x, s)) for s in (0.1, 0.2))
@@ -87,10 +95,13 @@ def test_the_head_sees_differences_only(randomise: Randomise) -> None:
         assert float(head(noisy(1, 2, 8, 8)).abs().max()) > 0.1
 
 
+@every_net
 @pytest.mark.parametrize("channels", [1, 3])
-def test_white_noise_is_an_equal_share_of_every_octave(channels: int, randomise: Randomise) -> None:
+def test_white_noise_is_an_equal_share_of_every_octave(
+    architecture: type[NoiseUNet], channels: int, randomise: Randomise
+) -> None:
     """Told nothing about octaves the network takes the noise for white; it heeds them all."""
-    net = randomise(NoiseUNet(channels, (8, 8), (1, 1))).double()
+    net = randomise(architecture(channels, (8, 8), (1, 1))).double()
     x, level = noisy(1, channels, 16, 16), noisy(1, channels, 16, 16, seed=1)
     shares = torch.ones(1, OCTAVES, groups(channels), dtype=torch.float64)
     with torch.inference_mode():
@@ -102,9 +113,20 @@ def test_white_noise_is_an_equal_share_of_every_octave(channels: int, randomise:
             assert float((net(x, level, other) - plain).abs().max()) > 1e-4
 
 
-def test_a_residual_block_starts_as_the_identity() -> None:
+@pytest.mark.parametrize("block", [Residual, GatedBlock])
+def test_a_residual_block_starts_as_the_identity(block: Callable[[int], nn.Module]) -> None:
     x = noisy(1, 4, 6, 6).float()
-    assert torch.equal(Residual(4)(x), x)
+    assert torch.equal(block(4)(x), x)
+
+
+def test_a_level_of_0_is_no_division_by_0(randomise: Randomise) -> None:
+    """In units of a level that is 0 in places, all stays finite."""
+    net = randomise(GatedUNet(1, (8, 8), (1, 1)))
+    level = noisy(1, 1, 16, 16).float()
+    level[..., :8] = 0
+    with torch.inference_mode():
+        noise = net(noisy(1, 1, 16, 16, seed=1).float(), level)
+    assert bool(noise.isfinite().all())
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (13, 21), (1, 30), (17, 1), (33, 40)])
@@ -136,15 +158,19 @@ def reach(output: Tensor, inputs: list[Tensor], row: int, column: int) -> tuple[
     return before, after
 
 
+@every_net
 @every_shape
 def test_the_noise_net_reaches_no_further_than_it_says(
-    widths: tuple[int, ...], blocks: tuple[int, ...], randomise: Randomise
+    architecture: type[NoiseUNet],
+    widths: tuple[int, ...],
+    blocks: tuple[int, ...],
+    randomise: Randomise,
 ) -> None:
     """Exactly zero gradient beyond `radius`, for pixels at every place within the strides.
 
     With random weights; and the statement is tight, a step of the coarsest grid at most too far.
     """
-    net = randomise(NoiseUNet(1, widths, blocks)).double()
+    net = randomise(architecture(1, widths, blocks)).double()
     assert net.radius % net.multiple == 0
     side = 2 * (net.radius + 2 * net.multiple)
     side += -side % net.multiple
@@ -166,9 +192,12 @@ def test_the_step_net_reaches_no_further_than_it_says(randomise: Randomise) -> N
     assert 0 < after - (net.cell - 1) <= net.radius
 
 
-def test_far_pixels_change_nothing_at_all(randomise: Randomise) -> None:
+@every_net
+def test_far_pixels_change_nothing_at_all(
+    architecture: type[NoiseUNet], randomise: Randomise
+) -> None:
     """The same seen forwards: bit for bit, in the float32 that is used."""
-    net = randomise(NoiseUNet(1, (8, 8), (1, 1)))
+    net = randomise(architecture(1, (8, 8), (1, 1)))
     side = 2 * net.radius + 32
     x, level = (noisy(1, 1, side, side, seed=s).float() for s in (0, 1))
     other, altered = x.clone(), level.clone()

@@ -42,8 +42,9 @@ def importing() -> Iterator[None]:
     """Around imports: a Ctrl-C takes effect only after them, and no garbage is collected.
 
     Raised in the C++ code of a library during its import, a KeyboardInterrupt would abort the
-    process. Where Ctrl-C is ignored, it still is. Imports leave no garbage, and looking for it takes a tenth of torch's; what they made
-    stays to the end, so that it is not looked through again, not even there.
+    process. Where Ctrl-C is ignored, it still is. Imports leave no garbage, and looking for it
+    takes a tenth of torch's; what they made stays to the end, so that it is not looked through
+    again, not even there.
     """
     waiting = []
     handler = signal.signal(signal.SIGINT, lambda *_: waiting.append(True))

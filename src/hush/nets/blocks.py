@@ -15,6 +15,8 @@ def conv(inputs: int, outputs: int) -> nn.Conv2d:
 class Residual(nn.Module):
     """x + conv(relu(conv(x))); the second convolution is initialised with zeros."""
 
+    reach = 2  #: pixels to either side that it sees
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first, self.second = conv(width, width), conv(width, width)

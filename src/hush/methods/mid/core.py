@@ -28,8 +28,6 @@ and ignore offsets, so levels and units need no fixed range.
 spectrum follow. The level relative to the ladder's top gives the step t/T, on the scale of standard
 deviations, on which its relative error is uniform. Ψ cannot estimate v_0 of collected data, so the
 kind of data measures it, and the level to start from; where its statistics end, Ψ decides.
-
-A kind of data may use other networks and further steps (`hush.methods.mid.image`).
 """
 
 from __future__ import annotations
@@ -123,7 +121,6 @@ class ValueMID(Denoiser):
     adapts: ClassVar[bool] = True
     architecture: ClassVar[tuple[str, ...]] = ("widths", "blocks")
     power: ClassVar[float] = 1.0  #: the power in `walk_down`
-    pace: ClassVar[Mapping[str, Any]] = {}  #: of training from scratch, for `settled`
     #: side of the cells in which Ψ estimates the level, and how far its input extends beyond one
     cell: ClassVar[int] = LevelNet.cell
     reach: ClassVar[int] = LevelNet.radius
@@ -145,6 +142,11 @@ class ValueMID(Denoiser):
         parse(self.ladder)
 
     # -- what a kind of data may override --------------------------------------------------------
+
+    @property
+    def pace(self) -> Mapping[str, Any]:
+        """The settings of a training from scratch, for `Schedule.settled`."""
+        return {}
 
     def build(self, channels: int) -> nn.ModuleDict:
         """Ψ and Φ, untrained."""
@@ -270,8 +272,7 @@ class ValueMID(Denoiser):
         from hush.training import train
 
         if not corpus:  # every collected patch gives two states
-            batch = schedule.settled().batch or 1
-            schedule = dataclasses.replace(schedule.settled(), batch=-(-batch // 2))
+            schedule = dataclasses.replace(schedule, batch=-(-(schedule.batch or 1) // 2))
         patches = (self.kind.corpus if corpus else self.kind.patches)(training, schedule.patch)
         self.networks_ = networks
         self.figures_ = train(
@@ -453,14 +454,13 @@ class ValueMID(Denoiser):
                 deviation = process.variance(local_mean(self._tensor(s))).sqrt()
             s = np.concatenate([s, deviation[0].cpu().numpy()])
 
-        share = advance and (lambda done: advance(done / self.steps))
         return tiled(
             whole,
             s,
             size=self.tile,
             radius=network.radius + BLUR // 2,
             multiple=network.multiple,
-            advance=share,
+            advance=advance and (lambda done: advance(done / self.steps)),
             only=only,
         )
 
