@@ -15,6 +15,7 @@ from PIL import Image
 from hush.denoiser import Denoiser
 from hush.errors import HushError
 from hush.methods import METHODS, VARIANTS
+from hush.methods.mid.image import MID
 from hush.results import Restoration
 from hush.studies import STUDIES, core, lessons, run
 from hush.studies.core import Case
@@ -66,6 +67,9 @@ class Takes(Toy):
 
 @dataclass
 class Ours(Toy):
+    net: str = "unet"
+    widths: tuple[int, ...] = (48, 96, 160)
+
     name: ClassVar[str] = "mid"
 
 
@@ -109,7 +113,12 @@ def test_every_method_for_images_has_its_row() -> None:
     assert not made["mid"].is_reference
     ranged = recipes("poisson:5-50", alone=60.0)
     assert "mid:told" not in ranged
-    assert ranged["mid:clean"].fields == {"ladder": "poisson:5-50", "stored": 0.0}
+    clean = {"ladder": "poisson:5-50", "stored": 0.0}
+    assert ranged["mid:clean"].fields == {**ranged["mid"].fields, **clean}
+    own = MID(**made["mid"].fields).build(3)
+    assert (
+        sum(weights.numel() for weights in own["noise"].parameters()) < 1e6
+    )  # as its rivals' have
 
 
 def test_lessons_are_found_at_any_depth_and_chosen_evenly(
