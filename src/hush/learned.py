@@ -29,8 +29,8 @@ from hush.schedule import Schedule
 from hush.tiling import BORDER, tiled
 
 #: Schedules for networks that learn faster in many small steps: on X-rays, in three minutes,
-#: blind-spot networks gain 0.6 dB and NAFNet 0.7 dB
-BLIND_PACE: Mapping[str, Any] = {"batch": 8, "learning_rate": 2e-3}
+#: blind-spot networks gain 0.6 dB and NAFNet 0.7 dB; on photographs, in five, plain U-Nets 0.3 dB
+FAST_PACE: Mapping[str, Any] = {"batch": 8, "learning_rate": 2e-3}
 NAFNET_PACE: Mapping[str, Any] = {"batch": 8, "learning_rate": 4e-3}
 
 L = TypeVar("L", bound="Learned")

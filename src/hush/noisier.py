@@ -7,7 +7,7 @@ variance (1 + α²)v: Gaussian noise is added, photons are removed at random, as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -20,7 +20,7 @@ from hush.errors import HushError
 from hush.kinds.arrays import full_of
 from hush.kinds.cut import moments, rms_level
 from hush.kinds.image.zerofill import as_acquired, reduced
-from hush.learned import Learned, Lessons, Network
+from hush.learned import FAST_PACE, Learned, Lessons, Network
 from hush.noise.halves import divisible
 from hush.noise.process import Process
 from hush.results import Estimate, Restoration
@@ -44,6 +44,7 @@ class Noisier(Learned):
     draws: int = 1
 
     kinds: ClassVar[tuple[str, ...]] = ("image",)
+    pace: ClassVar[Mapping[str, Any]] = FAST_PACE
     applied: ClassVar[tuple[str, ...]] = ("tile", "draws")
 
     stated_: Process | None = field(default=None, init=False, repr=False)

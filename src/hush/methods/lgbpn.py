@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from hush.learned import BLIND_PACE, Learned, Network
+from hush.learned import FAST_PACE, Learned, Network
 from hush.nets.lgbpn import LGBPN as Net
 
 
@@ -47,7 +47,7 @@ class LGBPN(Learned):
     name: ClassVar[str] = "lgbpn"
     summary: ClassVar[str] = "a network blind to a patch, also for correlated noise"
     citation: ClassVar[str] = "Wang et al., LG-BPN, CVPR 2023"
-    pace: ClassVar[Mapping[str, Any]] = BLIND_PACE
+    pace: ClassVar[Mapping[str, Any]] = FAST_PACE
 
     def build(self, channels: int) -> Net:
         """See `Learned.build`."""

@@ -18,14 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from hush.errors import HushError
-from hush.learned import Learned, Network, Plain
+from hush.learned import FAST_PACE, Learned, Network, Plain
 
 #: pairs that share an edge; the pixels of a cell have the numbers 0 1 / 2 3
 PAIRS = ((0, 1), (0, 2), (1, 3), (2, 3), (1, 0), (2, 0), (3, 1), (3, 2))
@@ -44,6 +44,7 @@ class Neighbor2Neighbor(Plain, Learned):
     name: ClassVar[str] = "neighbor2neighbor"
     summary: ClassVar[str] = "a network that learns one half of the pixels from their neighbours"
     citation: ClassVar[str] = "Huang et al., Neighbor2Neighbor, CVPR 2021"
+    pace: ClassVar[Mapping[str, Any]] = FAST_PACE
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from hush.learned import BLIND_PACE, Learned, Network
+from hush.learned import FAST_PACE, Learned, Network
 from hush.nets.puca import PUCA as Net
 
 
@@ -47,7 +47,7 @@ class PUCA(Learned):
     name: ClassVar[str] = "puca"
     summary: ClassVar[str] = "a U-shaped blind-spot network with channel attention"
     citation: ClassVar[str] = "Jang et al., PUCA, NeurIPS 2023"
-    pace: ClassVar[Mapping[str, Any]] = BLIND_PACE
+    pace: ClassVar[Mapping[str, Any]] = FAST_PACE
 
     def build(self, channels: int) -> Net:
         """See `Learned.build`."""

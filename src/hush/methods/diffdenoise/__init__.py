@@ -59,7 +59,7 @@ from hush.errors import HushError
 from hush.kinds.cut import check_channels, moments
 from hush.kinds.image.measure.estimation import estimate_any
 from hush.kinds.image.zerofill import as_acquired, reduced
-from hush.learned import BLIND_PACE, NAFNET_PACE
+from hush.learned import FAST_PACE, NAFNET_PACE
 from hush.methods.diffdenoise.losses import (
     blind_loss,
     diffusion_loss,
@@ -215,7 +215,7 @@ class DiffDenoise(Outputs):
 
         spot: Any = networks["blind-spot"]
         loss = partial(blind_loss, spot)
-        stages.train("blind-spot", _BLIND, spot, noisy.seen, loss, BLIND_PACE)
+        stages.train("blind-spot", _BLIND, spot, noisy.seen, loss, FAST_PACE)
         for number in range(1, self.rounds + 1):
             last = self._round(number, stages, noisy, place)
         self.figures_ = {**stages.spent, **last, "leak": round(self.leak_, 3)}
