@@ -9,8 +9,8 @@ middle. If both are the same folder, the images tested are left out of the train
 time: of each method some steps are timed first, and the training takes as many steps as fit, so
 that a busy machine does not matter. No method is told the noise; pairs get the clean images. Prints
 the mean PSNR, its standard error over the pictures, and the mean SSIM. METHOD@NAME=VALUE changes a
-setting of the method or of the training, such as r2r@draws=50@batch=8@learning_rate=0.002. The name
-of a shipped model, such as mid-gray, is a row, too.
+setting of the method or of the training, such as mid@net=gated@widths=32+64+128@batch=4.
+The name of a shipped model, such as mid-gray, is a row, too.
 """
 
 from __future__ import annotations
@@ -60,9 +60,18 @@ def laid(x: np.ndarray) -> np.ndarray:
 def made(text: str, channels: int) -> tuple[Denoiser, dict[str, Any]]:
     """A method with settings, and those of its training, from ``METHOD@NAME=VALUE``."""
     name, *settings = text.split("@")
-    changes = {k: json.loads(v) for k, v in (s.split("=") for s in settings)}
+    changes = {k: valued(v) for k, v in (s.split("=") for s in settings)}
     pace = {k: changes.pop(k) for k in PACE if k in changes}
     return get(name, "image").for_kind("image", channels=channels, **changes), pace
+
+
+def valued(text: str) -> Any:
+    """A number or numbers such as 32+64+128; another text as it is."""
+    numbers = text.split("+")
+    try:
+        return json.loads(text) if len(numbers) == 1 else tuple(map(int, numbers))
+    except ValueError:
+        return text
 
 
 def trained(text: str, pairs: list[Pair], args: argparse.Namespace) -> tuple[Any, int]:

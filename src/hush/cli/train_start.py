@@ -46,6 +46,7 @@ def start_of(asked: str | None, model: Denoiser, channels: int, noise: Process |
 
     asked : as the user wants it; by default the shipped model with the same architecture.
     """
+    from hush.kinds.terms import listed
     from hush.models import load, path_of, shipped
 
     channels = model.taught(channels)
@@ -62,8 +63,7 @@ def start_of(asked: str | None, model: Denoiser, channels: int, noise: Process |
     if asked == SCRATCH:
         return Start(asked, **given)
     if other := [k for k in model.architecture if _listed(model, k) != _listed(against, k)]:
-        named = " and ".join(other)
-        words = f"training starts from scratch, because {rival} has other {named}"
+        words = f"training starts from scratch, because {rival} has other {listed(other)}"
         return Start(SCRATCH, **given, words=words)
     words = f"training starts from the shipped model {rival}; --start none starts from scratch"
     return Start(rival, against, True, **given, words=words)
