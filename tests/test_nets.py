@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from hush.methods.mid.image import MID
 from hush.nets.blocks import Residual, ZeroMeanHead
-from hush.nets.gated import GatedBlock, GatedUNet
+from hush.nets.gated import GatedUNet
+from hush.nets.nafnet import GatedBlock
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet
 from hush.nets.values import groups

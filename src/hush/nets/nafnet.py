@@ -34,32 +34,51 @@ def simple_gate(x: Tensor) -> Tensor:
     return a * b
 
 
-class NAFBlock(nn.Module):
-    """Figure 3c: two gated residuals, scaled by β and γ, which are initialised with zeros.
+class GatedBlock(nn.Module):
+    """Two gated residuals, scaled by β and γ, which are initialised with zeros.
 
-    ``(B, width, H, W)`` to the same shape. Reaches one pixel each way; the statistic of the
-    channel attention depends on all pixels.
+    ``(B, width, H, W)`` to the same shape.
     """
+
+    reach = 1  #: pixels to either side that it sees
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm1, self.norm2 = LayerNorm2d(width), LayerNorm2d(width)
         self.expand1 = nn.Conv2d(width, 2 * width, 1)
         self.spread = nn.Conv2d(2 * width, 2 * width, 3, padding=1, groups=2 * width)
-        self.attend = nn.Conv2d(width, width, 1)
         self.project1 = nn.Conv2d(width, width, 1)
         self.expand2 = nn.Conv2d(width, 2 * width, 1)
         self.project2 = nn.Conv2d(width, width, 1)
         self.beta = nn.Parameter(torch.zeros(1, width, 1, 1))
         self.gamma = nn.Parameter(torch.zeros(1, width, 1, 1))
 
-    def forward(self, x: Tensor, pool: Pool) -> Tensor:
-        h = simple_gate(self.spread(self.expand1(self.norm1(x))))
-        h = h * self.attend(pool(lambda: h.mean((2, 3), keepdim=True)))  # SCA
+    def forward(self, x: Tensor) -> Tensor:
+        return self.joined(x, self.gated(x))
+
+    def gated(self, x: Tensor) -> Tensor:
+        """What the first residual is made of."""
+        return simple_gate(self.spread(self.expand1(self.norm1(x))))
+
+    def joined(self, x: Tensor, h: Tensor) -> Tensor:
+        """Both residuals added to x; h : see `gated`."""
         x = x + self.beta * self.project1(h)
         h = simple_gate(self.expand2(self.norm2(x)))
         out: Tensor = x + self.gamma * self.project2(h)
         return out
+
+
+class NAFBlock(GatedBlock):
+    """Figure 3c: a `GatedBlock` with channel attention, the statistic of which depends on all
+    pixels."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.attend = nn.Conv2d(width, width, 1)
+
+    def forward(self, x: Tensor, pool: Pool) -> Tensor:  # type: ignore[override]
+        h = self.gated(x)
+        return self.joined(x, h * self.attend(pool(lambda: h.mean((2, 3), keepdim=True))))  # SCA
 
 
 class NAFBlocks(nn.ModuleList):
