@@ -79,7 +79,7 @@ def decibels(x: np.ndarray, reference: np.ndarray) -> float:
 
 @pytest.mark.parametrize("trained", ["supervised", "noisy_only"])
 @pytest.mark.parametrize("noise", [None, "gaussian:25"])
-@pytest.mark.parametrize("steps", [1, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("steps", [1, pytest.param(3, marks=pytest.mark.long)])
 def test_a_short_training_already_denoises(
     trained: str,
     noise: str | None,
@@ -99,7 +99,7 @@ def test_gated_networks_learn_are_kept_and_start_others(
     """The other architecture of Φ: at least 2 dB over the noisy image; with colour at once."""
     given = [with_noise(x, seed) for seed, x in enumerate(photographs, start=1)]
     model = MID(**TINY, net="gated")
-    model = model.fit(given, noise="gaussian:25", schedule=short(), device="cpu")
+    model = model.fit(given, noise="gaussian:25", schedule=short(100), device="cpu")
     assert decibels(model.denoise(noisy), clean) > decibels(noisy, clean) + 2
     model.save(tmp_path / "m.safetensors")
     again = hush.load(tmp_path / "m.safetensors")

@@ -283,7 +283,7 @@ def told_and_found(clean: np.ndarray, sigma: np.ndarray) -> tuple[float, float]:
     return psnr(given, clean), psnr(hush.denoise(y), clean)
 
 
-@pytest.mark.parametrize("how", ["seam", "corners"])
+@pytest.mark.parametrize("how", ["seam", pytest.param("corners", marks=LONG)])
 def test_what_is_measured_is_as_good_as_what_is_told(how: str) -> None:
     told, found = told_and_found(picture("camera")[0], 0.03 * levels(how))
     assert found > told - 0.5
