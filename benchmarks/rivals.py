@@ -24,19 +24,19 @@ from typing import Any
 import numpy as np
 import torch
 
+from hush.cli.train import TRAINING
 from hush.denoiser import Denoiser
 from hush.methods import get
 from hush.metrics import psnr, ssim
 from hush.models import cards, load
 from hush.schedule import Schedule
+from hush.settings import settings_of, value_of
 from hush.studies.folders import image_files, read_images
 from hush.studies.frozen import centre_crop, frozen_noise
 
 METHODS = "noise2void,neighbor2neighbor,blind2unblind,noisier2noise,r2r,mid"
 TIMED = 20  #: steps
 
-
-PACE = ("batch", "patch", "learning_rate", "weight_decay", "ema")
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -60,18 +60,13 @@ def laid(x: np.ndarray) -> np.ndarray:
 def made(text: str, channels: int) -> tuple[Denoiser, dict[str, Any]]:
     """A method with settings, and those of its training, from ``METHOD@NAME=VALUE``."""
     name, *settings = text.split("@")
-    changes = {k: valued(v) for k, v in (s.split("=") for s in settings)}
-    pace = {k: changes.pop(k) for k in PACE if k in changes}
-    return get(name, "image").for_kind("image", channels=channels, **changes), pace
-
-
-def valued(text: str) -> Any:
-    """A number or numbers such as 32+64+128; another text as it is."""
-    numbers = text.split("+")
-    try:
-        return json.loads(text) if len(numbers) == 1 else tuple(map(int, numbers))
-    except ValueError:
-        return text
+    cls, usual = get(name, "image"), Schedule(max_steps=1).settled()
+    training = {k: getattr(usual, k) for k in TRAINING}
+    known = settings_of(cls) | training
+    texts = dict(s.split("=") for s in settings)
+    given = {k: value_of(k, text.replace("+", ","), known[k]) for k, text in texts.items()}
+    pace = {k: given.pop(k) for k in training if k in given}
+    return cls.for_kind("image", channels=channels, **given), pace
 
 
 def trained(text: str, pairs: list[Pair], args: argparse.Namespace) -> tuple[Any, int]:
@@ -90,7 +85,7 @@ def trained(text: str, pairs: list[Pair], args: argparse.Namespace) -> tuple[Any
         spent.append(time.process_time() - begun)
     steps = max(1, round(args.seconds * TIMED / (spent[1] - spent[0])))
     model, pace = made(text, channels)
-    schedule = Schedule(steps, seed=args.seed, validate_every=10**9, **pace)
+    schedule = Schedule(steps, seed=args.seed, **{"validate_every": 10**9, **pace})
     return model.fit(images, schedule=schedule, progress=False), steps
 
 

@@ -29,7 +29,8 @@ from hush.schedule import Schedule
 from hush.tiling import BORDER, tiled
 
 #: Schedules for networks that learn faster in many small steps: on X-rays, in three minutes,
-#: blind-spot networks gain 0.6 dB and NAFNet 0.7 dB; on photographs, in five, plain U-Nets 0.3 dB
+#: blind-spot networks gain 0.6 dB and NAFNet 0.7 dB; on photographs, in five, neighbor2neighbor 0.1
+#: and r2r 0.25 dB (docs/figures.md)
 FAST_PACE: Mapping[str, Any] = {"batch": 8, "learning_rate": 2e-3}
 NAFNET_PACE: Mapping[str, Any] = {"batch": 8, "learning_rate": 4e-3}
 
