@@ -634,8 +634,10 @@ def test_diffdenoise_is_what_a_user_gets() -> None:
 
 
 @pytest.mark.data
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["iid", "correlated", "real", "sweep"])
+@pytest.mark.parametrize(
+    "name",
+    ["real", *(pytest.param(n, marks=pytest.mark.long) for n in ("iid", "correlated", "sweep"))],
+)
 def test_diffdenoise_measures_the_blind_spot_that_covers_the_noise(
     hush_data: Path, name: str
 ) -> None:

@@ -204,12 +204,12 @@ def test_moments_of_a_magnitude() -> None:
 
 def test_nonnegative_least_squares() -> None:
     rng = np.random.default_rng(0)
-    for _ in range(200):
-        columns, target = rng.normal(size=(20, 4)), rng.normal(size=20)
-        ours, squared = spectrum._nonnegative(columns, target)
-        theirs, residual = nnls(columns, target)
-        np.testing.assert_allclose(ours, theirs, atol=1e-9)
-        assert squared == pytest.approx(residual**2)
+    columns, target = rng.normal(size=(200, 20, 4)), rng.normal(size=20)
+    ours, squared = spectrum._nonnegative(columns, target)
+    for own, left, among in zip(ours, squared, columns, strict=True):
+        theirs, residual = nnls(among, target)
+        np.testing.assert_allclose(own, theirs, atol=1e-9)
+        assert left == pytest.approx(residual**2)
 
 
 def test_kernel_spectra_keep_the_power() -> None:

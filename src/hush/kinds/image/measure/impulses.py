@@ -103,13 +103,8 @@ def many_impulses(images: Sequence[np.ndarray]) -> float:
     """
     every = [plane for x in images for plane in x if min(plane.shape) >= 3]
     deviations, spans, all_relative, pairs = [np.zeros(0)], [0.0], [np.zeros(0)], 0
-    for i in range(WINDOWS if every else 0):
-        plane = every[i * len(every) // WINDOWS]
-        corner = [
-            (n - WINDOW) * ((i * step) % WINDOWS) // (WINDOWS - 1) if n > WINDOW else 0
-            for n, step in zip(plane.shape, (1, 3), strict=True)
-        ]
-        window = plane[corner[0] : corner[0] + WINDOW, corner[1] : corner[1] + WINDOW]
+    for which, row, column in _corners([plane.shape for plane in every]):
+        window = every[which][row : row + WINDOW, column : column + WINDOW]
         cleaned = window.copy()
         far, calm, relative = _clean(cleaned, LOCAL)
         before, after = window[1:-1, 1:-1], cleaned[1:-1, 1:-1]
@@ -129,6 +124,19 @@ def many_impulses(images: Sequence[np.ndarray]) -> float:
     explained = len(others) / len(seen) * math.exp(-((1 / scale) ** exponent))
     lines = 2 * pairs / len(found) > 8 * share + IN_LINE
     return share if share > UNEXPECTED * explained and not lines else 0.0
+
+
+def _corners(shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, int, int]]:
+    """Windows of planes, each as the plane's number, row and column; in small planes fewer."""
+    found = []
+    for i in range(WINDOWS if shapes else 0):
+        which = i * len(shapes) // WINDOWS
+        row, column = (
+            (n - WINDOW) * ((i * step) % WINDOWS) // (WINDOWS - 1) if n > WINDOW else 0
+            for n, step in zip(shapes[which], (1, 3), strict=True)
+        )
+        found.append((which, row, column))
+    return list(dict.fromkeys(found))
 
 
 def _clean(plane: np.ndarray, local: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -232,14 +232,18 @@ class _Look:
 
 def _look(plane: np.ndarray, at: np.ndarray, marked: np.ndarray | None = None) -> _Look:
     """Look at pixels ``(n, 2)``; marked ones are no background."""
-    values = windows(plane, at, REACH + 1)
-    ground = values[:, 1:-1, 1:-1][:, _NEAR, _NEAR].reshape(-1, 25)
+    ground = windows(plane, at, 2).reshape(-1, 25)
     ok = np.isfinite(ground)
     if marked is not None:
         ok &= ~windows(marked, at, 2).reshape(-1, 25)
     ok[:, 12] = False
     distance = ground[:, 12] - median(ground, ok)
-    bright, dark = (s.reshape(-1, _SIDE**2) for s in sharpness(values))
+    if len(at) * _SIDE**2 > plane.size:  # then the whole plane has fewer pixels than the windows
+        bright, dark = sharpness(np.pad(plane, 1, mode="reflect"))
+        around = windows(np.nan_to_num(np.fmax(bright, dark)), at, REACH).reshape(-1, _SIDE**2)
+        bright, dark = bright[tuple(at.T)], dark[tuple(at.T)]
+        return _Look(distance, bright, dark, around)
+    bright, dark = (s.reshape(-1, _SIDE**2) for s in sharpness(windows(plane, at, REACH + 1)))
     around = np.nan_to_num(np.fmax(bright, dark))
     return _Look(distance, bright[:, _CENTRE], dark[:, _CENTRE], around)
 

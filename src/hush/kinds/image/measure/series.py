@@ -264,7 +264,7 @@ def _flat(blocks: Blocks, expected: np.ndarray) -> list[np.ndarray]:
     """The flat blocks if these are their variances, in groups by signal."""
     bins, scale = _bins(blocks), 1.0
     while True:  # if there is less noise, more of it is structure
-        chosen = [flattest(p, blocks.low / (expected * scale)) for p in bins]
+        chosen = _chosen(bins, blocks.low / (expected * scale))
         lower = float(np.median([blocks.high[p].mean() / expected[p].mean() for p in chosen]))
         if not 0 < lower < scale / 2:
             return chosen
@@ -315,11 +315,16 @@ def _bins(blocks: Blocks) -> list[np.ndarray]:
     return [p for p in np.array_split(order, BINS) if len(p)]
 
 
+def _chosen(bins: Sequence[np.ndarray], score: np.ndarray) -> list[np.ndarray]:
+    flat = flattest(score, bins)
+    return [part[flat[part]] for part in bins]
+
+
 def _coarseness(blocks: Blocks, expected: np.ndarray) -> float:
     """The ratio of low to high frequencies where blocks are flattest; 1 for the law's spectrum."""
     bins, level = _bins(blocks), 1.0
     for _ in range(3):  # by their own level, or the lowest of low frequencies would be chosen
-        chosen = [flattest(p, blocks.low / (level * expected)) for p in bins]
+        chosen = _chosen(bins, blocks.low / (level * expected))
         level = float(np.median([blocks.high[p].mean() / expected[p].mean() for p in chosen]))
     low, high = (np.array([v[p].mean() for p in chosen]) for v in (blocks.low, blocks.high))
     return float(np.quantile(low / np.maximum(high, 1e-30), 0.25))

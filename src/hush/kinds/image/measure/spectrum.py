@@ -93,16 +93,14 @@ def spectrum_of(blocks: Blocks, curve: Curve, bend: Bend) -> Spectrum:
     f2 = (ROWS**2 + COLS**2)[1:].astype(np.float64)
     falling = [1 / f2, 1 / f2**2]
 
-    def fit(*blurred: np.ndarray) -> tuple[np.ndarray, float]:
-        columns = np.stack([np.ones_like(f2), *falling, *blurred], axis=1)
-        weight = 1 / np.maximum(middle, 1e-6)
-        return _nonnegative(columns * weight[:, None], middle * weight)
-
-    white = fit()[1]
-    kernel, lags, shape, (flat, *steep, blurred), misfit = min(
-        ((width, lags, shape, *fit(shape[1:])) for width, lags, shape in _kernels()),
-        key=lambda row: row[-1],
-    )
+    table = _kernels()
+    weight = 1 / np.maximum(middle, 1e-6)
+    plain = np.stack([np.ones_like(f2), *falling], axis=1)
+    every = [np.column_stack([plain, shape[1:]]) for *_, shape in table]
+    white = float(_nonnegative((plain * weight[:, None])[None], middle * weight)[1][0])
+    parts, misfits = _nonnegative(np.stack(every) * weight[:, None], middle * weight)
+    one = int(np.argmin(misfits))
+    (kernel, lags, shape), (flat, *steep, blurred), misfit = table[one], parts[one], misfits[one]
     variance = max(flat + blurred, 1e-30)
     noise = (flat + blurred * shape) / variance
     structure = steep[0] * falling[0] + steep[1] * falling[1]
@@ -162,32 +160,32 @@ def _mild(spectrum: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     fine = np.hypot(ROWS, COLS)[1:] / (2 * SIZE) >= BANDS[-1]
     weight = 1 / np.maximum(spectrum[fine], 1e-6)
 
-    def fit(shape: np.ndarray) -> tuple[np.ndarray, float]:
-        columns = np.stack([np.ones_like(weight), shape[1:][fine]], axis=1)
-        return _nonnegative(columns * weight[:, None], spectrum[fine] * weight)
-
-    width, lags, shape, (flat, part), _ = min(
-        ((width, lags, shape, *fit(shape)) for width, lags, shape in _kernels()),
-        key=lambda row: row[-1],
-    )
+    table = _kernels()
+    every = [np.column_stack([np.ones_like(weight), shape[1:][fine]]) for *_, shape in table]
+    parts, misfits = _nonnegative(np.stack(every) * weight[:, None], spectrum[fine] * weight)
+    one = int(np.argmin(misfits))
+    (width, lags, shape), (flat, part) = table[one], parts[one]
     total = max(flat + part, 1e-30)
     return width, lags * part / total, (flat + part * shape) / total
 
 
-def _nonnegative(columns: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float]:
-    """Non-negative least squares: coefficients of a few `columns`, and the squared residual.
+def _nonnegative(columns: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Non-negative least squares of several sets ``(n, m, k)`` of a few columns: coefficients
+    ``(n, k)``, and the squared residuals ``(n,)``.
 
     Tries all subsets and takes the best non-negative solution, which is exact. Importing
     `scipy.optimize` would take longer than the whole estimate.
     """
-    number = columns.shape[1]
-    products, along = columns.T @ columns, columns.T @ target
-    best, least = np.zeros(number), float(target @ target)
+    number = columns.shape[-1]
+    products, along = columns.swapaxes(-1, -2) @ columns, target @ columns
+    best, least = np.zeros_like(along), np.full(len(along), float(target @ target))
     for size in range(1, number + 1):
         for subset in map(list, combinations(range(number), size)):
-            solution = np.linalg.lstsq(products[np.ix_(subset, subset)], along[subset])[0]
-            if (solution >= 0).all() and float(target @ target - along[subset] @ solution) < least:
-                least = float(target @ target - along[subset] @ solution)
-                best = np.zeros(number)
-                best[subset] = solution
-    return best, max(least, 0.0)
+            inverse = np.linalg.pinv(products[:, subset][..., subset], hermitian=True)
+            solution = np.einsum("nij,nj->ni", inverse, along[:, subset])
+            left = target @ target - (along[:, subset] * solution).sum(axis=1)
+            better = (solution >= 0).all(axis=1) & (left < least)
+            least[better] = left[better]
+            best[better] = 0
+            best[np.ix_(better, subset)] = solution[better]
+    return best, np.maximum(least, 0.0)

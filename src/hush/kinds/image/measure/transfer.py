@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 from scipy.special import i0e, i1e, ndtr
@@ -83,25 +84,28 @@ class Curve:
 def fit_curve(blocks: Blocks, bend: Bend, terms: tuple[int, ...] = LINE) -> Curve:
     """Alternately select flat blocks and fit a variance with these powers to them."""
     order = np.argsort(blocks.mean, kind="stable")
-    bins = [p for p in np.array_split(order, BINS) if len(p)]
-    x = np.array([blocks.mean[p].mean() for p in bins])
-    variance = np.array([np.quantile(blocks.high[p], 0.1) for p in bins])
+    mean, high, low = values = np.stack([blocks.mean, blocks.high, blocks.low])[:, order]
+    first = [part[0] for part in np.array_split(np.arange(len(mean)), BINS) if len(part)]
+    bins = [slice(*ends) for ends in pairwise((*first, len(mean)))]
+    x = np.array([mean[b].mean() for b in bins])
+    variance = np.array([np.quantile(high[b], 0.1) for b in bins])
     curve = Curve(x, variance, variance + 0.05 * variance.mean() + 1e-30).fitted(terms)
     line = _line(blocks) if 1 in terms else None
     if line is not None:
         curve = replace(curve, law=line)
     for _ in range(8):
-        bent = Bent(curve, bend, blocks.mean)
-        score = blocks.low / bent.variance_at(blocks.mean)
-        chosen = [flattest(p, score) for p in bins]
-        mean = np.array([blocks.mean[p].mean() for p in chosen])
-        variance = np.array([blocks.high[p].mean() for p in chosen])
+        bent = Bent(curve, bend, mean)
+        score = low / bent.variance_at(mean)
+        chosen = flattest(score, bins)
+        number = np.add.reduceat(chosen, first, dtype=int)
+        sums = np.add.reduceat(np.where(chosen, [*values, score], 0), first, axis=1)
+        signal, variance, rest, rough = sums / number
         # Blocks overlap, so each counts for about a quarter of its coefficients.
-        freedom = 0.25 * HIGH.sum() * np.array([len(p) for p in chosen])
-        rough = np.array([max(1.0, score[p].mean()) for p in chosen]) ** 2
-        x, straight, unbend = bent.undo(mean)
+        freedom = 0.25 * HIGH.sum() * number
+        rough = np.maximum(1.0, rough) ** 2
+        x, straight, unbend = bent.undo(signal)
         if line is not None:  # by their own noise: by a law that is too low all would be rough
-            own = np.array([blocks.low[p].mean() for p in chosen]) / np.maximum(variance, 1e-30)
+            own = rest / np.maximum(variance, 1e-30)
             rough, straight = np.maximum(1.0, own) ** 2, np.maximum(straight, variance * unbend)
         sd = straight * rough * np.sqrt(2 / freedom + SYSTEMATIC**2)
         # Bins are sorted by a noisy mean, which matters where many blocks have the same signal, so
@@ -142,10 +146,15 @@ def _line(blocks: Blocks) -> np.ndarray | None:
     return np.append(law, 0.0) if steep and np.abs(relative @ law - 1).max() < ON_LINE else None
 
 
-def flattest(part: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """Those of `part` with a score below `FLAT`, or at least the lowest few."""
-    last = min(FEWEST, len(part)) - 1
-    return part[score[part] <= max(FLAT, float(np.partition(score[part], last)[last]))]
+def flattest(score: np.ndarray, bins: Sequence[slice] | Sequence[np.ndarray]) -> np.ndarray:
+    """Which have a score below `FLAT`, bool; in every bin at least the lowest few."""
+    flat = score <= FLAT
+    for part in bins:
+        own = score[part]
+        few = min(FEWEST, len(own))
+        if np.count_nonzero(flat[part]) < few:
+            flat[part] = own <= np.partition(own, few - 1)[few - 1]
+    return np.asarray(flat)
 
 
 class Bent:
