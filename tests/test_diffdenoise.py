@@ -450,7 +450,7 @@ def test_the_noise_of_counts_grows_with_the_signal() -> None:
 
 
 @pytest.mark.parametrize("teacher", TEACHERS)
-@pytest.mark.parametrize("channels", [1, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("channels", [1, pytest.param(3, marks=pytest.mark.long)])
 def test_the_papers_teachers_teach_to_the_end(teacher: str, channels: int, tmp_path: Path) -> None:
     """And so does any where colours may share their noise, which further noise would not."""
     planes = [[image(24, seed=3 * i + c) for c in range(channels)] for i in range(4)]

@@ -77,7 +77,9 @@ def decibels(x: np.ndarray, reference: np.ndarray) -> float:
 # -- learning -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("trained", ["supervised", "noisy_only"])
+@pytest.mark.parametrize(
+    "trained", [pytest.param("supervised", marks=pytest.mark.long), "noisy_only"]
+)
 @pytest.mark.parametrize("noise", [None, "gaussian:25"])
 @pytest.mark.parametrize("steps", [1, pytest.param(3, marks=pytest.mark.long)])
 def test_a_short_training_already_denoises(

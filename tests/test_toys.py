@@ -132,7 +132,7 @@ def test_a_trace_is_inspected_and_reported(hush: Any, steps: np.ndarray, tmp_pat
         assert "<svg" in text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_noisy_traces_teach_mid(hush: Any, steps: np.ndarray, tmp_path: Path) -> None:
     """With MID's default Ψ and Φ, from the noisy file alone; the model knows its kind."""
     settings = ("--set", "widths=8,16", "--set", "blocks=1,1", "--set", "patch=64")
