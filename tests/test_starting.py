@@ -227,6 +227,15 @@ def test_another_architecture_starts_from_scratch(file: Path, models: Path) -> N
     assert card(file)["compared"]["with"] == "mid-gray"
 
 
+def test_sizes_that_are_not_stated_are_those_of_the_start(file: Path, models: Path) -> None:
+    run = train(file)
+    assert run.exit_code == 0, run.stderr
+    theirs = hush.load(models / "mid-gray.safetensors")
+    assert tuple(theirs.widths) != tuple(type(theirs)().widths)
+    assert hush.load(file.with_name("m.safetensors")).config() == theirs.config()
+    assert "starts from the shipped model mid-gray" in run.stderr
+
+
 def test_without_a_shipped_model_nothing_is_compared(file: Path, models: Path) -> None:
     (models / "mid-gray.json").unlink()
     run = train(file, *SMALL)

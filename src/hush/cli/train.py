@@ -24,7 +24,7 @@ from hush.cli.options import (
     use_threads,
 )
 from hush.cli.repeat import DEFAULT_BUDGET, command_of
-from hush.cli.train_start import SCRATCH, Start, begun_with, start_of
+from hush.cli.train_start import SCRATCH, Start, begun_with, fitted, start_of
 from hush.cli.training_files import Files, to_train_on
 from hush.errors import HushError
 from hush.schedule import TRAINED
@@ -112,8 +112,9 @@ class Options(Running):
     "--start",
     metavar="MODEL|none",
     help="Start from the weights of this model, a shipped one's name or a file, or with none from "
-    "scratch; by default, from the shipped model for such files, if there is one with the same "
-    "architecture. A gray model can start an RGB one.",
+    "scratch; by default, from the shipped model for such files. The new model has its sizes, "
+    "unless --set states others, with which training starts from scratch. A gray model can start "
+    "an RGB one.",
 )
 @click.option("--resume", is_flag=True, help="Continue an interrupted training.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random numbers.")
@@ -175,8 +176,10 @@ def train(**options: Any) -> None:
     model, schedule = _configured(o, files.kind)
     process = _process(o, files)
     before = _begun(o) if o.resume else None
-    start = start_of(o.start or begun_with(before), model, files.chosen.channels, process)
-    o = replace(o, start=start.name)
+    stated = {text.partition("=")[0] for text in o.set}
+    asked = o.start or begun_with(before)
+    start = start_of(asked, model, files.chosen.channels, process, stated)
+    model, o = fitted(model, start, stated), replace(o, start=start.name)
     if start.default and model.iterates and o.steps is None:
         model = model.replace(steps=start.weights.increments)
     _prepare(o, model, schedule, files, before)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,10 +41,17 @@ def begun_with(before: Mapping[str, Any] | None) -> str | None:
     return None if before is None else before.get("start") or SCRATCH
 
 
-def start_of(asked: str | None, model: Denoiser, channels: int, noise: Process | None) -> Start:
+def start_of(
+    asked: str | None,
+    model: Denoiser,
+    channels: int,
+    noise: Process | None,
+    stated: Collection[str] = (),
+) -> Start:
     """What a training of `model` starts from, on data with so many channels.
 
-    asked : as the user wants it; by default the shipped model with the same architecture.
+    asked : as the user wants it; by default the shipped model, unless other sizes are stated.
+    stated : the settings that the user states.
     """
     from hush.kinds.terms import listed
     from hush.models import load, path_of, shipped
@@ -62,11 +69,20 @@ def start_of(asked: str | None, model: Denoiser, channels: int, noise: Process |
         return Start(asked)
     if asked == SCRATCH:
         return Start(asked, **given)
-    if other := [k for k in model.architecture if _listed(model, k) != _listed(against, k)]:
+    sizes = [k for k in model.architecture if k in stated]
+    if other := [k for k in sizes if _listed(model, k) != _listed(against, k)]:
         words = f"training starts from scratch, because {rival} has other {listed(other)}"
         return Start(SCRATCH, **given, words=words)
     words = f"training starts from the shipped model {rival}; --start none starts from scratch"
     return Start(rival, against, True, **given, words=words)
+
+
+def fitted(model: Denoiser, start: Start, stated: Collection[str]) -> Denoiser:
+    """The untrained model with the sizes of that which it starts from, where none are stated."""
+    if start.weights is None:
+        return model
+    sizes = [k for k in model.architecture if k not in stated and hasattr(start.weights, k)]
+    return model.replace(**{k: getattr(start.weights, k) for k in sizes})
 
 
 def _removed(model: Denoiser) -> Process | None:
