@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hush.methods.mid.image import MID
 from hush.nets.blocks import Residual, ZeroMeanHead
-from hush.nets.gated import GatedUNet
+from hush.nets.gated import CONTRAST, GatedUNet
 from hush.nets.nafnet import GatedBlock
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet
@@ -128,6 +128,19 @@ def test_a_level_of_0_is_no_division_by_0(randomise: Randomise) -> None:
     with torch.inference_mode():
         noise = net(noisy(1, 1, 16, 16, seed=1).float(), level)
     assert bool(noise.isfinite().all())
+
+
+@pytest.mark.parametrize("level", [1e-9, 1e-4, 1.0])
+def test_gated_blocks_see_no_large_values(level: float, randomise: Randomise) -> None:
+    """They could not cancel an edge in units of weak noise; strong noise is in units of itself."""
+    net = randomise(GatedUNet(1, (8, 8), (1, 1)))
+    seen = []
+    net.enter[0].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    x = 100 * noisy(1, 1, 16, 16, seed=1).float()
+    with torch.inference_mode():
+        net(x, torch.full_like(x, level))
+    size = seen[0].square().mean(1).sqrt()
+    assert 0.01 < float(size.min()) <= float(size.max()) <= 1.001 * CONTRAST
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (13, 21), (1, 30), (17, 1), (33, 40)])

@@ -1,8 +1,10 @@
-"""A U-Net of gated blocks that estimates the noise in an image, in units of the noise's level.
+"""A U-Net of gated blocks that estimates the noise in an image, relative to the noise's level.
 
 Its blocks are NAFNet's (Chen et al., ECCV 2022) without channel attention, the statistics of which
-would depend on the tile. Norms and gates are not homogeneous. So the first layer, which uses only
-differences between pixels, is divided by the level, and the result multiplied by it.
+would depend on the tile. Norms and gates are not homogeneous. So what comes from the first layer,
+which uses only differences between pixels, is divided by a unit, and the result multiplied by it.
+Gates cannot cancel values far above 1, as edges are in units of weak noise. So the unit is the
+noise's level, but nowhere less than a share of the local contrast.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from torch import Tensor, nn
 from hush.nets.nafnet import GatedBlock
 from hush.nets.unet import NoiseUNet
 
-LEAST = 1e-12  #: a level of 0 counts as this one
+LEAST = 1e-12  #: a unit of 0 counts as this one
+CONTRAST = 8.0  #: the most that features are, in units, root mean square over the channels
 
 
 class GatedUNet(NoiseUNet):
@@ -26,7 +29,8 @@ class GatedUNet(NoiseUNet):
 
     def forward(self, x: Tensor, level: Tensor, shares: Tensor | None = None) -> Tensor:
         """See `NoiseUNet.forward`."""
-        unit = level.square().mean(1, keepdim=True).sqrt().clamp(min=LEAST)  # of all channels
         h = self.head(x) + self.told(F.avg_pool2d(level, 2), shares)
-        h = self.through(h / F.avg_pool2d(unit, 2), lambda z: z)
-        return F.pixel_shuffle(self.tail(h), 2) * unit
+        variance = F.avg_pool2d(level.square().mean(1, keepdim=True), 2)  # of all channels
+        contrast = h.float().square().mean(1, keepdim=True)
+        unit = (variance + contrast / CONTRAST**2 + LEAST**2).sqrt()
+        return F.pixel_shuffle(self.tail(self.through(h / unit, lambda z: z)) * unit, 2)
