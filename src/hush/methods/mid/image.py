@@ -65,7 +65,7 @@ class MID(ValueMID):
     """MID for images: iterative removal of Gaussian and counting noise.
 
     net : architecture of Φ: ``"unet"``, that of the shipped models; or ``"gated"``, which learns
-        more in a few minutes and, with widths of 32, 64 and 128, denoises in half the time.
+        as much in a few minutes and, with widths of 32, 64 and 128, denoises in half the time.
     turns : number of symmetries of a square, up to 6, to average over when denoising.
     precision : ``"float32"``; ``"bfloat16"``, used if the machine is faster with it and the noise
         strong enough to hide its rounding; or ``"auto"``, bfloat16 for stored integers only.
