@@ -135,10 +135,10 @@ class ValueMID(Denoiser):
             raise HushError("steps must be at least 1")
         if self.level not in ("estimate", "step"):
             raise HushError(f"level must be 'estimate' or 'step', not '{self.level}'")
-        if self.added <= 0 or len(self.widths) != len(self.blocks):
-            raise HushError("added must be above 0, and blocks must be as many as widths")
-        if not 0 <= self.below <= 1 or self.distil < 0 or self.step_weight < 0:
-            raise HushError("below must be 0 to 1, distil and step_weight not below 0")
+        if len(self.widths) != len(self.blocks):
+            raise HushError("give as many blocks as widths")
+        if self.added <= 0 or not 0 <= self.below <= 1 or min(self.distil, self.step_weight) < 0:
+            raise HushError("added must be above 0, below 0 to 1, distil and step_weight 0 or more")
         parse(self.ladder)
 
     # -- what a kind of data may override --------------------------------------------------------
