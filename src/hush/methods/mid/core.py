@@ -138,7 +138,9 @@ class ValueMID(Denoiser):
         if len(self.widths) != len(self.blocks):
             raise HushError("give as many blocks as widths")
         if self.added <= 0 or not 0 <= self.below <= 1 or min(self.distil, self.step_weight) < 0:
-            raise HushError("added must be above 0, below 0 to 1, distil and step_weight 0 or more")
+            raise HushError(
+                "added must be over 0, below must be 0 to 1, distil and step_weight ≥ 0"
+            )
         parse(self.ladder)
 
     # -- what a kind of data may override --------------------------------------------------------
