@@ -138,9 +138,7 @@ class ValueMID(Denoiser):
         if len(self.widths) != len(self.blocks):
             raise HushError("give as many blocks as widths")
         if self.added <= 0 or not 0 <= self.below <= 1 or min(self.distil, self.step_weight) < 0:
-            raise HushError(
-                "added must be over 0, below must be 0 to 1, distil and step_weight ≥ 0"
-            )
+            raise HushError("give added > 0, distil ≥ 0, step_weight ≥ 0; below must be 0 to 1")
         parse(self.ladder)
 
     # -- what a kind of data may override --------------------------------------------------------
