@@ -236,6 +236,12 @@ def test_sizes_that_are_not_stated_are_those_of_the_start(file: Path, models: Pa
     assert "starts from the shipped model mid-gray" in run.stderr
 
 
+def test_stated_sizes_that_do_not_go_with_the_start_are_refused(file: Path, models: Path) -> None:
+    run = train(file, "--start", "mid-gray", "--set", "blocks=1,1,1")  # it has two widths
+    assert run.exit_code == 1
+    assert "as many blocks as widths" in run.stderr
+
+
 def test_without_a_shipped_model_nothing_is_compared(file: Path, models: Path) -> None:
     (models / "mid-gray.json").unlink()
     run = train(file, *SMALL)

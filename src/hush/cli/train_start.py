@@ -46,7 +46,7 @@ def start_of(
     model: Denoiser,
     channels: int,
     noise: Process | None,
-    stated: Collection[str] = (),
+    stated: Collection[str],
 ) -> Start:
     """What a training of `model` starts from, on data with so many channels.
 
@@ -78,11 +78,15 @@ def start_of(
 
 
 def fitted(model: Denoiser, start: Start, stated: Collection[str]) -> Denoiser:
-    """The untrained model with the sizes of that which it starts from, where none are stated."""
+    """The untrained model with the sizes of that which it starts from, where none are stated.
+
+    Raises `HushError` if these do not go with the stated ones.
+    """
     if start.weights is None:
         return model
     sizes = [k for k in model.architecture if k not in stated and hasattr(start.weights, k)]
-    return model.replace(**{k: getattr(start.weights, k) for k in sizes})
+    theirs = {k: getattr(start.weights, k) for k in sizes}
+    return type(model).for_kind(model.kind.name, **{**model.config(), **theirs})
 
 
 def _removed(model: Denoiser) -> Process | None:

@@ -52,7 +52,6 @@ _SIDE = 2 * REACH + 1
 _CENTRE = _SIDE**2 // 2
 _OUTER = (np.maximum(*np.abs(np.mgrid[-REACH : REACH + 1, -REACH : REACH + 1])) > 1).ravel()
 _RANK = int(TYPICAL * _OUTER.sum())
-_NEAR = slice(REACH - 2, REACH + 3)  # the part of the surroundings that is the background
 _ROWS, _TILE, _SAMPLE, _BATCH = 64, 16, 8192, 4096
 
 

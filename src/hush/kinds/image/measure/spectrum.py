@@ -93,14 +93,10 @@ def spectrum_of(blocks: Blocks, curve: Curve, bend: Bend) -> Spectrum:
     f2 = (ROWS**2 + COLS**2)[1:].astype(np.float64)
     falling = [1 / f2, 1 / f2**2]
 
-    table = _kernels()
-    weight = 1 / np.maximum(middle, 1e-6)
     plain = np.stack([np.ones_like(f2), *falling], axis=1)
-    every = [np.column_stack([plain, shape[1:]]) for *_, shape in table]
+    weight = 1 / np.maximum(middle, 1e-6)
     white = float(_nonnegative((plain * weight[:, None])[None], middle * weight)[1][0])
-    parts, misfits = _nonnegative(np.stack(every) * weight[:, None], middle * weight)
-    one = int(np.argmin(misfits))
-    (kernel, lags, shape), (flat, *steep, blurred), misfit = table[one], parts[one], misfits[one]
+    (kernel, lags, shape), (flat, *steep, blurred), misfit = _separated(middle, plain)
     variance = max(flat + blurred, 1e-30)
     noise = (flat + blurred * shape) / variance
     structure = steep[0] * falling[0] + steep[1] * falling[1]
@@ -158,15 +154,22 @@ def _mild(spectrum: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     """Kernel, correlation at lags 1 to 7 and block spectrum of mildly correlated noise, from the
     fine bands of a spectrum ``(63,)`` alone."""
     fine = np.hypot(ROWS, COLS)[1:] / (2 * SIZE) >= BANDS[-1]
-    weight = 1 / np.maximum(spectrum[fine], 1e-6)
-
-    table = _kernels()
-    every = [np.column_stack([np.ones_like(weight), shape[1:][fine]]) for *_, shape in table]
-    parts, misfits = _nonnegative(np.stack(every) * weight[:, None], spectrum[fine] * weight)
-    one = int(np.argmin(misfits))
-    (width, lags, shape), (flat, part) = table[one], parts[one]
+    (width, lags, shape), (flat, part), _ = _separated(spectrum, np.ones((len(fine), 1)), fine)
     total = max(flat + part, 1e-30)
     return width, lags * part / total, (flat + part * shape) / total
+
+
+def _separated(
+    spectrum: np.ndarray, plain: np.ndarray, where: np.ndarray | slice = slice(None)
+) -> tuple[tuple[float, np.ndarray, np.ndarray], np.ndarray, float]:
+    """The row of `_kernels` that fits a spectrum ``(63,)`` best beside `plain` columns, the
+    amplitudes of these and of its noise, and the squared misfit; by the coefficients `where`."""
+    table, target = _kernels(), spectrum[where]
+    weight = 1 / np.maximum(target, 1e-6)
+    every = np.stack([np.column_stack([plain, shape[1:]])[where] for *_, shape in table])
+    parts, misfits = _nonnegative(every * weight[:, None], target * weight)
+    best = int(np.argmin(misfits))
+    return table[best], parts[best], float(misfits[best])
 
 
 def _nonnegative(columns: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
