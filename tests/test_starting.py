@@ -270,6 +270,7 @@ def test_trainings_of_before_are_resumed_from_scratch(
     begun = file.with_name("m.safetensors.training") / "training.json"
     before = json.loads(begun.read_text())
     assert before["start"] == "none"
+    del before["schedule"]["clip"]
     begun.write_text(json.dumps(before | {"start": None}))
     seen: dict[str, Any] = {}
 

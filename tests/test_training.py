@@ -101,9 +101,12 @@ class One(nn.Module):
 
 
 def train_one(
-    schedule: Schedule, before_step: Callable[[int], None] = lambda step: None, **options: Any
+    schedule: Schedule,
+    before_step: Callable[[int], None] = lambda step: None,
+    slope: Callable[[int], float] = lambda step: 1.0,
+    **options: Any,
 ) -> tuple[list[float], float]:
-    """The weight before each step, and at the end."""
+    """The weight before each step, and at the end; the loss falls with it by `slope`."""
     network, path = One(), []
 
     def loss(
@@ -111,7 +114,7 @@ def train_one(
     ) -> dict[str, Tensor]:
         path.append(float(network.weight))
         before_step(len(path))
-        return {"loss": network.weight.clone()}
+        return {"loss": network.weight * slope(len(path))}
 
     patches = Patches([np.zeros((1, 8, 8), np.float32)], schedule.patch)
     train(network, patches, loss, schedule, device="cpu", **options)
@@ -318,6 +321,23 @@ def test_steps_follow_the_rate_and_weights_end_as_the_average() -> None:
     assert end != pytest.approx(after[-1], rel=1e-4)
 
 
+def test_long_gradients_are_scaled_to_the_length_stated() -> None:
+    """Adam remembers a gradient of a million for long: its steps are small afterwards."""
+
+    def run(clip: float | None, slope: Callable[[int], float]) -> list[float]:
+        schedule = Schedule(
+            max_steps=20, batch=1, patch=8, weight_decay=0.0, clip=clip, validate_every=1000
+        )
+        return train_one(schedule, slope=slope)[0]
+
+    steady = run(None, lambda step: 1.0)
+    assert run(1.0, lambda step: 1e6 if step == 5 else 1.0) == pytest.approx(steady, rel=1e-5)
+    assert run(2.0, lambda step: 1.0) == steady  # none is as long
+    for unlimited in (None, 0.0):
+        path = run(unlimited, lambda step: 1e6 if step == 5 else 1.0)
+        assert abs(path[-1] - path[8]) < 0.5 * abs(steady[-1] - steady[8])
+
+
 def test_progress_is_told_as_a_share() -> None:
     shares: list[float] = []
     schedule = Schedule(max_steps=40, batch=1, patch=8, validate_every=1000)
@@ -326,9 +346,18 @@ def test_progress_is_told_as_a_share() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"max_steps": 5, "budget": 5.0}, {"max_steps": 0}, {"budget": -1.0}]
+    "options",
+    [
+        {},
+        {"max_steps": 5, "budget": 5.0},
+        {"max_steps": 0},
+        {"budget": -1.0},
+        {"max_steps": 5, "clip": -1.0},
+        {"max_steps": 5, "clip": np.nan},
+        {"max_steps": 5, "weight_decay": -1.0},
+    ],
 )
-def test_a_schedule_needs_one_positive_length(options: dict[str, Any]) -> None:
+def test_a_schedule_needs_one_positive_length_and_limits_from_0(options: dict[str, Any]) -> None:
     with pytest.raises(HushError, match="training"):
         Schedule(**options)
 

@@ -134,6 +134,7 @@ def train(
             enable_progress_bar=False,
             enable_model_summary=False,
             enable_checkpointing=bool(folder),
+            gradient_clip_val=schedule.clip or None,
             benchmark=place.type == "cuda",
         )
         unused = torch.Generator()  # without it, the loader draws from the global generator

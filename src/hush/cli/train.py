@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from hush.schedule import Schedule
 
 BEGUN = "training.json"  #: the settings that the training in the folder started with
-TRAINING = ("batch", "patch", "learning_rate", "weight_decay", "ema", "validate_every")
+TRAINING = ("batch", "patch", "learning_rate", "weight_decay", "clip", "ema", "validate_every")
 
 
 @dataclass(frozen=True)
@@ -307,6 +307,7 @@ def _begun(o: Options) -> dict[str, Any]:
     except (OSError, ValueError, KeyError):
         raise HushError(f"{begun} is missing or damaged; start again with --overwrite") from None
     before.setdefault("kind", "image")  # trainings of before there were others
+    before.setdefault("clip", None)
     return before
 
 
