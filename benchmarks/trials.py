@@ -24,13 +24,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import hush
+from hush.bases.stages import Stages
 from hush.kinds.cut import Patches
 from hush.kinds.image.measure.estimation import estimate_any
 from hush.methods import diffdenoise
 from hush.metrics import psnr, ssim
 from hush.nets.diffusion import DiffusionUNet
 from hush.schedule import Schedule
-from hush.stages import Stages
 from hush.studies.diffdenoise import SIDE, spec
 from hush.studies.frozen import centre_crop
 from hush.studies.medical import find_images, noisy_planes

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from hush import zero_shot
+from hush.bases import zero_shot
+from hush.bases.zero_shot import ZeroShot
 from hush.methods import get
 from hush.metrics import psnr
 from hush.studies.images import centre_crop, frozen_noise
-from hush.zero_shot import ZeroShot
 
 METHODS = "zs-n2n,self2self,dip,bm3d"
 PICTURES = "camera,coffee,gravel"

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hush.bases.learned import Learned
 from hush.errors import HushError
-from hush.learned import Learned
 from hush.methods.blind2unblind import Blind2Unblind, mapped, masked
 from hush.nets.masks import interpolated
 from hush.nets.plain import PlainUNet

@@ -27,13 +27,13 @@ import tifffile
 from click.testing import CliRunner, Result
 
 from hush import io
+from hush.bases.zero_shot import ZeroShot
 from hush.cli import main
 from hush.cli.console import Bar, preload
 from hush.cli.options import Duration
 from hush.denoiser import ANY
 from hush.methods import METHODS, get
 from hush.record import Record
-from hush.zero_shot import ZeroShot
 
 if TYPE_CHECKING:
     from hush.methods.diffdenoise import DiffDenoise

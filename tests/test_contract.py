@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import hush
+from hush.bases.zero_shot import ZeroShot
 from hush.denoiser import ANY, Denoiser
 from hush.errors import HushError
 from hush.methods import METHODS, get, kinds_of
-from hush.zero_shot import ZeroShot
 
 # On one thread: arrays this small gain nothing from two.
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -20,8 +20,9 @@ from skimage.data import camera
 from torch import Tensor, nn
 
 import hush
+import hush.bases.stages
 import hush.methods.diffdenoise as module
-import hush.stages
+from hush.bases.stages import Stages
 from hush.cli import main
 from hush.errors import HushError
 from hush.kinds import get as kind_of
@@ -41,7 +42,6 @@ from hush.noise.processes import Gaussian, Poisson, parse
 from hush.record import Batch
 from hush.results import Estimate
 from hush.schedule import Schedule
-from hush.stages import Stages
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -324,7 +324,7 @@ def test_a_folder_of_other_settings_is_refused(tmp_path: Path) -> None:
 def test_sampling_keeps_to_its_budget(monkeypatch: Any) -> None:
     """A clock of one second a sample: a share of 0.1 of 100 seconds, and four at the least."""
     now, kind = [0.0], kind_of("image")
-    monkeypatch.setattr(hush.stages, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(hush.bases.stages, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
     def make(i: int) -> np.ndarray:
         now[0] += 1

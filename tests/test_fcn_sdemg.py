@@ -18,9 +18,9 @@ from scipy import signal
 
 import hush
 from hush import io
+from hush.bases.interference import Subtracting
 from hush.cli import main
 from hush.errors import HushError
-from hush.interference import Subtracting
 from hush.kinds.signal import SIGNAL, Signal
 from hush.kinds.signal.resample import back, multiple, ratio, reach, to_rate
 from hush.methods import make

@@ -13,13 +13,13 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+from hush.bases.selecting_rows import Choice, RowSelection, chosen
 from hush.cli import main
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.io.residues import BYTES
 from hush.kinds.alignment.family import Family
 from hush.methods import METHODS, make
-from hush.selecting_rows import Choice, RowSelection, chosen
 from hush.studies import Results, msa, run
 from hush.studies.core import find_method
 from hush.studies.msa import lessons, msa_cases

@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from fields import REACH, WINDOW, stationary, wiener
 from torch import Tensor, nn
 
+from hush.bases.noisier import Noisier
 from hush.errors import HushError
 from hush.methods import get
 from hush.methods.noisier2noise import Noisier2Noise, uncorrected
 from hush.methods.r2r import R2R, partner
 from hush.noise.processes import Correlated, Gaussian, Poisson, PoissonGaussian, Process
-from hush.noisier import Noisier
 from hush.schedule import Schedule
 
 # On one thread: arrays this small gain nothing from two.

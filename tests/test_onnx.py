@@ -17,9 +17,9 @@ from click.testing import CliRunner, Result
 
 import hush
 from hush import onnx
+from hush.bases.learned import Learned
 from hush.cli import main
 from hush.denoiser import Denoiser
-from hush.learned import Learned
 from hush.methods import METHODS, get
 from hush.tiling import tiles
 

@@ -14,11 +14,11 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 import hush
-from hush import learned
+from hush.bases import learned
+from hush.bases.learned import Learned, Plain
 from hush.cli import main
 from hush.errors import HushError
 from hush.kinds.cut import moments
-from hush.learned import Learned, Plain
 from hush.methods import METHODS, get
 from hush.methods.neighbor2neighbor import Neighbor2Neighbor, drawn_pairs, sub_images
 from hush.methods.noise2noise import Noise2Noise

@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hush.bases.shuffled import refined
 from hush.errors import HushError
-from hush.learned_shuffled import refined
 from hush.methods import get
 from hush.nets.blindspot import BlindMean
 from hush.nets.dbsn import DBSN

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import hush
+from hush.bases.series import Seen, Slices, inner, level_of, padded, radii, share_of
 from hush.denoiser import Denoiser
 from hush.errors import HushError
 from hush.kinds.volume.series import Series
@@ -17,7 +18,6 @@ from hush.methods import make
 from hush.noise.processes import Correlated, Gaussian, Poisson, Rician
 from hush.record import Batch
 from hush.results import Estimate
-from hush.series_methods import Seen, Slices, inner, level_of, padded, radii, share_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import hush
+from hush.bases.selecting import decided
 from hush.errors import HushError
 from hush.kinds import get as kind_of
 from hush.kinds.points.elements import Elements
@@ -17,7 +18,6 @@ from hush.kinds.points.places import different, middles, normalised
 from hush.methods import make
 from hush.methods.parsac import shares
 from hush.schedule import Schedule
-from hush.selecting import decided
 from hush.tasks.geometry.consensus import multi, uniform
 from hush.tasks.geometry.problems import Line
 from hush.tasks.geometry.scenes import Scene, line_scene

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import hush
+from hush.bases.selecting import Selecting, Verdict
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.kinds.points.elements import Elements
-from hush.selecting import Selecting, Verdict
 from hush.tasks.geometry import epipolar, multi
 from hush.tasks.geometry.problems import Line, VanishingPoint
 from hush.tasks.geometry.scenes import line_scene, two_views

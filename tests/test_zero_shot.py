@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from torch import nn
 
 import hush
-from hush import zero_shot
+from hush.bases import zero_shot
+from hush.bases.zero_shot import Pace, Windows
 from hush.cli import main
 from hush.errors import HushError
 from hush.methods import make
@@ -22,7 +23,6 @@ from hush.methods.zsn2n import pair, residual_and_consistency
 from hush.nets.self2self import PartialConv, PartialUNet
 from hush.noise.processes import Gaussian
 from hush.record import Batch
-from hush.zero_shot import Pace, Windows
 
 # Arrays this small gain nothing from two threads.
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -3,7 +3,7 @@ r"""AP-BSN: Self-Supervised Denoising for Real-World Images via Asymmetric PD an
 
 A blind-spot network is trained on sub-images of every fifth pixel, whose noise is nearly
 independent, and denoises those of every second pixel; random replacing refines the result. The
-formulas are in `hush.learned_shuffled`, the network in `hush.nets.dbsn`.
+formulas are in `hush.bases.shuffled`, the network in `hush.nets.dbsn`.
 
 The absolute error is least at the median of a pixel's possible values. For skewed noise, such as
 few counts, that is not the mean.
@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from hush.learned_shuffled import Asymmetric
+from hush.bases.shuffled import Asymmetric
 from hush.nets.dbsn import DBSN
 
 
@@ -23,7 +23,7 @@ from hush.nets.dbsn import DBSN
 class APBSN(Asymmetric):
     """AP-BSN for images whose noise is correlated over a few pixels.
 
-    channels, tile, stride, stride_after, replaced, refinements : see `hush.learned_shuffled`.
+    channels, tile, stride, stride_after, replaced, refinements : see `hush.bases.shuffled`.
     width, blocks : sizes, see `hush.nets.dbsn.DBSN`; the paper has 128 and 9.
     """
 

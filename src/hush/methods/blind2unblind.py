@@ -30,9 +30,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hush.bases.learned import Learned, Network, Plain
 from hush.denoiser import Advance
 from hush.errors import HushError
-from hush.learned import Learned, Network, Plain
 from hush.nets.masks import interpolated, phases
 
 RISES = 0.4  #: share of the training after which λ grows, as in the authors' code
@@ -42,7 +42,7 @@ RISES = 0.4  #: share of the training after which λ grows, as in the authors' c
 class Blind2Unblind(Plain, Learned):
     """Blind2Unblind for images whose noise is independent from pixel to pixel.
 
-    channels, tile, widths : see `hush.learned`.
+    channels, tile, widths : see `hush.bases.learned`.
     cell : side s of the cells; a training step takes s² + 1 passes.
     start, end : λ at the start and end of the training; eta : weight η of the blind term.
     output : ``"visible"``, f(y); ``"mixed"``, eq. 12 at the end's λ, in s² + 1 passes.

@@ -13,8 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from hush.bases.series import Seen, VolumeMethod, grown, needing
 from hush.results import Restoration
-from hush.series_methods import Seen, VolumeMethod, grown, needing
 
 SMALLEST = 16  #: voxels; the package stops the program on slices of 8 × 8
 #: Cells in which the package computes the variance of transformed noise. For white noise, smaller

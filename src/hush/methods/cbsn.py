@@ -28,8 +28,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from hush.bases.learned import Learned, Network
 from hush.errors import HushError
-from hush.learned import Learned, Network
 from hush.nets.blindspot import from_phases, to_phases
 from hush.nets.dbsn import DBSN
 from hush.nets.shuffled import drawn_places, subsampled
@@ -41,7 +41,7 @@ RAMP = 0.4  #: share of the training until r = 1
 class CBSN(Learned):
     """C-BSN for images whose noise is correlated over a few pixels.
 
-    channels, tile : see `hush.learned.Learned`.
+    channels, tile : see `hush.bases.learned.Learned`.
     stride : of the sub-images that the blind mode learns from; longer than the noise is correlated.
     stride_random : side of the cells of D.
     weight : λ, of the downsampled invariance.

@@ -37,9 +37,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hush.errors import HushError
-from hush.results import Restoration
-from hush.series_methods import (
+from hush.bases.series import (
     Seen,
     Slices,
     Trained,
@@ -50,6 +48,8 @@ from hush.series_methods import (
     through,
     windows_side,
 )
+from hush.errors import HushError
+from hush.results import Restoration
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +68,7 @@ class DDM2(Trained):
 
     neighbours : volumes of the shell from which stage 1 predicts one; fewer are repeated.
     sampling : steps of stage 3. batch : windows in a training step.
-    seconds, steps, width, seed : see `hush.series_methods.Trained`; each of the two trainings gets
+    seconds, steps, width, seed : see `hush.bases.series.Trained`; each of the two trainings gets
     half of the time.
 
     A noise level that the user states takes the place of the residual's in stage 2.

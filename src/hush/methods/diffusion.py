@@ -24,12 +24,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hush.bases.selecting import Verdict, decided
+from hush.bases.sets import Drawn, LearnedSets, tensors
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.kinds.points.elements import Elements
-from hush.learned_sets import Drawn, LearnedSets, tensors
 from hush.nets.sets import ElementNet
-from hush.selecting import Verdict, decided
 
 LEVELS = (0.01, 2.0)  #: lowest and highest noise in training, of coordinates with spread 1
 RATES = 4  #: sines and cosines that tell the network the level

@@ -27,14 +27,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hush.bases.rows import Drawn, LearnedRows
+from hush.bases.selecting_rows import Choice, chosen
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.io.residues import NONE
 from hush.kinds.alignment.cut import part
 from hush.kinds.alignment.family import Family
-from hush.learned_rows import Drawn, LearnedRows
 from hush.nets.residues import ResidueNet
-from hush.selecting_rows import Choice, chosen
 
 COUNT = NONE + 1  #: states; the next one is the mask
 LOWEST = 0.05  #: share of residues that training masks at least

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from hush.bases.series import Seen, Trained, padded, through, windows_side
+from hush.bases.zero_shot import Pace, ZeroShot
 from hush.errors import HushError
 from hush.results import Restoration
-from hush.series_methods import Seen, Trained, padded, through, windows_side
 from hush.tiling import BORDER, tiled
-from hush.zero_shot import Pace, ZeroShot
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,7 +84,7 @@ class DIP(Trained):
     The fit ends after `seconds` or `steps`, and before if the residual is as large as the noise, if
     that is given or was measured.
 
-    seconds, steps, width, seed : see `hush.series_methods.Trained`. batch : windows in a step.
+    seconds, steps, width, seed : see `hush.bases.series.Trained`. batch : windows in a step.
     """
 
     seconds: float = 120.0
@@ -175,7 +175,7 @@ class ImageDIP(ZeroShot):
     as large as the noise, as stated or measured. A step's output counts in proportion to the fourth
     power of its number, so that the last ones decide, whenever the end comes.
 
-    seconds, steps, seed : see `hush.zero_shot.ZeroShot`.
+    seconds, steps, seed : see `hush.bases.zero_shot.ZeroShot`.
     width, scales : of the network (`hush.nets.slices`); the paper's has 128 features on 5 scales.
     tile : side in pixels; None is the whole image, as in the paper.
     learning_rate : 0.01 in the paper.

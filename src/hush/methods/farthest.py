@@ -12,10 +12,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from hush.bases.selecting_rows import Choice, RowSelection, chosen, spread
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.kinds.alignment.family import Family
-from hush.selecting_rows import Choice, RowSelection, chosen, spread
 from hush.tasks.distances import distances
 from hush.tasks.identity import Packed
 

@@ -6,7 +6,7 @@ noisy one y,
 .. math:: \arg\min_\theta E\,|f_\theta(y) - x|.
 
 Here gain and polarity vary at random in training, and channels of any rate and length are denoised
-(`hush.interference`).
+(`hush.bases.interference`).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hush.bases.interference import Subtracting, varied
+from hush.bases.learned import Network, through
 from hush.denoiser import Advance
-from hush.interference import Subtracting, varied
-from hush.learned import Network, through
 from hush.nets.fcn import FCN as Net
 
 
@@ -29,7 +29,7 @@ from hush.nets.fcn import FCN as Net
 class FCN(Subtracting):
     """FCN for ECG in surface EMG, from pairs.
 
-    channels, tile, rate, model_rate : see `hush.interference.Subtracting`.
+    channels, tile, rate, model_rate : see `hush.bases.interference.Subtracting`.
     widths : features of the encoder's layers. The default is the paper's network, which has 0.14 M
         parameters.
     """

@@ -11,9 +11,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from hush.bases.selecting_rows import Choice, RowSelection, chosen, spread
 from hush.denoiser import Advance
 from hush.kinds.alignment.family import Family
-from hush.selecting_rows import Choice, RowSelection, chosen, spread
 from hush.tasks.distances import distances
 
 CHOSEN = -(2**62)  #: sum of distances of a row that is chosen

@@ -17,10 +17,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from hush.bases.selecting_rows import WeightedRows
 from hush.denoiser import Advance
 from hush.io.residues import NONE
 from hush.kinds.alignment.family import Family
-from hush.selecting_rows import WeightedRows
 
 
 @dataclass

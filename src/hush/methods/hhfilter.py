@@ -26,11 +26,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from hush.bases.selecting_rows import Choice, RowSelection, chosen
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.io.residues import NONE
 from hush.kinds.alignment.family import Family
-from hush.selecting_rows import Choice, RowSelection, chosen
 from hush.tasks.distances import shared
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from hush.bases.selecting import MOST, Selecting, Verdict, decided, distinct, sklearn
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.kinds.points.elements import Elements
-from hush.selecting import MOST, Selecting, Verdict, decided, distinct, sklearn
 
 SHARPNESS = 12.0  #: of the probability's fall with the score
 

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from hush.learned import FAST_PACE, Learned, Network
+from hush.bases.learned import FAST_PACE, Learned, Network
 from hush.nets.lgbpn import LGBPN as Net
 
 
@@ -33,7 +33,7 @@ class LGBPN(Learned):
 
     No prediction depends on its blind spot, except through the mean and deviation of the image.
 
-    channels, tile : see `hush.learned.Learned`.
+    channels, tile : see `hush.bases.learned.Learned`.
     blind : side of the blind spot: 1 for independent noise, 5 or 9 for noise correlated by a
         Gaussian kernel of σ = 0.5 or 1.2 pixels.
     width, blocks, heads : sizes, see `hush.nets.lgbpn.LGBPN`.

@@ -10,10 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from hush.bases.selecting import MOST, Selecting, Verdict, decided, distinct, sklearn
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.kinds.points.elements import Elements
-from hush.selecting import MOST, Selecting, Verdict, decided, distinct, sklearn
 
 SHARPNESS = 8.0  #: of the probability's fall with the factor
 

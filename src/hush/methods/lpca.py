@@ -13,9 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from hush.errors import HushError
-from hush.results import Restoration
-from hush.series_methods import (
+from hush.bases.series import (
     Seen,
     VolumeMethod,
     grown,
@@ -24,6 +22,8 @@ from hush.series_methods import (
     needing,
     transposed,
 )
+from hush.errors import HushError
+from hush.results import Restoration
 
 
 @dataclass

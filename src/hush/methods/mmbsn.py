@@ -1,7 +1,7 @@
 r"""MM-BSN: Self-Supervised Image Denoising for Real-World with Multi-Mask based on Blind-Spot
 Network (Zhang, Zhou, Jiang and Fu, CVPR Workshops 2023).
 
-Training and denoising are those of AP-BSN (`hush.learned_shuffled`). The network is another
+Training and denoising are those of AP-BSN (`hush.bases.shuffled`). The network is another
 (`hush.nets.mmbsn`): its first convolutions hide shapes through the centre, such as lines, along
 which noise may be correlated even in the sub-images.
 """
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from hush.learned_shuffled import Asymmetric
+from hush.bases.shuffled import Asymmetric
 from hush.nets.mmbsn import MMBSN as Net
 
 
@@ -20,7 +20,7 @@ from hush.nets.mmbsn import MMBSN as Net
 class MMBSN(Asymmetric):
     """MM-BSN for images whose noise is correlated over a few pixels.
 
-    channels, tile, stride, stride_after, replaced, refinements : see `hush.learned_shuffled`.
+    channels, tile, stride, stride_after, replaced, refinements : see `hush.bases.shuffled`.
     masks, width, blocks : see `hush.nets.mmbsn.MMBSN`; the paper has a width of 128 and (2, 7).
     """
 

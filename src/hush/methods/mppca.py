@@ -19,9 +19,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from hush.bases.series import Seen, VolumeMethod, in_patches, needing, transposed
 from hush.errors import HushError
 from hush.results import Restoration
-from hush.series_methods import Seen, VolumeMethod, in_patches, needing, transposed
 
 
 @dataclass

@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hush.bases.learned import NAFNET_PACE, Learned, Network
 from hush.denoiser import Learns
 from hush.errors import HushError
 from hush.kinds.cut import takes
-from hush.learned import NAFNET_PACE, Learned, Network
 from hush.nets.nafnet import NAFNet as Net
 
 
@@ -32,7 +32,7 @@ class NAFNet(Learned):
     `fit` takes a list of pairs, each a stack ``(2, H, W)`` or ``(2, H, W, 3)`` with the noisy image
     first and the clean one last, or a list of the two.
 
-    channels, tile : see `hush.learned.Learned`.
+    channels, tile : see `hush.bases.learned.Learned`.
     width, encoder, middle, decoder : sizes, see `hush.nets.nafnet.NAFNet`.
     """
 

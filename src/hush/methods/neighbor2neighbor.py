@@ -24,8 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hush.bases.learned import FAST_PACE, Learned, Network, Plain
 from hush.errors import HushError
-from hush.learned import FAST_PACE, Learned, Network, Plain
 
 #: pairs that share an edge; the pixels of a cell have the numbers 0 1 / 2 3
 PAIRS = ((0, 1), (0, 2), (1, 3), (2, 3), (1, 0), (2, 0), (3, 1), (3, 2))
@@ -35,7 +35,7 @@ PAIRS = ((0, 1), (0, 2), (1, 3), (2, 3), (1, 0), (2, 0), (3, 1), (3, 2))
 class Neighbor2Neighbor(Plain, Learned):
     """Neighbor2Neighbor for images whose noise is independent from pixel to pixel.
 
-    channels, tile, widths : see `hush.learned`.
+    channels, tile, widths : see `hush.bases.learned`.
     gamma : the regulariser's weight γ at the end of the training.
     """
 

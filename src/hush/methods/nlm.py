@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from hush.levelled import Levelled
+from hush.bases.levelled import Levelled
 
 
 @dataclass

@@ -14,9 +14,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from hush.bases.series import Seen, VolumeMethod, needing, transposed
 from hush.errors import HushError
 from hush.results import Restoration
-from hush.series_methods import Seen, VolumeMethod, needing, transposed
 
 
 @dataclass

@@ -23,14 +23,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hush.bases.learned import Learned, Network, Plain
+from hush.bases.series import Seen, Slices, Trained, share_of, through, windows_side
 from hush.denoiser import Learns
 from hush.errors import HushError
 from hush.kinds.cut import takes
 from hush.kinds.volume.series import Series
-from hush.learned import Learned, Network, Plain
 from hush.nets.slices import SliceUNet
 from hush.results import Restoration
-from hush.series_methods import Seen, Slices, Trained, share_of, through, windows_side
 
 NEAR = 2  #: volumes that take the place of missing repeats
 SAME = 0.999  #: cosine of the angle between two directions from which on they are the same
@@ -46,7 +46,7 @@ class Noise2Noise(Plain, Learned):
     a list of takes. If scenes have different numbers of takes, only the first ones are used. For
     ``hush train`` every file is a scene: a stack of takes.
 
-    channels, tile, widths : see `hush.learned`.
+    channels, tile, widths : see `hush.bases.learned`.
     """
 
     name: ClassVar[str] = "noise2noise"
@@ -82,7 +82,7 @@ class VolumeNoise2Noise(Trained):
 
     Each shell has a network of its own. A volume without others in its shell stays as it is.
 
-    seconds, steps, width, seed : see `hush.series_methods.Trained`; a shell gets its share of the
+    seconds, steps, width, seed : see `hush.bases.series.Trained`; a shell gets its share of the
     time. batch : windows in a step.
     """
 

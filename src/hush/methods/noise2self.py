@@ -26,10 +26,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hush.bases.learned import Learned, Network, Plain
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.kinds.cut import moments
-from hush.learned import Learned, Network, Plain
 from hush.nets.masks import interpolated, phase
 from hush.noise.process import Process
 from hush.results import Estimate, Restoration
@@ -39,7 +39,7 @@ from hush.results import Estimate, Restoration
 class Noise2Self(Plain, Learned):
     """Noise2Self for images whose noise is independent from pixel to pixel.
 
-    channels, tile, widths : see `hush.learned`.
+    channels, tile, widths : see `hush.bases.learned`.
     grid : side of a square in which one pixel at a time is hidden; a result takes one pass for
         each of its pixels.
     """

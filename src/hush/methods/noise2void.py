@@ -23,15 +23,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hush.bases.learned import Learned, Network, Plain
 from hush.errors import HushError
-from hush.learned import Learned, Network, Plain
 
 
 @dataclass
 class Noise2Void(Plain, Learned):
     """Noise2Void for images whose noise is independent from pixel to pixel.
 
-    channels, tile, widths : see `hush.learned`.
+    channels, tile, widths : see `hush.bases.learned`.
     cell : side of a cell; one pixel in each is masked, 64 in patches of 64×64 (§3.4).
     radius : masked pixels are replaced by one at most this many rows and columns away.
     """

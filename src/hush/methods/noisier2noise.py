@@ -26,16 +26,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from hush.learned import Network, Plain
+from hush.bases.learned import Network, Plain
+from hush.bases.noisier import Noisier
 from hush.nets.plain import PlainUNet
-from hush.noisier import Noisier
 
 
 @dataclass
 class Noisier2Noise(Plain, Noisier):
     """Noisier2Noise for noise of a known or measured law.
 
-    channels, tile, widths : see `hush.learned`; alpha, draws : see `hush.noisier`.
+    channels, tile, widths : see `hush.bases.learned`; alpha, draws : see `hush.bases.noisier`.
     """
 
     name: ClassVar[str] = "noisier2noise"

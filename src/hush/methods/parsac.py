@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hush.learned_samplers import LearnedSampler, drawn, flipped, numbers
-from hush.learned_sets import Drawn
+from hush.bases.samplers import LearnedSampler, drawn, flipped, numbers
+from hush.bases.sets import Drawn
 from hush.tasks.geometry.problems import Problem
 
 

@@ -17,9 +17,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from hush.bases.series import Seen, VolumeMethod, needing, quiet, radii, transposed
 from hush.errors import HushError
 from hush.results import Restoration
-from hush.series_methods import Seen, VolumeMethod, needing, quiet, radii, transposed
 
 MODELS = ("ols", "ridge", "lasso")
 

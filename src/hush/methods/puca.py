@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from hush.learned import FAST_PACE, Learned, Network
+from hush.bases.learned import FAST_PACE, Learned, Network
 from hush.nets.puca import PUCA as Net
 
 
@@ -35,7 +35,7 @@ class PUCA(Learned):
 
     No prediction depends on its own pixel, except through the mean and deviation of the image.
 
-    channels, tile : see `hush.learned.Learned`.
+    channels, tile : see `hush.bases.learned.Learned`.
     width, encoder, middle, decoder : sizes, see `hush.nets.puca.PUCA`.
     """
 

@@ -28,15 +28,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from hush.learned import Network, Plain
-from hush.noisier import Noisier
+from hush.bases.learned import Network, Plain
+from hush.bases.noisier import Noisier
 
 
 @dataclass
 class R2R(Plain, Noisier):
     """Recorrupted-to-Recorrupted for noise of a known or measured law.
 
-    channels, tile, widths : see `hush.learned`; alpha, draws : see `hush.noisier`.
+    channels, tile, widths : see `hush.bases.learned`; alpha, draws : see `hush.bases.noisier`.
     """
 
     draws: int = 8

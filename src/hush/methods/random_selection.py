@@ -7,12 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from hush.bases.selecting import Selecting, Verdict
+from hush.bases.selecting_rows import Choice, RowSelection, chosen, spread
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.kinds.alignment.family import Family
 from hush.kinds.points.elements import Elements
-from hush.selecting import Selecting, Verdict
-from hush.selecting_rows import Choice, RowSelection, chosen, spread
 
 
 @dataclass

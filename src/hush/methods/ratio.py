@@ -12,10 +12,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from hush.bases.selecting import Selecting, Verdict, decided
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.kinds.points.elements import Elements
-from hush.selecting import Selecting, Verdict, decided
 
 SHARPNESS = 8.0  #: of the probability's fall with the ratio
 REFUSED = 0.2  #: times the probability, if a match is not mutual

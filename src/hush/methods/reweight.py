@@ -16,10 +16,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from hush.bases.selecting_rows import WeightedRows
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.kinds.alignment.family import Family
-from hush.selecting_rows import WeightedRows
 from hush.tasks.distances import EXACT, SAMPLE, similar
 
 

@@ -24,10 +24,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hush.bases.interference import Subtracting, varied
+from hush.bases.learned import Network
 from hush.denoiser import Advance
 from hush.errors import HushError
-from hush.interference import Subtracting, varied
-from hush.learned import Network
 from hush.nets.sdemg import TwoStreams
 from hush.sampling import ancestral, cosine_signal
 from hush.tiling import tiled
@@ -43,7 +43,7 @@ PERIOD = 4.0  #: seconds after which the random numbers repeat
 class SDEMG(Subtracting):
     """SDEMG for ECG in surface EMG, from pairs.
 
-    channels, tile, rate, model_rate : see `hush.interference.Subtracting`.
+    channels, tile, rate, model_rate : see `hush.bases.interference.Subtracting`.
     width, fold, dilations : of the network, see `hush.nets.sdemg.TwoStreams`. The default has
         1.3 M parameters; ``width=128, fold=1`` is the paper's network, with 5 M, and takes 20 times
         as long.

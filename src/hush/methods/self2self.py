@@ -24,10 +24,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hush.bases.zero_shot import FORWARD, Pace, Windows, ZeroShot, answered, cosine, learn
 from hush.errors import HushError
 from hush.nets import channels_last, placed
 from hush.nets.self2self import PartialUNet
-from hush.zero_shot import FORWARD, Pace, Windows, ZeroShot, answered, cosine, learn
 
 MOST = 0.25  #: share of the time for the passes that are averaged
 
@@ -36,7 +36,7 @@ MOST = 0.25  #: share of the time for the passes that are averaged
 class Self2Self(ZeroShot):
     """Self2Self for images whose noise is independent from value to value.
 
-    seconds, steps, seed : see `hush.zero_shot.ZeroShot`.
+    seconds, steps, seed : see `hush.bases.zero_shot.ZeroShot`.
     width, depth : of the network (`hush.nets.self2self`), 48 and 5 in the paper.
     patch : side of the window of a step; None is the whole image, as in the paper.
     keep : share of the values that a pass sees. dropout : share of features left out.

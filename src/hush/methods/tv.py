@@ -17,8 +17,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from hush.bases.levelled import Levelled
 from hush.errors import HushError
-from hush.levelled import Levelled
 
 
 @dataclass

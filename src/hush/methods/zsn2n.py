@@ -23,18 +23,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hush.bases.learned import through
+from hush.bases.zero_shot import FORWARD, TILE, Pace, Windows, ZeroShot, cosine, learn
 from hush.errors import HushError
-from hush.learned import through
 from hush.nets import channels_last, placed
 from hush.nets.shallow import Shallow
-from hush.zero_shot import FORWARD, TILE, Pace, Windows, ZeroShot, cosine, learn
 
 
 @dataclass
 class ZeroShotNoise2Noise(ZeroShot):
     """Zero-Shot Noise2Noise for images whose noise is independent from pixel to pixel.
 
-    seconds, steps, seed : see `hush.zero_shot.ZeroShot`.
+    seconds, steps, seed : see `hush.bases.zero_shot.ZeroShot`.
     width : features of the network, 48 in the paper.
     patch : side of the window of a step; None is the whole image, as in the paper.
     learning_rate : the first one; 0.001 in the paper, halved after 1000 steps.

@@ -53,13 +53,14 @@ import torch
 from scipy.ndimage import uniform_filter
 from torch import Tensor, nn
 
+from hush.bases.learned import FAST_PACE, NAFNET_PACE
+from hush.bases.stages import Stages
 from hush.denoiser import Advance, Learns
 from hush.devices import device_for
 from hush.errors import HushError
 from hush.kinds.cut import check_channels, moments
 from hush.kinds.image.measure.estimation import estimate_any
 from hush.kinds.image.zerofill import as_acquired, reduced
-from hush.learned import FAST_PACE, NAFNET_PACE
 from hush.methods.diffdenoise.losses import (
     blind_loss,
     diffusion_loss,
@@ -84,7 +85,6 @@ from hush.nets.puca import PUCA
 from hush.noise.process import Process
 from hush.results import Estimate, Restoration
 from hush.schedule import Schedule
-from hush.stages import Stages
 
 FEWEST = 4  #: images to train on at least, or as many patches of one image
 LEAKS = 0.5  #: correlation above which the samples count as containing the input's noise

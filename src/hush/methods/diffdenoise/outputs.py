@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hush.bases.learned import through
 from hush.denoiser import Advance, Denoiser
 from hush.errors import HushError
 from hush.kinds.image.posterior import posterior_mean
-from hush.learned import through
 from hush.methods.diffdenoise.losses import SIGNAL, grid_of, hidden, never
 from hush.methods.diffdenoise.noisy import deviation_of
 from hush.nets import channels_last

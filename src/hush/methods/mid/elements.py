@@ -31,15 +31,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hush.bases.selecting import Verdict
+from hush.bases.sets import Drawn, LearnedSets, tensors
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.kinds.points.elements import Elements
 from hush.kinds.points.graph import Graph
 from hush.kinds.points.places import ordered
-from hush.learned_sets import Drawn, LearnedSets, tensors
 from hush.nets.sets import SetNet
 from hush.noise.process import Process
-from hush.selecting import Verdict
 
 EPS = 1e-6
 FAILED = 0.1  #: factor of the probability of an element that fails a check

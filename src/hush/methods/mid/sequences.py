@@ -28,6 +28,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hush.bases.rows import Drawn, LearnedRows
+from hush.bases.selecting_rows import Choice, chosen, estimate
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.io.residues import STATES
@@ -38,11 +40,9 @@ from hush.kinds.alignment.further import misaligned, redundant
 from hush.kinds.alignment.measure import REPEATED
 from hush.kinds.alignment.redundancy import filtered, nearest, repeated, repeating
 from hush.kinds.alignment.statistics import COLUMNS, ROWS, Statistics, rows, statistics
-from hush.learned_rows import Drawn, LearnedRows
 from hush.methods.mid.elements import CLEAN, further_loss
 from hush.nets.axial import AxialNet
 from hush.noise.process import Process
-from hush.selecting_rows import Choice, chosen, estimate
 from hush.tasks.distances import EXACT, shared
 
 MISALIGNED, REDUNDANT = 0, 1  #: the logits of Φ

@@ -1,6 +1,6 @@
 """Everything shared by methods that train one network on parts drawn from items of unlike sizes.
 
-Items are sets of elements (`hush.learned_sets`) or alignments (`hush.learned_rows`).
+Items are sets of elements (`hush.bases.sets`) or alignments (`hush.bases.rows`).
 """
 
 from __future__ import annotations

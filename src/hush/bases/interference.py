@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hush.bases.learned import Learned
 from hush.denoiser import Advance, Denoiser, Learns, Window
 from hush.errors import HushError
 from hush.kinds.cut import moments
 from hush.kinds.layout import filled
 from hush.kinds.signal.resample import back, multiple, reach, to_rate
-from hush.learned import Learned
 from hush.noise.process import Process
 from hush.record import Batch, Record
 from hush.results import Estimate, Restoration

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hush.bases.draws import LearnedDraws
+from hush.bases.selecting import Selecting
 from hush.errors import HushError
 from hush.kinds.points.cut import FEWEST
 from hush.kinds.points.elements import Elements
 from hush.kinds.points.graph import Graph
-from hush.learned_draws import LearnedDraws
 from hush.schedule import Schedule
-from hush.selecting import Selecting
 
 S = TypeVar("S", bound="LearnedSets")
 #: a set and the random numbers for what is drawn in it

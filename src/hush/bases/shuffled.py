@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hush.bases.learned import Learned, Network, through
 from hush.denoiser import Advance
 from hush.errors import HushError
-from hush.learned import Learned, Network, through
 from hush.nets.pooled import PooledNet
 from hush.nets.shuffled import Shuffled, shuffled
 
@@ -35,7 +35,7 @@ from hush.nets.shuffled import Shuffled, shuffled
 class Asymmetric(Learned):
     """`Learned` with a blind-spot network, asymmetric downsampling and random replacing.
 
-    channels, tile : see `hush.learned.Learned`.
+    channels, tile : see `hush.bases.learned.Learned`.
     stride : a, of the sub-images in training; longer than the noise is correlated.
     stride_after : b, of the sub-images when denoising.
     replaced : p, the share of pixels that random replacing takes from the noisy image.

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hush.bases.selecting import MOST, Verdict, decided
+from hush.bases.sets import Drawn, LearnedSets, tensors
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.kinds.points.elements import Elements
 from hush.kinds.points.places import middles
-from hush.learned_sets import Drawn, LearnedSets, tensors
 from hush.nets.sets import ElementNet
-from hush.selecting import MOST, Verdict, decided
 from hush.tasks.geometry.consensus import multi
 from hush.tasks.geometry.problems import Line, Problem, VanishingPoint
 

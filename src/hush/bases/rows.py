@@ -10,15 +10,15 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from hush.bases.draws import LearnedDraws
+from hush.bases.selecting_rows import RowSelection
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.kinds.alignment import Alignment
 from hush.kinds.alignment.cut import FEWEST, part
 from hush.kinds.alignment.family import Family, different
-from hush.learned_draws import LearnedDraws
 from hush.noise.process import Process
 from hush.schedule import Schedule
-from hush.selecting_rows import RowSelection
 
 DRAWS = 16  #: by which a model is judged before and after it adapts
 SHOWN = 256  #: rows of an alignment that a preview shows

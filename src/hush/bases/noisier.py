@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hush.bases.learned import FAST_PACE, Learned, Lessons, Network
 from hush.denoiser import Advance, process_of
 from hush.errors import HushError
 from hush.kinds.arrays import full_of
 from hush.kinds.cut import moments, rms_level
 from hush.kinds.image.zerofill import as_acquired, reduced
-from hush.learned import FAST_PACE, Learned, Lessons, Network
 from hush.noise.halves import divisible
 from hush.noise.process import Process
 from hush.results import Estimate, Restoration
@@ -35,7 +35,7 @@ class Noisier(Learned):
     The law of the noise is measured in every image, or stated. In training it has the same level in
     all places of an image. In denoising the spectrum is measured even if the level is stated.
 
-    channels, tile : see `hush.learned.Learned`.
+    channels, tile : see `hush.bases.learned.Learned`.
     alpha : deviation of the further noise, relative to that of the noise in the image.
     draws : denoising averages over this many draws of the further noise; each takes a pass.
     """
