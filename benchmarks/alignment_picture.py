@@ -88,7 +88,8 @@ def main() -> None:
     new, new_pairs = predicted(family, ours)
 
     figure = Figure(figsize=(10.5, 3.9), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.5))
+    parts: Any = figure.subfigures(1, 2, width_ratios=(1, 1.5))
+    left, right = parts
     before, after = left.subplots(1, 2)
     every = np.linspace(0, len(tokens) - 1, DRAWN).round().astype(int)
     rows(before, tokens[every], f"before: {len(tokens):,} rows", f"columns; {DRAWN} rows drawn")

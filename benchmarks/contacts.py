@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=MOST, help="at most so many of each family")
     parser.add_argument("--pseudo", action="store_true", help="pseudo-likelihood DCA too")
     args = parser.parse_args()
-    methods = {"mean-field": mean_field}
+    methods: dict[str, Callable[..., np.ndarray]] = {"mean-field": mean_field}
     if args.pseudo:
         from hush.tasks.pseudo_likelihood import pseudo_likelihood
 

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from importlib.metadata import files, version
 from pathlib import Path
+from typing import Any
 
 IMPORT = "from time import perf_counter as now; t = now(); import {}; print(now() - t)"
 
@@ -96,8 +97,8 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="*", default=[512, 2048])
     parser.add_argument("--models", nargs="*", default=["mid-gray", "mid-rgb"])
     args = parser.parse_args()
-    for name in (TORCH, LIGHTNING, ONNXRUNTIME):
-        print(", ".join(f"{n} {version(n)}: {megabytes(n):.0f} MB" for n in name))
+    for names in (TORCH, LIGHTNING, ONNXRUNTIME):
+        print(", ".join(f"{n} {version(n)}: {megabytes(n):.0f} MB" for n in names))
     for name in ("torch", "onnxruntime"):
         seconds = min(float(python(IMPORT.format(name))) for _ in range(5))
         print(f"import {name}: {seconds:.2f} s")
@@ -129,7 +130,7 @@ def export(model: str, folder: Path) -> None:
     from hush.nets.values import groups
     from hush.onnx import quiet
 
-    mid = models.load(model)
+    mid: Any = models.load(model)
     networks = copy.deepcopy(mid.networks_).to(memory_format=torch.contiguous_format)
     x = torch.rand(2, mid.channels, 80, 112)  # one tensor given twice would become one input
     shares = torch.rand(2, networks["step"].octaves, groups(mid.channels))
@@ -149,6 +150,7 @@ def export(model: str, folder: Path) -> None:
                 verbose=False,
             )
         path = folder / f"{model}-{name}.onnx"
+        assert program is not None
         program.save(path, external_data=False)
         print(f"  {name}: {path.stat().st_size / 1e6:.1f} MB as ONNX")
 

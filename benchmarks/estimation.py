@@ -72,7 +72,8 @@ def called(found: Estimate) -> str:
 def levels(clean: list[np.ndarray]) -> None:
     print("\nGaussian σ: |error| in %, median and 90th percentile | estimate_sigma")
     for level in (2, 5, 15, 25, 50):
-        ours, theirs, families, flagged = [], [], Counter(), 0
+        families: Counter[str] = Counter()
+        ours, theirs, flagged = [], [], 0
         for seed, x in enumerate(clean):
             y = (x + level / 255 * white(x, seed)).astype(np.float32)
             found = estimate(y)
@@ -108,7 +109,8 @@ def gains(clean: list[np.ndarray]) -> None:
     print("\nPoisson gain: |error| in %, median and 90th percentile; σ; families")
     for peak in (5, 30, 50):
         for store in (False, True):
-            gain, sigma, families = [], [], Counter()
+            families: Counter[str] = Counter()
+            gain, sigma = [], []
             for seed, x in enumerate(clean):
                 y = poisson(x, peak, seed)
                 found = estimate((stored(y) if store else y).astype(np.float32))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -55,7 +56,7 @@ def cases() -> Iterator[Case]:
     yield Case("mosaic, 12 bits in 16", mosaic, stored, lambda y: y / 4095, within(0, 4095))
     for pedestal in (0.0, 1e4, 1e6, 1e7):
         high = photo + 0.098 * noise + pedestal
-        yield Case(f"pedestal {pedestal:g}, float64", photo, high, lambda y, p=pedestal: y - p)
+        yield Case(f"pedestal {pedestal:g}, float64", photo, high, partial(less, pedestal))
     counts = np.rint(2**30 + 1000 * (photo + 0.098 * noise)).astype("i4")
     yield Case("pedestal 2³⁰, int32", photo, counts, lambda y: (y.astype(float) - 2**30) / 1000)
     noisy = photo + 0.05 * noise
@@ -77,6 +78,10 @@ def cases() -> Iterator[Case]:
 
 def real(y: np.ndarray) -> np.ndarray:
     return y.astype(np.float64)
+
+
+def less(pedestal: float, y: np.ndarray) -> np.ndarray:
+    return y - pedestal
 
 
 def within(low: float, high: float) -> Callable[[np.ndarray], str]:

@@ -228,7 +228,7 @@ def images_of_studies(data: Path, out: Path, count: int = 3) -> None:
     """S1 and S2: the first pictures of every set of `hush study mid/images`, for each noise."""
     from hush.studies.images import find_tests, image_case
 
-    for folder, role in find_tests(data):
+    for folder, role in find_tests(data, None):
         for spec in ("gaussian:25/255", "poisson:30"):
             samples = image_case(folder, role, spec, False, True).samples(0)
             for sample, _ in zip(samples, range(count), strict=False):

@@ -12,6 +12,7 @@ import torch
 
 from hush import Record
 from hush.io.residues import AMINO
+from hush.noise.ecg import ECG
 from hush.noise.processes import parse
 from hush.tasks.geometry.scenes import line_scene, two_views
 
@@ -55,7 +56,9 @@ def emg(rate: float = 1000.0, seconds: float = 12.0) -> tuple[np.ndarray, np.nda
     time = np.arange(count) / rate
     force = 0.15 + np.clip(np.sin(2 * np.pi * time / 4 - 1), 0, None) ** 2
     clean = 50 * force * activity  # µV
-    beats = parse("ecg").recordings().draw(np.random.default_rng(5), count, rate)
+    law = parse("ecg")
+    assert isinstance(law, ECG)
+    beats = law.recordings().draw(np.random.default_rng(5), count, rate)
     power = np.mean(clean**2) * 10 ** (8 / 10)
     return clean + np.sqrt(power / np.mean(beats**2)) * beats, clean
 

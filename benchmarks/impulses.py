@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -35,7 +36,7 @@ def item(x: np.ndarray) -> np.ndarray:
 def found(level: float) -> None:
     """Share of the impulses that was replaced, and how many other pixels were, in a million."""
     print(f"\nNoise σ {level}: found in %, by the share of impulses; others replaced in a million")
-    kinds = {
+    kinds: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
         "hot, 10 σ to 50 σ above": lambda y, rng: y + level * rng.uniform(10, 50, y.shape),
         "salt and pepper": lambda y, rng: rng.integers(0, 2, y.shape),
         "any value from 0 to 1": lambda y, rng: rng.random(y.shape),
@@ -43,7 +44,7 @@ def found(level: float) -> None:
     for name, values in kinds.items():
         row = []
         for share in SHARES:
-            hits = wrong = total = 0
+            hits, wrong, total = 0.0, 0, 0
             for seed, picture in enumerate((data.camera, data.moon, data.coins)):
                 rng = np.random.default_rng(seed)
                 clean = gaussian_filter(picture().astype(float), 0.7) / 255
@@ -51,8 +52,8 @@ def found(level: float) -> None:
                 hit = rng.random(y.shape) < share
                 x = item(np.where(hit, values(y, rng), y))
                 changed = (without_impulses(x, estimate(x)) != x)[0]
-                hits += np.count_nonzero(changed & hit) / max(1, np.count_nonzero(hit)) / 3
-                wrong += np.count_nonzero(changed & ~hit)
+                hits += int((changed & hit).sum()) / max(1, int(hit.sum())) / 3
+                wrong += int((changed & ~hit).sum())
                 total += y.size
             row.append(f"{100 * hits:5.1f} ({1e6 * wrong / total:.0f})")
         print(f"  {name:24} {'   '.join(row)}", flush=True)

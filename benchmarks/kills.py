@@ -92,8 +92,8 @@ def zarr_store(folder: Path) -> None:
     pictures("a.zarr", shape=(6, 96, 96))(folder)
 
 
-_TRAIN = ("train", "in", "-o", "out/m.safetensors", "-q", "--max-steps", "40", "--set", "batch=2")
-_TRAIN += ("--set", "patch=16", "--threads", "1", "--start", "none")
+_OUT = ("train", "in", "-o", "out/m.safetensors", "-q", "--max-steps", "40")
+_TRAIN = (*_OUT, "--set", "batch=2", "--set", "patch=16", "--threads", "1", "--start", "none")
 _SMALL = ("--set", "widths=8", "--set", "blocks=1")
 
 

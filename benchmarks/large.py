@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 STRIP = 512  #: rows that are made at once
-OME = {
+OME: Any = {
     "version": "0.5",
     "multiscales": [
         {

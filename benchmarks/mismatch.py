@@ -53,9 +53,10 @@ def row(model: hush.MID, images: list[np.ndarray], spec: str, known: Gaussian) -
         told = known.scaled(factor**2)
         ways[f"× {factor}"] = lambda y, told=told: model.restore(y, told).data  # type: ignore[misc]
     if spec.startswith("correlated"):
-        white = Estimate(known, float(known.sigma))
+        white = Estimate(known, known.variance(0.0) ** 0.5)
         ways["known, white"] = lambda y: model.restore(y, known, None, white).data
-    process, scores = parse(spec), {name: [] for name in ways}
+    process = parse(spec)
+    scores: dict[str, list[float]] = {name: [] for name in ways}
     for seed, clean in enumerate(images):
         noisy = process.sample(torch.from_numpy(clean), torch.Generator().manual_seed(seed)).numpy()
         for name, way in ways.items():

@@ -34,7 +34,8 @@ def main() -> None:
     sheet = Image.new("L", (3 * width + 16, width), 255)
     font = ImageFont.load_default(20)
     for i, (panel, name) in enumerate(zip(panels, names, strict=True)):
-        tile = Image.fromarray((panel * 255).astype(np.uint8)).resize((width, width), Image.NEAREST)
+        tile = Image.fromarray((panel * 255).astype(np.uint8))
+        tile = tile.resize((width, width), Image.Resampling.NEAREST)
         draw = ImageDraw.Draw(tile)
         box = draw.textbbox((12, 10), name, font=font)
         draw.rectangle((box[0] - 6, box[1] - 5, box[2] + 6, box[3] + 5), fill=20)

@@ -15,6 +15,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -64,7 +65,7 @@ def main() -> None:
     def progress(what: str, done: int, count: int) -> None:
         console.print(f"{what}: {done}/{count}", end="\r", overflow="ellipsis", no_wrap=True)
 
-    def study(name: str, folder: str, where: Mapping[str, str], **options: object) -> Results:
+    def study(name: str, folder: str, where: Mapping[str, str], **options: Any) -> Results:
         return run(
             name, args.data, only=folder, where=where, json_path=args.json, progress=progress,
             **options,
@@ -92,14 +93,14 @@ def main() -> None:
             )
             for model in (args.noisy_only, args.clean_targets)
         )
-        met = noisy >= 28.8 and clean - noisy <= 0.15
+        enough = noisy >= 28.8 and clean - noisy <= 0.15
         goal = noisy >= 29.0 and clean - noisy <= 0.05
         table.add_row(
             "BSD68 σ=25, noisy-only against clean targets",
             f"{noisy:.2f} against {clean:.2f} dB",
             "28.8, gap 0.15",
             "29.0, gap 0.05",
-            "goal" if goal else "bar" if met else "no",
+            "goal" if goal else "bar" if enough else "no",
         )
 
     if find_paired_sets(args.data, "fmd"):

@@ -27,7 +27,7 @@ from hush.metrics import psnr, ssim
 from hush.models import load, path_of
 from hush.noise.processes import parse
 from hush.studies.folders import image_files
-from hush.studies.images import centre_crop
+from hush.studies.frozen import centre_crop
 
 Scores = dict[str, list[tuple[float, float]]]
 

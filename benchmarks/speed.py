@@ -78,6 +78,7 @@ PICTURES = {
     "2048×2048 gray, 16 bits": (2048, 65535, 1, 0),
 }
 
+PARTS = ["help", "imports", "stages", "bm3d", "large"]
 WHAT = ("least wall clock", "median wall clock", "least processor", "median processor")
 IMPORTTIME = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)")
 
@@ -112,6 +113,13 @@ def python(code: str, *arguments: str | os.PathLike[str]) -> Run:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--sides", type=int, nargs="*", default=[2048, 4096, 8192])
+    parser.add_argument("--only", nargs="*", choices=[*PARTS, "against"], default=PARTS)
+    parser.add_argument("--pictures", default="", help="of stages and pairs: part of their names")
+    parser.add_argument("--src", help="a folder with another version of hush, for 'against'")
+    args = parser.parse_args()
     parts = {
         "help": lambda folder: command_line(args.repeats),
         "imports": lambda folder: imports(folder, args.repeats),
@@ -119,13 +127,6 @@ def main() -> None:
         "bm3d": lambda folder: against_bm3d(folder, args.repeats),
         "large": lambda folder: large_files(folder, args.sides),
     }
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--sides", type=int, nargs="*", default=[2048, 4096, 8192])
-    parser.add_argument("--only", nargs="*", choices=[*parts, "against"], default=[*parts])
-    parser.add_argument("--pictures", default="", help="of stages and pairs: part of their names")
-    parser.add_argument("--src", help="a folder with another version of hush, for 'against'")
-    args = parser.parse_args()
     if "against" in args.only:
         if not args.src:
             parser.error("'against' needs --src")

@@ -26,8 +26,9 @@ from torch import Tensor, nn
 import hush
 from hush.bases.stages import Stages
 from hush.kinds.cut import Patches
-from hush.kinds.image.measure.estimation import estimate_any
 from hush.methods import diffdenoise
+from hush.methods.diffdenoise.losses import hidden, never, oracle_loss
+from hush.methods.diffdenoise.noisy import Noisy, deviation_of, standard
 from hush.metrics import psnr, ssim
 from hush.nets.diffusion import DiffusionUNet
 from hush.schedule import Schedule
@@ -72,7 +73,7 @@ def main() -> None:
         both = []
         for s in held:
             noisy, clean = (centre_crop(x, SIDE) for x in (s.noisy, s.reference))
-            x, mean, scale = diffdenoise._standard(noisy)
+            x, mean, scale = standard(noisy)
             y = mean + scale * denoise(x)
             both.append([f(y, clean, clip=False) for f in (psnr, ssim)])
         print(f"{name:40} {np.mean(both, 0)[0]:.2f} dB  {np.mean(both, 0)[1]:.5f}", flush=True)
@@ -90,15 +91,13 @@ def further(
     student = model.networks_["student-1"]
     score("the model's student", model._student)
     taught = load_file(folder / "student-1.safetensors")
-    pooled = estimate_any(images[: diffdenoise._POOLED])
-    seen = [diffdenoise._standard(x)[0] for x in images]
-    noisy = diffdenoise._Noisy(images, seen, pooled, diffdenoise._laws(images, pooled))
+    noisy = Noisy.of(images)
     whole = Schedule(max_steps=round(steps / diffdenoise._REFINED))
     for a in ARMS:
         student.load_state_dict(taught)
         if a is not None:
-            diffdenoise._FURTHER = a
-            stages = Stages(whole, None, False, "cpu", False, {})
+            diffdenoise.FURTHER = a
+            stages = Stages(whole, None, False, "cpu", False, {}, model.kind)
             model._refine(1, stages, student, noisy)
         score("taught alone" if a is None else f"a from {a[0]} to {a[1]}", model._student)
 
@@ -108,25 +107,24 @@ def oracle(model: Any, images: Sequence[np.ndarray], steps: int, score: Score) -
     guide = model.networks_["blind-spot"].eval()
     scaled = []
     for x in images:
-        seen = diffdenoise._standard(x)[0]
+        seen = standard(x)[0]
         crop = seen[:, :192, :192]
-        scale = diffdenoise._deviation(crop - model._condition(crop))
+        scale = deviation_of(crop - model._condition(crop))
         scaled.append(np.concatenate([seen, np.full_like(seen[:1], scale)]))
 
     def learned(seeing: bool) -> nn.Module:
         torch.manual_seed(0)
         network = DiffusionUNet(model.channels)
 
-        def loss(x: Tensor, _: list[int], g: torch.Generator) -> Mapping[str, Tensor]:
+        def loss(x: Tensor, _: list[int], g: torch.Generator, done: float) -> Mapping[str, Tensor]:
             if not seeing:
-                result: Mapping[str, Tensor] = model._oracle_loss(network, guide, x, g)
-                return result
+                return oracle_loss(network, guide, 1, False, x, g, done)
             row, column = torch.randint(4, (2,), generator=g).tolist()
             x, scale = x[:, :-1], x[:, -1:]
-            scored, filled = diffdenoise._hidden(x, 1, row, column)
+            scored, filled = hidden(x, 1, row, column)
             with torch.no_grad():
                 condition = guide(filled)
-            answer = network(filled, condition, diffdenoise._never(condition)).float()
+            answer = network(filled, condition, never(condition)).float()
             off = (answer - (x - condition) / scale).square() * scored
             return {"loss": off.sum() / scored.sum()}
 
@@ -137,15 +135,15 @@ def oracle(model: Any, images: Sequence[np.ndarray], steps: int, score: Score) -
     def each_in_turn(x: np.ndarray) -> np.ndarray:
         """Every pixel asked for once, the others seen."""
         condition, out = model._condition(x), np.empty_like(x)
-        scale = diffdenoise._deviation(x - condition)
+        scale = deviation_of(x - condition)
 
         def answer(part: Tensor) -> Tensor:
             filled, c = part.chunk(2, 1)
-            result: Tensor = network(filled, c, diffdenoise._never(c))
+            result: Tensor = network(filled, c, never(c))
             return result
 
         for row, column in itertools.product(range(4), repeat=2):
-            scored, filled = diffdenoise._hidden(torch.from_numpy(x)[None], 1, row, column)
+            scored, filled = hidden(torch.from_numpy(x)[None], 1, row, column)
             given = np.concatenate([filled[0].numpy(), condition])
             at = scored[0, 0].numpy() > 0
             out[:, at] = (condition + scale * model._over(given, network, answer))[:, at]

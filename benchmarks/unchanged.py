@@ -92,7 +92,7 @@ def denoised(files: list[Path], code: Path, folder: Path) -> list[Path]:
     results = []
     for number, path in enumerate(files):
         results.append(folder / f"{number:02d}{path.suffix}")
-        options = ["-o", results[-1], "--quiet", "--threads", "1", "--device", "cpu"]
+        options = ["-o", str(results[-1]), "--quiet", "--threads", "1", "--device", "cpu"]
         subprocess.run(
             [sys.executable, "-m", "hush", "denoise", path, *options],
             env={**os.environ, "PYTHONPATH": str(code)},

@@ -22,7 +22,7 @@ from hush.bases import zero_shot
 from hush.bases.zero_shot import ZeroShot
 from hush.methods import get
 from hush.metrics import psnr
-from hush.studies.images import centre_crop, frozen_noise
+from hush.studies.frozen import centre_crop, frozen_noise
 
 METHODS = "zs-n2n,self2self,dip,bm3d"
 PICTURES = "camera,coffee,gravel"
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=512)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    zero_shot.time = CPU()  # type: ignore[assignment]
+    zero_shot.time = CPU()  # type: ignore[assignment, attr-defined]
     for method in options.methods.split(","):
         cls = get(method, "image")
         settings = {"seconds": options.seconds} if issubclass(cls, ZeroShot) else {}

@@ -75,8 +75,8 @@ def records() -> Iterator[tuple[str, Record]]:
         if isinstance(kind, Alignment):
             letters = np.frombuffer(AMINO.encode(), "S1").astype(str)
             drawn = rng.choice(letters, (7, 11))
-            rows = ["".join(row) for row in drawn]
-            record = kind.from_objects([*rows, rows[0][:5] + "-" * 6])
+            lines = ["".join(row) for row in drawn]
+            record = kind.from_objects([*lines, lines[0][:5] + "-" * 6])
             assert record is not None
             yield kind.name, record
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import microscope_files
 import numpy as np
@@ -121,7 +121,7 @@ def _nifti(shape: tuple[int, ...], dtype: str = "int16") -> Callable[[Path], Non
     def make(path: Path) -> None:
         import nibabel
 
-        image = nibabel.Nifti1Image(_values(shape, dtype), np.diag([2.0, 2, 3, 1]))
+        image: Any = nibabel.Nifti1Image(_values(shape, dtype), np.diag([2.0, 2, 3, 1]))
         if path.suffix == ".hdr":
             image = nibabel.Nifti1Pair(image.dataobj, image.affine)
         nibabel.save(image, path)
@@ -167,7 +167,7 @@ def _hdf5_chunks(path: Path) -> None:
         file.create_dataset("a", data=_values((3, 12, 10)), compression="gzip", chunks=(1, 6, 5))
 
 
-def _zarr(version: int) -> Callable[[Path], None]:
+def _zarr(version: Literal[2, 3]) -> Callable[[Path], None]:
     def make(path: Path) -> None:
         import zarr
 
@@ -175,7 +175,7 @@ def _zarr(version: int) -> Callable[[Path], None]:
         data = _values((2, 4, 12, 10))
         group.create_array("0", data=data, chunks=(1, 2, 6, 5))
         scales = [{"type": "scale", "scale": [1.0, 2.0, 0.5, 0.5]}]
-        described = {
+        described: Any = {
             "version": "0.4" if version == 2 else "0.5",
             "axes": [{"name": a, "type": "channel" if a == "c" else "space"} for a in "czyx"],
             "datasets": [{"path": "0", "coordinateTransformations": scales}],

@@ -13,12 +13,14 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import numpy as np
 
 Rng = np.random.Generator
-NUMBERS = (b"0", b"-1", b"1", b"65536", b"2147483647", b"2147483648", b"4294967295")
-NUMBERS += (b"99999999999999999999", b"1e308", b"1e999", b"nan", b"-inf", b"", b"0x10", b"\xc2\xb2")
+INTEGERS = (b"0", b"-1", b"1", b"65536", b"2147483647", b"2147483648", b"4294967295")
+ODD = (b"99999999999999999999", b"1e308", b"1e999", b"nan", b"-inf", b"", b"0x10", b"\xc2\xb2")
+NUMBERS = INTEGERS + ODD
 EXTREMES = (0, 1, -1, 2, 127, 128, 255, 256, 32767, 32768, 65535, 2**31 - 1, 2**31, 2**63 - 1)
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -109,8 +111,8 @@ def _integer(raw: bytes, rng: Rng) -> bytes:
     size = int(rng.choice([1, 2, 4, 8]))
     value = int(rng.choice(EXTREMES)) % 256**size
     at = _place(raw, rng) // size * size if rng.random() < 0.7 else _place(raw, rng)
-    order = "little" if rng.random() < 0.6 else "big"
-    return raw[:at] + value.to_bytes(size, order) + raw[at + size :]  # type: ignore[arg-type]
+    order: Literal["little", "big"] = "little" if rng.random() < 0.6 else "big"
+    return raw[:at] + value.to_bytes(size, order) + raw[at + size :]
 
 
 def _number(raw: bytes, rng: Rng) -> bytes:
