@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,6 @@ MEASURED = {
     "smooth, rounded": lambda: np.rint(12 * gaussian_filter(blobs(), 4)),
     "ramp": lambda: np.repeat(np.arange(96) // 4, 96).reshape(96, 96),
     "median": lambda: median_filter(data.camera()[:96, :96], 5),
-    "halftone": lambda: np.array(Image.fromarray(data.camera()[:96, :96]).convert("1"), "u1"),
     "enlarged noise": lambda: np.kron(RNG.integers(0, 2, (24, 24)), np.ones((4, 4))),
     "constant": lambda: np.full((96, 96), 7),
     "one bright pixel": lambda: np.pad(np.ones((1, 1)), 47),
@@ -96,6 +96,37 @@ def test_what_was_measured_is_not_taken_for_a_drawing(name: str) -> None:
 def test_independent_noise_of_two_values_is_never_a_mask(share: float, seed: int) -> None:
     x = (np.random.default_rng(seed).random((96, 96)) < share).astype("u1")
     assert exact.unfit(Record(x, "YX"), "YX") == ""
+
+
+def ordered(x: np.ndarray) -> np.ndarray:
+    """Thresholds on a grid of 4 × 4 pixels (Bayer, 1973)."""
+    order = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]])
+    return x / 255 > np.tile((order + 0.5) / 16, (len(x) // 4, x.shape[1] // 4))
+
+
+def floyd_steinberg(x: np.ndarray) -> np.ndarray:
+    return np.array(Image.fromarray(x).convert("1"))
+
+
+@pytest.mark.parametrize("dither", [floyd_steinberg, ordered])
+@pytest.mark.parametrize("name", ["camera", "moon", "coins", "gravel"])
+def test_dithered_pictures_are_left_alone(name: str, dither: Callable) -> None:
+    x = getattr(data, name)()
+    x = x[: len(x) // 4 * 4, : x.shape[1] // 4 * 4]
+    with pytest.raises(Unfit, match="a dithered picture"):
+        hush.run(np.where(dither(x), 255, 0).astype("u1"), method="none")
+
+
+def test_colours_may_be_dithered() -> None:
+    x = np.moveaxis([ordered(data.astronaut()[..., i]) for i in range(3)], 0, -1)
+    assert "dithered" in exact.unfit(Record(np.where(x, 255, 0).astype("u1"), "YXS"), "YX")
+
+
+@given(st.floats(0.01, 1.5), st.integers(0, 2**31))
+@settings(max_examples=30)
+def test_single_photons_are_not_dithered(most: float, seed: int) -> None:
+    photons = np.random.default_rng(seed).poisson(most * data.camera()[::3, ::3] / 255)
+    assert not exact.dithered(np.minimum(photons, 1)[None])
 
 
 def test_volumes_of_labels_are_left_alone() -> None:

@@ -1,4 +1,4 @@
-"""Pictures of areas without noise: masks, labels and drawings.
+"""Pictures without noise: masks, labels, drawings and dithered pictures.
 
 Noise makes neighbours differ, and it makes single values that differ from all their neighbours:
 where values are independent and two of them equally likely, 2·2⁻⁵ of the pixels, which is a quarter
@@ -9,6 +9,9 @@ photons, and where there are more values. In areas of equal values there are nex
                         {\\text{pairs of neighbours that differ}}
 
 is at least 1/4 in noise, however weak, and near 0 in what was drawn.
+
+Dithering writes gray as a density of black and white, and spreads its error to the pixels around.
+So means of 4 × 4 pixels differ less than those of independent pixels would.
 """
 
 from __future__ import annotations
@@ -30,6 +33,11 @@ ENOUGH = 200  #: pairs that differ by which a plane is judged; of noise, 12 pixe
 #: so few values are classes; more are only if most neighbours that differ are not next in value,
 #: unlike in smooth pictures that were rounded
 CLASSES, APART = 8, 0.5
+#: Power of the differences between means of blocks, relative to that of independent pixels, below
+#: which a picture is dithered: such pictures have up to 0.54, photons and thresholds 0.88 and more.
+ARRANGED = 0.7
+BLOCK = 4  #: side in pixels
+EDGE = 4.0  #: powers above so many times the expected one are edges, and count as that
 SIDE = 1024  #: of the middle of a plane that is looked at
 PERIODS = 8  #: places with edges by which an enlarged picture is known, at least
 
@@ -49,7 +57,13 @@ def unfit(record: Record, letters: str) -> str:
     """Why a record of pictures or volumes is no data with noise; empty if it may be."""
     if record.data.dtype.kind == "b":
         return "this is a boolean mask; give the data itself"
-    found = [areas for plane in planes(record, letters) if (areas := seen(plane)) is not None]
+    shown = planes(record, letters)
+    if all(dithered(plane) for plane in shown):
+        return (
+            "this looks like a dithered picture, whose gray is a density of black and white; "
+            "--force denoises it"
+        )
+    found = [areas for plane in shown if (areas := seen(plane)) is not None]
     judged = [areas for areas in found if areas.values > 1]
     if not judged or not all(areas.classes for areas in judged):
         return ""
@@ -96,6 +110,31 @@ def seen(x: np.ndarray) -> Areas | None:
     steps = [np.abs(np.diff(rank, axis=axis)) for axis in (0, 1)]
     far = sum(int((step > 1).sum()) for step in steps)
     return Areas(len(values), far > APART * jumps)
+
+
+def dithered(x: np.ndarray) -> bool:
+    """Whether every channel of a plane ``(C, H, W)`` has two values, arranged by dithering."""
+    return all(_arranged(channel) for channel in x)
+
+
+def _arranged(x: np.ndarray) -> bool:
+    low, high = x.min(), x.max()
+    if low == high or not ((x == low) | (x == high)).all():
+        return False
+    rows, columns = (n // BLOCK for n in x.shape)
+    cut = (x[: rows * BLOCK, : columns * BLOCK] == high).reshape(rows, BLOCK, columns, BLOCK)
+    share = cut.mean((1, 3))
+    variance = share * (1 - share) / (BLOCK**2 - 1)  # of the mean
+    found, expected = [], []
+    for mean, of in ((share, variance), (share.T, variance.T)):
+        found.append(np.square(mean[:-2] - 2 * mean[1:-1] + mean[2:]).ravel())
+        expected.append((of[:-2] + 4 * of[1:-1] + of[2:]).ravel())
+    least = np.concatenate(expected)
+    if np.count_nonzero(least) < ENOUGH:
+        return False
+    chance = least[least > 0].mean()
+    power = np.concatenate(found)[least > 0].clip(max=EDGE * chance).mean()
+    return bool(power < ARRANGED * chance)
 
 
 def _enlarged(down: np.ndarray, across: np.ndarray) -> bool:
