@@ -1,4 +1,4 @@
-"""What methods of several papers derive from: one file for each way to learn or to choose.
+"""What methods are built on: one file for each way to learn or to choose.
 
-A method of one paper is in `hush.methods`; what two of them share is here.
+A method of one paper is in `hush.methods`; what two of them share, or may share, is here.
 """
