@@ -87,3 +87,10 @@ def test_parts_have_the_marks_of_the_whole() -> None:
     for first in (0, 1):
         second = x[:, first::2]
         np.testing.assert_array_equal(marks.every_second(first).where(second), whole[:, first::2])
+
+
+def test_the_bar_of_an_enlarged_picture_comes_back() -> None:
+    x = with_bar(picture(), 0, 255).repeat(2, axis=0).repeat(2, axis=1)
+    result = hush.run(x, method="tv")
+    np.testing.assert_array_equal(result.data[-2 * BAR :], x[-2 * BAR :])
+    assert (result.data != x).mean() > 0.3

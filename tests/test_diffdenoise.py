@@ -290,6 +290,26 @@ def test_interrupted_in_any_stage_it_ends_the_same(tmp_path: Path, monkeypatch: 
         assert all(torch.equal(resumed[name], whole[name]) for name in whole)
 
 
+def test_a_new_training_removes_what_is_left_of_the_old_one_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    others = [tmp_path / "mine.safetensors", tmp_path / "other" / "best.safetensors"]
+    others[1].parent.mkdir()
+    for path in others:
+        path.write_bytes(b"a model")
+
+    def begun() -> Stages:
+        return Stages(short(), tmp_path, False, "cpu", False, {}, kind_of("image"))
+
+    stages = begun()
+    made = stages.collect("pairs", 0.5, 2, lambda i: np.full(3, i))
+    assert len(made) == 2
+    assert len(list(tmp_path.glob("pairs-*.safetensors"))) == 2
+    begun()
+    assert not list(tmp_path.glob("pairs-*.safetensors"))
+    assert all(path.read_bytes() == b"a model" for path in others)
+
+
 @pytest.mark.slow
 def test_rounds_and_the_oracle(tmp_path: Path) -> None:
     model = DiffDenoise(steps=1, rounds=2, oracle=True, keep=True)

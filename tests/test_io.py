@@ -30,6 +30,7 @@ from hush import io
 from hush.errors import HushError
 from hush.io import array
 from hush.io.exif import Exif
+from hush.io.place import together
 from hush.kinds import get as get_kind
 from hush.kinds import to_batch
 from hush.kinds.layout import to_stored
@@ -730,6 +731,18 @@ def test_atomic(tmp_path: Path) -> None:
         part.write_text(str(1 // 0))
     assert target.read_text() == "2"
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["a.json", "link.json", "new"]
+
+
+def test_files_written_together_keep_their_permissions(tmp_path: Path) -> None:
+    for name in ("a.nii", "a.bval"):
+        (tmp_path / name).write_text("old")
+        (tmp_path / name).chmod(0o640)
+    with together(tmp_path / "a.nii") as part:
+        part.write_text("new")
+        part.with_name("a.bval").write_text("new")
+    for name in ("a.nii", "a.bval"):
+        assert (tmp_path / name).read_text() == "new"
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o640
 
 
 def test_targets_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

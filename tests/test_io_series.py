@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import nibabel
 import numpy as np
 import pydicom
 import pytest
@@ -524,6 +525,9 @@ def test_one_scale_of_all_slices_keeps_stored_values(tmp_path: Path) -> None:
         record = read(folder)
         np.testing.assert_array_equal(record.data, x)
         assert record.context.get("zero") == zero
+        io.write(record, out := tmp_path / f"{modality}.nii")
+        real = nibabel.load(out).get_fdata()
+        np.testing.assert_array_equal(np.moveaxis(real, (0, 1, 2), (2, 1, 0)), 2.0 * x - 2048)
 
 
 # -- damaged and compressed files --------------------------------------------------------------

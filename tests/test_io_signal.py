@@ -692,6 +692,22 @@ def test_a_raw_is_denoised_and_given_back() -> None:
     assert (made.ch_names, made.first_samp) == (raw.ch_names, 100)
     assert made.annotations == raw.annotations
     assert made.get_channel_types() == raw.get_channel_types()
+    first = hush.run(raw, method="wiener", context={"channels": "1"}).data
+    assert [bool((first[i] != x[i]).any()) for i in range(3)] == [True, False, False]
+    with pytest.raises(HushError, match="have no nonsense"):
+        hush.run(raw, method="none", context={"nonsense": 1})
+
+
+def test_a_result_read_with_other_channels_has_their_gaps_and_limits() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 1, (2, 4000))
+    x[0] = np.clip(0.5 + x[0], 0, 1)
+    x[0, 1000:1600] = 0
+    record = hush.Record(x, "CT", kind="signal", context={"rate": 1000.0, "channels": "1"})
+    once = hush.run(record, method="wiener")
+    other = hush.run(once.noisy, method="wiener", context={"channels": "2"})
+    fresh = hush.run(record, method="wiener", context={"channels": "2"})
+    np.testing.assert_array_equal(other.data[1], fresh.data[1])
 
 
 def test_a_file_becomes_a_raw(tmp_path: Path) -> None:

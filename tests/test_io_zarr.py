@@ -203,6 +203,18 @@ def test_means_of_blocks(count: int, factor: int) -> None:
     np.testing.assert_array_equal(block_means(odd, (slice(0, 1),) * 2, (2, 2)), [[4]])
 
 
+def test_missing_values_are_left_out_of_lower_resolutions(tmp_path: Path) -> None:
+    data = np.full((4, 8, 8), 100, "i2")
+    data[:, :3, :3] = -9999
+    path = ome(tmp_path / "a.zarr", data, factors=[(1, 2, 2)])
+    stored = zarr.open_array(path / "0", mode="r+")
+    stored.attrs["_FillValue"] = -9999
+    io.write(hush.read(path), tmp_path / "b.zarr")
+    level = zarr.open_array(tmp_path / "b.zarr", path="1", mode="r")[0]
+    np.testing.assert_array_equal(np.unique(level), [-9999, 100])
+    assert (level == -9999).sum() == 1
+
+
 # -- axes, kinds and context -------------------------------------------------------------------
 
 

@@ -27,6 +27,7 @@ from hush.kinds.image import large, series
 from hush.kinds.image.measure.impulses import without_impulses
 from hush.noise.field import Field
 from hush.noise.lines import Lines
+from hush.parallel import fingerprint
 from hush.pipeline import Piece, Work, pieces_of
 from hush.record import Batch
 from hush.results import Estimate
@@ -365,6 +366,39 @@ def test_workers_make_the_same_bytes(
     assert [i.found.sigma for i in shared.items] == [i.found.sigma for i in alone.items]
     assert shared.warnings == alone.warnings
     assert shared.verdict == alone.verdict
+
+
+def test_workers_know_the_pedestal_of_every_plane(
+    small: Callable[[int], None], tmp_path: Path
+) -> None:
+    planes = noisy((3, 75, 90)).astype(np.float64) + 1e9 * np.arange(1, 4)[:, None, None]
+    np.save(path := tmp_path / "a.npy", planes)
+    outs = []
+    for name, many in (("alone.npy", None), ("shared.npy", Here(None))):
+        outs.append(tmp_path / name)
+        law = "poisson-gaussian:1e-4,5"  # another one above every pedestal
+        hush.run(path, axes="QYX", method="wiener", noise=law, into=outs[-1], workers=many)
+    np.testing.assert_array_equal(*map(np.load, outs))
+
+
+def test_a_large_image_restored_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was replaced is of the image, and not of the montage that it is judged by."""
+    monkeypatch.setattr(large, "LARGE", 2**14)
+    monkeypatch.setattr(large, "BLOCK", 64)
+    x = (noisy((150, 170)) >> 8).astype(np.uint8)
+    x[::31, ::29] = 255
+    made = hush.run(x, settings={"level": "step"})
+    assert (made.data[::31, ::29] < 200).all()
+
+
+def test_a_result_is_of_all_files_of_its_input(tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    for seed in (0, 1):
+        image = nibabel.Nifti1Pair(noisy((8, 9, 7), seed).astype("i2"), np.eye(4))
+        nibabel.save(image, tmp_path / f"{seed}.hdr")
+    before = fingerprint(hush.read(tmp_path / "0.hdr"), [])
+    (tmp_path / "1.img").replace(tmp_path / "0.img")
+    assert fingerprint(hush.read(tmp_path / "0.hdr"), []) != before
 
 
 def test_frames_of_one_camera_are_measured_once_for_all_workers(

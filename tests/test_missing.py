@@ -369,3 +369,23 @@ def test_later_makes_each_thing_once_and_when_asked() -> None:
     assert asked == []
     assert [things[2], things[-1], *things[1:]] == [4, 4, 1, 4]
     assert asked == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"), [(2**64 - 1, "u8"), (2**63 - 1, "i8"), (-(2**63), "i8"), (2**53 + 1, "u8")]
+)
+def test_integers_of_64_bits_are_marked_exactly(value: int, dtype: str) -> None:
+    x = np.array([[value, value - 1 if value > 0 else value + 100]], dtype)
+    mark = exactly(value, x.dtype)
+    assert mark is not None
+    assert mark.where(x).tolist() == [[True, False]]
+
+
+def test_the_command_line_reads_all_digits(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 100, (64, 64)).astype("u8")
+    x[:8, :8] = 2**64 - 1
+    np.save(tmp_path / "a.npy", x)
+    out = tmp_path / "b.npy"
+    said = run("denoise", tmp_path / "a.npy", "-o", out, "--nodata", str(2**64 - 1))
+    assert "marks nothing" not in said
+    np.testing.assert_array_equal(np.load(out)[:8, :8], x[:8, :8])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -9,12 +10,14 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import tifffile
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 import hush
 from hush import api, io, kinds
+from hush.cli import main
 from hush.denoiser import Denoiser
 from hush.kinds.layout import to_stored
 from hush.kinds.ranges import Extremes, ranged
@@ -237,3 +240,28 @@ def test_packed_bits_of_tiff_files_come_back(bits: int, tmp_path: Path) -> None:
     shown = np.array(Image.open(tmp_path / "y.png"))
     np.testing.assert_array_equal(shown, np.rint(x * (white / top)))
     assert f"{bits} bits" in " ".join(io.notes(record, tmp_path / "y.png"))
+
+
+@pytest.mark.parametrize("unit", [1e-8, 1.0, 1e12])
+def test_the_command_line_states_levels_in_the_units_of_the_data(
+    unit: float, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "a.npy"
+    np.save(path, (unit * (scene((96, 96)) + rng.normal(0, 0.05, (96, 96)))).astype("f4"))
+    options = ["--method", "wiener", "--json", "-o", str(tmp_path / "b.npy")]
+    row = json.loads(CliRunner().invoke(main, ["denoise", str(path), *options]).stdout)
+    assert row["sigma"] == pytest.approx(hush.inspect(path)["sigma"], rel=0.02)
+    assert 0.02 * unit < row["removed_rms"] < 0.2 * unit
+
+
+def test_noise_is_stated_in_the_units_of_large_integers(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = (2**40 + 500 + 200 * scene((96, 96)) + rng.normal(0, 25, (96, 96))).astype(np.int64)
+    np.save(path := tmp_path / "a.npy", x)
+    out = tmp_path / "b.npy"
+    options = ["--method", "wiener", "--noise", "gaussian:25", "-o", str(out)]
+    assert CliRunner().invoke(main, ["denoise", str(path), *options]).exit_code == 0
+    assert np.std(np.load(out) - x) > 15
+    told = hush.run(x, method="wiener", noise="gaussian:25").data
+    assert np.abs(np.load(out) - told).max() <= 1  # a rounded law

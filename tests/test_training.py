@@ -23,12 +23,13 @@ from torch import Tensor, nn
 
 import hush.training
 from hush.errors import HushError
-from hush.kinds.cut import Patches
+from hush.kinds.cut import CELL, Patches, middle, withhold
 from hush.kinds.image.cut import Turned
 from hush.methods import get
 from hush.methods.mid import loss
 from hush.methods.mid.image import MID
 from hush.methods.mid.loss import States
+from hush.record import Batch
 from hush.schedule import Schedule
 from hush.training import train
 
@@ -383,6 +384,22 @@ def test_what_a_schedule_leaves_open_is_the_methods_to_choose(
 
 
 # -- patches ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [8, 9, 20, 23, 24, 200])
+def test_what_is_not_held_out_is_trained_on(rows: int) -> None:
+    x = np.zeros((1, rows, 40), np.float32)
+    training, parts = withhold([x])
+    held = sum(part.shape[1] for part in parts)
+    assert training[0].shape[1] + held == rows
+    assert held >= CELL or not held
+
+
+def test_a_sample_to_adapt_to_is_bounded_whatever_comes_first() -> None:
+    for lengths in ((10, 1000), (1000, 10)):
+        batch = Batch([np.zeros((1, n), np.float32) for n in lengths])
+        sizes = [x.size for x in middle(batch, 100).data]
+        assert sizes == [min(n, 100) for n in lengths]
 
 
 def test_patches_are_drawn_evenly() -> None:

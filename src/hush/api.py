@@ -28,7 +28,7 @@ from hush.foreign import Foreign
 from hush.kinds import maps
 from hush.kinds.cut import Sampled, middle
 from hush.kinds.layout import check_dtype, filled, with_gaps
-from hush.kinds.ranges import limited, raised, ranged, restated
+from hush.kinds.ranges import limited, raised, ranged, ready
 from hush.kinds.values import check_level
 from hush.methods import get
 from hush.models import choose, load, name_for
@@ -172,8 +172,7 @@ def run(
     if not force and (why := chosen.unfit(record)):
         raise Unfit(why)
     check_dtype(record.data)
-    given, record = record, ranged(chosen, record)
-    noise = restated(noise, given, record)
+    record, noise = ready(chosen, record, noise)
     batch = limited(chosen, record)
     if chosen.selected and len(batch) > 1:  # results of unlike sizes fit in no array
         raise HushError(f"there are {len(batch)} {chosen.nouns[1]}; give them one by one")
@@ -202,8 +201,7 @@ def run(
         start = time.perf_counter()
         sample = Sampled()
         sample.add(raised(denoiser.seen(batch), process))
-        own = None if process is None or process.beside else process
-        denoiser = adapted(denoiser, sample, adapt, noise=own, seed=seed, progress=progress)
+        denoiser = adapted(denoiser, sample, adapt, noise=process, seed=seed, progress=progress)
         timings["adapt"] = time.perf_counter() - start
 
     place = None if into is None or denoiser.selects else into
@@ -308,6 +306,8 @@ def adapted(
     progress: Progress | None = None,
 ) -> Denoiser:
     """`denoiser` after self-supervised training on these items; unchanged if that did not help."""
+    if noise is not None and noise.beside:  # there is other noise, too
+        noise = None
     told = (lambda share: progress("adapting", share)) if progress else None
     return denoiser.adapt(
         sample.kept, seconds, noise=noise, seed=seed, advance=told, about=sample.about

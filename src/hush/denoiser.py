@@ -25,7 +25,7 @@ from hush.kinds import get as kind_of
 from hush.kinds.arrays import held, recorded
 from hush.kinds.cut import rms_level, sparse
 from hush.kinds.layout import check_dtype, check_span, filled, to_stored
-from hush.kinds.ranges import limited, raised, ranged, restated
+from hush.kinds.ranges import limited, raised, ready
 from hush.noise.processes import Process, parse
 from hush.record import Batch
 from hush.results import Estimate, Restoration
@@ -228,9 +228,8 @@ class Denoiser:
         context : as in `Record.context`, such as ``{"rate": 1000}`` for signals.
         """
         own, kind = held(x), self.kind
-        given = recorded(own, kind, axes, context)
-        record = ranged(kind, kind.marked(given))
-        process = process_of(restated(noise, given, record), record.scale, kind)
+        record, noise = ready(kind, kind.marked(recorded(own, kind, axes, context)), noise)
+        process = process_of(noise, record.scale, kind)
         batch = raised(self.seen(limited(kind, record)), process)
         lows = map(batch.low, range(len(batch)))
         laws = [process.moved(low) if process and low else process for low in lows]

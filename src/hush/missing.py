@@ -6,7 +6,7 @@ item, too: so a large item needs no mask in memory. Values that are not finite n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar, overload
 
@@ -64,8 +64,8 @@ def exactly(value: float, dtype: np.dtype) -> Missing | None:
     if dtype.kind not in "iu" or not np.isfinite(value) or value != round(value):
         return None
     limits = np.iinfo(dtype)
-    inside = limits.min <= value <= limits.max
-    return Missing(float(value), float(value), stated=True) if inside else None
+    value = int(value)  # floats do not tell the highest integers of 64 bits apart
+    return Missing(value, value, stated=True) if limits.min <= value <= limits.max else None
 
 
 def of_attributes(attributes: Mapping[str, Any], dtype: np.dtype) -> tuple[Missing, ...]:
@@ -74,7 +74,7 @@ def of_attributes(attributes: Mapping[str, Any], dtype: np.dtype) -> tuple[Missi
     for name in ATTRIBUTES:
         values = np.asarray(attributes.get(name, ()))
         if values.dtype.kind in "iuf":
-            marks = {float(v): exactly(float(v), dtype) for v in values.reshape(-1)}
+            marks = {v: exactly(v, dtype) for v in values.reshape(-1).tolist()}
             found |= {value: mark for value, mark in marks.items() if mark is not None}
     return tuple(found.values())
 
@@ -242,14 +242,6 @@ def blocks(there: Mask, side: int = BLOCK) -> Mask:
     inner = tuple(slice(side, -side) if a in axes else slice(None) for a in range(out.ndim))
     opened: Mask = wide[inner].astype(bool) & there
     return opened
-
-
-def runs(x: np.ndarray, least: int) -> Iterator[tuple[int, int]]:
-    """Runs of at least so many equal values in a line ``(T,)``, as start and stop."""
-    starts = np.flatnonzero(np.concatenate([[True], x[1:] != x[:-1]]))
-    stops = np.append(starts[1:], len(x))
-    for k in np.flatnonzero(stops - starts >= least).tolist():
-        yield int(starts[k]), int(stops[k])
 
 
 def _any(x: np.ndarray, marks: Sequence[Missing]) -> Mask:

@@ -27,6 +27,7 @@ from hush.io.naming import format_for
 from hush.io.partial import Mapped, Partial, partial
 from hush.kinds.layout import laid_out
 from hush.kinds.ranges import limited
+from hush.noise.process import Process
 from hush.out import Out
 from hush.pipeline import Alone, Piece, Work, is_large
 from hush.record import Batch, Record
@@ -89,10 +90,12 @@ def fingerprint(record: Record, settings: Sequence[Any]) -> str:
     assert record.source is not None
     source = record.source.resolve()
     files = sorted(source.rglob("*")) if source.is_dir() else [source]
+    beside = [source.parent / name for name in record.meta.get("files", ())]
+    files += [p for p in beside if p.is_file() and p not in files]
     states = [(str(p), s.st_size, s.st_mtime_ns) for p in files for s in [p.stat()]]
     told = [__version__, states, record.data.shape, record.data.dtype.str, record.axes]
     told += [record.kind, record.scale, sorted(map(repr, record.context.items()))]
-    told += [repr(record.missing), _sought(record)]
+    told += [repr(record.missing), record.sought]
     made = hashlib.sha256(json.dumps(told, default=str).encode())
     for setting in settings:
         if isinstance(setting, Denoiser):
@@ -104,11 +107,6 @@ def fingerprint(record: Record, settings: Sequence[Any]) -> str:
         else:
             made.update(pickle.dumps(setting))
     return made.hexdigest()
-
-
-def _sought(record: Record) -> bool:
-    """Whether values that mark missing ones are looked for; the user may say that none does."""
-    return record.marks is None or len(record.marks) > 0
 
 
 @dataclass
@@ -171,7 +169,8 @@ class Resumed(Alone):
         left = [k for k in range(len(pieces)) if k not in made]
         if self.workers:
             tasks = [(index, pieces[k]) for k in left]
-            each = self.workers.each(_piece, tasks, self._shared(work, batch), denoiser, found)
+            job = self._shared(work, batch)
+            each = self.workers.each(_piece, tasks, job, work.given, denoiser, found)
             for (_, piece), how in each:
                 made[k := pieces.index(piece)] = how
                 self.part.mark(f"{index}-{k}", (how,))
@@ -194,7 +193,7 @@ class Resumed(Alone):
             record = work.record
             mask = None if record.mask is None else np.broadcast_to(record.mask, record.data.shape)
             stub = np.zeros((1,) * record.data.ndim, record.data.dtype)
-            marks = None if _sought(record) else ()  # those found are found again
+            marks = None if record.sought else ()  # those found are found again
             self._job = Job(
                 replace(
                     work,
@@ -254,12 +253,12 @@ def _item(index: int, job: Job) -> tuple[Item, dict[str, float]]:
 
 
 def _piece(
-    task: tuple[int, Piece], job: Job, denoiser: Denoiser, found: Estimate
+    task: tuple[int, Piece], job: Job, given: Process | None, denoiser: Denoiser, found: Estimate
 ) -> Restoration | None:
-    """Restore a block in a worker."""
+    """Restore a block in a worker; given : the noise as stated, above the item's offset."""
     with _one:
         work, batch, out = job.opened()
-        how = work.piece(denoiser, batch, *task, out, _silent, found)
+        how = replace(work, given=given).piece(denoiser, batch, *task, out, _silent, found)
         _flush(out)
         return how
 

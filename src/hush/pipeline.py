@@ -137,6 +137,8 @@ class Work:
         if pictured and given is not None and not given.varies:
             process = given
         before, scale = glimpse.data[0], batch.scale
+        if pictured:  # what was replaced and taken is of the item, not of what stands for it
+            how = replace(how, replaced=None, taken=None)
         if how.kept is not None:
             before = before if self.kind.selected else before[..., how.kept]
         elif not self.kind.selected:

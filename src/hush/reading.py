@@ -157,20 +157,16 @@ def _record_of(
 ) -> Record:
     """The same, not marked."""
     if io.mne.is_raw(x):
-        return io.mne.from_raw(x)
+        return _record_of(io.mne.from_raw(x), axes, kind, context)
     if isinstance(x, Record):
         chosen = kinds.get(kind or x.kind)
         if chosen.selected and chosen.name != x.kind:
             x = chosen.adopted(x)
         both = {**x.context, **_known_to(chosen, context)}
-        same = (axes or x.axes, chosen.name, both.keys()) == (x.axes, x.kind, x.context.keys())
-        return replace(
-            x,
-            axes=axes or x.axes,
-            kind=chosen.name,
-            context=both,
-            marks=x.marks if same else None,
-        )
+        made = replace(x, axes=axes or x.axes, kind=chosen.name, context=both)
+        if (made.axes, made.kind) == (x.axes, x.kind) and _equal(both, x.context):
+            return made
+        return replace(made, marks=None if x.sought else (), limits=None)
     if isinstance(x, str | PathLike):
         return read(x, kind=kind, axes=axes, context=context)
     if kind and (record := kinds.get(kind).from_objects(x)) is not None:
@@ -189,6 +185,13 @@ def _record_of(
             context={**record.context, **told},
         )
     return recorded(own, chosen, axes, told)
+
+
+def _equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two contexts say the same; their values may be arrays."""
+    return one.keys() == other.keys() and all(
+        one[k] is other[k] or np.array_equal(one[k], other[k]) for k in one
+    )
 
 
 def _known_to(kind: kinds.Kind, context: Mapping[str, Any] | None) -> Mapping[str, Any]:

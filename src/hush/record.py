@@ -99,6 +99,11 @@ class Record:
         letter = channel_letter(self.axes)
         return self.data.shape[self.axes.index(letter)] if letter else 1
 
+    @property
+    def sought(self) -> bool:
+        """Whether values that mark missing ones are looked for; the user may say that none does."""
+        return self.marks is None or len(self.marks) > 0
+
     def with_data(self, data: np.ndarray, **changes: Any) -> Record:
         """This record with other samples along the same axes; metadata and source are kept."""
         return replace(self, data=data, **changes)

@@ -47,7 +47,7 @@ class Asymmetric(Learned):
     replaced: float = 0.16
     refinements: int = 8
 
-    applied: ClassVar[tuple[str, ...]] = (*("tile", "stride_after", "replaced", "refinements"),)
+    applied: ClassVar[tuple[str, ...]] = ("tile", "stride_after", "replaced", "refinements")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -42,14 +42,17 @@ class Stages:
     kind: Kind
     #: seconds spent in all stages by this object
     spent: dict[str, float] = field(default_factory=lambda: {"seconds": 0.0})
+    _own: list[str] = field(default_factory=list, init=False)  # patterns of this training's files
 
     def __post_init__(self) -> None:
         apart = ("max_steps", "budget")  # a resumed training may have more time
         rest = {k: v for k, v in dataclasses.asdict(self.schedule).items() if k not in apart}
         settings = json.loads(json.dumps({**self.settings, **rest}))
         path = self.folder and self.folder / "stages.json"
-        if path and self.resume and path.exists():
-            before = json.loads(path.read_text("utf-8"))
+        before = json.loads(path.read_text("utf-8")) if path and path.exists() else {}
+        own = before.pop("stages", [])
+        if before and self.resume:
+            self._own = own
             for name in sorted(settings.keys() | before.keys()):
                 if settings.get(name) != before.get(name):
                     raise HushError(
@@ -57,9 +60,19 @@ class Stages:
                         f"{settings.get(name)}; resume with its settings, or start a new training"
                     )
         elif path:
-            for old in path.parent.rglob("*.safetensors"):  # of an abandoned training
+            stale = [old for name in own for old in path.parent.glob(f"{name}/resume.safetensors")]
+            stale += [old for name in own for old in path.parent.glob(f"{name}.safetensors")]
+            for old in stale:  # of an abandoned training
                 old.unlink()
             _write(path, json.dumps(settings).encode())
+
+    def _claim(self, pattern: str) -> None:
+        """Note which files in the folder are this training's, so that the next may remove them."""
+        if self.folder and pattern not in self._own:
+            self._own.append(pattern)
+            path = self.folder / "stages.json"
+            settings = json.loads(path.read_text("utf-8"))
+            _write(path, json.dumps({**settings, "stages": self._own}).encode())
 
     def train(
         self,
@@ -84,6 +97,7 @@ class Stages:
             max_steps=whole.max_steps and max(1, round(whole.max_steps * share)),
         ).settled(**(pace or {}))
         training, held_out = hold_out(images, part.patch)
+        self._claim(name)
 
         def validate() -> Mapping[str, float]:
             """The loss as at the end of the stage, with four fixed draws of each crop."""
@@ -127,6 +141,7 @@ class Stages:
         from hush.progress import progress_bar, watched
 
         allowed = self.schedule.budget and share * self.schedule.budget
+        self._claim(f"{name}-[0-9]*")
         start, made = time.monotonic(), list[np.ndarray]()
         bar = progress_bar()
         task = bar.add_task(name, total=1.0)

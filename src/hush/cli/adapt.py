@@ -14,6 +14,7 @@ from hush.cli.outputs import Job, Options
 if TYPE_CHECKING:
     from hush.denoiser import Denoiser
     from hush.kinds.cut import Sampled
+    from hush.noise.process import Process
     from hush.record import Record
 
 #: what files must share to be adapted to together: kind of data, model, noise
@@ -38,6 +39,7 @@ class Group:
 
     denoiser: Denoiser
     sample: Sampled
+    noise: Process | None = None
     files: int = 0
 
 
@@ -46,7 +48,10 @@ def adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
     if o.adapt == 0:
         return Adapted({})
     from hush import api, kinds, models
+    from hush.denoiser import process_of
     from hush.kinds.cut import Sampled
+    from hush.kinds.ranges import limited, raised, ready
+    from hush.reading import record_of
 
     start = time.perf_counter()
     groups: dict[Key, Group] = {}
@@ -54,7 +59,7 @@ def adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
         if not job.due or job.contested:
             continue
         try:
-            record = read(job.source, o.axes, o.kind)
+            record = record_of(read(job.source, o.axes, o.kind))
             kind = kinds.get(record.kind)
             record = kind.recognised(record)
             if kind.unfit(record) and not o.force:
@@ -65,9 +70,14 @@ def adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
                     record, o.model, o.method, o.steps, o.device, key[2], o.settings
                 )
                 groups[key] = Group(before, Sampled())
-            batch = groups[key].denoiser.seen(kinds.to_batch(record))
+            denoiser = groups[key].denoiser
+            record, noise = ready(kind, record, key[2])
+            process = process_of(noise, record.scale, kind)
+            if groups[key].files and process != groups[key].noise:
+                continue  # of another full range
             groups[key].files += 1
-            groups[key].sample.add(batch)
+            groups[key].noise = process
+            groups[key].sample.add(raised(denoiser.seen(limited(kind, record)), process))
         except Exception:
             continue  # reported when this file is denoised
     files = sum(group.files for group in groups.values())
@@ -79,7 +89,7 @@ def adapt(o: Options, jobs: Sequence[Job], bar: Bar) -> Adapted:
                 group.denoiser,
                 group.sample,
                 o.adapt * group.files / files,
-                noise=key[2],
+                noise=group.noise,
                 seed=o.seed,
                 progress=bar.times(group.files),
             )

@@ -367,7 +367,7 @@ def _denoise(
         result.model = key[1]
         result.timings = {"adapt": adapted.seconds, **result.timings}
         seconds += adapted.seconds
-    scale = record.scale
+    scale = result.noisy.scale
     row |= {
         "kind": record.kind,
         "method": result.method,

@@ -215,11 +215,16 @@ def _values(ctx: click.Context, param: click.Parameter, value: str | None) -> No
         return
     words = [] if value.strip().lower() == "none" else value.split(",")
     try:
-        ctx.meta[_NODATA] = tuple(float(word) for word in words)
+        ctx.meta[_NODATA] = tuple(_number(word.strip()) for word in words)
     except ValueError:
         raise click.BadParameter(
             f"'{value}' is not a number; write one, or several as -9999,0, or none", ctx, param
         ) from None
+
+
+def _number(word: str) -> float:
+    """An integer with all its digits, or a float."""
+    return int(word) if re.fullmatch(r"[-+]?\d+", word) else float(word)
 
 
 def nodata() -> tuple[float, ...] | None:

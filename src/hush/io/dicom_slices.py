@@ -362,8 +362,13 @@ def _context(
             frame = np.stack([-first.along[0], first.along[1], first.normal])
             context["bvecs"] = directions @ frame.T
     pairs = {(s.slope, s.intercept) for s in slices}
-    if magnetic and len(pairs) == 1 and first.intercept:
-        context["zero"] = -first.intercept / first.slope
+    if len(pairs) == 1:
+        if first.slope != 1:
+            context["slope"] = first.slope
+        if first.intercept:
+            context["intercept"] = first.intercept
+            if magnetic:
+                context["zero"] = -first.intercept / first.slope
     return context, notes
 
 

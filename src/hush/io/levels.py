@@ -46,23 +46,27 @@ def reduced(
         for first, last in pairwise([*range(0, len(rows) - 1, step), len(rows) - 1]):
             strip = part[rows[first] : rows[last]]
             edges = [rows[first : last + 1] - rows[first], *bounds[along + 1 :]]
-            known = _known(strip, missing)
+            known = known_in(strip, missing)
             if every is not None:
                 known &= every[index][rows[first] : rows[last]]
-            means = _averaged(strip, known, edges)
+            means = averaged(strip, known, edges)
             into[first:last] = np.rint(means) if data.dtype.kind in "iu" else means
     return made
 
 
-def _known(x: np.ndarray, missing: Sequence[Missing]) -> np.ndarray:
+def known_in(x: np.ndarray, missing: Sequence[Missing]) -> np.ndarray:
+    """Where values are finite and mark no missing ones."""
     known = np.isfinite(x) if x.dtype.kind == "f" else np.ones(x.shape, bool)
     for marks in missing:
         known &= ~marks.where(x)
     return known
 
 
-def _averaged(x: np.ndarray, known: np.ndarray, edges: Sequence[np.ndarray]) -> np.ndarray:
-    """The means of the known values of blocks; float64."""
+def averaged(x: np.ndarray, known: np.ndarray, edges: Sequence[np.ndarray]) -> np.ndarray:
+    """The means of the known values of blocks, float64; blocks without any have their first value.
+
+    edges : for each axis, where blocks begin, and where the last one ends.
+    """
     whole = known.all()
     means = x.astype(np.float64) if whole else np.where(known, x, 0).astype(np.float64)
     for axis, edge in enumerate(edges):

@@ -48,7 +48,10 @@ def together(path: str | os.PathLike[str]) -> Iterator[Path]:
                 place = target.with_name(part.name)
                 if part != parts[-1] and place.exists() and filecmp.cmp(part, place, shallow=False):
                     continue  # such as the table that was read
-                begun += [place] * (not place.exists())
+                if place.exists():
+                    part.chmod(stat.S_IMODE(place.stat().st_mode))
+                else:
+                    begun.append(place)
                 os.replace(part, place)
             begun.clear()
     except OSError as error:

@@ -12,7 +12,6 @@ import numpy as np
 LETTERS = "LAGVSERTIDPKQNFYMHWCXBUZO.-"
 FIRST = 4
 UNKNOWN = 3  #: a letter that the vocabulary lacks, such as J
-PAD = 1
 MASK = 32
 SIZE = 33  #: of the vocabulary
 GAP = FIRST + LETTERS.index("-")

@@ -45,7 +45,7 @@ def read(path: Path) -> Record:
     head = wfdb.rdheader(str(stem))
     lines = _lines(path)
     if getattr(head, "n_seg", None) is None:
-        parts = [_part(wfdb, stem, head, lines)]
+        parts = [_part(stem, head, lines)]
         name = head.record_name
         record = Wfdb(name, (), tuple(parts))
     else:
@@ -129,7 +129,7 @@ def _bodies(lines: Sequence[str]) -> list[int]:
     return [i for i, x in enumerate(lines) if x.strip() and not x.lstrip().startswith("#")]
 
 
-def _part(wfdb: Any, stem: Path, head: Any, lines: tuple[str, ...]) -> Part:
+def _part(stem: Path, head: Any, lines: tuple[str, ...]) -> Part:
     """A record in one piece, or a segment."""
     if not head.n_sig:
         raise HushError(f"has no signals in {stem.name}.hea")
@@ -205,7 +205,7 @@ def _segments(wfdb: Any, path: Path, head: Any, lines: tuple[str, ...]) -> Wfdb:
         own = stem.with_name(f"{name}.hea")
         if not own.is_file():
             raise HushError(f"needs its segment {own.name} beside it, which is missing")
-        part = _part(wfdb, stem, wfdb.rdheader(str(stem)), _lines(own))
+        part = _part(stem, wfdb.rdheader(str(stem)), _lines(own))
         if part.frames != length:
             raise HushError(
                 f"says that segment {name} has {length} frames, but it has {part.frames}"

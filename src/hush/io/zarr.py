@@ -360,7 +360,8 @@ def write(record: Record, folder: Path) -> None:
     for path, values in store.beside.items():
         library.open_array(store=folder, path=path, mode="r+")[...] = values
     for path, factor in factors.items():
-        fill_smaller(library.open_array(store=folder, path=path, mode="r+"), record.data, factor)
+        level = library.open_array(store=folder, path=path, mode="r+")
+        fill_smaller(level, record.data, factor, record.missing)
 
 
 def _like(record: Record) -> Store | None:

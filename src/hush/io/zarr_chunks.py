@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hush.errors import HushError
+from hush.io.levels import averaged, known_in
+from hush.missing import Missing
 from hush.recording import empty, let_go
 
 if TYPE_CHECKING:
@@ -61,7 +63,9 @@ def fill(made: zarr.Array, data: np.ndarray) -> None:
         let_go(data)
 
 
-def fill_smaller(made: zarr.Array, data: np.ndarray, factor: Sequence[int]) -> None:
+def fill_smaller(
+    made: zarr.Array, data: np.ndarray, factor: Sequence[int], missing: Sequence[Missing] = ()
+) -> None:
     """Fill a lower resolution with the means of blocks; those at the end may be smaller."""
     at_once = max(1, AT_ONCE // math.prod(factor))
     for where in blocks(made.shape, made.shards or made.chunks):
@@ -70,23 +74,23 @@ def fill_smaller(made: zarr.Array, data: np.ndarray, factor: Sequence[int]) -> N
             inner = [
                 slice(w.start + p.start, w.start + p.stop) for w, p in zip(where, part, strict=True)
             ]
-            means[part] = block_means(data, inner, factor)
+            means[part] = block_means(data, inner, factor, missing)
             let_go(data)
         made[where] = means
 
 
-def block_means(data: np.ndarray, where: Sequence[slice], factor: Sequence[int]) -> np.ndarray:
+def block_means(
+    data: np.ndarray,
+    where: Sequence[slice],
+    factor: Sequence[int],
+    missing: Sequence[Missing] = (),
+) -> np.ndarray:
     """The part `where` of `data` with blocks of `factor` elements replaced by their means."""
     outer = tuple(
         slice(w.start * f, min(w.stop * f, n))
         for w, f, n in zip(where, factor, data.shape, strict=True)
     )
-    x = data[outer].astype(np.float64)
-    for axis, f in enumerate(factor):
-        if f > 1:
-            starts = np.arange(0, x.shape[axis], f)
-            counts = np.diff([*starts, x.shape[axis]])
-            along = [1] * x.ndim
-            along[axis] = len(counts)
-            x = np.add.reduceat(x, starts, axis) / counts.reshape(along)
-    return np.rint(x) if data.dtype.kind in "iu" else x
+    x = data[outer]
+    edges = [np.append(np.arange(0, n, f), n) for n, f in zip(x.shape, factor, strict=True)]
+    means = averaged(x, known_in(x, missing), edges)
+    return np.rint(means) if data.dtype.kind in "iu" else means

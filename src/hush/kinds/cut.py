@@ -102,14 +102,16 @@ class Sampled:
 
 def middle(batch: Batch, most: int) -> Batch:
     """The middle of every item, at most about `most` samples."""
-    first = batch.data[0]
-    share = min(1.0, (most / first.size) ** (1 / (first.ndim - 1)))
+    if all(x.size <= most for x in batch.data):
+        return batch
+    channels = len(batch.data[0])
 
     def inner(shape: Sequence[int]) -> list[slice]:
+        share = min(1.0, (most / channels / math.prod(shape)) ** (1 / len(shape)))
         sides = [(n, max(1, int(n * share))) for n in shape]
         return [slice((n - side) // 2, (n - side) // 2 + side) for n, side in sides]
 
-    return batch if share == 1 else batch.cropped(inner)
+    return batch.cropped(inner)
 
 
 def float_items(data: Any, kind: Kind) -> list[np.ndarray]:
@@ -190,7 +192,8 @@ def withhold(items: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.nda
         training = [x for i, x in enumerate(items) if i not in chosen]
         return training, parts
     cuts = [max(x.shape[1] - max(x.shape[1] // 8, CELL), 8) for x in items]
-    parts = [x[:, c:] for x, c in zip(items, cuts, strict=True) if x.shape[1] - c >= CELL]
+    cuts = [c if x.shape[1] - c >= CELL else x.shape[1] for x, c in zip(items, cuts, strict=True)]
+    parts = [x[:, c:] for x, c in zip(items, cuts, strict=True) if c < x.shape[1]]
     training = [x[:, :c] for x, c in zip(items, cuts, strict=True)]
     return training, parts
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hush.kinds import Kind
-from hush.noise.process import Process
+from hush.noise.process import Process, parse
 from hush.record import Batch, Record
 from hush.recording import let_go
 
@@ -62,11 +62,14 @@ def ranged(kind: Kind, record: Record) -> Record:
     return replace(record, full=full, limits=seen.limits(dtype, full, zero))
 
 
-def restated(noise: Process | str | None, before: Record, after: Record) -> Process | str | None:
-    """A law in units of full range, for the full range that floats have got (`ranged`)."""
-    if not isinstance(noise, Process) or before.scale == after.scale or before.scale != 1:
-        return noise
-    return noise.spec(1.0)
+def ready(
+    kind: Kind, record: Record, noise: Process | str | None
+) -> tuple[Record, Process | str | None]:
+    """The `ranged` record, and a law in units of full range for the full range that it has got."""
+    after = ranged(kind, record)
+    if not isinstance(noise, Process) or record.scale == after.scale:
+        return after, noise
+    return after, parse(noise.spec(1.0), after.scale / record.scale)
 
 
 def limited(kind: Kind, record: Record) -> Batch:

@@ -7,7 +7,7 @@ sample serves all of them; the runs differ in the estimators' seeds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from time import perf_counter
@@ -174,8 +174,3 @@ def thinned(items: Sequence[Any], most: int) -> list[Any]:
     if len(items) <= most:
         return list(items)
     return [items[i] for i in np.linspace(0, len(items) - 1, most).round().astype(int)]
-
-
-def unseeded(make: Callable[[], Iterable[Sample]]) -> Callable[[int], Iterable[Sample]]:
-    """The samples of a case, which do not depend on the seed."""
-    return lambda seed: make()

@@ -60,7 +60,10 @@ class Image(Kind):
         record = mosaic.recognised(record, whole)
         if mosaic.pattern_of(record) or self.blocks(whole.data[0].shape) is not None:
             return record
-        return repeated.recognised(record, whole)
+        small = repeated.recognised(record, whole)
+        if small is record or not record.marks:
+            return small
+        return self.marked(replace(small, marks=None))  # anew, at its own size
 
     def unfit(self, record: Record) -> str:
         """See `Kind.unfit`: mosaics on other grids, and areas without noise."""
@@ -229,7 +232,7 @@ class Image(Kind):
     ) -> list[str]:
         from hush.kinds.image.advice import input_warnings
 
-        return input_warnings(self, record, item, given, found)
+        return input_warnings(record, item, given, found)
 
     def judge(
         self,

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 
-from hush.kinds import Kind
 from hush.kinds.image import jpeg
 from hush.kinds.image.binning import side_of_bins
 from hush.kinds.image.large import LARGE
@@ -24,7 +23,7 @@ HARDLY = 4  #: a picture with as few steps is nearly gone when the result is rou
 
 
 def input_warnings(
-    kind: Kind, record: Record, item: np.ndarray, given: Process | None, found: Estimate
+    record: Record, item: np.ndarray, given: Process | None, found: Estimate
 ) -> list[str]:
     """Warnings about an image ``(C, H, W)`` of a record, one or two sentences each."""
     notes = []

@@ -34,11 +34,11 @@ def advice(kind: Points, record: Record, item: np.ndarray) -> list[str]:
     return [
         *notes,
         *_degenerate(kind, views),
-        *_homogeneous(kind, used, item, known),
+        *_homogeneous(used, item, known),
         *_focal(kind, x),
         *_swapped(kind, record, views),
         *_repeated(kind, x),
-        *_crowded(kind, views),
+        *_crowded(views),
     ]
 
 
@@ -101,9 +101,7 @@ def _degenerate(kind: Points, views: Sequence[np.ndarray]) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def _homogeneous(
-    kind: Points, used: Sequence[int], item: np.ndarray, known: np.ndarray
-) -> list[str]:
+def _homogeneous(used: Sequence[int], item: np.ndarray, known: np.ndarray) -> list[str]:
     """Columns of ones that are among the coordinates, or between them."""
     ones = [c for c in range(len(item)) if (item[c][known] == 1).all()]
     others = [c + 1 for c in ones if c not in used]
@@ -182,7 +180,7 @@ def _repeated(kind: Points, x: np.ndarray) -> list[str]:
     return [f"{counted(more, kind)} {repeats} the coordinates of another one."]
 
 
-def _crowded(kind: Points, views: Sequence[np.ndarray]) -> list[str]:
+def _crowded(views: Sequence[np.ndarray]) -> list[str]:
     """Many keypoints of one picture that match one point of the other."""
     if len(views) != 2:
         return []

@@ -59,10 +59,6 @@ class Findings:
     lines: Mapping[float, float] | None = None
     gaps: int = 0
 
-    @property
-    def broken(self) -> bool:
-        return self.constant or not self.known
-
 
 def findings(
     x: np.ndarray, rate: float | None, marks: Marks | None = None, *, hearts: bool = True
@@ -175,7 +171,7 @@ def advice(
     about, interference = record.context, is_ecg(given)
     marks = record.marks[0] if record.marks else None
     seen = findings(item[0], about.get("rate"), marks, hearts=given is None)
-    return sentences(kind, record, item, seen, given, found, asked=interference)
+    return sentences(record, item, seen, given, found, asked=interference)
 
 
 def is_ecg(process: Process | None) -> bool:
@@ -183,7 +179,6 @@ def is_ecg(process: Process | None) -> bool:
 
 
 def sentences(
-    kind: Signal,
     record: Record,
     item: np.ndarray,
     seen: Findings,
@@ -327,7 +322,7 @@ def _channel(kind: Signal, record: Record, batch: Batch, track: Track) -> _Chann
         seen.append(findings(x[0], track.rate, batch.marked(index)))
         found.append(measured([x]))
         let_go(batch.data[index])
-        said |= dict.fromkeys(sentences(kind, own, x, seen[-1], None, found[-1]))
+        said |= dict.fromkeys(sentences(own, x, seen[-1], None, found[-1]))
     return _Channel(track, seen, found, list(said), record.scale)
 
 

@@ -159,6 +159,14 @@ class Volume(Kind):
 
         return measured(items)
 
+    def stated(
+        self, item: np.ndarray, given: Process | None, about: Mapping[str, Any] = NOTHING
+    ) -> tuple[Process | None, Estimate]:
+        """See `Kind.stated`."""
+        from hush.kinds.volume.measure import measured
+
+        return given, measured([item], about)
+
     def under(self, law: type[Process], found: Estimate) -> Estimate:
         """See `Kind.under`; a few magnitudes have one level, and a map only if it is not Rician."""
         from hush.kinds.volume.components import MANY

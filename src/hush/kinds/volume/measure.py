@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from hush.kinds.layout import filled
+from hush.kinds.terms import NOTHING
 from hush.kinds.volume.components import Components, inner
 from hush.kinds.volume.decomposition import components
 from hush.kinds.volume.places import are_adjacent
@@ -17,8 +19,11 @@ from hush.results import Estimate
 WHITE = 0.05  #: lag-1 autocorrelation up to which noise counts as white
 
 
-def measured(items: Sequence[np.ndarray]) -> Estimate:
-    """The noise of the first item ``(C, Z, Y, X)``; gaps are filled for it."""
+def measured(items: Sequence[np.ndarray], about: Mapping[str, Any] = NOTHING) -> Estimate:
+    """The noise of the first item ``(C, Z, Y, X)``; gaps are filled for it.
+
+    about : its context, such as whether its slices are adjacent.
+    """
     x = items[0]
     known = np.isfinite(x)
     if not known.any():
@@ -27,9 +32,8 @@ def measured(items: Sequence[np.ndarray]) -> Estimate:
     x = filled(x, known, 0.0)
     if len(x) > 1 and nowhere.any():  # mirrored voxels repeat others, and seem to have less noise
         x[:, nowhere] = x[:, ~nowhere].min(axis=1, keepdims=True)
-    made = components(
-        lambda start, stop: x[:, start:stop], x.shape, adjacent=are_adjacent({}, x.shape[1])
-    )
+    adjacent = are_adjacent(about, x.shape[1])
+    made = components(lambda start, stop: x[:, start:stop], x.shape, adjacent=adjacent)
     return estimate_of(made, x)
 
 

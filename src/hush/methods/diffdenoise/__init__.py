@@ -138,7 +138,7 @@ class DiffDenoise(Outputs):
     tile: int = 512
 
     name: ClassVar[str] = "diffdenoise"
-    applied: ClassVar[tuple[str, ...]] = (*("steps", "rounds", "output", "seed", "draws", "tile"),)
+    applied: ClassVar[tuple[str, ...]] = ("steps", "rounds", "output", "seed", "draws", "tile")
     summary: ClassVar[str] = "blind spot, diffusion and symmetric pairs, distilled into one network"
     citation: ClassVar[str] = (
         "DiffDenoise: Self-Supervised Medical Image Denoising with Conditional Diffusion Models"

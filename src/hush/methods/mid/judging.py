@@ -157,9 +157,7 @@ def preview(model: Any, held_out: Sequence[np.ndarray], corpus: bool, path: Path
     model.kind.preview(before, [model.restore(x).data for x in before], path)
 
 
-def _restored(
-    networks: nn.ModuleDict, clean: Sequence[np.ndarray], seed: int = 0
-) -> list[np.ndarray]:
+def _restored(networks: nn.ModuleDict, clean: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Items ``(C, *S)`` with Gaussian noise of σ = 25/255, denoised at this level."""
     noise: Any = networks["noise"]
     device = next(noise.parameters()).device

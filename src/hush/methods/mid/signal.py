@@ -207,15 +207,9 @@ class SignalMID(ValueMID):
         return self
 
     def _levelled(self, data: Any, common: bool) -> tuple[list[np.ndarray], float]:
-        """Training items ``(T,)`` of rms `RMS`, or by their `common` rms; and the last one's unit.
-
-        The units of signals mean nothing, but ladders have levels.
-        """
-        items = self.kind.items(data)
-        levels = [root_mean_square(x - x.mean()) / RMS or 1.0 for x in items]
-        if common:
-            levels = [float(np.mean(levels))] * len(items)
-        return [x[0] / np.float32(s) for x, s in zip(items, levels, strict=True)], levels[-1]
+        """Training items ``(T,)``, see `_normalised`; and the last one's unit."""
+        items, unit = _normalised(self.kind.items(data), common)
+        return [x[0] for x in items], unit
 
     def _superposition(self) -> Superposition:
         low, high = self.snr
@@ -265,7 +259,9 @@ class SignalMID(ValueMID):
     ) -> Self:
         """See `ValueMID.adapt`; with ``ecg:FILE`` as the noise, to the recordings in that file."""
         if not self.removes:
-            return super().adapt(items, seconds, noise=noise, seed=seed, advance=advance)
+            scaled, unit = _normalised(items, common=noise is not None)
+            law = noise and noise.scaled(unit**-2)
+            return super().adapt(scaled, seconds, noise=law, seed=seed, advance=advance)
         if self.networks_ is None:
             raise self.untrained()
         other = copy.copy(self)
@@ -440,3 +436,14 @@ def interference_net(name: str) -> nn.Module:
 
 
 __all__ = ["SignalMID", "interference_net"]
+
+
+def _normalised(items: Sequence[np.ndarray], common: bool) -> tuple[list[np.ndarray], float]:
+    """Items of rms `RMS`, or by their `common` rms; and the last one's unit.
+
+    The units of signals mean nothing, but ladders have levels.
+    """
+    levels = [root_mean_square(x - x.mean()) / RMS or 1.0 for x in items]
+    if common:
+        levels = [float(np.mean(levels))] * len(items)
+    return [x / np.float32(s) for x, s in zip(items, levels, strict=True)], levels[-1]
