@@ -117,7 +117,7 @@ def check(
     }
     parts = []
     for number, place in enumerate(places):
-        part = _part(batch, index, place)
+        part = batch.place(index, place)
         known = part.known(0)
         if known.any(axis=tuple(range(1, known.ndim))).all():
             x = kind.cleaned(np.where(known, part.floats(0), np.float32(np.nan)), found)
@@ -125,21 +125,6 @@ def check(
             if not hardly_noisy(rms_level(own, x), x):
                 parts.append(Part.of(x, own, methods, known, SEED + number))
     return of_parts(parts, maps=depth != "windows", guarded=guarded)
-
-
-def _part(batch: Batch, index: int, place: Window) -> Batch:
-    """One window of an item as a batch of one."""
-    offsets = batch.offsets[index : index + 1]
-    part = replace(
-        batch, data=[batch.data[index]], context=batch.about(index), each=(), offsets=offsets
-    )
-    if batch.mask is not None:
-        part = replace(part, mask=[batch.mask[index]])
-    if batch.marks is not None:
-        part = replace(part, marks=[batch.marks[index]])
-    for axis, where in enumerate(place):
-        part = part.piece(0, where, axis + 1)
-    return part
 
 
 def _installed(kind: Kind) -> list[Denoiser]:

@@ -110,7 +110,7 @@ class Selecting(Denoiser):
             said=made.said,
             step=made.step,
             trace=made.trace,
-            found=estimate(probability) if self.measures else None,
+            found=share_of_outliers(probability) if self.measures else None,
         )
 
     def _few(self, every: int, others: int) -> tuple[str, ...]:
@@ -144,7 +144,7 @@ def moderate(x: np.ndarray) -> np.ndarray:
     return x if not span or 1e-100 < span < 1e100 else x / span
 
 
-def estimate(probability: np.ndarray) -> Estimate | None:
+def share_of_outliers(probability: np.ndarray) -> Estimate | None:
     """The share of outliers by the probabilities of belonging to the set; None without any."""
     p = probability[np.isfinite(probability)]
     if not p.size:

@@ -182,10 +182,3 @@ def chosen(order: np.ndarray, rows: int) -> np.ndarray:
     kept = np.zeros(rows, bool)
     kept[order] = True
     return kept
-
-
-def estimate(score: np.ndarray) -> Estimate:
-    """The share of rows that do not help, by the probabilities ``(n,)`` that they do."""
-    share, variance = float(np.mean(1 - score)), float(np.sum(score * (1 - score)))
-    doubt = float(np.sqrt(variance)) / max(share * len(score), 1e-6)
-    return Estimate(Outliers(share), share, uncertainty=doubt)

@@ -13,11 +13,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hush.denoiser import Advance, Denoiser, Window
+from hush.bases.filters import Filter
+from hush.denoiser import Advance, Window
 from hush.errors import HushError
-from hush.kinds.signal.clock import rate_of
 from hush.noise.processes import Process
-from hush.record import Batch
 from hush.results import Estimate, Restoration
 
 ORDER = 4
@@ -26,7 +25,7 @@ DECAY = 21 / (2 * math.pi * math.sin(math.pi / (2 * ORDER)))
 
 
 @dataclass
-class HighPass(Denoiser):
+class HighPass(Filter):
     """Butterworth high-pass filter of order 4 without phase shift.
 
     cutoff : in Hz; rate : samples a second of data that do not state it.
@@ -38,7 +37,6 @@ class HighPass(Denoiser):
     name: ClassVar[str] = "highpass"
     summary: ClassVar[str] = "Butterworth high-pass filter, order 4, zero phase (signals)"
     citation: ClassVar[str] = "Butterworth, Experimental Wireless 7, 1930"
-    kinds: ClassVar[tuple[str, ...]] = ("signal",)
     keeps_range: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -47,22 +45,10 @@ class HighPass(Denoiser):
 
     def window(self, about: Mapping[str, Any]) -> Window:
         """See `Denoiser.window`."""
-        return Window(self._reach(rate_of(about, self.rate, self.name)))
+        return Window(self._reach(self.hertz(about)))
 
     def _reach(self, rate: float) -> int:
         return math.ceil(DECAY * rate / self.cutoff)
-
-    def restore_item(
-        self,
-        batch: Batch,
-        index: int,
-        noise: Process | None = None,
-        advance: Advance | None = None,
-        found: Estimate | None = None,
-    ) -> Restoration:
-        """See `Denoiser.restore_item`; the item's own rate comes first."""
-        at = self.replace(rate=rate_of(batch.about(index), self.rate, self.name))
-        return Denoiser.restore_item(at, batch, index, noise, advance, found)
 
     def restore(
         self,
@@ -75,7 +61,7 @@ class HighPass(Denoiser):
         from scipy.ndimage import maximum_filter1d, minimum_filter1d
         from scipy.signal import butter, sosfiltfilt
 
-        rate = rate_of({}, self.rate, self.name)
+        rate = self.hertz()
         if self.cutoff >= rate / 2:
             raise HushError(
                 f"a signal of {rate:g} Hz holds frequencies below {rate / 2:g} Hz; choose a "

@@ -13,12 +13,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hush.denoiser import Advance, Denoiser, Window
+from hush.bases.filters import Filter
+from hush.denoiser import Advance, Window
 from hush.errors import HushError
 from hush.kinds.signal.beats import BLOCK, beats, block_of
-from hush.kinds.signal.clock import rate_of
 from hush.noise.processes import Process
-from hush.record import Batch
 from hush.results import Estimate, Restoration
 
 BEFORE, AFTER = 0.25, 0.45  #: seconds around an R peak that a template covers, at most
@@ -30,7 +29,7 @@ SCALES = (0.25, 2.0)  #: of a template
 
 
 @dataclass
-class Template(Denoiser):
+class Template(Filter):
     """Subtraction of the averaged beat, scaled by least squares, channel by channel.
 
     count : beats that are averaged, the nearest ones; rate : samples a second of data that do not
@@ -43,7 +42,6 @@ class Template(Denoiser):
     name: ClassVar[str] = "template"
     summary: ClassVar[str] = "averaged heart beat, subtracted beat by beat (signals)"
     citation: ClassVar[str] = "Bloch, J. Appl. Physiol. 55, 1983"
-    kinds: ClassVar[tuple[str, ...]] = ("signal",)
     keeps_range: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -52,20 +50,8 @@ class Template(Denoiser):
 
     def window(self, about: Mapping[str, Any]) -> Window:
         """See `Denoiser.window`."""
-        block = block_of(rate_of(about, self.rate, self.name))
+        block = block_of(self.hertz(about))
         return Window(3 * block, block)
-
-    def restore_item(
-        self,
-        batch: Batch,
-        index: int,
-        noise: Process | None = None,
-        advance: Advance | None = None,
-        found: Estimate | None = None,
-    ) -> Restoration:
-        """See `Denoiser.restore_item`; the item's own rate comes first."""
-        at = self.replace(rate=rate_of(batch.about(index), self.rate, self.name))
-        return Denoiser.restore_item(at, batch, index, noise, advance, found)
 
     def restore(
         self,
@@ -75,7 +61,7 @@ class Template(Denoiser):
         found: Estimate | None = None,
     ) -> Restoration:
         """See `Denoiser.restore`."""
-        rate = rate_of({}, self.rate, self.name)
+        rate = self.hertz()
         y = np.stack([channel - self._beating(channel, rate) for channel in x])
         if advance:
             advance(1.0)

@@ -21,11 +21,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from hush.denoiser import Advance, Denoiser, Window
+from hush.bases.filters import Filter
+from hush.denoiser import Advance, Window
 from hush.errors import HushError, missing_package
-from hush.kinds.signal.clock import rate_of
 from hush.noise.processes import Process
-from hush.record import Batch
 from hush.results import Estimate, Restoration
 
 #: coefficients whose mean square is the signal's power in a place
@@ -39,7 +38,7 @@ REMOVES = ("auto", "noise", "interference")
 
 
 @dataclass
-class Wavelet(Denoiser):
+class Wavelet(Filter):
     """Thresholding of stationary wavelet coefficients.
 
     remove : "noise", white noise of the level given or measured, or "interference", an ECG; "auto"
@@ -58,7 +57,6 @@ class Wavelet(Denoiser):
     name: ClassVar[str] = "wavelet"
     summary: ClassVar[str] = "stationary wavelet thresholding (signals; extra: signals)"
     citation: ClassVar[str] = "Chang et al., IEEE TIP 2000; Zhou et al., Physiol. Meas. 2007"
-    kinds: ClassVar[tuple[str, ...]] = ("signal",)
 
     def __post_init__(self) -> None:
         if self.remove not in REMOVES:
@@ -78,18 +76,6 @@ class Wavelet(Denoiser):
         """Samples to either side that a sample's transform and thresholds depend on."""
         return (2 * _package().Wavelet(self.wavelet).dec_len + AROUND) << levels
 
-    def restore_item(
-        self,
-        batch: Batch,
-        index: int,
-        noise: Process | None = None,
-        advance: Advance | None = None,
-        found: Estimate | None = None,
-    ) -> Restoration:
-        """See `Denoiser.restore_item`; the item's own rate comes first."""
-        at = self.replace(rate=batch.about(index).get("rate") or self.rate)
-        return Denoiser.restore_item(at, batch, index, noise, advance, found)
-
     def restore(
         self,
         x: np.ndarray,
@@ -103,7 +89,7 @@ class Wavelet(Denoiser):
         if self.remove == "auto":
             interference = getattr(noise, "family", "") == "ecg"
         if interference:
-            rate = rate_of({}, self.rate, self.name)
+            rate = self.hertz()
             y = np.stack([self._without_beats(c, rate) for c in x.astype(np.float64)])
         else:
             if noise is None:

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hush.bases.selecting import Verdict
+from hush.bases.selecting import Verdict, decided
 from hush.bases.sets import Drawn, LearnedSets, tensors
 from hush.denoiser import Advance
 from hush.errors import HushError
@@ -165,11 +165,7 @@ class SetMID(LearnedSets):
         passed = self.set_kind.passed(elements) if self.checks else None
         if passed is not None:
             outlier = np.where(passed, outlier, 1 - FAILED * (1 - outlier))
-        kept = outlier <= limit
-        if share is not None:
-            order = np.lexsort((*elements.x.T, -outlier))
-            kept = np.ones(len(elements), bool)
-            kept[order[: round(share * len(elements))]] = False
+        kept = outlier <= limit if share is None else decided(elements, 1 - outlier, share).kept
         return Verdict(kept, 1 - outlier, step=first, trace=trace)
 
     def predict(

@@ -29,7 +29,8 @@ import torch
 from torch import Tensor
 
 from hush.bases.rows import Drawn, LearnedRows
-from hush.bases.selecting_rows import Choice, chosen, estimate
+from hush.bases.selecting import share_of_outliers
+from hush.bases.selecting_rows import Choice, chosen
 from hush.denoiser import Advance
 from hush.errors import HushError
 from hush.io.residues import STATES
@@ -218,7 +219,7 @@ class SequenceMID(LearnedRows):
                 f"Of {size:,} different rows the {judged.sum():,} that agree best with couplings "
                 "were judged, to limit the time; the others are left out.",
             )
-        found = estimate(score[1:][judged[1:]])
+        found = share_of_outliers(score[1:][judged[1:]])
         return Choice(chosen(order, size), score, said, step=step, trace=trace, found=found)
 
     def _unjudged(self, family: Family, count: int | None) -> Choice:
