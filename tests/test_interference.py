@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import torch
 
 import hush
 from hush.kinds.signal import SIGNAL, Signal
+from hush.kinds.values import root_mean_square
 from hush.methods.mid import interference
 from hush.methods.mid.signal import SignalMID
 from hush.nets.wave import InterferenceLevel, LocalAttention, WaveUNet
 from hush.noise.process import Process
+from hush.noise.processes import Gaussian
 from hush.record import Record
 from hush.schedule import Schedule
 
@@ -318,3 +321,21 @@ def test_a_process_is_not_needed(model: SignalMID) -> None:
     assert process.family == "ecg"
     level = float(np.sqrt(np.mean(np.square(result.data - x))))
     assert process.level == pytest.approx(level, rel=1e-3)  # type: ignore[attr-defined]
+
+
+def test_signals_are_adapted_to_in_any_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ladders have levels, and units of signals mean nothing."""
+    seen: list[tuple[float, Any]] = []
+
+    def adapted(model: SignalMID, items: Sequence[np.ndarray], *_: Any, **given: Any) -> SignalMID:
+        noise = given["noise"]
+        seen.append((root_mean_square(items[0]), noise and float(noise.variance(0.0))))
+        return model
+
+    monkeypatch.setattr("hush.methods.mid.adapting.adapted", adapted)
+    x = np.random.default_rng(0).standard_normal((1, 400)).astype(np.float32)
+    for unit in (1.0, 1e-6):
+        for noise in (None, Gaussian(0.5 * unit)):
+            SignalMID().adapt([unit * x], 1.0, noise=noise)
+    assert [level for level, _ in seen] == pytest.approx([0.2] * 4, rel=0.01)
+    assert seen[1][1] == pytest.approx(seen[3][1]) == pytest.approx(0.1**2, rel=0.1)

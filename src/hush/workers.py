@@ -92,7 +92,8 @@ def started(
 ) -> Iterator[Workers]:
     """`count` worker processes on this machine, or those of the `scheduler` at an address.
 
-    threads : of all workers on this machine together; one per core by default.
+    threads : of all workers on this machine together, by default one per core; with a scheduler, of
+        each of its workers, by default as many as Dask gives it.
 
     Raises
     ------
@@ -110,7 +111,7 @@ def started(
         stack.enter_context(dask.config.set(quiet))
         if scheduler is not None:
             client = stack.enter_context(_connected(distributed, scheduler))
-            yield Workers(client)
+            yield Workers(client, threads)
             return
         assert count is not None
         each = max(1, (threads or os.cpu_count() or 1) // count)
