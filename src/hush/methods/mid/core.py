@@ -50,6 +50,7 @@ from hush.errors import HushError
 from hush.kinds.arrays import full_of
 from hush.kinds.cut import Patches, check_channels, hold_out, rms_level, to_compare, withhold
 from hush.methods.mid import judging
+from hush.methods.mid.contrast import beyond
 from hush.methods.mid.distilling import taught_by
 from hush.methods.mid.loss import (
     BLUR,
@@ -151,12 +152,8 @@ class ValueMID(Denoiser):
     def build(self, channels: int) -> nn.ModuleDict:
         """Ψ and Φ, untrained."""
         rank = len(self.kind.letters)
-        return nn.ModuleDict(
-            {
-                "step": LevelNet(channels, rank),
-                "noise": ValueUNet(channels, rank, self.widths, self.blocks),
-            }
-        )
+        noise = ValueUNet(channels, rank, self.widths, self.blocks)
+        return nn.ModuleDict({"step": LevelNet(channels, rank), "noise": noise})
 
     def measured(self, x: np.ndarray) -> Estimate:
         """The noise of one item as used in training."""
@@ -176,6 +173,7 @@ class ValueMID(Denoiser):
 
     def lost(self, x: np.ndarray, state: np.ndarray, noise: Process) -> np.ndarray | None:
         """What must be kept from Φ in an item, which would lose it; None if there is nothing."""
+        return beyond(x, state, noise)
 
     def whole_noise(self, state: Tensor, deviation: Tensor, shares: Tensor, half: bool) -> Tensor:
         """Φ (eq. 7) on a tile, given the noise's deviation at each value and in each octave."""

@@ -255,8 +255,9 @@ class MID(ValueMID):
         return noise, found
 
     def lost(self, x: np.ndarray, state: np.ndarray, noise: Process) -> np.ndarray | None:
-        """Fine waves, if there still are some in what Φ removed."""
-        return None if waves(x, noise, state) is None else waves(x, noise)
+        """See `ValueMID.lost`; fine waves, too, if there still are some in what Φ removed."""
+        kept = super().lost(x, state, noise)
+        return waves(x, noise) if kept is None and waves(x, noise, state) is not None else kept
 
     def whole_noise(self, state: Tensor, deviation: Tensor, shares: Tensor, half: bool) -> Tensor:
         """Φ, averaged over some symmetries of a square."""

@@ -25,6 +25,7 @@ from hush.kinds.cut import hold_out, split, splits, to_compare, withhold
 from hush.kinds.layout import filled
 from hush.kinds.signal import resample
 from hush.kinds.values import root_mean_square
+from hush.methods.mid.contrast import steps
 from hush.methods.mid.core import ValueMID
 from hush.methods.mid.interference import (
     Superposition,
@@ -246,6 +247,10 @@ class SignalMID(ValueMID):
         free = np.ones(len(y), bool) if corpus else beatless(y, self.model_rate)
         low = below(y, self.model_rate, self.lowest)
         return np.stack([y / level, free, low / level]).astype(np.float32)
+
+    def lost(self, x: np.ndarray, state: np.ndarray, noise: Process) -> np.ndarray | None:
+        """See `ValueMID.lost`; Φ knows no steps."""
+        return steps(x, state, noise)
 
     def adapt(
         self,

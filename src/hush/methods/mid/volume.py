@@ -37,6 +37,7 @@ from hush.kinds.volume.components import Components
 from hush.kinds.volume.cut import slabs
 from hush.kinds.volume.decomposition import components
 from hush.kinds.volume.places import are_adjacent, zero_of
+from hush.methods.mid.contrast import beyond
 from hush.methods.mid.core import ValueMID
 from hush.methods.mid.loss import spread
 from hush.missing import areas
@@ -295,7 +296,11 @@ class VolumeMID(ValueMID):
         made[share == 0] = 0
         noise = partial(self._left, told=told, shares=shares)
         for k in kept.tolist():
-            clean, _ = walk_down(noise, scale * made[k], self.steps)
+            state = scale * made[k]
+            clean, _ = walk_down(noise, state, self.steps)
+            strong = beyond(state[None], clean[None], Gaussian(float(told.max())))
+            if strong is not None:
+                clean = walk_down(noise, state - strong[0], self.steps)[0] + strong[0]
             made[k] = clean * np.float32(share[k] / scale)
             if advance:
                 advance(1 / len(kept))
