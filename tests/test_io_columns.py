@@ -57,6 +57,16 @@ FILES: dict[str, tuple[str, list[tuple[str, str, float | None, bool]]]] = {
         lines(TIME, A),
         [("", "", 1000, False), ("", "", 1000, True)],
     ),
+    "comments among the numbers and below": (
+        "time,a\n"
+        + lines(TIME[:20], A[:20])
+        + "# event, at 20\n# another\n"
+        + lines(TIME[20:33], A[20:33])
+        + "  % third\n"
+        + lines(TIME[33:], A[33:])
+        + "# end\n\n// really\n",
+        [("time", "", 1000, False), ("a", "", 1000, True)],
+    ),
     "decimal comma, Windows": (
         "\ufeffZeit [ms];Kanal 1 [mV]\r\n"
         + lines(MS, texts("%.4f"), sep=";", end="\r\n").replace(".", ","),
@@ -139,6 +149,21 @@ def test_a_file_comes_back_byte_by_byte(
     assert (record.kind, record.axes, record.data.dtype) == ("signal", "CT", np.float64)
     got = record.context["layout"]
     assert [(c.name, c.unit, c.rate, c.signal) for c in got] == layout
+
+
+def test_comments_are_found_wherever_the_file_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "time,a\r\n"
+    for i, (t, a) in enumerate(zip(TIME, A, strict=True)):
+        text += f"# {i}\r\n" * (i in (7, 8, 21)) + f"{t},{a}\r\n"
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    for chunk in (5, 16, 40, 64):
+        monkeypatch.setattr("hush.io.columns_parse.CHUNK", chunk)
+        monkeypatch.setattr("hush.io.columns._ROWS", 9)
+        record = io.read(tmp_path / "a.csv")
+        io.write(record, tmp_path / "b.csv")
+        assert (tmp_path / "b.csv").read_bytes() == text.encode()
 
 
 def test_numbers_are_rounded_as_they_were_written(tmp_path: Path) -> None:

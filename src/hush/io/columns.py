@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,7 +29,7 @@ from hush.io.columns_head import (
     seconds_in,
     unit_in,
 )
-from hush.io.columns_parse import CHUNK, filled
+from hush.io.columns_parse import comments_in, filled
 from hush.io.columns_style import Column, Style, Table, style_of, words
 from hush.record import Record
 from hush.recording import Channel, empty, let_go
@@ -65,10 +65,10 @@ def read(path: Path) -> Record:
         begin, stop, below = _bounds(stream, head.start, newline)
         stream.seek(0)
         above = stream.read(begin)
-        rows = _count(stream, begin, stop, newline)
-        table = Table(
-            above, below, head.separator, head.decimal, newline, rows, path.suffix.lower()
-        )
+        rows, comments = comments_in(stream, begin, stop, newline)
+        suffix = path.suffix.lower()
+        table = Table(above, below, head.separator, head.decimal, newline, rows, suffix)
+        table = replace(table, comments=comments)
         columns = [
             Column(style_of(cells), words=words() if c in head.texts else None)
             for c, cells in enumerate(head.sample)
@@ -105,7 +105,7 @@ def _head(path: Path) -> tuple[Head, bytes]:
 
 
 def _bounds(stream: BinaryIO, line: int, newline: bytes) -> tuple[int, int, bytes]:
-    """Where the lines of numbers begin and end, and what is below: blank lines."""
+    """Where the lines of numbers begin and end, and what is below: blank lines and comments."""
     stream.seek(0)
     start = stream.read(_HEAD)
     begin = 0
@@ -114,20 +114,9 @@ def _bounds(stream: BinaryIO, line: int, newline: bytes) -> tuple[int, int, byte
     size = stream.seek(0, 2)
     stream.seek(max(begin, size - _HEAD))
     end = stream.read()
-    match = re.search(rb"(?:[\r\n]+[ \t]*)+\Z", end)
+    match = re.search(rb"(?:[\r\n]+[ \t]*(?:(?:#|%|//)[^\r\n]*)?)+\Z", end)
     below = match[0] if match else b""
     return begin, size - len(below), below
-
-
-def _count(stream: BinaryIO, begin: int, stop: int, newline: bytes) -> int:
-    """The number of lines between two positions."""
-    stream.seek(begin)
-    count, left = 1, stop - begin
-    while left > 0:
-        part = stream.read(min(CHUNK, left))
-        count += part.count(newline[-1:])
-        left -= len(part)
-    return count
 
 
 # -- what the columns are ----------------------------------------------------------------------
@@ -256,11 +245,15 @@ def write(record: Record, path: Path) -> None:
     joint = b"" if table.separator == " " else table.separator.encode()
     with path.open("wb") as stream:
         stream.write(table.above)
-        for start in range(0, table.rows, _ROWS):
-            rows = slice(start, min(start + _ROWS, table.rows))
+        comments = dict[int, bytes]()
+        for row, comment in table.comments:
+            comments[row] = comments.get(row, b"") + comment + table.newline
+        edges = sorted({*range(0, table.rows, _ROWS), *comments, table.rows})
+        for start, end in pairwise(edges):
             if start:
                 stream.write(table.newline)
-            stream.write(_block(table, views, rows, joint))
+            stream.write(comments.get(start, b""))
+            stream.write(_block(table, views, slice(start, end), joint))
             let_go(data)
         stream.write(table.below)
 

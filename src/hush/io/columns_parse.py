@@ -16,6 +16,7 @@ from hush.io.columns_style import Column, Style, Table
 from hush.recording import let_go
 
 CHUNK = 2**20  #: bytes that are parsed at once
+_COMMENT = re.compile(rb"^[ \t]*(?:#|%|//).*$", re.MULTILINE)  #: of lines that end in \n
 _MISSING = {
     ",": re.compile(rb"(?<=,)[ \t]*(?:n/?a|null|none|-+|\?|nan)?[ \t]*(?=,)", re.IGNORECASE),
     " ": re.compile(rb"(?<![^\s,])(?:n/?a|null|none|-+|\?)(?![^\s,])", re.IGNORECASE),
@@ -35,9 +36,8 @@ def filled(
     kept = [c for c in range(len(columns)) if c not in head.texts]
     styles = [columns[c].style for c in kept]
     row, line = 0, head.start + 1
-    for part in _parts(stream, begin, stop, table.newline):
-        text = part.replace(b"\r\n", b"\n") if table.newline == b"\r\n" else part
-        text = text.replace(b"\r", b"\n") if table.newline == b"\r" else text
+    for text, comments in _lines(stream, begin, stop, table.newline):
+        line += len(comments)
         if head.texts:
             text = without_words(text, head, line, [column.words for column in columns])
         block = parsed(text, head, len(kept), line)
@@ -53,6 +53,43 @@ def filled(
         line += len(block)
         let_go(values)
     return styles
+
+
+def comments_in(
+    stream: BinaryIO, begin: int, stop: int, newline: bytes
+) -> tuple[int, tuple[tuple[int, bytes], ...]]:
+    """The number of lines between two positions, and the comments among them, which are not
+    counted: each with the number of the line that it stands before."""
+    count, found = 0, []
+    for text, comments in _lines(stream, begin, stop, newline):
+        found += [(count + at, comment) for at, comment in comments]
+        count += text.count(b"\n") + 1
+    return count, tuple(found)
+
+
+def _lines(
+    stream: BinaryIO, begin: int, stop: int, newline: bytes
+) -> Iterator[tuple[bytes, list[tuple[int, bytes]]]]:
+    """Lines that end in \\n, a few megabytes at once, without the comments among them; these, each
+    with the number of the line that it stands before."""
+    carried: list[tuple[int, bytes]] = []
+    for part in _parts(stream, begin, stop, newline):
+        text = part.replace(b"\r\n", b"\n") if newline == b"\r\n" else part
+        text = text.replace(b"\r", b"\n") if newline == b"\r" else text
+        comments = carried
+        if _COMMENT.search(text):
+            kept: list[bytes] = []
+            for one in text.split(b"\n"):
+                if _COMMENT.match(one):
+                    comments.append((len(kept), one))
+                else:
+                    kept.append(one)
+            if not kept:
+                carried = [(0, comment) for _, comment in comments]
+                continue
+            text = b"\n".join(kept)
+        carried = []
+        yield text, comments
 
 
 def _parts(stream: BinaryIO, begin: int, stop: int, newline: bytes) -> Iterator[bytes]:

@@ -160,7 +160,8 @@ class Column:
 class Table:
     """All that is needed to write a file again, besides its numbers.
 
-    clock : the rate, if the first column holds times that no channel does.
+    clock : the rate, if the first column holds times that no channel does. comments : lines among
+    the numbers, each with the row that it stands before.
     """
 
     above: bytes
@@ -172,6 +173,7 @@ class Table:
     suffix: str
     columns: tuple[Column, ...] = ()
     clock: float | None = None
+    comments: tuple[tuple[int, bytes], ...] = ()
 
     @property
     def numbers(self) -> list[Column]:
