@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -68,6 +69,11 @@ def adjusted(denoiser: D, settings: Mapping[str, Any]) -> D:
     )
     if getattr(made, "tile", TILE) < TILE:
         raise HushError(f"tile must be at least {TILE}; smaller tiles are nearly all border")
+    if getattr(made, "seed", 0) < 0:
+        raise HushError("a seed is a whole number from 0")
+    for name in {"learning_rate", "batch"} & own.keys():
+        if not 0 < getattr(made, name) < math.inf:
+            raise HushError(f"{name} must be above 0, not {getattr(made, name)}")
     check = getattr(made, "__post_init__", None)
     if check:
         check()

@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from hush.bases.levelled import Levelled
+from hush.errors import HushError
 
 
 @dataclass
@@ -29,6 +30,13 @@ class NLM(Levelled):
     name: ClassVar[str] = "nlm"
     summary: ClassVar[str] = "non-local means, the mean of pixels with similar surroundings"
     citation: ClassVar[str] = "Buades, Coll and Morel, CVPR 2005"
+
+    def __post_init__(self) -> None:
+        if self.patch < 1 or self.distance < 0 or not self.width > 0:
+            raise HushError(
+                "non-local means need patches of at least 1 pixel, a distance from 0 and a width "
+                "above 0"
+            )
 
     @property
     def least(self) -> int:

@@ -41,8 +41,10 @@ class TV(Levelled):
     stabilises: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not self.weight > 0:
-            raise HushError("the weight of total variation has to be more than 0")
+        if not self.weight > 0 or self.steps_most < 1 or not self.tolerance >= 0:
+            raise HushError(
+                "total variation needs a weight above 0, at least 1 step and a tolerance from 0"
+            )
 
     def filtered(self, x: np.ndarray, sigma: float) -> np.ndarray:
         """See `Levelled.filtered`; every channel is denoised on its own."""

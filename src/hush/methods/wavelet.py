@@ -22,8 +22,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from hush.bases.filters import Filter
+from hush.bases.wavelets import package
 from hush.denoiser import Advance, Window
-from hush.errors import HushError, missing_package
+from hush.errors import HushError
 from hush.noise.processes import Process
 from hush.results import Estimate, Restoration
 
@@ -34,6 +35,7 @@ HIGHEST, LOWEST = 100.0, 4.0
 BLOCK = 5.0  #: seconds for each of which the usual coefficient is found
 #: (coefficients, padding at both ends, level) → coefficients
 Rule = Callable[[np.ndarray, tuple[int, int], int], np.ndarray]
+MOST = 16  #: levels; the coarsest is 2¹⁶ samples wide
 REMOVES = ("auto", "noise", "interference")
 
 
@@ -61,8 +63,8 @@ class Wavelet(Filter):
     def __post_init__(self) -> None:
         if self.remove not in REMOVES:
             raise HushError(f"remove is {', '.join(REMOVES[:-1])} or {REMOVES[-1]}")
-        if self.levels < 1 or not self.threshold > 0:
-            raise HushError("a wavelet transform needs at least 1 level, and thresholds above 0")
+        if not 1 <= self.levels <= MOST or not self.threshold > 0:
+            raise HushError(f"a wavelet transform needs 1 to {MOST} levels, and thresholds above 0")
 
     def window(self, about: Mapping[str, Any]) -> Window:
         """See `Denoiser.window`."""
@@ -74,7 +76,7 @@ class Wavelet(Filter):
 
     def _reach(self, levels: int) -> int:
         """Samples to either side that a sample's transform and thresholds depend on."""
-        return (2 * _package().Wavelet(self.wavelet).dec_len + AROUND) << levels
+        return (2 * package(self.wavelet).Wavelet(self.wavelet).dec_len + AROUND) << levels
 
     def restore(
         self,
@@ -130,14 +132,14 @@ class Wavelet(Filter):
 
     def _changed(self, x: np.ndarray, levels: range, rule: Rule) -> np.ndarray:
         """`x` after a rule for the details of some levels, counted from the finest."""
-        package, deepest = _package(), levels[-1]
+        transforms, deepest = package(self.wavelet), levels[-1]
         reach = self._reach(deepest)
         pad = (reach, reach + (-(len(x) + 2 * reach)) % (1 << deepest))
         padded = np.pad(x, pad, mode="symmetric")
-        coefficients = package.swt(padded, self.wavelet, deepest, trim_approx=True)
+        coefficients = transforms.swt(padded, self.wavelet, deepest, trim_approx=True)
         for level in levels:
             coefficients[-level] = rule(coefficients[-level], pad, level)
-        y: np.ndarray = package.iswt(coefficients, self.wavelet)
+        y: np.ndarray = transforms.iswt(coefficients, self.wavelet)
         return y[reach : reach + len(x)]
 
 
@@ -157,11 +159,3 @@ def _usual(size: np.ndarray, block: int) -> np.ndarray:
     medians = [float(np.median(size[s : s + block])) for s in starts]
     middles = [s + block / 2 for s in starts]
     return np.interp(np.arange(len(size)), middles, medians) / 0.6745
-
-
-def _package() -> Any:
-    try:
-        import pywt
-    except ImportError:
-        raise missing_package("the PyWavelets package", "signals", what="wavelet") from None
-    return pywt

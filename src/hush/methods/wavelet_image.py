@@ -18,7 +18,8 @@ from typing import ClassVar
 import numpy as np
 
 from hush.bases.levelled import Levelled
-from hush.errors import HushError, missing_package
+from hush.bases.wavelets import package
+from hush.errors import HushError
 
 
 @dataclass
@@ -49,11 +50,8 @@ class ImageWavelet(Levelled):
 
     def filtered(self, x: np.ndarray, sigma: float) -> np.ndarray:
         """See `Levelled.filtered`; every channel is denoised on its own."""
-        try:
-            from pywt import dwtn_max_level
-        except ImportError:
-            raise missing_package("the PyWavelets package", "signals", what="wavelet") from None
-        levels = min(self.levels, dwtn_max_level(x.shape[1:], self.wavelet))
+        most = package(self.wavelet).dwtn_max_level(x.shape[1:], self.wavelet)
+        levels = min(self.levels, most)
         return np.stack([self._spun(c, sigma, levels) for c in x])
 
     def _spun(self, x: np.ndarray, sigma: float, levels: int) -> np.ndarray:
