@@ -192,7 +192,7 @@ def test_large_slow_coefficients_are_the_heart() -> None:
 def test_bad_settings_get_a_sentence() -> None:
     with pytest.raises(HushError, match="remove is"):
         make("wavelet", "signal", remove="everything")
-    with pytest.raises(HushError, match="at least 1 level"):
+    with pytest.raises(HushError, match="1 to 16 levels"):
         make("wavelet", "signal", levels=0)
     with pytest.raises(HushError, match="at least 1 beat"):
         make("template", "signal", count=0)

@@ -336,7 +336,7 @@ def test_autocorrelation_is_the_formula(process: Process) -> None:
 
 
 def test_an_ecg_has_no_formula_for_its_autocorrelation() -> None:
-    with pytest.raises(HushError, match="autocorrelation of ecg noise has no formula"):
+    with pytest.raises(HushError, match="no formula for the spectrum of ecg noise"):
         ECG(level=0.1).autocorrelation(3, 1)
 
 

@@ -454,6 +454,8 @@ def process_of(noise: Process | str | None, scale: float, kind: Kind) -> Process
     if noise is not None and isinstance(noise, Process) and noise.superposed != kind.selected:
         theirs = "outliers:SHARE" if kind.selected else "noise of their values"
         raise HushError(f"{kind.nouns[1]} have {theirs}, not {noise.family}")
+    if isinstance(noise, Process) and noise.only not in ("", kind.name):
+        raise HushError(f"{noise.family} noise is noise of {noise.only}s, not of {kind.nouns[1]}")
     if noise is None or isinstance(noise, Process):
         return noise and noise.over(len(kind.letters))
     raise HushError(f"noise must be a text such as 'gaussian:25/255' or a Process, not {noise!r}")

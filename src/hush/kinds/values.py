@@ -193,13 +193,15 @@ def _left(kind: Kind, count: int, what: str) -> str:
 
 def mismatch(record: Record, item: np.ndarray, given: Process | None, found: Estimate) -> list[str]:
     """A warning if the given noise level differs from the measured one."""
-    if given is None or found.sigma == 0 or given.varies or not given.terms:
-        return []  # of laws that cannot be recognised nothing was measured
+    if given is None or found.sigma == 0 or given.varies or not given.stated:
+        return []
     x = sparse(item)
     x = x[np.isfinite(x)].astype(np.float64)
     stated, seen = (_level(x, p) * record.scale for p in (given, found.process))
     if seen / MISMATCH <= stated <= MISMATCH * seen:
         return []
+    if not given.terms and stated > seen / ABSURD:
+        return []  # a law that cannot be recognised may be measured as another one
     return [
         f"The given noise has σ {number(stated)}, but σ {number(seen)} was measured. The given "
         "noise was used; without --noise the measured one is."

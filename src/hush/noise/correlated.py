@@ -207,7 +207,10 @@ class Correlated(Process):
     def _kernel(self) -> np.ndarray:
         """The kernel along one axis, with norm 1."""
         if isinstance(self.spectrum, Octaves | AnySpectrum):
-            raise HushError(f"draw a spectrum first; {self.spec()} stands for many")
+            raise HushError(
+                f"{self.spec()} stands for many spectra (draw a spectrum first); state a kernel, "
+                "such as correlated:6/255,1.2, or leave it out, and the noise is measured"
+            )
         kernel = gaussian_kernel(fixed(self.spectrum))
         return kernel / np.linalg.norm(kernel)
 

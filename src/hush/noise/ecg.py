@@ -39,6 +39,7 @@ class ECG(Process):
     rate: float = 1000.0
     family: ClassVar[str] = "ecg"
     label: ClassVar[str] = "ECG"
+    only: ClassVar[str] = "signal"
     closed: ClassVar[bool] = False
     white: ClassVar[bool] = False
     stated: ClassVar[bool] = False

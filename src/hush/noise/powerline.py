@@ -33,6 +33,7 @@ class PowerLine(Process):
     family: ClassVar[str] = "powerline"
     label: ClassVar[str] = "Power line"
     examples: ClassVar[tuple[str, ...]] = ("powerline:0.1", "powerline:0.1,60,500")
+    only: ClassVar[str] = "signal"
     symmetric: ClassVar[bool] = True
     white: ClassVar[bool] = False
 

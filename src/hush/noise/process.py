@@ -94,6 +94,8 @@ class Process:
     stated: ClassVar[bool] = True
     #: it adds elements to a set, so there is no noisy version of the same size to `sample`
     superposed: ClassVar[bool] = False
+    #: the only kind of data that has such noise; empty if any may have it
+    only: ClassVar[str] = ""
     #: a warning about results of the shipped models on this noise; empty if there is none
     advice: ClassVar[str] = ""
 
@@ -218,7 +220,10 @@ class Process:
     def autocorrelation(self, radius: int, ndim: int = 2) -> np.ndarray:
         """Correlation of the noise at lags −radius … radius, ``(2r + 1,)·ndim``, centre 1."""
         if not self.white:
-            raise HushError(f"the autocorrelation of {self.family} noise has no formula here")
+            raise HushError(
+                f"there is no formula for the spectrum of {self.family} noise; leave it out, and "
+                "the noise is measured"
+            )
         lags = np.zeros((2 * radius + 1,) * ndim)
         lags[(radius,) * ndim] = 1
         return lags

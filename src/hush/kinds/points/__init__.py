@@ -275,6 +275,10 @@ class Points(Kind):
 
     # -- show --------------------------------------------------------------------------------------
 
+    def missing(self, batch: Batch, index: int) -> list[str]:
+        """Nothing: `advice` says which elements are left out."""
+        return []
+
     def advice(
         self, record: Record, item: np.ndarray, given: Process | None, found: Estimate
     ) -> list[str]:
