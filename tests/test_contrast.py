@@ -66,3 +66,17 @@ def test_steps_are_those_at_which_too_much_was_removed() -> None:
     assert kept is not None
     np.testing.assert_array_equal(np.diff(kept[0]).nonzero()[0], [9])
     assert kept[0, -1] == 50
+
+
+@pytest.mark.parametrize("scales", [(1, 0.1, 1), (1, 0.001, 1), (1, 0.1, 10)])
+def test_channels_of_unlike_scale_are_denoised_as_those_of_one(scales: tuple[float, ...]) -> None:
+    scene = 100 + 40 * np.sin(np.add.outer(np.arange(96) / 7, np.arange(112) / 11))
+    clean = np.stack([scene, scene[::-1], scene[:, ::-1]], -1)
+    noise = 15 * RNG.standard_normal(clean.shape)
+    alike = hush.run((clean + noise).astype(np.float32))
+    made = hush.run(((clean + noise) * scales).astype(np.float32))
+    assert made.estimate.family == "gaussian"
+    assert made.method == "mid"
+    for c, scale in enumerate(scales):
+        error = rms(made.data[..., c] / scale - clean[..., c])
+        assert error < 1.3 * rms(alike.data[..., c] - clean[..., c])

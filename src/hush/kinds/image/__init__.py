@@ -148,17 +148,20 @@ class Image(Kind):
 
     def measure(self, items: Sequence[np.ndarray]) -> Estimate:
         """Family, level and correlation, on the acquired grid; of one image also places."""
-        from hush.kinds.image.measure.estimation import estimate_any
+        from hush.kinds.image.measure.estimation import apart, estimate_any
         from hush.kinds.image.zerofill import reduced
 
-        return estimate_any([reduced(x) for x in items]).on(items[0].shape[1:])
+        small = [reduced(x) for x in items]
+        found = estimate_any(small)
+        return (apart(small[0], found) if len(small) == 1 else found).on(items[0].shape[1:])
 
     def halved(self, batch: Batch, index: int, found: Estimate) -> bool:
         """Not of zero-filled images: what is told of their noise is on the acquired grid; nor of
-        images with stripes, hum, or noise correlated along one axis."""
+        images with stripes, hum, noise correlated along one axis, or channels of unlike level."""
+        from hush.kinds.image.measure.estimation import unlike
         from hush.kinds.image.zerofill import acquired
 
-        if found.regression or found.lines:
+        if found.regression or found.lines or unlike(found):
             return False
         item = filled(batch.floats(index), batch.known(index))
         return acquired(item) == item.shape[1:]

@@ -9,6 +9,7 @@ import numpy as np
 from hush.kinds.image import jpeg
 from hush.kinds.image.binning import side_of_bins
 from hush.kinds.image.large import LARGE
+from hush.kinds.image.measure.estimation import unlike
 from hush.kinds.image.zerofill import acquired
 from hush.kinds.values import MISMATCH, hardly_noisy, mismatch
 from hush.noise.processes import FAMILIES, Hum, Process, Stripes
@@ -105,11 +106,19 @@ def input_warnings(
             "change it with --strength, or state the level with --noise."
         )
     if given is None and describe.unequal(found) and "S" in record.axes and record.channels == 3:
-        notes.append(
-            f"The channels differ in noise ({describe.channels(found, record.scale)}), but colours "
-            "are denoised with one level: the noisiest channel may keep noise, and the cleanest "
-            f"may lose detail. --axes {record.axes.replace('S', 'C')} denoises each separately."
-        )
+        levels = describe.channels(found, record.scale)
+        apart = f"--axes {record.axes.replace('S', 'C')} denoises each separately."
+        if unlike(found) and found.process.terms == (0,):
+            notes.append(
+                f"The channels differ in noise ({levels}). MID denoises each at its own level, "
+                f"other methods all at one. {apart}"
+            )
+        else:
+            notes.append(
+                f"The channels differ in noise ({levels}), but colours are denoised with one "
+                "level: the noisiest channel may keep noise, and the cleanest may lose detail. "
+                f"{apart}"
+            )
     if missed:
         notes.append(_missed(record, found))
     elif given is None and found.curve and _steps(record, found) > 1 and _telling(found):

@@ -23,7 +23,7 @@ from hush.errors import HushError
 from hush.kinds.cut import sparse
 from hush.kinds.image.binning import binned, enlarged, side_of_bins
 from hush.kinds.image.large import CELL, MARGIN
-from hush.kinds.image.measure.estimation import estimate_any
+from hush.kinds.image.measure.estimation import estimate_any, unlike
 from hush.kinds.image.measure.impulses import without_impulses
 from hush.kinds.image.measure.lines import without_lines
 from hush.kinds.image.measure.regression import coloured, law_of_white, whitened
@@ -206,6 +206,8 @@ class MID(ValueMID):
             return replace(made, taken=taken)
         if found.regression:
             return self._after_filter(x, noise, advance, found)
+        if noise is None and found.process.terms == (0,) and unlike(found):
+            return self._in_levels(x, advance, found)
         law = found.law() if noise is None else noise
         side = side_of_bins(x, law)
         if side == 1:
@@ -244,6 +246,15 @@ class MID(ValueMID):
             found=found,
             replaced=None if clean is x else clean != x,
         )
+
+    def _in_levels(self, x: np.ndarray, advance: Advance | None, found: Estimate) -> Restoration:
+        """`_restore` of channels that are brought to one level of noise, and back."""
+        clean, own = self.cleaned(x, found), np.asarray(found.channels, np.float32)[:, None, None]
+        gain = found.sigma / own
+        even = replace(found, impulses=0.0, channels=(found.sigma,) * len(x))
+        made = self._restore(clean * gain, None, advance, even)
+        replaced = None if clean is x else clean != x
+        return replace(made, data=made.data / gain, found=found, replaced=replaced)
 
     def _told(
         self, x: np.ndarray, noise: Process | None, found: Estimate | None

@@ -94,6 +94,7 @@ from hush.results import MANY, Estimate
 
 ROUNDS = 2  #: impulses and the noise between them are measured in turns
 DARK = 3.0  #: signal, in units of σ, below which Rician noise differs enough from Gaussian noise
+UNLIKE = 3.0  #: ratio of the levels of channels from which on each is measured alone
 
 
 def estimate(
@@ -283,6 +284,36 @@ def estimate_any(x: np.ndarray | Sequence[np.ndarray], given: Process | None = N
         return estimate(x, given)
     except HushError:
         return measured([x] if isinstance(x, np.ndarray) else list(x))
+
+
+def apart(x: np.ndarray, found: Estimate) -> Estimate:
+    """The measurement of an image ``(C, H, W)`` whose channels differ much in level.
+
+    Together they seem to have noise that grows with the signal. Where each by itself has one level,
+    that is the law.
+    """
+    if found.correlated or found.process.terms == (0,) or not unlike(found):
+        return found
+    own = [estimate_any(channel[None]) for channel in x]
+    if any(one.process.terms != (0,) for one in own):
+        return found
+    sigma = math.sqrt(float(np.mean(np.square([one.sigma for one in own]))))
+    return replace(
+        found,
+        process=Gaussian(sigma),
+        sigma=sigma,
+        channels=tuple(one.sigma for one in own),
+        curve=(),
+        curve_errors=(),
+        alternatives=(),
+    )
+
+
+def unlike(found: Estimate) -> bool:
+    """Whether the channels' levels differ by more than a factor of `UNLIKE`; none of them is
+    without noise, as an empty one is."""
+    levels = found.channels
+    return len(levels) > 1 and 0 < UNLIKE * min(levels) < max(levels)
 
 
 def _recognise(
