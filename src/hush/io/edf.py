@@ -305,6 +305,8 @@ def notes(record: Record, width: int) -> list[str]:
     layout = prepared(record, width)
     channels, data = channels_of(record, name_of(width)), flat(record)
     made = steps(record, channels, layout)
+    if "wfdb" in record.meta:
+        made.append("The file has no annotations, comments and start time of the WFDB record.")
     for index, (channel, lane) in enumerate(zip(channels, layout.signals, strict=True)):
         x, beyond = channel.of(data), 0
         for part in pieces(channel.count):
