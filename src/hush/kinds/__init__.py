@@ -101,9 +101,12 @@ class Kind:
     def check(self, record: Record) -> None:
         """Raise `HushError` for a record without this kind's layout."""
         if missing := [a for a in self.letters if a not in record.axes]:
+            axes = record.data.ndim
+            fits = [k for k in map(get, KINDS) if not k.selected and len(k.letters) <= axes]
+            other = f"; for {' or '.join(k.nouns[1] for k in fits)} there is --kind" * bool(fits)
             raise HushError(
                 f"{self.nouns[1]} need axes {listed(self.letters)}; '{record.axes}' "
-                f"lacks {listed(missing)}"
+                f"lacks {listed(missing)}" + (other if axes < len(self.letters) else "")
             )
 
     def full(self, data: np.ndarray) -> float | None:
