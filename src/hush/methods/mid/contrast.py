@@ -12,7 +12,7 @@ import numpy as np
 from hush.noise.process import Process
 
 NOISE = 8.0  #: standard deviations that noise does not exceed
-BEARABLE = 500.0  #: contrast, in standard deviations, at which Φ's error is as large as the noise
+BEARABLE = 250.0  #: contrast, in standard deviations, that Φ bears without large errors
 NEAR = 2  #: samples to either side of what was removed, in which a step is looked for
 SAMPLED = 2**16  #: values by which the most frequent ones are found
 
