@@ -123,7 +123,7 @@ def test_other_pictures_are_not_taken_for_mosaics(name: str, sigma: float) -> No
     noisy = x + sigma * np.random.default_rng(2).standard_normal(x.shape)
     record = IMAGE.recognised(Record(noisy.astype("f4"), "YX"))
     assert "mosaic" not in record.context
-    assert not IMAGE.unfit(record)
+    assert not mosaic.unfit(record)
 
 
 @given(

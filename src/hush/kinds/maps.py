@@ -26,6 +26,8 @@ from hush.results import Denoised, Item
 PIECE = 2**22  #: values that are subtracted at once
 #: metadata of the noisy file that its maps keep
 KEPT = frozenset({"resolution"})
+#: what says which stored value is zero: not of levels and differences
+ORIGINS = ("zero", "intercept")
 
 
 def check(record: Record) -> None:
@@ -39,9 +41,12 @@ def check(record: Record) -> None:
 
 
 def like(record: Record, data: np.ndarray, **changes: Any) -> Record:
-    """A map with the layout and units of a record; of the metadata only `KEPT` stays."""
+    """A map with the layout and units of a record; of the metadata only `KEPT` stays, and of the
+    context all but `ORIGINS`."""
     meta = {k: v for k, v in record.meta.items() if k in KEPT}
-    return replace(record, data=data, meta=meta, full=record.scale, limits=None, **changes)
+    context = {k: v for k, v in record.context.items() if k not in ORIGINS}
+    made = replace(record, data=data, meta=meta, context=context, full=record.scale, limits=None)
+    return replace(made, **changes)
 
 
 def residual(result: Denoised, into: np.ndarray | None = None) -> Record:

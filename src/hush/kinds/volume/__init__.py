@@ -162,9 +162,11 @@ class Volume(Kind):
     def stated(
         self, item: np.ndarray, given: Process | None, about: Mapping[str, Any] = NOTHING
     ) -> tuple[Process | None, Estimate]:
-        """See `Kind.stated`."""
+        """See `Kind.stated`; the context may say whether slices are adjacent."""
         from hush.kinds.volume.measure import measured
 
+        if about.get("adjacent") is None:
+            return super().stated(item, given, about)
         return given, measured([item], about)
 
     def under(self, law: type[Process], found: Estimate) -> Estimate:
