@@ -67,8 +67,8 @@ def read(path: Path) -> Record:
         above = stream.read(begin)
         rows, comments = comments_in(stream, begin, stop, newline)
         suffix = path.suffix.lower()
-        table = Table(above, below, head.separator, head.decimal, newline, rows, suffix)
-        table = replace(table, comments=comments)
+        dialect = (head.separator, head.decimal, newline)
+        table = Table(above, below, *dialect, rows, suffix, comments=comments)
         columns = [
             Column(style_of(cells), words=words() if c in head.texts else None)
             for c, cells in enumerate(head.sample)

@@ -16,6 +16,7 @@ from hush.io.columns_style import Column, Style, Table
 from hush.recording import let_go
 
 CHUNK = 2**20  #: bytes that are parsed at once
+_MARKS = (b"#", b"%", b"//")  #: with which comments begin
 _COMMENT = re.compile(rb"^[ \t]*(?:#|%|//).*$", re.MULTILINE)  #: of lines that end in \n
 _MISSING = {
     ",": re.compile(rb"(?<=,)[ \t]*(?:n/?a|null|none|-+|\?|nan)?[ \t]*(?=,)", re.IGNORECASE),
@@ -77,7 +78,7 @@ def _lines(
         text = part.replace(b"\r\n", b"\n") if newline == b"\r\n" else part
         text = text.replace(b"\r", b"\n") if newline == b"\r" else text
         comments = carried
-        if _COMMENT.search(text):
+        if any(mark in text for mark in _MARKS) and _COMMENT.search(text):
             kept: list[bytes] = []
             for one in text.split(b"\n"):
                 if _COMMENT.match(one):
