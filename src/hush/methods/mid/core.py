@@ -64,6 +64,7 @@ from hush.methods.mid.loss import (
 from hush.methods.mid.review import reviewed
 from hush.methods.mid.step import law_of_cells, seen
 from hush.nets import channels_last, placed
+from hush.nets.experts import chosen
 from hush.nets.values import LevelNet, ValueUNet
 from hush.noise.processes import Process, parse
 from hush.noise.stabilise import stabilised
@@ -432,9 +433,8 @@ class ValueMID(Denoiser):
     ) -> np.ndarray:
         """Φ's estimate of the whole noise in state `s` ``(C, *S)``, in bfloat16 if `half`; with
         `only`, in a part of it (`hush.tiling.tiled`)."""
-        network = self._network("noise")
-        octaves = self._network("step").octaves
-        spectrum = spread(process, len(s), octaves, s.ndim - 1)
+        spectrum = spread(process, len(s), self._network("step").octaves, s.ndim - 1)
+        network = chosen(self._network("noise"), torch.from_numpy(spectrum)[None])
 
         def whole(part: np.ndarray) -> np.ndarray:
             state = self._tensor(part)

@@ -33,6 +33,7 @@ from hush.methods.mid import large
 from hush.methods.mid.core import ValueMID
 from hush.methods.mid.loss import BLUR
 from hush.methods.mid.waves import waves
+from hush.nets.experts import Experts
 from hush.nets.gated import GatedUNet
 from hush.nets.step import StepNet
 from hush.nets.unet import NoiseUNet
@@ -66,6 +67,7 @@ class MID(ValueMID):
 
     net : architecture of Φ: ``"unet"``, that of the shipped models; or ``"gated"``, which learns
         as much in a few minutes and, with widths of 32, 64 and 128, denoises in half the time.
+    white_net : architecture of a second Φ, which takes over where noise is white; none by default.
     turns : number of symmetries of a square, up to 6, to average over when denoising.
     precision : ``"float32"``; ``"bfloat16"``, used if the machine is faster with it and the noise
         strong enough to hide its rounding; or ``"auto"``, bfloat16 for stored integers only.
@@ -83,11 +85,12 @@ class MID(ValueMID):
     )
     blocks: Sequence[int] = (2, 2, 4)
     net: str = "unet"
+    white_net: str = ""
     turns: int = 2
     precision: str = "auto"
 
     kinds: ClassVar[tuple[str, ...]] = ("image",)
-    architecture: ClassVar[tuple[str, ...]] = ("net", "widths", "blocks")
+    architecture: ClassVar[tuple[str, ...]] = ("net", "white_net", "widths", "blocks")
     applied: ClassVar[tuple[str, ...]] = ("tile", "level", "turns", "precision")
     power: ClassVar[float] = 0.8  # in 2, 4 and 8 steps (docs/figures.md)
     cell: ClassVar[int] = StepNet.cell
@@ -101,6 +104,8 @@ class MID(ValueMID):
             raise HushError(f"turns must be 1 to {len(_SYMMETRIES)}, not {self.turns}")
         if self.net not in NETS:
             raise HushError(f"net must be 'unet' or 'gated', not '{self.net}'")
+        if self.white_net not in ("", *NETS):
+            raise HushError(f"white_net must be 'unet' or 'gated', not '{self.white_net}'")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise HushError(
                 f"precision must be 'auto', 'float32' or 'bfloat16', not '{self.precision}'"
@@ -114,7 +119,10 @@ class MID(ValueMID):
     def build(self, channels: int) -> nn.ModuleDict:
         """Ψ and Φ, untrained."""
         step = StepNet(channels)
-        noise = NETS[self.net](channels, self.widths, self.blocks)
+        noise: nn.Module = NETS[self.net](channels, self.widths, self.blocks)
+        if self.white_net:
+            white = NETS[self.white_net](channels, self.widths, self.blocks)
+            noise = Experts(white, noise)
         return nn.ModuleDict({"step": step, "noise": noise})
 
     def measured(self, x: np.ndarray) -> Estimate:
@@ -307,21 +315,23 @@ class MID(ValueMID):
         if self.networks_ is None or self.channels != 1:
             return super().widened(channels)
         state = dict(self.networks_.state_dict())
-        for key in ("step.head.weight", "noise.head.weight"):  # (width, 4 sub-pixels, 3, 3)
-            state[key] = state[key].repeat(1, channels, 1, 1) / channels
-        for key in ("noise.tail.weight",):
-            state[key] = state[key].repeat(channels, *[1] * (state[key].ndim - 1))
-        if channels > 1:  # levels of each channel, and of their mean
-            told = state["noise.told.weight"][:, :, None]
-            told = torch.cat([told.repeat(1, 1, channels, 1, 1) / channels, 0 * told], 2)
-            state["noise.told.weight"] = told.flatten(1, 2)
-            for key in ("step.fully_connected.2.weight", "step.wide.2.weight"):
-                state[key] = state[key].repeat_interleave(groups(channels), 0)
+        for key, weight in state.items():
+            if key.endswith(".head.weight"):  # (width, 4 sub-pixels, 3, 3)
+                state[key] = weight.repeat(1, channels, 1, 1) / channels
+            elif key.endswith(".tail.weight"):
+                state[key] = weight.repeat(channels, *[1] * (weight.ndim - 1))
+            elif channels > 1 and key.endswith(".told.weight"):  # of each channel, and of the mean
+                told = weight[:, :, None]
+                told = torch.cat([told.repeat(1, 1, channels, 1, 1) / channels, 0 * told], 2)
+                state[key] = told.flatten(1, 2)
+            elif channels > 1 and key in ("step.fully_connected.2.weight", "step.wide.2.weight"):
+                state[key] = weight.repeat_interleave(groups(channels), 0)
         return state
 
     def load_weights(self, tensors: Mapping[str, Tensor]) -> None:
         """Load weights; those of networks that were told one level for all octaves, too."""
-        super().load_weights(tensors if "noise.told.weight" in tensors else _of_white(tensors))
+        told = any(key.endswith(".told.weight") for key in tensors)
+        super().load_weights(tensors if told else _of_white(tensors))
 
 
 def _of_white(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
