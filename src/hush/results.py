@@ -183,7 +183,7 @@ class Estimate:
             at = np.abs(np.arange(-radius, radius + 1))
             axes = [float(r) ** at for r in self.regression]  # 0⁰ is 1
             return np.multiply.outer(*axes)
-        if math.isnan(self.kernel_width) and self.spectrum is not None:
+        if self.spectrum is not None:
             return Correlated(white, self.spectrum, ndim).autocorrelation(radius, ndim)
         half = Correlated(white, self.kernel_width).autocorrelation(radius, ndim)
         next_to_it = (*centre[1:], radius + 1)

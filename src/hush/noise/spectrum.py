@@ -8,6 +8,7 @@ of a camera's smoothed picture has little in the finest octave and much in the c
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ OCTAVES = 4  #: that noise is described in, unless more are given
 FINEST = 2**-1.5  #: centre of the finest octave in cycles per value; it includes the corners
 LEAST = 1e-4  #: least density relative to the greatest
 _GRID = 64  #: side of the grid on which spectra are averaged
+_TURNS = 40  #: in which densities with given means are found, going a part of the way in each
+_EASED = 0.8
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,15 @@ class Octaves:
             )
         if sum(self.brightness) <= 0:
             raise HushError("a spectrum needs some power in its brightness")
+
+    @classmethod
+    def of_means(cls, *parts: Sequence[float] | np.ndarray, ndim: int = 2) -> Octaves:
+        """The spectrum with these mean densities in its octaves, as `levels` has them, squared.
+
+        Of brightness and, if they are given, of colour. In a steep spectrum the mean over an octave
+        is not the density at its centre.
+        """
+        return cls(*(_centres(tuple(map(float, part)), ndim) for part in parts))
 
     def power(self, shape: tuple[int, ...], channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Densities of brightness and colour on the grid of `numpy.fft.fftn` for `shape`.
@@ -154,6 +166,22 @@ def _radius(shape: tuple[int, ...]) -> np.ndarray:
         squares = squares + f**2
     root: np.ndarray = np.sqrt(squares)
     return root
+
+
+@lru_cache(maxsize=64)
+def _centres(means: tuple[float, ...], ndim: int) -> tuple[float, ...]:
+    """The densities at the centres of octaves that have these mean densities."""
+    if len(means) < 2 or not all(math.isfinite(m) and m >= 0 for m in means) or not max(means):
+        return means
+    shape = (_GRID // ndim,) * ndim
+    bands, radius = octave_of(shape, len(means)).ravel(), _radius(shape).ravel()
+    count = np.maximum(np.bincount(bands, minlength=len(means)), 1)
+    wanted = np.maximum(means, LEAST * max(means))
+    found = wanted.copy()
+    for _ in range(_TURNS):
+        now = _interpolated(tuple(found), radius)
+        found *= (wanted * count / np.bincount(bands, now, len(means))) ** _EASED
+    return tuple(found.tolist())
 
 
 def _interpolated(density: tuple[float, ...], radius: np.ndarray) -> np.ndarray:

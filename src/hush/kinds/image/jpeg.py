@@ -125,7 +125,7 @@ def measured(found: Estimate, x: np.ndarray, file: Compression) -> Estimate:
     levels = [level * (1 + MORE * max(0.0, 1 - kept[0])) for level in levels]
     total = math.sqrt(float(np.mean(np.square(levels))))
     white = before.scaled((total / sigma) ** 2)
-    spectrum = Octaves(*(tuple(float(f"{d:.3g}") for d in part) for part in density))
+    spectrum = Octaves.of_means(*(tuple(float(f"{d:.3g}") for d in part) for part in density))
     every = Correlated(white, spectrum).autocorrelation(7, 2)
     return replace(
         found,

@@ -259,7 +259,7 @@ def _spectrum(
         density[k] = density[k] / count[k] if count[k] else density[max(k - 1, 0)]
     found = np.divide(lags, pairs, out=np.full(3, np.nan), where=pairs > 0)
     z, y, x = (float(v) for v in found)
-    return Octaves(tuple((density / density.max()).tolist())), (z, y, x)
+    return Octaves.of_means(density / density.max()), (z, y, x)
 
 
 def _by_slices(made: Components, read: Slices, drawn: np.ndarray) -> Components:
@@ -306,7 +306,7 @@ def _by_slices(made: Components, read: Slices, drawn: np.ndarray) -> Components:
         field = Grid(np.log(variance), made.tissue.shape, CELL)
         if (around := _around(made, read, usual)) is not None:
             r = len(around) // 2
-            spectrum = Octaves(tuple((levels_of_lags(around, OCTAVES)[0] ** 2).tolist()))
+            spectrum = Octaves.of_means(levels_of_lags(around, OCTAVES)[0] ** 2)
             lags = (np.nan, float(around[r + 1, r]), float(around[r, r + 1]))
     finest = (1 - lags[1]) * (1 - lags[2])  # variance of the finest detail of such noise
     if finest < (LEAST * low / level) ** 2:  # there is far more: ghosts in the air, or anatomy

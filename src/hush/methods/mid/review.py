@@ -133,7 +133,7 @@ def _spectrum(power: np.ndarray, channels: int) -> Octaves:
     total = power[0] + (channels - 1) * power[1]
     density = channels * power / max(float(areas(2, power.shape[1]) @ total), 1e-30)
     parts = density[: 1 + (channels > 1)]
-    return Octaves(*(tuple(float(f"{d:.3g}") for d in part) for part in parts))
+    return Octaves.of_means(*(tuple(float(f"{d:.3g}") for d in part) for part in parts))
 
 
 def _replaced(

@@ -93,8 +93,8 @@ def law_of_cells(means: np.ndarray, levels: np.ndarray, ndim: int) -> Process:
     apart = max(np.abs(np.log(np.maximum(d, 1e-6))).max() for d in (bright, colour))
     if apart < WHITE or bright.max() <= 0:  # 0 where nothing changes
         return white
-    parts = (tuple(bright.tolist()), tuple(colour.tolist())) if channels > 1 else (tuple(bright),)
-    return Correlated(white, Octaves(*parts), ndim)
+    parts = (bright, colour) if channels > 1 else (bright,)
+    return Correlated(white, Octaves.of_means(*parts, ndim=ndim), ndim)
 
 
 def windows(

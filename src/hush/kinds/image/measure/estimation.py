@@ -67,7 +67,7 @@ from hush.kinds.image.measure.photons import Photons, resolved
 from hush.kinds.image.measure.pixels import replaced
 from hush.kinds.image.measure.places import varying
 from hush.kinds.image.measure.regression import law_of_image, regression_of, whitened
-from hush.kinds.image.measure.spectrum import octaves, spectrum_of
+from hush.kinds.image.measure.spectrum import Spectrum, spectrum_of
 from hush.kinds.image.measure.transfer import (
     ANY,
     LINE,
@@ -90,6 +90,7 @@ from hush.noise.processes import (
     Process,
     Rician,
 )
+from hush.noise.spectrum import Octaves
 from hush.results import MANY, Estimate
 
 ROUNDS = 2  #: impulses and the noise between them are measured in turns
@@ -264,7 +265,7 @@ def _measured(
         correlated=correlated,
         autocorrelation=tuple(lags.tolist()) if correlated else (),
         kernel_width=float(np.mean([s.kernel for s in votes])) if correlated else math.nan,
-        spectrum=octaves(np.mean([s.shape for s in votes], axis=0)) if correlated else None,
+        spectrum=_mean_of(votes) if correlated else None,
         clipped=clipped,
         channels=tuple(np.sqrt(variances).tolist()),
         uncertainty=math.hypot(*error),
@@ -273,6 +274,10 @@ def _measured(
         alternatives=() if smoothed else tuple(name for name in possible if name != family.family),
         field=field,
     )
+
+
+def _mean_of(votes: Sequence[Spectrum]) -> Octaves:
+    return Octaves.of_means(np.mean([s.means for s in votes], axis=0))
 
 
 def estimate_any(x: np.ndarray | Sequence[np.ndarray], given: Process | None = None) -> Estimate:

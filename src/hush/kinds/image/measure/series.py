@@ -22,7 +22,7 @@ from hush.kinds.image.measure.blocks import HIGH, SIZE, Blocks, gather, sharp
 from hush.kinds.image.measure.estimation import estimate
 from hush.kinds.image.measure.impulses import impulses_in, many_impulses, without_impulses
 from hush.kinds.image.measure.places import RANGE
-from hush.kinds.image.measure.spectrum import blurred
+from hush.kinds.image.measure.spectrum import seen_in_blocks
 from hush.kinds.image.measure.transfer import (
     BINS,
     FEWEST,
@@ -338,9 +338,7 @@ def _blocks(x: np.ndarray) -> tuple[Blocks, Bend]:
 def _painted(found: Estimate) -> np.ndarray:
     """The density of the noise at each coefficient of a block ``(64,)``."""
     assert found.spectrum is not None
-    if not math.isnan(found.kernel_width):
-        return blurred(found.kernel_width, found.correlation)
     count = max(1, len(found.channels))
-    bright, tint = found.spectrum.power((2 * SIZE, 2 * SIZE), count)
+    bright, tint = found.spectrum.power((8 * SIZE, 8 * SIZE), count)
     density = (bright + (count - 1) * tint) / count
-    return np.maximum(density[:SIZE, :SIZE].ravel(), LEAST)
+    return np.maximum(seen_in_blocks(np.fft.ifft2(density).real), LEAST)

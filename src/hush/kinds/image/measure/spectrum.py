@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations, pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,10 +25,14 @@ from hush.kinds.image.measure.blocks import (
     sharp,
 )
 from hush.kinds.image.measure.transfer import Bend, Bent, Curve
-from hush.noise.spectrum import Octaves
+from hush.noise.spectrum import OCTAVES, levels
 
 ENOUGH = 1000  #: number of (overlapping) blocks needed to distinguish correlated from white noise
 FLATTEST = (0.01, 0.03, 0.1)  #: shares of the flattest blocks with spectra to compare
+_GRID = 64  #: side of the grid of frequencies on which kernels are made
+_POWERS, _CUTS = (3.0, 4.0), np.geomspace(0.06, 0.6, 16)  #: of `_steeper` ones
+#: products of the values of each function of the DCT at distances −7 to 7, summed
+_PRODUCTS = np.stack([np.correlate(row, row, "full") for row in DCT])
 QUIET = 0.25  #: blocks with less than this share of the noise's mean variance are left out
 
 
@@ -38,39 +45,69 @@ class Spectrum:
     kernel: float
     variance: float
     shape: np.ndarray  # (64,) with mean 1
+    means: np.ndarray  # density in each octave, of which white noise has 1
     error: float  # relative error of the level if structure was mistaken for noise
 
 
-def octaves(shape: np.ndarray) -> Octaves:
-    """A spectrum ``(64,)`` of a block's coefficients as densities per octave.
+class Kernel(NamedTuple):
+    """Blurred noise of variance 1: the kernel's width in pixels, autocorrelation at lags 1 to 7,
+    block spectrum ``(64,)`` and mean density in each octave.
 
-    Coefficient k has k/16 cycles per pixel, so blocks see four octaves.
+    Blocks see the density through windows: their coefficients leak into each other. So its octaves
+    are the kernel's own.
     """
-    radius = np.hypot(ROWS, COLS) / (2 * SIZE)
-    bounds = [radius >= 1 / 4, radius >= 1 / 8, radius > 1 / 16, radius > 0]
-    parts = [here & ~finer for here, finer in zip(bounds, [radius > 1, *bounds], strict=False)]
-    return Octaves(tuple(float(shape[part].mean()) for part in parts))
+
+    width: float
+    lags: np.ndarray
+    shape: np.ndarray
+    means: np.ndarray
+
+
+def _kernel(width: float, power: np.ndarray) -> Kernel:
+    """The kernel with this power density on an FFT grid."""
+    lags = np.fft.ifft2(power).real
+    lags = lags / lags[0, 0]
+    shape = seen_in_blocks(lags)
+    along = (lags[0, 1:SIZE] + lags[1:SIZE, 0]) / 2
+    density = power / power.mean()
+    return Kernel(width, along, shape, np.square(levels(density, density, OCTAVES)[0]))
+
+
+def seen_in_blocks(lags: np.ndarray) -> np.ndarray:
+    """The block spectrum ``(64,)`` of noise with these autocorrelations, of an FFT grid."""
+    near = np.arange(1 - SIZE, SIZE)
+    made: np.ndarray = (_PRODUCTS @ lags[np.ix_(near, near)] @ _PRODUCTS.T).ravel()
+    return made
+
+
+def _on_grid() -> np.ndarray:
+    """Cycles per pixel on the grid of kernels."""
+    f = np.fft.fftfreq(_GRID)
+    return np.hypot(f[:, None], f[None, :])
 
 
 @cache
-def _kernels() -> list[tuple[float, np.ndarray, np.ndarray]]:
-    """Kernel widths, and autocorrelation (lags 1 to 7) and block spectrum of the blurred noise."""
-    table = []
-    for width in [*np.arange(0.3, 1.0, 0.05), *np.arange(1.0, 2.6, 0.1)]:
+def _kernels() -> list[Kernel]:
+    """Gaussian kernels, which tell blurred noise from structure."""
+    widths = [*np.arange(0.3, 1.0, 0.05), *np.arange(1.0, 2.6, 0.1)]
+    made = []
+    for width in map(float, widths):
         kernel = np.exp(-(np.arange(-12, 13) ** 2) / (2 * width**2))
-        lags = np.convolve(kernel, kernel)[24 : 24 + SIZE]
-        matrix = lags[np.abs(np.subtract.outer(np.arange(SIZE), np.arange(SIZE)))] / lags[0]
-        line = np.einsum("ki,ij,kj->k", DCT, matrix, DCT)
-        table.append((float(width), lags[1:] / lags[0], np.outer(line, line).ravel()))
-    return table
+        line = np.zeros(_GRID)
+        line[np.arange(-12, 13)] = kernel
+        density = np.abs(np.fft.fft(line)) ** 2
+        made.append(_kernel(width, np.outer(density, density)))
+    return made
 
 
-def blurred(width: float, correlation: float) -> np.ndarray:
-    """The block spectrum ``(64,)``, with mean 1, of noise with this correlation of neighbours, a
-    part of it blurred by a kernel of this width."""
-    _, lags, shape = min(_kernels(), key=lambda row: abs(row[0] - width))
-    share = min(1.0, correlation / float(lags[0]))
-    return 1 - share + share * shape
+@cache
+def _steeper() -> list[Kernel]:
+    """Kernels that keep coarse detail whole and remove fine detail more sharply than a Gaussian,
+    as means over neighbours, interpolation and smoothing against noise do."""
+    radius = _on_grid()
+    return [
+        _kernel(math.nan, np.exp(-((radius / cut) ** power))) for power in _POWERS for cut in _CUTS
+    ]
 
 
 def spectrum_of(blocks: Blocks, curve: Curve, bend: Bend) -> Spectrum:
@@ -96,11 +133,8 @@ def spectrum_of(blocks: Blocks, curve: Curve, bend: Bend) -> Spectrum:
     plain = np.stack([np.ones_like(f2), *falling], axis=1)
     weight = 1 / np.maximum(middle, 1e-6)
     white = float(_nonnegative((plain * weight[:, None])[None], middle * weight)[1][0])
-    (kernel, lags, shape), (flat, *steep, blurred), misfit = _separated(middle, plain)
-    variance = max(flat + blurred, 1e-30)
-    noise = (flat + blurred * shape) / variance
-    structure = steep[0] * falling[0] + steep[1] * falling[1]
-    correlation = lags * blurred / variance
+    gaussian, parts, misfit = _separated(middle, plain)
+    correlation = gaussian.lags * parts[-1] / max(parts[0] + parts[-1], 1e-30)
 
     importance = np.where(LOW, np.minimum(1.0, (ROWS + COLS) / 4), 0.0)[1:]
     excess = np.average(outer, weights=importance) - outer[HIGH[1:]].mean()
@@ -110,12 +144,28 @@ def spectrum_of(blocks: Blocks, curve: Curve, bend: Bend) -> Spectrum:
     matters, everywhere = correlation[0] > 0.1, growth < 0.4 * excess
     correlated = matters and explained and everywhere and len(seen) >= ENOUGH
     if not correlated and len(seen) >= ENOUGH and _rises(inner, middle, outer):
-        width, lags, shape = _mild(middle)
-        if lags[0] <= MILD and width < NARROW:
-            return Spectrum(True, lags, width, variance, shape, error=0.0)
-    measured = (BAND if correlated and not sharp(noise) else HIGH)[1:]
-    error = 0.5 * float((structure / (noise[1:] * variance))[measured].mean())
-    return Spectrum(bool(correlated), correlation, kernel, variance, noise, error)
+        mild, flat, blurred = _mild(middle)
+        made = _spectrum(mild, flat, blurred)
+        if made.correlation[0] <= MILD and mild.width < NARROW:
+            variance = max(parts[0] + parts[-1], 1e-30)
+            return replace(made, variance=variance)
+    kernel = gaussian
+    if correlated:
+        kernel, parts, _ = _separated(middle, plain, kernels=[*_kernels(), *_steeper()])
+    flat, *steep, blurred = parts
+    structure = steep[0] * falling[0] + steep[1] * falling[1]
+    made = _spectrum(kernel, flat, blurred)
+    measured = (BAND if correlated and not sharp(made.shape) else HIGH)[1:]
+    error = 0.5 * float((structure / (made.shape[1:] * made.variance))[measured].mean())
+    return replace(made, correlated=bool(correlated), kernel=gaussian.width, error=error)
+
+
+def _spectrum(kernel: Kernel, flat: float, blurred: float) -> Spectrum:
+    """Noise of two parts with these variances, white and blurred."""
+    variance = max(flat + blurred, 1e-30)
+    lags, shape, means = (blurred * part / variance for part in kernel[1:])
+    white = flat / variance
+    return Spectrum(True, lags, kernel.width, variance, white + shape, white + means, 0.0)
 
 
 #: bands of a block's spectrum, in cycles per pixel, from the finest, and the least power of mildly
@@ -150,23 +200,26 @@ def _rises(*spectra: np.ndarray) -> bool:
     return bool(rises.all() and (outer <= GROWTH * inner).all())
 
 
-def _mild(spectrum: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """Kernel, correlation at lags 1 to 7 and block spectrum of mildly correlated noise, from the
-    fine bands of a spectrum ``(63,)`` alone."""
+def _mild(spectrum: np.ndarray) -> tuple[Kernel, float, float]:
+    """Kernel of mildly correlated noise, and the variances of its white and its blurred part, from
+    the fine bands of a spectrum ``(63,)`` alone."""
     fine = np.hypot(ROWS, COLS)[1:] / (2 * SIZE) >= BANDS[-1]
-    (width, lags, shape), (flat, part), _ = _separated(spectrum, np.ones((len(fine), 1)), fine)
-    total = max(flat + part, 1e-30)
-    return width, lags * part / total, (flat + part * shape) / total
+    kernel, (flat, blurred), _ = _separated(spectrum, np.ones((len(fine), 1)), fine)
+    return kernel, float(flat), float(blurred)
 
 
 def _separated(
-    spectrum: np.ndarray, plain: np.ndarray, where: np.ndarray | slice = slice(None)
-) -> tuple[tuple[float, np.ndarray, np.ndarray], np.ndarray, float]:
-    """The row of `_kernels` that fits a spectrum ``(63,)`` best beside `plain` columns, the
-    amplitudes of these and of its noise, and the squared misfit; by the coefficients `where`."""
-    table, target = _kernels(), spectrum[where]
+    spectrum: np.ndarray,
+    plain: np.ndarray,
+    where: np.ndarray | slice = slice(None),
+    kernels: Sequence[Kernel] = (),
+) -> tuple[Kernel, np.ndarray, float]:
+    """The kernel, of Gaussian ones by default, that fits a spectrum ``(63,)`` best beside `plain`
+    columns, the amplitudes of these and of its noise, and the squared misfit; by the coefficients
+    `where`."""
+    table, target = kernels or _kernels(), spectrum[where]
     weight = 1 / np.maximum(target, 1e-6)
-    every = np.stack([np.column_stack([plain, shape[1:]])[where] for *_, shape in table])
+    every = np.stack([np.column_stack([plain, row.shape[1:]])[where] for row in table])
     parts, misfits = _nonnegative(every * weight[:, None], target * weight)
     best = int(np.argmin(misfits))
     return table[best], parts[best], float(misfits[best])
