@@ -9,8 +9,9 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import scipy.fft
 import torch
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, uniform_filter
 from scipy.optimize import nnls
 from skimage import data
 
@@ -21,6 +22,7 @@ from hush.kinds.image.measure.impulses import without_many
 from hush.noise.correlated import Correlated
 from hush.noise.process import Process
 from hush.noise.processes import Gamma, Gaussian, Poisson, PoissonGaussian, Rician
+from hush.noise.spectrum import OCTAVES, areas, levels
 from hush.results import Estimate
 
 PICTURES = {"camera": data.camera, "coins": data.coins, "page": data.page, "moon": data.moon}
@@ -213,10 +215,43 @@ def test_nonnegative_least_squares() -> None:
 
 
 def test_kernel_spectra_keep_the_power() -> None:
-    for _, lag, power in spectrum._kernels():
-        assert power.mean() == pytest.approx(1)
-        assert (np.diff(lag) <= 0).all()
-        assert 0 <= lag[-1] < lag[0] < 1
+    for kernel in (*spectrum._kernels(), *spectrum._steeper()):
+        assert kernel.shape.mean() == pytest.approx(1)
+        assert areas(2, OCTAVES) @ kernel.means == pytest.approx(1)
+    for kernel in spectrum._kernels():
+        assert (np.diff(kernel.lags) <= 1e-12).all()
+        assert -1e-12 <= kernel.lags[-1] < kernel.lags[0] < 1
+
+
+def test_blocks_see_noise_of_a_kernel_as_it_was_computed() -> None:
+    """The spectrum of blocks, their lags and octaves, beside noise drawn with that kernel."""
+    n = 2048
+    radius = np.hypot(*np.meshgrid(np.fft.fftfreq(n), np.fft.fftfreq(n)))
+    white = np.fft.fft2(np.random.default_rng(0).standard_normal((n, n)))
+    kernel = spectrum._steeper()[-7]
+    cut = [c for _ in spectrum._POWERS for c in spectrum._CUTS][-7]
+    power = np.exp(-((radius / cut) ** spectrum._POWERS[-1]))
+    noise = np.fft.ifft2(white * np.sqrt(power)).real
+    noise /= noise.std()
+    parts = noise.reshape(n // 8, 8, n // 8, 8).transpose(0, 2, 1, 3).reshape(-1, 8, 8)
+    seen = np.square(scipy.fft.dctn(parts, axes=(1, 2), norm="ortho")).mean(0).ravel()
+    assert np.abs(seen / kernel.shape - 1).max() < 0.1
+    assert np.mean(noise[:, 1:] * noise[:, :-1]) == pytest.approx(kernel.lags[0], abs=0.01)
+    own = np.square(levels(power, power, OCTAVES)[0]) / power.mean()
+    np.testing.assert_allclose(own, kernel.means, rtol=0.05)
+
+
+@pytest.mark.parametrize("blur", [lambda n: gaussian_filter(n, 1), lambda n: uniform_filter(n, 2)])
+def test_octaves_of_blurred_noise_are_its_own(blur) -> None:
+    """Not what blocks see of them, the windows of which let coarse noise leak into fine octaves."""
+    x = picture("camera")
+    noise = blur(np.random.default_rng(1).standard_normal(x.shape[1:]))
+    noise *= 15 / 255 / noise.std()
+    power = np.square(np.abs(np.fft.fft2(noise)))
+    true = levels(power / power.mean(), power / power.mean(), OCTAVES)[0]
+    found = estimate((x + noise).astype(np.float32))
+    told = found.law().octaves(OCTAVES)[0] * found.sigma / (15 / 255)
+    np.testing.assert_allclose(told, true, rtol=0.25)
 
 
 @pytest.mark.parametrize("width", [0.5, 1.2])

@@ -30,6 +30,9 @@ from hush.noise.spectrum import OCTAVES, levels
 ENOUGH = 1000  #: number of (overlapping) blocks needed to distinguish correlated from white noise
 FLATTEST = (0.01, 0.03, 0.1)  #: shares of the flattest blocks with spectra to compare
 _GRID = 64  #: side of the grid of frequencies on which kernels are made
+#: misfit of a steeper kernel, relative to a Gaussian one's, below which it is taken; 0.85 and more
+#: where noise was blurred by a Gaussian, 0.36 to 0.64 where it is the mean of 2×2 pixels
+CLEARER = 0.8
 _POWERS, _CUTS = (3.0, 4.0), np.geomspace(0.06, 0.6, 16)  #: of `_steeper` ones
 #: products of the values of each function of the DCT at distances −7 to 7, summed
 _PRODUCTS = np.stack([np.correlate(row, row, "full") for row in DCT])
@@ -151,7 +154,9 @@ def spectrum_of(blocks: Blocks, curve: Curve, bend: Bend) -> Spectrum:
             return replace(made, variance=variance)
     kernel = gaussian
     if correlated:
-        kernel, parts, _ = _separated(middle, plain, kernels=[*_kernels(), *_steeper()])
+        steeper, others, left = _separated(middle, plain, kernels=_steeper())
+        if left < CLEARER * misfit:
+            kernel, parts = steeper, others
     flat, *steep, blurred = parts
     structure = steep[0] * falling[0] + steep[1] * falling[1]
     made = _spectrum(kernel, flat, blurred)
