@@ -258,6 +258,7 @@ def test_rounded_times_tell_the_simplest_rate(tmp_path: Path) -> None:
         ("just words\nand more of them\n", "holds no columns of numbers"),
         ("\n \n", "holds no lines of numbers"),
         ("time\n0.1\n0.2\n0.3\n", "only times and marks"),
+        (3 * (",".join(["0.5"] * 600) + "\n"), "transpose the file"),
     ],
 )
 def test_a_wrong_file_gets_one_sentence(text: str, sentence: str, tmp_path: Path) -> None:

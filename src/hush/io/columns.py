@@ -37,6 +37,7 @@ from hush.recording import Channel, empty, let_go
 SUFFIXES = (".csv", ".tsv", ".txt")
 _HEAD = 2**18  #: bytes in which the columns must begin
 _ROWS = 2**15  #: rows that are written at once
+_MANY, _FEW = 512, 64  #: columns and lines, of a file that holds a channel in each line
 _GRID = 0.5  #: share of the lines of a slow channel's grid in which it has a value, at least
 
 
@@ -73,6 +74,11 @@ def read(path: Path) -> Record:
             Column(style_of(cells), words=words() if c in head.texts else None)
             for c, cells in enumerate(head.sample)
         ]
+        if len(columns) > _MANY and rows < _FEW:
+            raise HushError(
+                f"holds {len(columns)} columns and {rows} line{'s' * (rows != 1)}; hush takes each "
+                "column for a channel. If each line is a channel, transpose the file"
+            )
         values = empty((len(columns) - len(head.texts), rows))
         styles = filled(stream, values, head, table, columns, begin, stop)
     kept = [c for c in range(len(columns)) if c not in head.texts]
