@@ -62,7 +62,7 @@ class Field:
         down, across = (
             _weights(*each) for each in zip((rows, columns), self.edges, self.seams, strict=True)
         )
-        log = down @ self.log.astype(np.float32) @ across.T
+        log = _between(_between(self.log.astype(np.float32), 0, down), 1, across)
         return np.exp(log, out=log)
 
 
@@ -137,7 +137,8 @@ class Grid:
             for where, edges in zip((rows, columns), self._edges, strict=True)
         )
         planes = self.log[start:stop].astype(np.float32)
-        return np.exp(np.einsum("yi,zij,xj->zyx", down, planes, across, optimize=True))
+        log = _between(_between(planes, 1, down), 2, across)
+        return np.exp(log, out=log)
 
 
 def _extremes(edges: np.ndarray) -> np.ndarray:
@@ -146,23 +147,40 @@ def _extremes(edges: np.ndarray) -> np.ndarray:
     return np.unique([first, last, (first + last) // 2, -(-(first + last) // 2)])
 
 
-def _weights(pixel: np.ndarray, edges: np.ndarray, seams: Sequence[int]) -> np.ndarray:
-    """Weights of the cells along an axis at some pixels, float32 ``(pixels, cells)``.
+#: between which cells pixels lie: the first cell and the second, and the weight of the second
+Between = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _weights(pixel: np.ndarray, edges: np.ndarray, seams: Sequence[int]) -> Between:
+    """Between which cells along an axis some pixels lie, ``(pixels,)`` each, weights in float32.
 
     Linear between the centres of cells, and beyond the last ones.
     """
     centre = _centres(edges)
-    weights = np.zeros((len(pixel), len(centre)), np.float32)
+    first, second = np.zeros((2, len(pixel)), int)
+    share = np.zeros(len(pixel), np.float32)
     bounds = [0, *(i for i, edge in enumerate(edges) if int(edge) in seams), len(centre)]
-    for first, last in pairwise(bounds):
-        here = np.flatnonzero((pixel >= edges[first]) & (pixel < edges[last]))
-        if last - first == 1:
-            weights[here, first] = 1
+    for start, stop in pairwise(bounds):
+        here = np.flatnonzero((pixel >= edges[start]) & (pixel < edges[stop]))
+        if stop - start == 1:
+            first[here] = second[here] = start
             continue
-        cell = np.clip(np.searchsorted(centre, pixel[here]) - 1, first, last - 2)
-        share = (pixel[here] - centre[cell]) / (centre[cell + 1] - centre[cell])
-        weights[here, cell], weights[here, cell + 1] = 1 - share, share
-    return weights
+        cell = np.clip(np.searchsorted(centre, pixel[here]) - 1, start, stop - 2)
+        first[here], second[here] = cell, cell + 1
+        share[here] = (pixel[here] - centre[cell]) / (centre[cell + 1] - centre[cell])
+    return first, second, share
+
+
+def _between(x: np.ndarray, axis: int, weights: Between) -> np.ndarray:
+    """Values at pixels along an axis of cells.
+
+    Pixel by pixel: a matrix product rounds differently for a part of an image.
+    """
+    first, second, share = weights
+    share = share.reshape([-1 if i == axis else 1 for i in range(x.ndim)])
+    values: np.ndarray = x.take(first, axis) * (1 - share)
+    values += x.take(second, axis) * share
+    return values
 
 
 def _centres(edges: np.ndarray) -> np.ndarray:
