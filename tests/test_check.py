@@ -92,6 +92,36 @@ def test_the_held_back_error_is_the_error() -> None:
     assert seen.gain("none") < -3
 
 
+@pytest.mark.parametrize("dark", [0.6, 0.35])
+def test_values_cut_off_at_a_limit_promise_no_more_than_others(dark: float) -> None:
+    """The noise that a range cuts off was counted, and results seemed nearer than they are."""
+    clean = dark * np.repeat(np.repeat(scene(64), 4, 1), 4, 2)
+    noisy = clean + 0.1 * np.random.default_rng(2).standard_normal(clean.shape)
+    stored = np.clip(np.round(255 * noisy), 0, 255).astype(np.uint8)
+    assert np.mean(stored == 0) > 0.001
+    made = hush.run(stored, method="wiener", noise="gaussian:0.1/1", check=True)
+    (item,) = made.items
+    assert item.check is not None
+    gain = 10 * np.log10(
+        np.mean((stored / 255 - clean) ** 2) / np.mean((made.data / 255 - clean) ** 2)
+    )
+    assert item.check.lead("none") < gain + 3
+
+
+def test_an_error_is_never_below_the_chance_of_the_halves() -> None:
+    """With half as much noise as its law says, the held-back error would be below zero."""
+    clean = scene(256)
+    x = sampled(clean, Gaussian(0.07))
+    methods = {"wiener": filtered, "none": lambda half, _: half}
+    part = check.Part.of(x, Gaussian(0.1), methods)
+    seen = check.of_parts([part])
+    assert seen is not None
+    assert part.errors["wiener"].mean() < 0 < part.chances["wiener"]
+    assert seen.errors["wiener"] >= part.chances["wiener"]
+    apart = seen.errors["none"] - seen.errors["wiener"]
+    assert apart == pytest.approx(part.errors["none"].mean() - part.errors["wiener"].mean())
+
+
 def test_a_result_below_a_simple_one_is_told_and_replaced() -> None:
     """A method that smooths texture away loses to the Wiener filter."""
     rng, law = np.random.default_rng(0), Gaussian(0.1)

@@ -65,6 +65,9 @@ FEWEST = 9  #: blocks from which on the standard error of a difference is known
 NEAR = 4.0  #: width of the places in which the deviation is estimated
 #: error at the item's own noise, relative to that at twice its variance; 0.59 to 0.77 was measured
 OWN = 0.71
+PILED = 1e-3  #: share of the values at a limit from which on it cuts noise off
+#: width of the mean that is the signal near a limit, and how many deviations it is away from there
+FAR_OFF, UNCUT = 2.0, 2.0
 SEED = 74_207_281  #: unlike one that simulated the data
 
 SIMPLE = ("wiener", "none")  #: what a result is compared with
@@ -115,7 +118,7 @@ def check(
         method.name: _restoring(method.suited(stored.dtype), batch.about(index), seen)
         for method in (denoiser, *others)
     }
-    parts = []
+    parts, limits = [], _limits(batch.floats(index)[known])
     for number, place in enumerate(places):
         part = batch.place(index, place)
         known = part.known(0)
@@ -123,7 +126,9 @@ def check(
             x = kind.cleaned(np.where(known, part.floats(0), np.float32(np.nan)), found)
             x, own = filled(x, known), law.part(place)
             if not hardly_noisy(rms_level(own, x), x):
-                parts.append(Part.of(x, own, methods, known, SEED + number))
+                counted = known & ~cut_off(x, own, limits)
+                counted = counted if counted.any() else known
+                parts.append(Part.of(x, own, methods, counted, SEED + number))
     return of_parts(parts, maps=depth != "windows", guarded=guarded)
 
 
@@ -175,14 +180,35 @@ def _more(counts: Sequence[int], space: Sequence[int], side: int) -> list[int] |
     return [count + (i == axis) for i, count in enumerate(counts)]
 
 
+def _limits(values: np.ndarray) -> tuple[float, float]:
+    """The values at which a range cuts noise off, as many of `values` have them; or infinities."""
+    low, high = float(values.min()), float(values.max())
+    piled = [np.count_nonzero(values == end) > PILED * values.size for end in (low, high)]
+    return low if piled[0] else -math.inf, high if piled[1] else math.inf
+
+
+def cut_off(x: np.ndarray, law: Process, limits: tuple[float, float]) -> np.ndarray:
+    """Where the signal is so near to a limit that noise is cut off there; bool ``(C, *S)``.
+
+    There the noise is weaker than its law, and the held-back error would be too low.
+    """
+    if not any(map(math.isfinite, limits)):
+        return np.zeros(x.shape, bool)
+    signal = gaussian_filter(x, [0.0, *[FAR_OFF] * (x.ndim - 1)])
+    reach = UNCUT * np.sqrt(np.maximum(law.variance(signal), 0))
+    result: np.ndarray = (signal - reach < limits[0]) | (signal + reach > limits[1])
+    return result
+
+
 @dataclass(frozen=True)
 class Part:
     """A window of an item: the variance of its noise, where its values count, and by method the
-    errors of its blocks, and what was made of its halves."""
+    errors of its blocks, the variance of a half's result, and what was made of the halves."""
 
     noise: float
     known: np.ndarray
     errors: Mapping[str, np.ndarray]
+    chances: Mapping[str, float]
     made: Mapping[str, tuple[np.ndarray, np.ndarray]]
 
     @classmethod
@@ -199,13 +225,15 @@ class Part:
         variance = np.broadcast_to(law.variance(x), x.shape)
         first, second = halves(x, law, seed)
         twice = law.scaled(HALF)
-        errors, made = {}, {}
+        errors, chances, made = {}, {}, {}
         for name, restore in methods.items():
             made[name] = of_first, of_second = restore(first, twice), restore(second, twice)
             held = ((of_first - second) ** 2 + (of_second - first) ** 2) / 2 - HALF * variance
             blocks = _blocks(np.where(here, held, np.nan))
             errors[name] = blocks[np.isfinite(blocks)]
-        return cls(float(variance.mean()), np.all(here, axis=0), errors, made)
+            chances[name] = float(np.square(of_first - of_second)[here].mean()) / 2
+        noise = float(variance[here].mean()) if here.any() else 0.0
+        return cls(noise, np.all(here, axis=0), errors, chances, made)
 
 
 def of_parts(parts: Sequence[Part], maps: bool = False, guarded: bool = False) -> Check | None:
@@ -220,9 +248,14 @@ def of_parts(parts: Sequence[Part], maps: bool = False, guarded: bool = False) -
     method, result = next(iter(errors.items()))
     if not len(result):
         return None
+    means = {name: float(each.mean()) for name, each in errors.items()}
+    # No result is nearer to the signal than its own noise lets it be. If an error says so, there is
+    # less noise than its law says, and all errors, from which that is taken, are too low alike.
+    chances = {name: float(np.mean([p.chances[name] for p in parts])) for name in means}
+    low = max(0.0, *(chances[name] - mean for name, mean in means.items()))
     seen = Check(
         noise=noise,
-        errors={name: float(each.mean()) for name, each in errors.items()},
+        errors={name: mean + low for name, mean in means.items()},
         doubts={name: _doubt(each - result) for name, each in errors.items()},
         kept=method,
         visible=0.0,
