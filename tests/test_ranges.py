@@ -265,3 +265,13 @@ def test_noise_is_stated_in_the_units_of_large_integers(tmp_path: Path) -> None:
     assert np.std(np.load(out) - x) > 15
     told = hush.run(x, method="wiener", noise="gaussian:25").data
     assert np.abs(np.load(out) - told).max() <= 1  # a rounded law
+
+
+def test_the_highest_value_of_a_sensor_is_a_limit(tmp_path: Path) -> None:
+    """MaxSampleValue of a TIFF file; if values are above it, it does not hold."""
+    x = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) % 2901
+    for most, high in ((3000, 3000), (2800, 4095)):
+        tags = [(281, "H", 1, most, True)]
+        tifffile.imwrite(tmp_path / "x.tif", x, extratags=tags)
+        record = ranged(kinds.get("image"), io.read(tmp_path / "x.tif"))
+        assert record.limits == (0, high)

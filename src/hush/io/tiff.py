@@ -92,7 +92,16 @@ def read(path: Path) -> Record:
         full=2.0**bits - 1 if bits else None,
         mask=tiff_series.mask_of(pages, axes, data.shape),
         missing=_nodata(page, data.dtype),
+        context=_highest(page),
     )
+
+
+def _highest(page: tifffile.TiffPage) -> dict[str, Any]:
+    """The highest value that a sensor gives, from the tag MaxSampleValue."""
+    if 281 not in page.tags or page.dtype is None or page.dtype.kind not in "iu":
+        return {}
+    value = float(np.max(page.tags[281].value))
+    return {"highest": value} if 0 < value < np.iinfo(page.dtype).max else {}
 
 
 def _layout(

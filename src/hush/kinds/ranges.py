@@ -59,7 +59,8 @@ def ranged(kind: Kind, record: Record) -> Record:
     elif dtype.kind in "iu" and 0 < seen.span * PEDESTAL < record.scale > INTEGERS:
         full = _decade(seen.span)
     zero = float(record.context.get("zero") or 0.0)
-    return replace(record, full=full, limits=seen.limits(dtype, full, zero))
+    highest = float(record.context.get("highest") or math.inf)
+    return replace(record, full=full, limits=seen.limits(dtype, full, zero, highest))
 
 
 def ready(
@@ -132,15 +133,21 @@ class Extremes:
         return None if fine else _decade(most)
 
     def limits(
-        self, dtype: np.dtype, full: float | None = None, zero: float = 0.0
+        self,
+        dtype: np.dtype,
+        full: float | None = None,
+        zero: float = 0.0,
+        highest: float = math.inf,
     ) -> tuple[float, float]:
         """The lowest and the highest value of a result.
 
-        full : full range, as stated; zero : the value that means no signal.
+        full : full range, as stated; zero : the value that means no signal; highest : that a sensor
+        gives.
         """
         low, high = self._integers(dtype) if dtype.kind in "iu" else self._floats()
-        if full is not None and self.high <= full:
-            high = min(high, full)
+        for end in (full, highest):
+            if end is not None and self.high <= end:
+                high = min(high, end)
         if self.low >= zero:
             low = max(low, zero)
         if self.at_low > max(FEW, CLIPPED * self.count):
