@@ -15,6 +15,7 @@ from hush import check, io
 from hush.cli import main
 from hush.comparison import UNSHARED
 from hush.denoiser import Denoiser
+from hush.errors import HushError
 from hush.kinds import get
 from hush.methods import make
 from hush.methods.wiener import filtered
@@ -336,3 +337,9 @@ def test_the_command_line_checks(tmp_path: Path) -> None:
     (item,) = json.loads(ran.stdout)["items"]
     assert {"nlm", "wiener", "none"} <= set(item["check"]["errors"])
     assert item["check"]["errors"]["none"] == pytest.approx(36, rel=0.1)
+
+
+def test_what_has_no_halves_refuses_to_be_checked() -> None:
+    points = np.random.default_rng(0).random((50, 2))
+    with pytest.raises(HushError, match="point sets are not compared in two halves; leave --check out"):
+        hush.run(points, kind="points", check="peers")

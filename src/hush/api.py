@@ -189,6 +189,8 @@ def run(
         denoiser = denoiser.with_spread()
         if not denoiser.spreads and chosen.checked is None:
             raise HushError(f"{denoiser.name} gives no uncertainty for {chosen.nouns[1]}")
+    if check == "peers" and chosen.checked is None:
+        raise HushError(f"{chosen.nouns[1]} are not compared in two halves; leave --check out")
     check_memory(record, batch, denoiser)
     if process is not None:
         check_level(record, process)
