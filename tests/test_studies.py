@@ -93,6 +93,18 @@ def test_sets_are_found_by_layout(data: Path) -> None:
     assert find_sets(data / "images" / "scope") == []
 
 
+def test_a_set_of_flat_pairs_hides_no_others(data: Path, tmp_path: Path) -> None:
+    for i in range(2):
+        write(data / f"images/phone/{i}_real.png", seed=i)
+        write(data / f"images/phone/{i}_mean.png", seed=i)
+    assert [p.name for p in find_sets(data)] == ["birds", "cells"]
+    assert [p.name for p in find_paired_sets(data)] == ["phone", "scope"]
+    for i in range(2):  # a folder for each scene
+        write(tmp_path / f"scenes/{i}/noisy.png", seed=i)
+        write(tmp_path / f"scenes/{i}/clean.png", seed=i)
+    assert [p.name for p in find_paired_sets(tmp_path / "scenes")] == ["scenes"]
+
+
 @pytest.mark.parametrize(
     ("noisy", "clean"),
     [

@@ -56,7 +56,7 @@ def image_files(folder: Path, kind: str | None = None) -> list[Path]:
 def find_sets(data: Path, only: str | None = None) -> list[Path]:
     """Folders of plain images: ``DIR/images/*/``, otherwise ``DIR/*/``, otherwise DIR itself."""
     base = _base(data)
-    if find_pairs(base):
+    if _is_paired(base):
         return []
     children = [p for p in _folders(base) if image_files(p) and not find_pairs(p)]
     return _picked(children or [base] * bool(image_files(base)), only)
@@ -65,9 +65,25 @@ def find_sets(data: Path, only: str | None = None) -> list[Path]:
 def find_paired_sets(data: Path, only: str | None = None) -> list[Path]:
     """Folders of pairs: DIR itself, otherwise ``DIR/images/*/``, otherwise ``DIR/*/``."""
     base = _base(data)
-    if find_pairs(base):
+    if _is_paired(base):
         return _picked([base], only)
     return _picked([p for p in _folders(base) if find_pairs(p)], only)
+
+
+def _is_paired(folder: Path) -> bool:
+    """Whether pairs are of the folder itself, not of a subfolder that is a set of its own.
+
+    They are if they lie in the folder or across its subfolders, as raw and gt do, or if every
+    subfolder is a scene with one clean image.
+    """
+    pairs = find_pairs(folder)
+    if any(p.noisy.parent == folder or p.noisy.parent != p.clean.parent for p in pairs):
+        return True
+    clean: dict[Path, set[Path]] = {}
+    for pair in pairs:
+        clean.setdefault(pair.clean.parent, set()).add(pair.clean)
+    every = len(clean) > 1 and clean.keys() == set(_folders(folder))
+    return every and all(len(of) == 1 for of in clean.values())
 
 
 def find_pairs(folder: Path) -> list[Pair]:
