@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -68,12 +69,12 @@ def write_emg(path: Path, seed: int, names: Sequence[str], rate: int = 1000) -> 
     np.savez(path, **arrays)
 
 
-def write_ecg(path: Path, count: int = 5) -> None:
+def write_ecg(path: Path, count: int = 5, first: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    ecg = np.stack([ecg_like(15, 128, 60 + 10 * i) for i in range(count)])
+    ecg = np.stack([ecg_like(15, 128, 60 + 10 * i) for i in range(first, first + count)])
     np.savez(
         path,
-        ids=[f"h{i}" for i in range(count)],
+        ids=[f"h{i}" for i in range(first, first + count)],
         adu=(200 * ecg).astype(np.int16),
         fs=128,
         gain_adu_per_mV=200,
@@ -359,10 +360,19 @@ def test_with_a_training_folder_all_data_is_tested(data: Path, tmp_path: Path) -
     write_ecg(tmp_path / "nsrdb_other.npz", 1)
     with pytest.raises(HushError, match="contains no ECG"):
         semg_cases(tmp_path, quick=False, only=None, train=data / "signals" / "arms")
-    write_ecg(tmp_path / "signals/nsrdb_other.npz", 1)
+    write_ecg(tmp_path / "signals/nsrdb_other.npz", 1, first=5)
     own = semg_cases(data, quick=False, only=None, train=tmp_path)[0].training
     assert own is not None
     assert list(own.files) == ["bank.npz"]
+
+
+def test_what_is_tested_is_not_trained_on(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(HushError, match=r"s10\.npz would be both trained on and tested on"):
+        semg_cases(data, quick=True, only=None, train=data)
+    write_emg(tmp_path / "signals/others/x1.npz", 77, ("a",))
+    shutil.copy(next(data.rglob("nsrdb*.npz")), tmp_path / "signals")
+    with pytest.raises(HushError, match="the ECG of h0 would be both"):
+        semg_cases(data, quick=True, only=None, train=tmp_path)
 
 
 def test_data_that_will_not_do_get_a_sentence(data: Path, tmp_path: Path) -> None:

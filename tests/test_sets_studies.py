@@ -244,6 +244,8 @@ def test_fox50_or_the_largest_scene_is_trained_on(data: Path, tmp_path: Path) ->
         path.parent.mkdir(exist_ok=True)
         np.savez(path, **scene_arrays(seed, images))
     assert names(tmp_path, train=tmp_path / "train") == [({"a"}, {"c"})]
+    with pytest.raises(HushError, match=r"c\.npz would be both trained on and tested on"):
+        names(tmp_path, train=tmp_path)
     with pytest.raises(HushError, match="one scene cannot be split"):
         names(tmp_path)
     np.savez(tmp_path / "d.npz", **scene_arrays(10, 4))
@@ -395,6 +397,9 @@ def test_nothing_is_trained_on_a_file_without_a_split(data: Path, tmp_path: Path
     assert own.training is not None
     assert other.training.name == own.training.name  # one model serves both
     assert other.paper["none", "auc@5;estimator=j-linkage"] == 60.4
+    with pytest.raises(HushError, match=r"yud\.npz would be both trained on and tested on"):
+        vp_cases(tmp_path / "yud.npz", quick=False, only=None, train=tmp_path)
+    assert numbers(vp_cases(data, quick=False, only=None, train=data)[0]) == numbers(own)
     with pytest.raises(HushError, match="contains no photographs named like 'x'"):
         vp_cases(data, quick=False, only="x")
 

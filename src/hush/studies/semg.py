@@ -40,6 +40,7 @@ from hush.studies.emgdata import (
     read_emg,
     usable,
 )
+from hush.studies.folders import keep_apart
 from hush.studies.ledger import Ledger
 from hush.studies.sample import Sample
 from hush.studies.table import groups
@@ -281,6 +282,7 @@ def semg_cases(
     """A case for each SNR and one without an ECG, for each set of EMG recordings."""
     found, hearts = find_emg(data, only), find_ecg(data)
     lessons = segments(r for _, of in find_emg(train) for r in of) if train else []
+    keep_apart([s.recording.path for s in lessons], [r.path for _, of in found for r in of])
     if train and not lessons:
         raise HushError(f"{train} contains no EMG; give --train a folder laid out like --data")
     if not found:
@@ -290,6 +292,7 @@ def semg_cases(
             "NINAPro's .mat files"
         )
     taught = find_ecg(train) if train else []
+    _keep_hearts_apart(taught, hearts)
     if not (hearts or taught):
         raise HushError(
             f"{data} contains no ECG; give --data a folder with nsrdb_*.npz or WFDB records too"
@@ -313,6 +316,17 @@ def semg_cases(
     if not cases:
         raise HushError(f"{data} has no EMG to test on; give --train a folder to train on")
     return cases
+
+
+def _keep_hearts_apart(train: Sequence[Heart], test: Sequence[Heart]) -> None:
+    """`HushError` if an ECG would be both trained on and tested on."""
+    taught = {heart.subject: heart.ecg for heart in train}
+    for heart in test:
+        if heart.subject in taught and np.array_equal(taught[heart.subject], heart.ecg):
+            raise HushError(
+                f"the ECG of {heart.subject} would be both trained on and tested on; take the ECG "
+                "out of --train, and that of --data is split"
+            )
 
 
 def _cases(

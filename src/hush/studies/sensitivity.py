@@ -30,7 +30,7 @@ import numpy as np
 from hush.errors import HushError
 from hush.kinds.cut import rms_level
 from hush.studies.core import PSNR, SSIM, Case, Note, Study, ignore
-from hush.studies.folders import find_sets, image_files, read_images
+from hush.studies.folders import find_sets, image_files, keep_apart, read_images
 from hush.studies.images import (
     KNOWN,
     QUICK_COUNT,
@@ -133,6 +133,7 @@ def sensitivity_cases(
     for folder, _ in tests if only else tests[:1]:
         files = image_files(folder)
         lessons = _lessons(train or data, len(next(read_images(files[0]))), train is not None)
+        keep_apart(lessons, files)
         if quick:
             files, lessons = _some(files, QUICK_COUNT), _some(lessons, QUICK_LESSONS)
         cases += _on_additive(_case(files, lessons, ADDITIVE, quick))

@@ -30,6 +30,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.studies.core import Case, Find, Note, Study, ignore
+from hush.studies.folders import keep_apart
 from hush.studies.resampling import Resampling
 from hush.studies.sample import Sample
 from hush.studies.setpictures import draw_bars, draw_sample
@@ -178,6 +179,8 @@ def _training(found: Sequence[Album], train: Path | None, quick: bool) -> Traini
         return None
     album = (split or lessons)[0]
     numbers = album.train or album.all
+    if train:  # a file's own split keeps its photographs apart
+        keep_apart([album.path], [a.path for a in found if {*numbers} & {*a.test}])
     return Training(
         name=f"{album.name};train={len(numbers)}",
         samples=partial(samples, album, numbers),
