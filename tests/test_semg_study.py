@@ -190,6 +190,25 @@ def test_columns_that_are_no_emg_are_left_out(tmp_path: Path) -> None:
     assert segments(found)[0].name == "p0/rep1/channel 2/0 s"
 
 
+def test_a_damaged_file_is_named_and_the_others_are_used(tmp_path: Path) -> None:
+    for i in range(3):
+        write_emg(tmp_path / f"arms/s{i}.npz", i, ("a",))
+    write_ecg(tmp_path / "hearts.npz")
+    with np.load(tmp_path / "arms/s0.npz") as arrays:
+        np.savez(tmp_path / "arms/s0.npz", **{**arrays, "fs": [1000]})  # is read like a number
+    cut = (tmp_path / "arms/s1.npz").read_bytes()
+    (tmp_path / "arms/s1.npz").write_bytes(cut[:-500])
+    inside = bytearray((tmp_path / "arms/s2.npz").read_bytes())
+    inside[len(inside) // 2] ^= 255
+    (tmp_path / "arms/s2.npz").write_bytes(inside)
+    notes: list[str] = []
+    ((_, found),) = find_emg(tmp_path, note=notes.append)
+    assert [(r.subject, r.rate) for r in found] == [("s0", 1000.0)]
+    assert [n.partition(" ")[0] for n in notes] == ["s1.npz", "s2.npz"]
+    assert all("is left out" in n and "cannot be read as an .npz file" in n for n in notes)
+    assert len(find_ecg(tmp_path)) == 5
+
+
 def test_calibrations_and_gaps_of_an_ecg_are_not_used(tmp_path: Path) -> None:
     ecg = np.stack([ecg_like(40, 128, 70)] * 3)
     t = np.arange(12 * 128) / 128

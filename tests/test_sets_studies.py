@@ -163,6 +163,21 @@ def test_pairs_with_few_true_mutual_matches_are_left_out(tmp_path: Path) -> None
     assert find_scenes(tmp_path)[0].keys == (0,)
 
 
+def test_files_that_will_not_do_are_named_and_the_others_are_used(tmp_path: Path) -> None:
+    np.savez(tmp_path / "good.npz", **scene_arrays(0))
+    np.savez(tmp_path / "few.npz", **scene_arrays(1, count=20))
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "good.npz").read_bytes()[:2000])
+    notes: list[str] = []
+    assert [s.name for s in find_scenes(tmp_path, note=notes.append)] == ["good"]
+    assert len(notes) == 2
+    assert notes[0].startswith("cut.npz is left out: ")
+    assert notes[1].startswith("few.npz is left out: none of its pairs has 50")
+    with pytest.raises(HushError, match="none of its pairs has 50"):
+        find_scenes(tmp_path, "few")
+    with pytest.raises(HushError, match=r"cut\.npz cannot be read"):
+        find_albums(tmp_path, "cut")
+
+
 def test_sampsons_distance_of_a_sideways_camera() -> None:
     """Epipolar lines are rows: d between the rows is d/√2 from both, in Sampson's sense."""
     F = np.array([[0.0, 0, 0], [0, 0, -1], [0, 1, 0]])

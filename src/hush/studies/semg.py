@@ -280,8 +280,8 @@ def semg_cases(
     note: Note = ignore,
 ) -> list[Case]:
     """A case for each SNR and one without an ECG, for each set of EMG recordings."""
-    found, hearts = find_emg(data, only), find_ecg(data)
-    lessons = segments(r for _, of in find_emg(train) for r in of) if train else []
+    found, hearts = find_emg(data, only, note), find_ecg(data, note)
+    lessons = segments(r for _, of in find_emg(train, note=note) for r in of) if train else []
     keep_apart([s.recording.path for s in lessons], [r.path for _, of in found for r in of])
     if train and not lessons:
         raise HushError(f"{train} contains no EMG; give --train a folder laid out like --data")
@@ -291,7 +291,7 @@ def semg_cases(
             f"{data} contains no EMG{some}; give --data a folder with signals/NAME/*.npz or "
             "NINAPro's .mat files"
         )
-    taught = find_ecg(train) if train else []
+    taught = find_ecg(train, note) if train else []
     _keep_hearts_apart(taught, hearts)
     if not (hearts or taught):
         raise HushError(

@@ -155,7 +155,7 @@ def vp_cases(
     photos: int | None = None,
 ) -> list[Case]:
     """A case for every file of photographs."""
-    found = find_albums(data, only)
+    found = find_albums(data, only, note)
     if not found:
         some = f" named like '{only}'" if only else ""
         raise HushError(
@@ -163,15 +163,17 @@ def vp_cases(
             "have 'segments', 'seg_offsets', 'vp_offsets', 'K' and 'vps_xy' or 'vp_dirs'"
         )
     most = photos or (QUICK_TESTED if quick else None)
-    training = _training(found, train, quick)
+    training = _training(found, train, quick, note)
     if training is None:
         note("nothing is trained: the data have no 'train' split, and --train was not given")
     return [_case(album, training, most) for album in found]
 
 
-def _training(found: Sequence[Album], train: Path | None, quick: bool) -> Training | None:
+def _training(
+    found: Sequence[Album], train: Path | None, quick: bool, note: Note
+) -> Training | None:
     """On the file that has a training split; of the folder `train`, without one on all of it."""
-    lessons = find_albums(train) if train else found
+    lessons = find_albums(train, note=note) if train else found
     if train and not lessons:
         raise HushError(f"{train} contains no photographs; give --train a folder like --data")
     split = [album for album in lessons if album.train]
