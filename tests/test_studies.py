@@ -244,6 +244,12 @@ def test_cases_are_picked_by_their_settings(data: Path) -> None:
     (case,) = results.cases
     assert case.settings["level"] == "25/255"
     assert len(results.cells) == 4
+    with pytest.raises(HushError, match=r"nothing with level=9; here level is 25/255 or 30$"):
+        images(data, where={"level": "9"})
+    with pytest.raises(HushError, match="there is no setting 'levle', but data, noise, level, est"):
+        images(data, where={"levle": "30"})
+    with pytest.raises(HushError, match=r"nothing with fit=x; here fit is none or gain-offset$"):
+        run("real/pairs", data, where={"fit": "x"})
 
 
 def test_a_model_of_ones_own_has_its_own_cells(data: Path) -> None:

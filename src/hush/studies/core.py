@@ -80,9 +80,14 @@ class Metric:
         """Its name, and its variant if there is one, as in `Case.paper`."""
         return ";".join(filter(None, (self.name, self.variant)))
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """Those of its variant."""
+        return dict(v.partition("=")[::2] for v in self.variant.split(";"))  # type: ignore[misc]
+
     def matches(self, where: Mapping[str, str]) -> bool:
         """Whether every setting of its variant matches its pattern; missing ones count as empty."""
-        return matching(dict(v.partition("=")[::2] for v in self.variant.split(";")), where)
+        return matching(self.settings, where)
 
 
 def matching(settings: Mapping[str, str], where: Mapping[str, str]) -> bool:
