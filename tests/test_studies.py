@@ -274,6 +274,40 @@ def test_methods_that_cannot_run_are_left_out_unless_asked_for(data: Path) -> No
         run("mid/images", data, quick=True, methods=["bm3d"], find=broken)
 
 
+def test_asked_for_methods_are_left_out_where_they_fail(data: Path) -> None:
+    def partly(name: str, case: Case, seed: int) -> Method | None:
+        if case.settings["noise"] == "poisson":
+            raise HushError("no counts")
+        return find(name, case, seed)
+
+    results = run("mid/images", data, quick=True, only="cells", methods=["mid"], find=partly)
+    assert {c.case.split(";")[1] for c in results.cells} == {"noise=gaussian"}
+    (note,) = results.notes
+    assert note.startswith("mid is left out of data=cells;noise=poisson;")
+
+
+def test_files_that_cannot_be_used_are_named_and_the_others_are_scored(data: Path) -> None:
+    for name in ("0", "3"):
+        whole = (data / f"images/cells/{name}.png").read_bytes()
+        (data / f"images/cells/{name}.png").write_bytes(whole[: len(whole) // 2])
+    results = run("mid/images", data, only="cells", methods=["none"], find=find)
+    assert {c.n for c in results.cells} == {5}
+    named = [n for n in results.notes if n.startswith("cells/")]
+    assert [n.partition(" is left out: ")[0] for n in named] == ["cells/0.png", "cells/3.png"]
+    scope = data / "images/scope"
+    write(scope / "gt/bead_0.png", (40, 47))
+    whole = (scope / "raw/bead_1.png").read_bytes()
+    (scope / "raw/bead_1.png").write_bytes(whole[: len(whole) // 2])
+    results = run("real/pairs", data, methods=["none"], find=find)
+    assert {c.n for c in results.cells} == {1}
+    assert len(results.notes) == 2
+    assert "holds 1 image of 1 × 40 × 48, but" in results.notes[0]
+    assert "bead_1.png" in results.notes[1]
+    (scope / "raw/bead_2.png").write_bytes(b"")
+    with pytest.raises(HushError, match=r"bead_2"):
+        run("real/pairs", data, methods=["none"], find=find)
+
+
 def test_real_pairs_are_read_with_and_without_a_fit(data: Path) -> None:
     for path in (data / "images/scope/raw").iterdir():
         x = np.asarray(Image.open(path)) * 0.5 + 20

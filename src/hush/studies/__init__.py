@@ -160,15 +160,17 @@ def run(
         left_out: list[str] = []
         for method in methods or study.methods:
             errors: dict[str, list[str]] = {}
+            first: HushError | None = None
             trained = method in METHODS and get(method).learns_from != "nothing"
             theirs = own if own and trained else cases
             for case in theirs:
                 try:
                     fill(ledger, study, [case], method, seeds, find, progress)
                 except HushError as e:
-                    if methods:
-                        raise
+                    first = first or e
                     errors.setdefault(str(e), []).append(case.key())
+            if first and methods and sum(map(len, errors.values())) == len(theirs):
+                raise first  # asked for, and possible nowhere
             for error, of in errors.items():
                 some = "" if len(of) == len(theirs) else f" of {', '.join(of)}"
                 left_out.append(f"{method} is left out{some}: {error}")

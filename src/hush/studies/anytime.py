@@ -18,7 +18,14 @@ from hush.errors import HushError
 from hush.metrics import fit_gain_offset, psnr, ssim
 from hush.studies.anytime_picture import by_series, draw
 from hush.studies.core import Case, Metric, Note, Study, ignore
-from hush.studies.folders import find_paired_sets, find_pairs, find_sets, image_files
+from hush.studies.folders import (
+    find_paired_sets,
+    find_pairs,
+    find_sets,
+    image_files,
+    sound,
+    sound_pairs,
+)
 from hush.studies.images import noisy_samples
 from hush.studies.ledger import Cell, Key, Ledger
 from hush.studies.pairs import pair_samples
@@ -74,15 +81,16 @@ def anytime_cases(
     side = QUICK_SIDE if quick else None
     series: list[tuple[Mapping[str, str], Samples, int]] = []
     for folder in _named(find_sets(data, only), only, PLAIN, note):
-        files = _spread(image_files(folder), count)
+        files = sound(_spread(image_files(folder), count), note)
         for spec in NOISE[:1] if quick else NOISE:
             family, _, level = spec.partition(":")
             settings = {"data": folder.name, "noise": family, "level": level}
             series.append((settings, partial(noisy_samples, files, spec, False, side), len(files)))
     for folder in _named(find_paired_sets(data, only), only, PAIRED, note):
-        pairs = _spread(find_pairs(folder), count)
+        pairs = sound_pairs(_spread(find_pairs(folder), count), note)
         settings = {"data": folder.name, "noise": "real", "fit": "gain-offset"}
         series.append((settings, partial(pair_samples, pairs, side), len(pairs)))
+    series = [some for some in series if some[2]]
     if not series:
         where = only or ", ".join((*PLAIN, *PAIRED))
         raise HushError(f"{data} has no images in folders like {where}; name others with --only")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import lru_cache
 from pathlib import Path
 from zlib import crc32
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.kinds import to_batch
+from hush.studies.core import Note, ignore
 
 _NOISY = {"raw", "noisy", "noise", "input", "test", "low", "lq", "single", "real"}
 _CLEAN = {
@@ -120,6 +122,56 @@ def read_images(path: Path) -> Iterator[np.ndarray]:
     batch = to_batch(read(path, "image"))
     for index in range(len(batch)):
         yield batch.floats(index)
+
+
+def first_image(files: Sequence[Path]) -> np.ndarray | None:
+    """The first image of the first file that can be read; None without any."""
+    for path in files:
+        try:
+            return next(read_images(path))
+        except HushError:  # `sound` says which
+            continue
+    return None
+
+
+def sound(files: Sequence[Path], note: Note = ignore) -> list[Path]:
+    """The files that can be read; `note` gets why others are left out."""
+    faults = {path: _seen(path, path.stat().st_mtime_ns)[1] for path in files}
+    for path, fault in faults.items():
+        if fault:
+            note(f"{path.parent.name}/{path.name} is left out: {fault}")
+    return [path for path in files if not faults[path]]
+
+
+def sound_pairs(pairs: Sequence[Pair], note: Note = ignore) -> list[Pair]:
+    """The pairs with images of the same shapes; `note` gets why others are left out."""
+    found = []
+    for pair in pairs:
+        files = (pair.noisy, pair.clean)
+        (noisy, fault), (clean, other) = (_seen(p, p.stat().st_mtime_ns) for p in files)
+        fault = fault or other
+        if not fault and noisy != clean:
+            fault = f"{pair.noisy} holds {_words(noisy)}, but {pair.clean} {_words(clean)}"
+        if fault:
+            note(f"the pair {pair.name} is left out: {fault}")
+        else:
+            found.append(pair)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _seen(path: Path, changed: int) -> tuple[list[tuple[int, ...]], str]:
+    """The shapes of a file's images, and why it cannot be read. changed : when it was written."""
+    try:
+        return [x.shape for x in read_images(path)], ""
+    except HushError as error:
+        return [], str(error)
+
+
+def _words(shapes: Sequence[tuple[int, ...]]) -> str:
+    """``2 images of 3 × 40 × 48``."""
+    sizes = " and ".join(" × ".join(map(str, s)) for s in dict.fromkeys(shapes))
+    return f"{len(shapes)} image{'s'[: len(shapes) != 1]} of {sizes}"
 
 
 def keep_apart(train: Sequence[Path], test: Sequence[Path]) -> None:

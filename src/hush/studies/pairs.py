@@ -20,7 +20,7 @@ import numpy as np
 from hush.errors import HushError
 from hush.metrics import fit_gain_offset, psnr, ssim
 from hush.studies.core import PSNR, SSIM, Case, Metric, Note, Study, ignore
-from hush.studies.folders import Pair, find_paired_sets, find_pairs, read_images
+from hush.studies.folders import Pair, find_paired_sets, find_pairs, read_images, sound_pairs
 from hush.studies.frozen import centre_crop
 from hush.studies.images import QUICK_COUNT, QUICK_SIDE
 from hush.studies.sample import Sample
@@ -112,11 +112,14 @@ def pair_cases(
     trained on the noisy files, and without stabilising the variance."""
     if train is not None:
         raise HushError("real/pairs trains on the noisy files themselves; leave --train out")
-    cases = []
+    cases: list[Case] = []
+    reasons: list[str] = []
     for folder in find_paired_sets(data, only):
         for (word, averaged), pairs in _parts(find_pairs(folder)).items():
             if quick:
                 pairs = pairs[:: -(-len(pairs) // QUICK_COUNT)]
+            if not (pairs := sound_pairs(pairs, reasons.append)):
+                continue
             settings = {
                 "data": folder.name,
                 "part": word,
@@ -137,6 +140,10 @@ def pair_cases(
                 replace(case, training=training),
                 replace(case, settings=plain, options=options),
             ]
+    if reasons and not cases:
+        raise HushError("; ".join(reasons))
+    for reason in reasons:
+        note(reason)
     if not cases:
         raise HushError(
             f"{data} contains no pairs; give --data a folder that contains NAME/raw and NAME/gt"
