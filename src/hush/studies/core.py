@@ -83,7 +83,7 @@ class Metric:
     @property
     def settings(self) -> dict[str, str]:
         """Those of its variant."""
-        return dict(v.partition("=")[::2] for v in self.variant.split(";"))  # type: ignore[misc]
+        return dict(v.partition("=")[::2] for v in self.variant.split(";"))
 
     def matches(self, where: Mapping[str, str]) -> bool:
         """Whether every setting of its variant matches its pattern; missing ones count as empty."""

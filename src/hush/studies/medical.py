@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hush.errors import HushError
+from hush.studies.core import Note, ignore
 from hush.studies.folders import image_files, keep_apart, marked, read_images
 from hush.studies.frozen import centre_crop, frozen_noise
 from hush.studies.sample import Sample
@@ -193,16 +195,21 @@ def learned_from(tested: Images, lessons: Sequence[Images]) -> Images:
     return replace(tested, train=planes, lessons=marked(sources, [p.path for p in planes]))
 
 
-def find_repeats(data: Path, only: str | None = None) -> list[Repeats]:
+def find_repeats(data: Path, only: str | None = None, note: Note = ignore) -> list[Repeats]:
     """Repeated scans in a folder, by contrast, split for training and testing; short ones are
-    used for testing only."""
+    used for testing only. `note` gets which are left out."""
     found = []
     for folder in _candidates(data, only):
         parts = _parts(folder)
         halves = [_scans(_files(p)) for p in parts] if parts else [_scans(_folders(folder))] * 2
         for contrast in dict.fromkeys(scan.contrast for scan in halves[0]):
             train, test = (
-                _taken([s for s in scans if s.contrast == contrast], most, None if parts else half)
+                _taken(
+                    [s for s in scans if s.contrast == contrast],
+                    most,
+                    None if parts else half,
+                    note,
+                )
                 for half, (scans, most) in enumerate(
                     zip(halves, (TRAIN_MOST, TEST_MOST), strict=True)
                 )
@@ -211,7 +218,7 @@ def find_repeats(data: Path, only: str | None = None) -> list[Repeats]:
     return found
 
 
-def find_all_repeats(data: Path, only: str | None = None) -> list[Repeats]:
+def find_all_repeats(data: Path, only: str | None = None, note: Note = ignore) -> list[Repeats]:
     """The same without a split: all for testing."""
     found = []
     for folder in _candidates(data, only):
@@ -220,7 +227,7 @@ def find_all_repeats(data: Path, only: str | None = None) -> list[Repeats]:
         else:
             scans = _scans([*_folders(folder), *_files(folder, direct=True)])
         for contrast in dict.fromkeys(scan.contrast for scan in scans):
-            test = _taken([s for s in scans if s.contrast == contrast])
+            test = _taken([s for s in scans if s.contrast == contrast], note=note)
             found.append(Repeats(contrast, folder.name, (), test))
     return found
 
@@ -315,7 +322,10 @@ def _of_contrast(kind: str, files: list[Path]) -> list[Path]:
 
 
 def _taken(
-    scans: Sequence[Scan], most: int | None = None, half: int | None = None
+    scans: Sequence[Scan],
+    most: int | None = None,
+    half: int | None = None,
+    note: Note = ignore,
 ) -> list[tuple[Scan, Sequence[int]]]:
     """The first slices of these scans; with `half`, those of one half of each scan's blocks."""
     taken: list[tuple[Scan, Sequence[int]]] = []
@@ -323,7 +333,11 @@ def _taken(
     for scan in scans:
         if left is not None and left <= 0:
             break
-        count = len(read_planes(scan.repeats[0]))
+        try:
+            count = _slices(scan)
+        except HushError as error:
+            note(f"{scan.repeats[0].parent.name}/{scan.name} is left out: {error}")
+            continue
         slices: Sequence[int] = range(count)
         if half is not None:
             cut = blocks(count, REAL_TEST, gap=0) if count > REAL_TEST else ([], slices)
@@ -332,6 +346,26 @@ def _taken(
             taken.append((scan, slices[:left]))
         left = None if left is None else left - len(slices)
     return taken
+
+
+def _slices(scan: Scan) -> int:
+    """How many slices a scan has; `HushError` unless they are alike in all of its repeats."""
+    first, *others = ([plane.shape for plane in read_planes(p)] for p in scan.repeats)
+    for path, shapes in zip(scan.repeats[1:], others, strict=True):
+        if shapes != first:
+            raise HushError(
+                f"{path.name} has {_words(shapes)}, but {scan.repeats[0].name} {_words(first)}; "
+                "repeats have as many slices of the same size"
+            )
+    if len(set(first)) > 1:
+        raise HushError(f"its slices differ in size: {_words(first)}")
+    return len(first)
+
+
+def _words(shapes: Sequence[tuple[int, ...]]) -> str:
+    """``6 slices of 40 × 48``."""
+    sizes = " and ".join(" × ".join(map(str, s)) for s in dict.fromkeys(shapes))
+    return f"{len(shapes)} slices of {sizes}" if shapes else "no slices"
 
 
 def _scans(paths: Sequence[Path]) -> list[Scan]:
