@@ -126,6 +126,23 @@ def test_pairs_are_matched_by_the_words_they_share(tmp_path: Path, noisy: str, c
     assert all(p.clean != p.noisy for p in pairs)
 
 
+def test_names_do_not_decide_in_folders_that_do(tmp_path: Path) -> None:
+    for name in ("sky_high_3", "sky_low_3", "gt_wall"):
+        write(tmp_path / f"dose/raw/{name}.png")
+        write(tmp_path / f"dose/gt/{name}.png")
+    write(tmp_path / "dose/raw/alone.png")
+    notes: list[str] = []
+    pairs = find_pairs(tmp_path / "dose", notes.append)
+    assert {p.noisy.parent.name for p in pairs} == {"raw"}
+    assert all(p.noisy.name == p.clean.name for p in pairs)
+    assert len({p.name for p in pairs}) == 3
+    (note,) = notes
+    assert note.startswith(f"dose/{Path('raw/alone.png')} is left out: ")
+    for word in ("noisy", "clean"):  # a scene that is called as noisy ones are
+        write(tmp_path / f"test/a_{word}.png")
+    assert [p.clean.name for p in find_pairs(tmp_path)] == ["a_clean.png"]
+
+
 def test_every_average_but_the_longest_is_noisy(tmp_path: Path) -> None:
     for count in (1, 4, 400):
         write(tmp_path / f"avg{count}" / "7.png")

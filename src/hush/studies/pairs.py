@@ -115,7 +115,7 @@ def pair_cases(
     cases: list[Case] = []
     reasons: list[str] = []
     for folder in find_paired_sets(data, only):
-        for (word, averaged), pairs in _parts(find_pairs(folder)).items():
+        for (word, averaged), pairs in _parts(find_pairs(folder, reasons.append)).items():
             if quick:
                 pairs = pairs[:: -(-len(pairs) // QUICK_COUNT)]
             if not (pairs := sound_pairs(pairs, reasons.append)):
