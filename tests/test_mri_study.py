@@ -201,6 +201,16 @@ def test_series_are_found_with_gradients_of_any_name(tmp_path: Path) -> None:
         find_series(tmp_path / "nothing")
 
 
+def test_series_with_gradients_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    write_series(tmp_path / "short/dwi.nii.gz", gradients="dwi")
+    table = tmp_path / "short/dwi.bval"
+    table.write_text(table.read_text().rsplit(maxsplit=1)[0])
+    notes: list[str] = []
+    assert find_series(tmp_path, note=notes.append) == []
+    (note,) = notes
+    assert note.startswith("short/dwi.nii.gz is left out: dwi.bval holds 43 b-values for 44")
+
+
 def test_values_are_zero_where_there_is_no_signal(tmp_path: Path) -> None:
     """A file with an intercept stores −100 where there is no signal."""
     values, _ = write_series(tmp_path / "shifted.nii.gz", inter=100.0)

@@ -189,7 +189,7 @@ def mri_cases(
     cases: list[Case] = []
     reasons: list[str] = []
 
-    for source in find_series(data, only):
+    for source in find_series(data, only, reasons.append):
         if series is None or fnmatch(source.name, series):
             part = source, slices or (middle(source) if quick else None), resize
             try:
