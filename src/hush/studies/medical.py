@@ -35,6 +35,13 @@ KINDS = {"brain": ("brain",), "knee": ("knee",), "chest": ("chest", "cxr", "covi
 
 _RELEASED = (".h5", ".dcm")
 _REPEAT = re.compile(r"(?P<subject>.*?)_?(?P<contrast>FLAIR|T1|T2)(?P<repeat>\d\d)", re.IGNORECASE)
+_NAMED = re.compile(r"(?:(?P<subject>.*)_)?(?P<contrast>[A-Z]{2,})(?P<repeat>\d\d)", re.IGNORECASE)
+#: words that number something else than repeats of a scan
+_NUMBERED = {
+    *("case", "day", "exam", "file", "frame", "im", "image", "img", "part", "pat", "patient"),
+    *("scan", "ser", "series", "ses", "session", "set", "slice", "sub", "subj", "subject"),
+    *("test", "train", "val", "visit", "vol", "volume"),
+}
 
 
 @dataclass(frozen=True)
@@ -198,10 +205,14 @@ def learned_from(tested: Images, lessons: Sequence[Images]) -> Images:
 def find_repeats(data: Path, only: str | None = None, note: Note = ignore) -> list[Repeats]:
     """Repeated scans in a folder, by contrast, split for training and testing; short ones are
     used for testing only. `note` gets which are left out."""
-    found = []
+    found, every = [], _candidates(data, None)
     for folder in _candidates(data, only):
         parts = _parts(folder)
-        halves = [_scans(_files(p)) for p in parts] if parts else [_scans(_folders(folder))] * 2
+        halves = (
+            [_scans(_files(p)) for p in parts]
+            if parts
+            else [_scans_in(folder, every, direct=False)] * 2
+        )
         for contrast in dict.fromkeys(scan.contrast for scan in halves[0]):
             train, test = (
                 _taken(
@@ -220,15 +231,15 @@ def find_repeats(data: Path, only: str | None = None, note: Note = ignore) -> li
 
 def find_all_repeats(data: Path, only: str | None = None, note: Note = ignore) -> list[Repeats]:
     """The same without a split: all for testing."""
-    found = []
+    found, every = [], _candidates(data, None)
     for folder in _candidates(data, only):
         if parts := _parts(folder):
             scans = _scans([f for part in parts for f in _files(part)])
         else:
-            scans = _scans([*_folders(folder), *_files(folder, direct=True)])
+            scans = _scans_in(folder, every, direct=True)
         for contrast in dict.fromkeys(scan.contrast for scan in scans):
-            test = _taken([s for s in scans if s.contrast == contrast], note=note)
-            found.append(Repeats(contrast, folder.name, (), test))
+            if test := _taken([s for s in scans if s.contrast == contrast], note=note):
+                found.append(Repeats(contrast, folder.name, (), test))
     return found
 
 
@@ -284,7 +295,7 @@ def _layout(folder: Path) -> _Layout | None:
     if parts := _parts(folder):
         train, test = (_files(part) for part in parts)
         kind = _kind(folder.name, train[0]) or ("knee" if train[0].suffix == ".h5" else "")
-        if not kind or _REPEAT.fullmatch(train[0].stem):
+        if not kind or _repeat(train[0]):
             return None
         train, test = _of_contrast(kind, train), _of_contrast(kind, test)
         return _Layout(kind, kind, (train, test), [*train, *test], released=True)
@@ -307,7 +318,7 @@ def _layout(folder: Path) -> _Layout | None:
 def _loose(folder: Path) -> _Layout | None:
     """A single part of a release: its files, at any depth in the folder."""
     files = _files(folder)
-    if not files or _REPEAT.fullmatch(files[0].stem):
+    if not files or _repeat(files[0]):
         return None
     kind = _kind(folder.name, folder.absolute().parent.name, files[0])
     if not kind and files[0].suffix == ".h5" and files[0].parent == folder:
@@ -368,12 +379,37 @@ def _words(shapes: Sequence[tuple[int, ...]]) -> str:
     return f"{len(shapes)} slices of {sizes}" if shapes else "no slices"
 
 
+def _repeat(path: Path) -> re.Match[str] | None:
+    """What the name of a repeat says; None for other names. Slices in ``.dcm`` files are numbered
+    too, so that theirs need a known contrast."""
+    if match := _REPEAT.fullmatch(path.stem):
+        return match
+    match = None if path.suffix.lower() == ".dcm" else _NAMED.fullmatch(path.stem)
+    return match if match and match["contrast"].lower() not in _NUMBERED else None
+
+
+def _scans_in(folder: Path, others: Sequence[Path], direct: bool) -> list[Scan]:
+    """The scans in a folder and in those of its subjects, which are none of the `others`; direct :
+    repeats may be files too."""
+
+    def within(place: Path) -> list[Scan]:
+        return _scans([*_folders(place), *(_files(place, direct=True) if direct else ())])
+
+    nested = [
+        replace(scan, name=f"{subject.name}_{scan.name}")
+        for subject in _folders(folder)
+        if subject not in others and not _repeat(subject)
+        for scan in within(subject)
+    ]
+    return within(folder) + nested
+
+
 def _scans(paths: Sequence[Path]) -> list[Scan]:
-    """Scans with several repeats, recognised by names such as ``…_T102``."""
+    """Scans with several repeats, recognised by names such as ``…_T102`` or ``PD02``."""
     scans: dict[tuple[str, str], list[tuple[str, Path]]] = {}
     for path in paths:
-        if match := _REPEAT.fullmatch(path.stem):
-            key = match["subject"], match["contrast"].upper()
+        if match := _repeat(path):
+            key = match["subject"] or "", match["contrast"].upper()
             scans.setdefault(key, []).append((match["repeat"], path))
     return [
         Scan("_".join(filter(None, key)), key[1], [path for _, path in sorted(repeats)])
