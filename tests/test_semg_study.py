@@ -371,6 +371,16 @@ def test_cases_are_the_snrs_and_clean_emg(data: Path) -> None:
     assert cases[0].count == len(list(cases[0].samples(0))) == 2
 
 
+def test_short_recordings_are_left_out_before_the_split(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data / "signals", tmp_path / "signals")
+    (tmp_path / "signals/arms/s10.npz").unlink()
+    np.savez(tmp_path / "signals/arms/z9.npz", fs=1000, test0=emg_like(6000, 1))
+    notes: list[str] = []
+    cases = semg_cases(tmp_path, quick=False, only=None, note=notes.append)
+    assert {s.name.split("/")[0] for s in cases[0].samples(0)} == {"s11"}
+    assert notes[0] == "arms: z9/test0 is left out: it is shorter than 10 s"
+
+
 def test_with_a_training_folder_all_data_is_tested(data: Path, tmp_path: Path) -> None:
     write_emg(tmp_path / "signals/others/x1.npz", 77, ("a",))
     cases = semg_cases(data, quick=False, only=None, train=tmp_path)
@@ -404,7 +414,7 @@ def test_data_that_will_not_do_get_a_sentence(data: Path, tmp_path: Path) -> Non
         run("mid/semg", tmp_path)
     write_ecg(tmp_path / "nsrdb.npz")
     notes: list[str] = []
-    with pytest.raises(HushError, match="no EMG to test on"):
+    with pytest.raises(HushError, match=r"^arms is left out: one subject cannot be split"):
         semg_cases(tmp_path, quick=True, only=None, note=notes.append)
     assert notes == [
         "arms is left out: one subject cannot be split; give --train a folder with others"

@@ -300,22 +300,38 @@ def semg_cases(
     if not (hearts and taught):
         taught, hearts = split_hearts(hearts or taught)
     cases: list[Case] = []
+    reasons: list[str] = []
     for name, recordings in found:
+        long = _long(name, recordings, note)
         try:
-            own, test = (lessons, segments(recordings)) if train else split(recordings)
+            if not long:
+                raise HushError(f"its recordings are shorter than {SEGMENT} s")
+            own, test = (lessons, segments(long)) if train else split(long)
+            if not (own and test):
+                raise HushError(
+                    "subjects have other recordings, and no split of them has both parts; give "
+                    "--train a folder to train on"
+                )
         except HushError as e:
-            note(f"{name} is left out: {e}")
-            continue
-        if not (own and test):
-            note(f"{name} is left out: its recordings are shorter than {SEGMENT} s")
+            reasons.append(f"{name} is left out: {e}")
+            note(reasons[-1])
             continue
         test = thinned(test, QUICK_COUNT if quick else TEST_MOST)
         note(f"{name} is tested on {_words(test, hearts)}")
         where = f" of {train.name}" if train else ""
         cases += _cases(name, thinned(own, TRAIN_MOST), test, (taught, hearts), where, quick)
     if not cases:
-        raise HushError(f"{data} has no EMG to test on; give --train a folder to train on")
+        raise HushError("; ".join(reasons))
     return cases
+
+
+def _long(name: str, recordings: Sequence[Recording], note: Note) -> list[Recording]:
+    """The recordings with a whole segment, which alone are split; `note` gets the others."""
+    long = [r for r in recordings if r.length >= SIZE]
+    for r in recordings if long else ():
+        if r.length < SIZE:
+            note(f"{name}: {r.subject}/{r.name} is left out: it is shorter than {SEGMENT} s")
+    return long
 
 
 def _keep_hearts_apart(train: Sequence[Heart], test: Sequence[Heart]) -> None:
