@@ -564,6 +564,21 @@ def test_pairs_are_trained_on_themselves(data: Path) -> None:
     assert all("transform" not in c.case for c in results.cells)
 
 
+def test_quick_runs_and_other_files_have_models_of_their_own(data: Path) -> None:
+    def name(quick: bool) -> str:
+        case = STUDIES["real/pairs"].cases(data, quick=quick, only=None)[0]
+        assert case.training is not None
+        assert case.training.budget == (30 if quick else 600)
+        return case.training.name
+
+    before = [name(True), name(False)]
+    assert before == [name(True), name(False)]
+    write(data / "images/scope/raw/bead_0.png", seed=9)
+    write(data / "images/scope/raw/bead_9.png", seed=9)
+    write(data / "images/scope/gt/bead_9.png", seed=9)
+    assert len({*before, name(True), name(False)}) == 4
+
+
 def test_the_best_blur_knows_the_reference(data: Path) -> None:
     rng = np.random.default_rng(0)
     for path in (data / "images/scope/raw").iterdir():
