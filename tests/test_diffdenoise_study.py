@@ -305,6 +305,20 @@ def test_repeats_have_any_name_and_may_be_in_folders_of_subjects(
             assert len(found) == 3
 
 
+def test_a_scan_that_is_left_out_is_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GRE01", "GRE02", "PD01", "PD02"):
+        (tmp_path / f"volumes/low/{name}").mkdir(parents=True)
+    planes = {"GRE02": [np.eye(8)] * 3}
+    monkeypatch.setattr(module, "read_planes", lambda path: planes.get(path.name, [np.eye(8)] * 4))
+    for find in (find_repeats, find_all_repeats):
+        notes: list[str] = []
+        assert [r.contrast for r in find(tmp_path, note=notes.append) if r.test] == ["PD"]
+        (note,) = notes
+        assert note.startswith("low/GRE is left out: GRE02 has 3 slices of 8 × 8, but GRE01 4")
+
+
 def test_released_repeats_are_found_by_their_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -219,7 +219,7 @@ def find_repeats(data: Path, only: str | None = None, note: Note = ignore) -> li
                     [s for s in scans if s.contrast == contrast],
                     most,
                     None if parts else half,
-                    note,
+                    note if parts or half else ignore,  # halves are of the same scans
                 )
                 for half, (scans, most) in enumerate(
                     zip(halves, (TRAIN_MOST, TEST_MOST), strict=True)
