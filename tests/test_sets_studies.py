@@ -415,8 +415,26 @@ def test_nothing_is_trained_on_a_file_without_a_split(data: Path, tmp_path: Path
     with pytest.raises(HushError, match=r"yud\.npz would be both trained on and tested on"):
         vp_cases(tmp_path / "yud.npz", quick=False, only=None, train=tmp_path)
     assert numbers(vp_cases(data, quick=False, only=None, train=data)[0]) == numbers(own)
+    np.savez(tmp_path / "taught.npz", **{**bare, "train": np.arange(8)})
+    with pytest.raises(HushError, match="photographs to train on only"):
+        vp_cases(tmp_path / "taught.npz", quick=False, only=None)
     with pytest.raises(HushError, match="contains no photographs named like 'x'"):
         vp_cases(data, quick=False, only="x")
+
+
+def test_photographs_without_labels_are_left_out_of_least_squares(tmp_path: Path) -> None:
+    arrays = {k: v for k, v in album_arrays(3).items() if k not in ("train", "val", "test")}
+    known = arrays["labelled_scene"] != 2
+    some = {k: v[known] if k.startswith("labelled") else v for k, v in arrays.items()}
+    np.savez(tmp_path / "some.npz", **some)
+    where = {"estimator": "j-linkage"}
+    results = run("mid/vanishing-points", tmp_path, methods=["least-squares"], where=where)
+    assert {c.n for c in results.cells if c.metric == "auc@5"} == {7 * 2}
+    assert "least-squares leaves out some/2: none of the segments are labelled" in results.notes
+    bare = {k: v for k, v in arrays.items() if not k.startswith("labelled")}
+    np.savez(tmp_path / "bare.npz", **bare)
+    (case,) = vp_cases(tmp_path / "bare.npz", quick=False, only=None)
+    assert case.without == ("least-squares",)
 
 
 def test_recall_counts_every_vanishing_point() -> None:

@@ -27,7 +27,7 @@ from hush.studies.trained import Apply, Method, Training, restored
 if TYPE_CHECKING:
     from hush.denoiser import Denoiser
 
-#: a row of one study alone: sample → result
+#: a row of one study alone: sample → result, or None to leave the sample out
 Row = Callable[[Sample], Any]
 #: (row name, case, seed) → method, or None if the case does not apply to it
 Find = Callable[[str, "Case", int], Method | None]
@@ -354,7 +354,7 @@ def _fill(
         if made is None:
             made, began = {}, time.monotonic()
             result = row(sample)
-            for metric, key in missing:
+            for metric, key in missing if result is not None else ():
                 run = dataclasses.replace(sample, seed=key.seed, helper=helpers[metric.helper])
                 made[key] = metric.of(result, run)
             if time.monotonic() - began > LONG:

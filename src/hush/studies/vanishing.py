@@ -9,7 +9,7 @@ the angle to the estimated one that it is matched with, 90° if there is none; t
 under the recall of all vanishing points of all photographs up to 5° and to 10°, in percent.
 Intervals are over photographs. The row ``labels`` estimates from the segments that belong to a true
 vanishing point (1 − |cos| below 0.001), ``least-squares`` fits every one to the segments that
-people have labelled.
+people have labelled; it leaves out photographs without such segments.
 
 CONSAC and PARSAC draw their samples with networks that are trained on the same photographs, once,
 and kept beside the results; quick runs use what they find there.
@@ -98,11 +98,11 @@ def image_of(name: str) -> str:
     return "/".join(name.split("/")[:2])
 
 
-def least_squares(sample: Sample) -> Selection:
-    """The row ``least-squares``: vanishing points fitted to labelled segments."""
+def least_squares(sample: Sample) -> Selection | None:
+    """The row ``least-squares``: vanishing points fitted to labelled segments; None without any."""
     labelled: Mapping[int, np.ndarray] = sample.about["labelled"]
     if not labelled:
-        raise HushError("none of the segments are labelled")
+        return None
     problem = VanishingPoint(sample.about["K"])
     fitted = [problem.refine(x, np.ones(len(x))) for x in labelled.values() if len(x) > 1]
     models = np.array([m for m in fitted if np.isfinite(m).all()]).reshape(-1, 3)
@@ -166,7 +166,12 @@ def vp_cases(
     training = _training(found, train, quick, note)
     if training is None:
         note("nothing is trained: the data have no 'train' split, and --train was not given")
-    return [_case(album, training, most) for album in found]
+    cases = [_case(album, training, most, note) for album in found]
+    if not (cases := [case for case in cases if case.count]):
+        raise HushError(
+            f"{data} has photographs to train on only; give --data a file with a split 'test' too"
+        )
+    return cases
 
 
 def _training(
@@ -194,9 +199,16 @@ def _training(
     )
 
 
-def _case(album: Album, training: Training | None, most: int | None) -> Case:
+def _case(album: Album, training: Training | None, most: int | None, note: Note) -> Case:
     numbers = thinned(album.test, most) if most else list(album.test)
-    count = len(list(album.read(numbers)))
+    photos = list(album.read(numbers))
+    count = len(photos)
+    if not photos:
+        note(f"{album.name} is left out: it has no photographs to test on")
+    bare = [photo.name for photo in photos if not photo.labelled]
+    if bare:
+        few = ", ".join(bare[:4]) + (", …" if len(bare) > 4 else "")
+        note(f"least-squares leaves out {few}: none of the segments are labelled")
     published = next((of for part, of in PUBLISHED.items() if part in album.name.lower()), {})
     settings = {
         "data": album.name,
@@ -216,6 +228,7 @@ def _case(album: Album, training: Training | None, most: int | None) -> Case:
         training=training,
         kind="segments",
         apply=select,
+        without=("least-squares",) if len(bare) == count else (),
     )
 
 
