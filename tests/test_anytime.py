@@ -62,6 +62,21 @@ def study(data: Path, **options: Any) -> Any:
     return run("anytime", data, quick=True, **options)
 
 
+def test_folders_of_other_names_are_used_where_no_known_ones_are(tmp_path: Path) -> None:
+    for i in range(2):
+        write(tmp_path / f"images/alleys/{i}.png", i)
+        write(tmp_path / f"images/scope/raw/{i}.png", i, sigma=12)
+        write(tmp_path / f"images/scope/gt/{i}.png", i)
+
+    def found() -> set[str]:
+        cases = STUDIES["anytime"].cases(tmp_path, quick=True, only=None)
+        return {case.settings["data"] for case in cases}
+
+    assert found() == {"alleys", "scope"}
+    write(tmp_path / "images/kodak/0.png", 0)
+    assert found() == {"kodak"}
+
+
 def test_every_time_has_its_cells_and_a_picture(
     data: Path, here: list[Any], tmp_path: Path
 ) -> None:

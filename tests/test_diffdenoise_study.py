@@ -290,6 +290,35 @@ def test_references_are_the_mean_of_the_other_repeats(data: Path) -> None:
     assert len(find_repeats(data, "cxr")) == 0
 
 
+def test_repeats_have_any_name_and_may_be_in_folders_of_subjects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GRE", "S7_PD", "S7_T1", "ann/T1", "bob/T1", "subject", "session", "sub_01/ses"):
+        for repeat in ("01", "02"):
+            (tmp_path / f"volumes/low/{name}{repeat}").mkdir(parents=True)
+    monkeypatch.setattr(module, "read_planes", lambda path: [np.eye(8)] * 4)
+    expected = {"GRE": ["GRE"], "PD": ["S7_PD"], "T1": ["S7_T1", "ann_T1", "bob_T1"]}
+    for find in (find_repeats, find_all_repeats):
+        for place in (tmp_path, tmp_path / "volumes"):
+            found = find(place)
+            assert {r.contrast: [scan.name for scan, _ in r.test] for r in found} == expected
+            assert len(found) == 3
+
+
+def test_a_scan_that_is_left_out_is_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GRE01", "GRE02", "PD01", "PD02"):
+        (tmp_path / f"volumes/low/{name}").mkdir(parents=True)
+    planes = {"GRE02": [np.eye(8)] * 3}
+    monkeypatch.setattr(module, "read_planes", lambda path: planes.get(path.name, [np.eye(8)] * 4))
+    for find in (find_repeats, find_all_repeats):
+        notes: list[str] = []
+        assert [r.contrast for r in find(tmp_path, note=notes.append) if r.test] == ["PD"]
+        (note,) = notes
+        assert note.startswith("low/GRE is left out: GRE02 has 3 slices of 8 × 8, but GRE01 4")
+
+
 def test_released_repeats_are_found_by_their_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -420,7 +449,9 @@ def test_folders_of_one_name_are_trained_on_apart(data: Path, lessons: Path) -> 
     before = learned()
     assert before == learned()
     write(lessons / "chests/00_0.png", side=50)
-    write(lessons / "scans/FLAIR01/0.png", side=50)
+    for path in (lessons / "scans").rglob("*.png"):
+        write(path, side=50)
+    module.read_planes.cache_clear()
     assert all(a != b for a, b in zip(before, learned(), strict=True))
 
 

@@ -21,6 +21,7 @@ from hush.record import Batch, Record
 from hush.results import Restoration
 from hush.studies import run
 from hush.studies.core import find_method
+from hush.studies.medical import read_planes
 from hush.studies.mri import PUBLISHED, mri_cases, plans, ruler_of, seen_repeats, unseen_repeats
 from hush.studies.mridata import Scan, Source, find_series, middle, read_scan, resized, taken
 from hush.studies.mriscores import Remembered, Restored, restore
@@ -198,6 +199,16 @@ def test_series_are_found_with_gradients_of_any_name(tmp_path: Path) -> None:
     assert scan.adjacent
     with pytest.raises(HushError, match="is not a folder"):
         find_series(tmp_path / "nothing")
+
+
+def test_series_with_gradients_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    write_series(tmp_path / "short/dwi.nii.gz", gradients="dwi")
+    table = tmp_path / "short/dwi.bval"
+    table.write_text(table.read_text().rsplit(maxsplit=1)[0])
+    notes: list[str] = []
+    assert find_series(tmp_path, note=notes.append) == []
+    (note,) = notes
+    assert note.startswith("short/dwi.nii.gz is left out: dwi.bval holds 43 b-values for 44")
 
 
 def test_values_are_zero_where_there_is_no_signal(tmp_path: Path) -> None:
@@ -427,6 +438,34 @@ def test_scores_of_repeats_by_hand(tmp_path: Path) -> None:
 
 
 # -- end to end --------------------------------------------------------------------------------
+
+
+def test_repeats_that_differ_are_named_and_others_are_scored(tmp_path: Path) -> None:
+    for name in ("cut", "good", "short"):
+        write_repeats(tmp_path / f"volumes/{name}", 2)
+    (tmp_path / "volumes/short/FLAIR02/slice_07.png").unlink()
+    plane = np.zeros((31, 32), np.uint8)
+    imsave(tmp_path / "volumes/cut/FLAIR01/slice_00.png", plane, check_contrast=False)
+    notes: list[str] = []
+    (case,) = mri_cases(tmp_path, quick=True, only=None, note=notes.append)
+    assert case.settings["data"] == "good"
+    assert [n for n in notes if "left out:" in n] == [
+        "cut/FLAIR is left out: FLAIR02 has 8 slices of 32 × 32, but FLAIR01 8 slices of 31 × 32 "
+        "and 32 × 32; repeats have as many slices of the same size",
+        "short/FLAIR is left out: FLAIR02 has 7 slices of 32 × 32, but FLAIR01 8 slices of 32 × "
+        "32; repeats have as many slices of the same size",
+    ]
+    (tmp_path / "volumes/good/FLAIR02/slice_03.png").write_bytes(b"")
+    read_planes.cache_clear()
+    with pytest.raises(HushError, match=r"slice_03\.png"):
+        mri_cases(tmp_path, quick=True, only="good")
+
+
+def test_every_note_is_said_once(data: Path) -> None:
+    notes: list[str] = []
+    mri_cases(data, quick=True, only=None, note=notes.append)
+    assert any("directions are held out" in n for n in notes)
+    assert len(notes) == len(set(notes))
 
 
 def test_a_run_from_data_to_tables(data: Path, tmp_path: Path) -> None:

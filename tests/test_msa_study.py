@@ -384,6 +384,8 @@ def test_models_are_trained_on_the_alignments_in_a_folder(
         short(data, "mid", only="small")
     with pytest.raises(HushError, match="no alignments"):
         short(data, "mid", train_dir=tmp_path / "0")
+    with pytest.raises(HushError, match="would be both trained on and tested on"):
+        short(data, "mid", train_dir=data)
 
 
 def test_sizes_are_checked(data: Path) -> None:

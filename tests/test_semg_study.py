@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -68,12 +69,12 @@ def write_emg(path: Path, seed: int, names: Sequence[str], rate: int = 1000) -> 
     np.savez(path, **arrays)
 
 
-def write_ecg(path: Path, count: int = 5) -> None:
+def write_ecg(path: Path, count: int = 5, first: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    ecg = np.stack([ecg_like(15, 128, 60 + 10 * i) for i in range(count)])
+    ecg = np.stack([ecg_like(15, 128, 60 + 10 * i) for i in range(first, first + count)])
     np.savez(
         path,
-        ids=[f"h{i}" for i in range(count)],
+        ids=[f"h{i}" for i in range(first, first + count)],
         adu=(200 * ecg).astype(np.int16),
         fs=128,
         gain_adu_per_mV=200,
@@ -187,6 +188,25 @@ def test_columns_that_are_no_emg_are_left_out(tmp_path: Path) -> None:
     assert x.shape == (22_000, 1)
     assert active is None
     assert segments(found)[0].name == "p0/rep1/channel 2/0 s"
+
+
+def test_a_damaged_file_is_named_and_the_others_are_used(tmp_path: Path) -> None:
+    for i in range(3):
+        write_emg(tmp_path / f"arms/s{i}.npz", i, ("a",))
+    write_ecg(tmp_path / "hearts.npz")
+    with np.load(tmp_path / "arms/s0.npz") as arrays:
+        np.savez(tmp_path / "arms/s0.npz", **{**arrays, "fs": [1000]})  # is read like a number
+    cut = (tmp_path / "arms/s1.npz").read_bytes()
+    (tmp_path / "arms/s1.npz").write_bytes(cut[:-500])
+    inside = bytearray((tmp_path / "arms/s2.npz").read_bytes())
+    inside[len(inside) // 2] ^= 255
+    (tmp_path / "arms/s2.npz").write_bytes(inside)
+    notes: list[str] = []
+    ((_, found),) = find_emg(tmp_path, note=notes.append)
+    assert [(r.subject, r.rate) for r in found] == [("s0", 1000.0)]
+    assert [n.partition(" ")[0] for n in notes] == ["s1.npz", "s2.npz"]
+    assert all("is left out" in n and "cannot be read as an .npz file" in n for n in notes)
+    assert len(find_ecg(tmp_path)) == 5
 
 
 def test_calibrations_and_gaps_of_an_ecg_are_not_used(tmp_path: Path) -> None:
@@ -351,6 +371,16 @@ def test_cases_are_the_snrs_and_clean_emg(data: Path) -> None:
     assert cases[0].count == len(list(cases[0].samples(0))) == 2
 
 
+def test_short_recordings_are_left_out_before_the_split(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data / "signals", tmp_path / "signals")
+    (tmp_path / "signals/arms/s10.npz").unlink()
+    np.savez(tmp_path / "signals/arms/z9.npz", fs=1000, test0=emg_like(6000, 1))
+    notes: list[str] = []
+    cases = semg_cases(tmp_path, quick=False, only=None, note=notes.append)
+    assert {s.name.split("/")[0] for s in cases[0].samples(0)} == {"s11"}
+    assert notes[0] == "arms: z9/test0 is left out: it is shorter than 10 s"
+
+
 def test_with_a_training_folder_all_data_is_tested(data: Path, tmp_path: Path) -> None:
     write_emg(tmp_path / "signals/others/x1.npz", 77, ("a",))
     cases = semg_cases(data, quick=False, only=None, train=tmp_path)
@@ -359,10 +389,19 @@ def test_with_a_training_folder_all_data_is_tested(data: Path, tmp_path: Path) -
     write_ecg(tmp_path / "nsrdb_other.npz", 1)
     with pytest.raises(HushError, match="contains no ECG"):
         semg_cases(tmp_path, quick=False, only=None, train=data / "signals" / "arms")
-    write_ecg(tmp_path / "signals/nsrdb_other.npz", 1)
+    write_ecg(tmp_path / "signals/nsrdb_other.npz", 1, first=5)
     own = semg_cases(data, quick=False, only=None, train=tmp_path)[0].training
     assert own is not None
     assert list(own.files) == ["bank.npz"]
+
+
+def test_what_is_tested_is_not_trained_on(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(HushError, match=r"s10\.npz would be both trained on and tested on"):
+        semg_cases(data, quick=True, only=None, train=data)
+    write_emg(tmp_path / "signals/others/x1.npz", 77, ("a",))
+    shutil.copy(next(data.rglob("nsrdb*.npz")), tmp_path / "signals")
+    with pytest.raises(HushError, match="the ECG of h0 would be both"):
+        semg_cases(data, quick=True, only=None, train=tmp_path)
 
 
 def test_data_that_will_not_do_get_a_sentence(data: Path, tmp_path: Path) -> None:
@@ -375,7 +414,7 @@ def test_data_that_will_not_do_get_a_sentence(data: Path, tmp_path: Path) -> Non
         run("mid/semg", tmp_path)
     write_ecg(tmp_path / "nsrdb.npz")
     notes: list[str] = []
-    with pytest.raises(HushError, match="no EMG to test on"):
+    with pytest.raises(HushError, match=r"^arms is left out: one subject cannot be split"):
         semg_cases(tmp_path, quick=True, only=None, note=notes.append)
     assert notes == [
         "arms is left out: one subject cannot be split; give --train a folder with others"

@@ -132,6 +132,11 @@ def test_rows_that_only_read_a_model_differently_share_its_training(data: Path) 
     assert len(places) == 1 + 3 + 2 + 1 + 3  # default, added, lambda, origin; three increments
 
 
+def test_what_is_tested_is_not_trained_on(data: Path) -> None:
+    with pytest.raises(HushError, match="would be both trained on and tested on"):
+        run("mid/sensitivity", data, only="cells", train_dir=data / "images/cells")
+
+
 def test_there_must_be_images_to_train_on(data: Path) -> None:
     with pytest.raises(HushError, match="no gray images to train on"):
         run("mid/sensitivity", data, quick=True, only="cells", find=find)

@@ -163,6 +163,21 @@ def test_pairs_with_few_true_mutual_matches_are_left_out(tmp_path: Path) -> None
     assert find_scenes(tmp_path)[0].keys == (0,)
 
 
+def test_files_that_will_not_do_are_named_and_the_others_are_used(tmp_path: Path) -> None:
+    np.savez(tmp_path / "good.npz", **scene_arrays(0))
+    np.savez(tmp_path / "few.npz", **scene_arrays(1, count=20))
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "good.npz").read_bytes()[:2000])
+    notes: list[str] = []
+    assert [s.name for s in find_scenes(tmp_path, note=notes.append)] == ["good"]
+    assert len(notes) == 2
+    assert notes[0].startswith("cut.npz is left out: ")
+    assert notes[1].startswith("few.npz is left out: none of its pairs has 50")
+    with pytest.raises(HushError, match="none of its pairs has 50"):
+        find_scenes(tmp_path, "few")
+    with pytest.raises(HushError, match=r"cut\.npz cannot be read"):
+        find_albums(tmp_path, "cut")
+
+
 def test_sampsons_distance_of_a_sideways_camera() -> None:
     """Epipolar lines are rows: d between the rows is d/√2 from both, in Sampson's sense."""
     F = np.array([[0.0, 0, 0], [0, 0, -1], [0, 1, 0]])
@@ -244,6 +259,8 @@ def test_fox50_or_the_largest_scene_is_trained_on(data: Path, tmp_path: Path) ->
         path.parent.mkdir(exist_ok=True)
         np.savez(path, **scene_arrays(seed, images))
     assert names(tmp_path, train=tmp_path / "train") == [({"a"}, {"c"})]
+    with pytest.raises(HushError, match=r"c\.npz would be both trained on and tested on"):
+        names(tmp_path, train=tmp_path)
     with pytest.raises(HushError, match="one scene cannot be split"):
         names(tmp_path)
     np.savez(tmp_path / "d.npz", **scene_arrays(10, 4))
@@ -395,8 +412,29 @@ def test_nothing_is_trained_on_a_file_without_a_split(data: Path, tmp_path: Path
     assert own.training is not None
     assert other.training.name == own.training.name  # one model serves both
     assert other.paper["none", "auc@5;estimator=j-linkage"] == 60.4
+    with pytest.raises(HushError, match=r"yud\.npz would be both trained on and tested on"):
+        vp_cases(tmp_path / "yud.npz", quick=False, only=None, train=tmp_path)
+    assert numbers(vp_cases(data, quick=False, only=None, train=data)[0]) == numbers(own)
+    np.savez(tmp_path / "taught.npz", **{**bare, "train": np.arange(8)})
+    with pytest.raises(HushError, match="photographs to train on only"):
+        vp_cases(tmp_path / "taught.npz", quick=False, only=None)
     with pytest.raises(HushError, match="contains no photographs named like 'x'"):
         vp_cases(data, quick=False, only="x")
+
+
+def test_photographs_without_labels_are_left_out_of_least_squares(tmp_path: Path) -> None:
+    arrays = {k: v for k, v in album_arrays(3).items() if k not in ("train", "val", "test")}
+    known = arrays["labelled_scene"] != 2
+    some = {k: v[known] if k.startswith("labelled") else v for k, v in arrays.items()}
+    np.savez(tmp_path / "some.npz", **some)
+    where = {"estimator": "j-linkage"}
+    results = run("mid/vanishing-points", tmp_path, methods=["least-squares"], where=where)
+    assert {c.n for c in results.cells if c.metric == "auc@5"} == {7 * 2}
+    assert "least-squares leaves out some/2: none of the segments are labelled" in results.notes
+    bare = {k: v for k, v in arrays.items() if not k.startswith("labelled")}
+    np.savez(tmp_path / "bare.npz", **bare)
+    (case,) = vp_cases(tmp_path / "bare.npz", quick=False, only=None)
+    assert case.without == ("least-squares",)
 
 
 def test_recall_counts_every_vanishing_point() -> None:

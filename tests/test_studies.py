@@ -93,6 +93,18 @@ def test_sets_are_found_by_layout(data: Path) -> None:
     assert find_sets(data / "images" / "scope") == []
 
 
+def test_a_set_of_flat_pairs_hides_no_others(data: Path, tmp_path: Path) -> None:
+    for i in range(2):
+        write(data / f"images/phone/{i}_real.png", seed=i)
+        write(data / f"images/phone/{i}_mean.png", seed=i)
+    assert [p.name for p in find_sets(data)] == ["birds", "cells"]
+    assert [p.name for p in find_paired_sets(data)] == ["phone", "scope"]
+    for i in range(2):  # a folder for each scene
+        write(tmp_path / f"scenes/{i}/noisy.png", seed=i)
+        write(tmp_path / f"scenes/{i}/clean.png", seed=i)
+    assert [p.name for p in find_paired_sets(tmp_path / "scenes")] == ["scenes"]
+
+
 @pytest.mark.parametrize(
     ("noisy", "clean"),
     [
@@ -112,6 +124,23 @@ def test_pairs_are_matched_by_the_words_they_share(tmp_path: Path, noisy: str, c
     pairs = find_pairs(tmp_path)
     assert (tmp_path / noisy, tmp_path / clean) in [(p.noisy, p.clean) for p in pairs]
     assert all(p.clean != p.noisy for p in pairs)
+
+
+def test_names_do_not_decide_in_folders_that_do(tmp_path: Path) -> None:
+    for name in ("sky_high_3", "sky_low_3", "gt_wall"):
+        write(tmp_path / f"dose/raw/{name}.png")
+        write(tmp_path / f"dose/gt/{name}.png")
+    write(tmp_path / "dose/raw/alone.png")
+    notes: list[str] = []
+    pairs = find_pairs(tmp_path / "dose", notes.append)
+    assert {p.noisy.parent.name for p in pairs} == {"raw"}
+    assert all(p.noisy.name == p.clean.name for p in pairs)
+    assert len({p.name for p in pairs}) == 3
+    (note,) = notes
+    assert note.startswith(f"dose/{Path('raw/alone.png')} is left out: ")
+    for word in ("noisy", "clean"):  # a scene that is called as noisy ones are
+        write(tmp_path / f"test/a_{word}.png")
+    assert [p.clean.name for p in find_pairs(tmp_path)] == ["a_clean.png"]
 
 
 def test_every_average_but_the_longest_is_noisy(tmp_path: Path) -> None:
@@ -232,6 +261,12 @@ def test_cases_are_picked_by_their_settings(data: Path) -> None:
     (case,) = results.cases
     assert case.settings["level"] == "25/255"
     assert len(results.cells) == 4
+    with pytest.raises(HushError, match=r"nothing with level=9; here level is 25/255 or 30$"):
+        images(data, where={"level": "9"})
+    with pytest.raises(HushError, match="there is no setting 'levle', but data, noise, level, est"):
+        images(data, where={"levle": "30"})
+    with pytest.raises(HushError, match=r"nothing with fit=x; here fit is none or gain-offset$"):
+        run("real/pairs", data, where={"fit": "x"})
 
 
 def test_a_model_of_ones_own_has_its_own_cells(data: Path) -> None:
@@ -254,6 +289,40 @@ def test_methods_that_cannot_run_are_left_out_unless_asked_for(data: Path) -> No
     assert {c.method for c in results.cells} == {"none", "mid", "nlm", "wavelet", "tv"}
     with pytest.raises(HushError, match="bm3d package"):
         run("mid/images", data, quick=True, methods=["bm3d"], find=broken)
+
+
+def test_asked_for_methods_are_left_out_where_they_fail(data: Path) -> None:
+    def partly(name: str, case: Case, seed: int) -> Method | None:
+        if case.settings["noise"] == "poisson":
+            raise HushError("no counts")
+        return find(name, case, seed)
+
+    results = run("mid/images", data, quick=True, only="cells", methods=["mid"], find=partly)
+    assert {c.case.split(";")[1] for c in results.cells} == {"noise=gaussian"}
+    (note,) = results.notes
+    assert note.startswith("mid is left out of data=cells;noise=poisson;")
+
+
+def test_files_that_cannot_be_used_are_named_and_the_others_are_scored(data: Path) -> None:
+    for name in ("0", "3"):
+        whole = (data / f"images/cells/{name}.png").read_bytes()
+        (data / f"images/cells/{name}.png").write_bytes(whole[: len(whole) // 2])
+    results = run("mid/images", data, only="cells", methods=["none"], find=find)
+    assert {c.n for c in results.cells} == {5}
+    named = [n for n in results.notes if n.startswith("cells/")]
+    assert [n.partition(" is left out: ")[0] for n in named] == ["cells/0.png", "cells/3.png"]
+    scope = data / "images/scope"
+    write(scope / "gt/bead_0.png", (40, 47))
+    whole = (scope / "raw/bead_1.png").read_bytes()
+    (scope / "raw/bead_1.png").write_bytes(whole[: len(whole) // 2])
+    results = run("real/pairs", data, methods=["none"], find=find)
+    assert {c.n for c in results.cells} == {1}
+    assert len(results.notes) == 2
+    assert "holds 1 image of 1 × 40 × 48, but" in results.notes[0]
+    assert "bead_1.png" in results.notes[1]
+    (scope / "raw/bead_2.png").write_bytes(b"")
+    with pytest.raises(HushError, match=r"bead_2"):
+        run("real/pairs", data, methods=["none"], find=find)
 
 
 def test_real_pairs_are_read_with_and_without_a_fit(data: Path) -> None:
@@ -493,6 +562,21 @@ def test_pairs_are_trained_on_themselves(data: Path) -> None:
     results = run("real/pairs", data, quick=True, methods=["mid:noisy"], budget=1)
     assert {(c.method, c.reference) for c in results.cells} == {("mid:noisy", False)}
     assert all("transform" not in c.case for c in results.cells)
+
+
+def test_quick_runs_and_other_files_have_models_of_their_own(data: Path) -> None:
+    def name(quick: bool) -> str:
+        case = STUDIES["real/pairs"].cases(data, quick=quick, only=None)[0]
+        assert case.training is not None
+        assert case.training.budget == (30 if quick else 600)
+        return case.training.name
+
+    before = [name(True), name(False)]
+    assert before == [name(True), name(False)]
+    write(data / "images/scope/raw/bead_0.png", seed=9)
+    write(data / "images/scope/raw/bead_9.png", seed=9)
+    write(data / "images/scope/gt/bead_9.png", seed=9)
+    assert len({*before, name(True), name(False)}) == 4
 
 
 def test_the_best_blur_knows_the_reference(data: Path) -> None:

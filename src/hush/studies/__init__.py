@@ -125,7 +125,8 @@ def run(
     progress : called with the current work, the number of finished samples and their total number.
     find : function that returns methods by name.
 
-    Raises `HushError` for unknown studies and rows, and for data without a known layout.
+    Raises `HushError` for unknown studies and rows, for data without a known layout and for a
+    `where` that matches nothing.
     """
     if name not in STUDIES:
         raise HushError(f"there is no study '{name}'; choose from {', '.join(STUDIES)}")
@@ -153,21 +154,23 @@ def run(
         raise HushError(f"{name} trains nothing; leave --train out")
     _check_rows(study, cases, methods or ())
     with _models(ledger.path) as folder:
-        cases = [case.trained(folder, budget) for case in cases if case.matches(where)]
+        cases = [case.trained(folder, budget) for case in _chosen(study, cases, where)]
         own = [case.using(Path(model)) for case in cases] if model else []
         results = Results(study, [*cases, *own], ledger, notes)
         left_out: list[str] = []
         for method in methods or study.methods:
             errors: dict[str, list[str]] = {}
+            first: HushError | None = None
             trained = method in METHODS and get(method).learns_from != "nothing"
             theirs = own if own and trained else cases
             for case in theirs:
                 try:
                     fill(ledger, study, [case], method, seeds, find, progress)
                 except HushError as e:
-                    if methods:
-                        raise
+                    first = first or e
                     errors.setdefault(str(e), []).append(case.key())
+            if first and methods and sum(map(len, errors.values())) == len(theirs):
+                raise first  # asked for, and possible nowhere
             for error, of in errors.items():
                 some = "" if len(of) == len(theirs) else f" of {', '.join(of)}"
                 left_out.append(f"{method} is left out{some}: {error}")
@@ -213,11 +216,32 @@ def _restricted(
         return study, where
     metrics = tuple(m for m in study.metrics if m.matches(own))
     if not metrics:
-        raise HushError(
-            f"{study.name} has nothing with {' and '.join('='.join(w) for w in own.items())}"
-        )
+        raise _nothing(study, own, [m.settings for m in study.metrics])
     others = {key: pattern for key, pattern in where.items() if key not in own}
     return replace(study, metrics=metrics), others
+
+
+def _chosen(study: Study, cases: Sequence[Case], where: Mapping[str, str]) -> list[Case]:
+    """The cases with these settings; `HushError` if there are none."""
+    chosen = [case for case in cases if case.matches(where)]
+    if where and not chosen:
+        raise _nothing(study, where, [case.settings for case in cases])
+    return chosen
+
+
+def _nothing(
+    study: Study, where: Mapping[str, str], every: Sequence[Mapping[str, str]]
+) -> HushError:
+    """What to raise if none of these settings matches: it lists the values there are."""
+    known = []
+    for key in where:
+        if values := dict.fromkeys(s[key] for s in every if s.get(key)):
+            known.append(f"{key} is {' or '.join(values)}")
+        else:
+            names = dict.fromkeys(name for s in every for name, value in s.items() if value)
+            known.append(f"there is no setting '{key}', but {', '.join(names)}")
+    patterns = " and ".join("=".join(w) for w in where.items())
+    return HushError(f"{study.name} has nothing with {patterns}; here {'; '.join(known)}")
 
 
 def _unfound(study: Study, cases: Sequence[Case]) -> list[str]:

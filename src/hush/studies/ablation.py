@@ -13,7 +13,7 @@ from pathlib import Path
 from hush.errors import HushError
 from hush.studies import correspondences
 from hush.studies.core import PSNR, SSIM, Case, Note, Study, ignore
-from hush.studies.images import find_tests, image_case
+from hush.studies.images import chosen, find_tests, image_case
 from hush.studies.resampling import Resampling
 from hush.studies.sets import SELECTION, labels, metrics
 from hush.studies.trained import Recipe
@@ -49,18 +49,23 @@ def ablation_cases(
                 image_case(folder, role, "poisson:30", True, quick, options),
                 metrics=(PSNR.name, SSIM.name),
             )
-            for folder, role in find_tests(data, only)
+            for folder, role in find_tests(data, only, note)
+            if chosen(folder, quick, note)
             for options in ({}, *({"steps": steps} for steps in STEPS))
         ]
     except HushError as e:
         missing.append(e)
     try:
-        found = correspondences.pair_cases(data, quick=quick, only=only, train=train, pairs=pairs)
+        found = correspondences.pair_cases(
+            data, quick=quick, only=only, train=train, note=note, pairs=pairs
+        )
         cases += [case for whole in found for case in _by_steps(whole)]
     except HushError as e:
         missing.append(e)
     if not cases:
         raise HushError("; ".join(map(str, missing)))
+    for error in missing:
+        note(str(error))
     return cases
 
 

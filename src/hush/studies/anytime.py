@@ -18,7 +18,14 @@ from hush.errors import HushError
 from hush.metrics import fit_gain_offset, psnr, ssim
 from hush.studies.anytime_picture import by_series, draw
 from hush.studies.core import Case, Metric, Note, Study, ignore
-from hush.studies.folders import find_paired_sets, find_pairs, find_sets, image_files
+from hush.studies.folders import (
+    find_paired_sets,
+    find_pairs,
+    find_sets,
+    image_files,
+    sound,
+    sound_pairs,
+)
 from hush.studies.images import noisy_samples
 from hush.studies.ledger import Cell, Key, Ledger
 from hush.studies.pairs import pair_samples
@@ -29,7 +36,7 @@ TIMES = (2.0, 10.0, 60.0, 600.0)  #: seconds
 QUICK_TIMES = (2.0, 10.0)
 PICTURES, QUICK_PICTURES, QUICK_SIDE = 4, 2, 128
 NOISE = ("gaussian:25/255", "poisson:30")
-#: folders that are used if no others are named: photographs and X-rays, real pairs
+#: folders that are used where there are some: photographs and X-rays, real pairs
 PLAIN, PAIRED = ("kodak*", "cxr*"), ("fmd", "w2s")
 OTHERS = ("zs-n2n", "self2self", "dip", "noise2void", "bm3d")
 #: further rows that can be asked for
@@ -73,19 +80,24 @@ def anytime_cases(
     count = pictures or (QUICK_PICTURES if quick else PICTURES)
     side = QUICK_SIDE if quick else None
     series: list[tuple[Mapping[str, str], Samples, int]] = []
-    for folder in _named(find_sets(data, only), only, PLAIN, note):
-        files = _spread(image_files(folder), count)
+    plain, paired = _used(find_sets(data, only), find_paired_sets(data, only), only, note)
+    for folder in plain:
+        files = sound(_spread(image_files(folder), count), note)
         for spec in NOISE[:1] if quick else NOISE:
             family, _, level = spec.partition(":")
             settings = {"data": folder.name, "noise": family, "level": level}
             series.append((settings, partial(noisy_samples, files, spec, False, side), len(files)))
-    for folder in _named(find_paired_sets(data, only), only, PAIRED, note):
-        pairs = _spread(find_pairs(folder), count)
+    for folder in paired:
+        pairs = sound_pairs(_spread(find_pairs(folder, note), count), note)
         settings = {"data": folder.name, "noise": "real", "fit": "gain-offset"}
         series.append((settings, partial(pair_samples, pairs, side), len(pairs)))
+    series = [some for some in series if some[2]]
     if not series:
-        where = only or ", ".join((*PLAIN, *PAIRED))
-        raise HushError(f"{data} has no images in folders like {where}; name others with --only")
+        some = f" in a folder like '{only}'" if only else ""
+        raise HushError(
+            f"{data} has no images{some} that can be used; give --data a folder that contains "
+            "images/NAME/*.png"
+        )
     return [
         Case(
             settings={
@@ -107,16 +119,20 @@ def _timed_samples(samples: Samples, seconds: float, real: bool, seed: int) -> I
         yield replace(sample, about={"seconds": seconds, "real": real})
 
 
-def _named(
-    folders: Sequence[Path], only: str | None, patterns: Sequence[str], note: Note
-) -> list[Path]:
-    """The folders; without `only`, those with these names."""
+def _used(
+    plain: Sequence[Path], paired: Sequence[Path], only: str | None, note: Note
+) -> tuple[Sequence[Path], Sequence[Path]]:
+    """Folders of images and of pairs: all that `only` names, otherwise those with known names, or
+    all if there are none."""
     if only:
-        return list(folders)
-    found = {p: [f for f in folders if fnmatch(f.name, p)] for p in patterns}
-    for pattern in (p for p, some in found.items() if not some):
+        return plain, paired
+    known = {p: [f for f in plain if fnmatch(f.name, p)] for p in PLAIN}
+    real = {p: [f for f in paired if fnmatch(f.name, p)] for p in PAIRED}
+    if not any((*known.values(), *real.values())):
+        return plain, paired
+    for pattern in (p for p, some in {**known, **real}.items() if not some):
         note(f"there is no folder like '{pattern}' with such images: left out")
-    return [folder for some in found.values() for folder in some]
+    return [f for some in known.values() for f in some], [f for of in real.values() for f in of]
 
 
 def _spread(files: Sequence[T], count: int) -> list[T]:

@@ -27,7 +27,7 @@ from hush.studies.trained import Apply, Method, Training, restored
 if TYPE_CHECKING:
     from hush.denoiser import Denoiser
 
-#: a row of one study alone: sample → result
+#: a row of one study alone: sample → result, or None to leave the sample out
 Row = Callable[[Sample], Any]
 #: (row name, case, seed) → method, or None if the case does not apply to it
 Find = Callable[[str, "Case", int], Method | None]
@@ -80,9 +80,14 @@ class Metric:
         """Its name, and its variant if there is one, as in `Case.paper`."""
         return ";".join(filter(None, (self.name, self.variant)))
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """Those of its variant."""
+        return dict(v.partition("=")[::2] for v in self.variant.split(";"))
+
     def matches(self, where: Mapping[str, str]) -> bool:
         """Whether every setting of its variant matches its pattern; missing ones count as empty."""
-        return matching(dict(v.partition("=")[::2] for v in self.variant.split(";")), where)
+        return matching(self.settings, where)
 
 
 def matching(settings: Mapping[str, str], where: Mapping[str, str]) -> bool:
@@ -349,7 +354,7 @@ def _fill(
         if made is None:
             made, began = {}, time.monotonic()
             result = row(sample)
-            for metric, key in missing:
+            for metric, key in missing if result is not None else ():
                 run = dataclasses.replace(sample, seed=key.seed, helper=helpers[metric.helper])
                 made[key] = metric.of(result, run)
             if time.monotonic() - began > LONG:

@@ -32,6 +32,7 @@ from hush.errors import HushError
 from hush.record import Record
 from hush.studies.core import Case, Find, Note, Study, ignore
 from hush.studies.fingerprint import fingerprint
+from hush.studies.folders import keep_apart
 from hush.studies.pairdata import Scene, find_scenes, pairs_of
 from hush.studies.resampling import Resampling
 from hush.studies.sample import Sample
@@ -181,8 +182,9 @@ def pair_cases(
     leave_one_out: bool = False,
 ) -> list[Case]:
     """One case, with all tested scenes; with `leave_one_out` one for each scene."""
-    found = find_scenes(data, None if leave_one_out else only)
-    lessons = find_scenes(train) if train else []
+    found = find_scenes(data, None if leave_one_out else only, note)
+    lessons = find_scenes(train, note=note) if train else []
+    keep_apart([s.path for s in lessons], [s.path for s in found])
     if train and not lessons:
         raise HushError(f"{train} contains no image pairs; give --train a folder like --data")
     if not found:

@@ -353,13 +353,13 @@ def real_cases(
 ) -> list[Case]:
     """Table 3: repeated scans."""
     if train is None:
-        found = [repeats for repeats in find_repeats(data, only) if repeats.test]
+        found = [repeats for repeats in find_repeats(data, only, note) if repeats.test]
     else:
-        lessons = find_all_repeats(train)
+        lessons = find_all_repeats(train, note=note)
         contrasts = {repeats.contrast for repeats in lessons}
         found = [
             repeats_learned_from(repeats, lessons)
-            for repeats in find_all_repeats(data, only)
+            for repeats in find_all_repeats(data, only, note)
             if repeats.contrast in contrasts
         ]
     where = f"{data} or {train}" if train else f"{data}"

@@ -8,7 +8,6 @@ exercise 1). ECG: ``.npz`` with ``ids``, ``adu`` ``(N, T)`` and ``fs``, or WFDB 
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -21,6 +20,8 @@ import numpy as np
 
 from hush.errors import HushError, missing_package
 from hush.kinds.signal.beats import calibrates
+from hush.studies import npz
+from hush.studies.core import Note, ignore
 
 RATE = 1000.0  #: Hz
 SEGMENT = 10  #: seconds
@@ -65,26 +66,35 @@ class Heart:
 # -- EMG -------------------------------------------------------------------------------------
 
 
-def find_emg(data: Path, only: str | None = None) -> list[tuple[str, list[Recording]]]:
-    """Sets of EMG recordings by name: folders in ``DIR/signals`` or DIR, or one of them itself."""
+def find_emg(
+    data: Path, only: str | None = None, note: Note = ignore
+) -> list[tuple[str, list[Recording]]]:
+    """Sets of EMG recordings by name: folders in ``DIR/signals`` or DIR, or one of them itself.
+
+    Files that cannot be read are left out; `note` gets the reasons.
+    """
     base = _base(data)
-    found = [(p.name, _recordings([p, *_folders(p)])) for p in _folders(base)]
+    found = [(p.name, _recordings([p, *_folders(p)], note)) for p in _folders(base)]
     # NINAPro's archives unpack into a folder for each subject.
     apart = [name for name, of in found if _is_ninapro(of) and len({r.subject for r in of}) == 1]
     loose = [r for name, of in found if name in apart for r in of]
     sets = [(name, of) for name, of in found if of and name not in apart]
-    loose += [r for r in _recordings([base]) if not sets or _is_ninapro([r])]
+    loose += [r for r in _recordings([base], note) if not sets or _is_ninapro([r])]
     if loose:
         sets.append((base.name, _in_order(loose)))
     return [(name, of) for name, of in sets if only is None or fnmatch(name, only)]
 
 
-def _recordings(folders: Sequence[Path]) -> list[Recording]:
-    files = [p for folder in folders for p in sorted(folder.iterdir()) if p.is_file()]
-    found = [r for p in files if p.suffix == ".npz" for r in _in_npz(p)]
-    for path in files:
-        if path.suffix == ".mat" and (match := _NINAPRO.fullmatch(path.stem)):
-            found += _in_mat(path, match)
+def _recordings(folders: Sequence[Path], note: Note) -> list[Recording]:
+    found: list[Recording] = []
+    for path in (p for folder in folders for p in sorted(folder.iterdir()) if p.is_file()):
+        try:
+            if path.suffix == ".npz":
+                found += _in_npz(path)
+            elif path.suffix == ".mat" and (match := _NINAPRO.fullmatch(path.stem)):
+                found += _in_mat(path, match)
+        except HushError as error:
+            note(f"{path.name} is left out: {error}")
     return _in_order(found)
 
 
@@ -97,12 +107,12 @@ def _is_ninapro(recordings: Sequence[Recording]) -> bool:
 
 
 def _in_npz(path: Path) -> Iterator[Recording]:
-    """The EMG recordings in an .npz file; only their headers are read."""
-    shapes = _shapes(path)
+    """The EMG recordings in an .npz file."""
+    shapes = npz.shapes(path)
     if "fs" not in shapes:
         return
     with np.load(path, allow_pickle=False) as arrays:
-        rate = float(arrays["fs"])
+        rate = npz.number(path, arrays, "fs")
         named = [str(c) for c in arrays["columns"]] if "columns" in shapes else []
     for key, shape in shapes.items():
         if len(shape) != 2 or key in ("adu", "columns"):
@@ -113,25 +123,6 @@ def _in_npz(path: Path) -> Iterator[Recording]:
         if columns:
             length = int(shape[0] * RATE / rate)
             yield Recording(path, path.stem, key, key, rate, length, tuple(columns))
-
-
-def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of an .npz file's arrays; empty for other files."""
-    shapes = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                with archive.open(name) as file:
-                    version = np.lib.format.read_magic(file)
-                    read = (
-                        np.lib.format.read_array_header_1_0
-                        if version == (1, 0)
-                        else np.lib.format.read_array_header_2_0
-                    )
-                    shapes[name.removesuffix(".npy")] = read(file)[0]
-    except (zipfile.BadZipFile, ValueError, OSError):
-        return {}
-    return shapes
 
 
 def _in_mat(path: Path, match: re.Match[str]) -> Iterator[Recording]:
@@ -200,30 +191,39 @@ def _longest(run: np.ndarray) -> int:
 # -- ECG -------------------------------------------------------------------------------------
 
 
-def find_ecg(data: Path) -> list[Heart]:
+def find_ecg(data: Path, note: Note = ignore) -> list[Heart]:
     """The ECG recordings in ``DIR/signals``, DIR, or folders in it, by subject.
 
-    Those without a whole segment are left out.
+    Those without a whole segment are left out, and files that cannot be read; `note` gets what
+    `find_emg` does not say of these.
     """
     base = _base(data)
     found: dict[str, Heart] = {}
     for folder in (base, *_folders(base)):
-        for heart in (*_npz_hearts(folder), *_wfdb_hearts(folder)):
+        for heart in (*_npz_hearts(folder, note), *_wfdb_hearts(folder, note)):
             if len(heart.starts):
                 found.setdefault(heart.subject, heart)
     return [found[subject] for subject in sorted(found, key=natural)]
 
 
-def _npz_hearts(folder: Path) -> Iterator[Heart]:
+def _npz_hearts(folder: Path, note: Note) -> Iterator[Heart]:
     for path in sorted(folder.glob("*.npz")):
-        if {"ids", "adu", "fs"} <= _shapes(path).keys():
-            with np.load(path, allow_pickle=False) as arrays:
-                rate, adu, ids = float(arrays["fs"]), arrays["adu"], arrays["ids"]
-            for subject, x in zip(ids, adu, strict=True):
-                yield _heart(str(subject), x, rate)
+        try:
+            if not {"ids", "adu", "fs"} <= npz.shapes(path).keys():
+                continue
+            arrays = npz.load(path)
+            rate = npz.number(path, arrays, "fs")
+        except HushError:  # `find_emg` reads the same file, and says so
+            continue
+        ids, adu = arrays["ids"], arrays["adu"]
+        if len(ids) != len(adu):
+            note(f"{path.name} is left out: it has {len(adu)} ECGs, but {len(ids)} 'ids'")
+            continue
+        for subject, x in zip(ids, adu, strict=True):
+            yield _heart(str(subject), x, rate)
 
 
-def _wfdb_hearts(folder: Path) -> Iterator[Heart]:
+def _wfdb_hearts(folder: Path, note: Note) -> Iterator[Heart]:
     headers = sorted(folder.glob("*.hea"))
     if not headers:
         return
@@ -238,7 +238,8 @@ def _wfdb_hearts(folder: Path) -> Iterator[Heart]:
             last = min(about.sig_len, round(ECG_MOST * about.fs))
             record = wfdb.rdrecord(name, sampto=last, channels=[0])
         except (ValueError, OSError, IndexError) as e:
-            raise HushError(f"{header} cannot be read as a WFDB record: {e}") from e
+            note(f"{header.name} is left out: it cannot be read as a WFDB record: {e}")
+            continue
         yield _heart(header.stem, record.p_signal[:, 0], float(record.fs))
 
 

@@ -7,9 +7,11 @@ only by words such as raw and gt, noisy and clean, test and average, avg1 and av
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import lru_cache
 from pathlib import Path
 from zlib import crc32
 
@@ -17,6 +19,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.kinds import to_batch
+from hush.studies.core import Note, ignore
 
 _NOISY = {"raw", "noisy", "noise", "input", "test", "low", "lq", "single", "real"}
 _CLEAN = {
@@ -56,7 +59,7 @@ def image_files(folder: Path, kind: str | None = None) -> list[Path]:
 def find_sets(data: Path, only: str | None = None) -> list[Path]:
     """Folders of plain images: ``DIR/images/*/``, otherwise ``DIR/*/``, otherwise DIR itself."""
     base = _base(data)
-    if find_pairs(base):
+    if _is_paired(base):
         return []
     children = [p for p in _folders(base) if image_files(p) and not find_pairs(p)]
     return _picked(children or [base] * bool(image_files(base)), only)
@@ -65,35 +68,129 @@ def find_sets(data: Path, only: str | None = None) -> list[Path]:
 def find_paired_sets(data: Path, only: str | None = None) -> list[Path]:
     """Folders of pairs: DIR itself, otherwise ``DIR/images/*/``, otherwise ``DIR/*/``."""
     base = _base(data)
-    if find_pairs(base):
+    if _is_paired(base):
         return _picked([base], only)
     return _picked([p for p in _folders(base) if find_pairs(p)], only)
 
 
-def find_pairs(folder: Path) -> list[Pair]:
+def _is_paired(folder: Path) -> bool:
+    """Whether pairs are of the folder itself, not of a subfolder that is a set of its own.
+
+    They are if they lie in the folder or across its subfolders, as raw and gt do, or if every
+    subfolder is a scene with one clean image.
+    """
+    pairs = find_pairs(folder)
+    if any(p.noisy.parent == folder or p.noisy.parent != p.clean.parent for p in pairs):
+        return True
+    clean: dict[Path, set[Path]] = {}
+    for pair in pairs:
+        clean.setdefault(pair.clean.parent, set()).add(pair.clean)
+    every = len(clean) > 1 and clean.keys() == set(_folders(folder))
+    return every and all(len(of) == 1 for of in clean.values())
+
+
+def find_pairs(folder: Path, note: Note = ignore) -> list[Pair]:
     """Pairs of a noisy and a clean image of one scene, in a folder and its direct subfolders.
 
     Files show the same scene if their paths agree except for words such as noisy or clean. Among
-    ``avgN``, the file with the largest N is the clean one, all others are noisy.
+    ``avgN``, the file with the largest N is the clean one, all others are noisy. Where subfolders
+    such as raw and gt say which is which, a file's name does not: ``raw/high_3`` is noisy. `note`
+    gets what is called noisy, but has no single clean image.
     """
-    scenes: dict[tuple[str, ...], list[tuple[float, str, Path]]] = {}
-    for path in [*image_files(folder), *(f for p in _folders(folder) for f in image_files(p))]:
-        words = re.split(r"[^a-z0-9]+", str(path.relative_to(folder).with_suffix("")).lower())
-        rank, averaged, rest = 0.0, "", []
-        for word in words:
-            if match := _AVERAGE_OF.fullmatch(word):
-                rank, averaged = max(rank, float(match[1])), word
-            elif word in _CLEAN:
-                rank = np.inf
-            elif word not in _NOISY | _FILLER:
-                rest.append(word)
-        scenes.setdefault(tuple(rest), []).append((rank, averaged, path))
+    files = [_File.of(p, folder) for p in image_files(folder)]
+    files += [_File.of(p, folder) for f in _folders(folder) for p in image_files(f)]
+    ranks = {file.folder for file in files if file.folder is not None}
+    told = len(ranks) > 1  # one alone, such as a scene called "test", distinguishes nothing
+    pairs: list[Pair] = []
+    if told:
+        # Names that are the same in both folders agree as they are.
+        pairs = _matched([f for f in files if f.folder is not None], lambda f: f.whole, told)
+    left = _unpaired(files, pairs)
+    pairs += _matched(left, lambda f: f.rest, told)
+    for file in _unpaired(left, pairs) if pairs else ():
+        if file.rank(told) == 0:
+            where = file.path.relative_to(folder)
+            note(f"{folder.name}/{where} is left out: it needs a single clean image of its name")
+    order = {file.path: i for i, file in enumerate(files)}
+    first: dict[Path, int] = {}
+    for pair in pairs:
+        known = (order[pair.noisy], order[pair.clean])
+        first[pair.clean] = min(first.get(pair.clean, len(files)), *known)
+    return sorted(pairs, key=lambda pair: first[pair.clean])
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file and what its path says. folder, name : how clean it is by the words of its folder and
+    of its name: 0 for noisy, N for avgN, infinite for clean; None if they do not say. whole, rest :
+    the other words, all of the name's or only those that do not say."""
+
+    path: Path
+    folder: float | None
+    name: float | None
+    averaged: str
+    whole: tuple[str, ...]
+    rest: tuple[str, ...]
+
+    @classmethod
+    def of(cls, path: Path, base: Path) -> _File:
+        *above, name = path.relative_to(base).with_suffix("").parts
+        folder, in_folder, left = _said("/".join(above))
+        own, in_name, right = _said(name)
+        whole = (*left, *(_words_of(name) if folder is not None else right))
+        return cls(path, folder, own, in_name or in_folder, whole, (*left, *right))
+
+    def rank(self, told: bool) -> float | None:
+        """How clean it is: by its folder if folders tell, otherwise by either."""
+        if told and self.folder is not None:
+            return self.folder
+        known = [rank for rank in (self.folder, self.name) if rank is not None]
+        return max(known, default=None)
+
+
+def _words_of(text: str) -> list[str]:
+    return re.split(r"[^a-z0-9]+", text.lower()) if text else []
+
+
+def _said(text: str) -> tuple[float | None, str, list[str]]:
+    """How clean a text says that a file is, its ``avgN`` and its other words."""
+    rank: float | None = None
+    averaged, rest = "", []
+    for word in _words_of(text):
+        if match := _AVERAGE_OF.fullmatch(word):
+            rank, averaged = max(rank or 0.0, float(match[1])), word
+        elif word in _CLEAN:
+            rank = np.inf
+        elif word in _NOISY:
+            rank = rank or 0.0
+        elif word not in _FILLER:
+            rest.append(word)
+    return rank, averaged, rest
+
+
+def _unpaired(files: Sequence[_File], pairs: Sequence[Pair]) -> list[_File]:
+    paired = {path for pair in pairs for path in (pair.noisy, pair.clean)}
+    return [file for file in files if file.path not in paired]
+
+
+def _matched(
+    files: Sequence[_File], key: Callable[[_File], tuple[str, ...]], told: bool
+) -> list[Pair]:
+    """The pairs among files with the same key: one clean file and noisier ones."""
+    scenes: dict[tuple[str, ...], list[_File]] = {}
+    for file in files:
+        scenes.setdefault(key(file), []).append(file)
+    alike = Counter(of[0].rest for of in scenes.values())
     pairs = []
-    for key, members in scenes.items():
-        best, _, clean = max(members)
-        noisy = [m for m in members if m[0] < best]
+    for scene, members in scenes.items():
+        ranks = [file.rank(told) or 0.0 for file in members]
+        best = max(ranks)
+        noisy = [f for f, rank in zip(members, ranks, strict=True) if rank < best]
         if best > 1 and len(noisy) == len(members) - 1:
-            pairs += [Pair(key, path, clean, averaged) for _, averaged, path in sorted(noisy)]
+            clean = members[ranks.index(best)].path
+            short = members[0].rest if alike[members[0].rest] == 1 else scene
+            noisy.sort(key=lambda f: (f.rank(told) or 0.0, f.averaged, f.path))
+            pairs += [Pair(short, f.path, clean, f.averaged) for f in noisy]
     return pairs
 
 
@@ -104,6 +201,56 @@ def read_images(path: Path) -> Iterator[np.ndarray]:
     batch = to_batch(read(path, "image"))
     for index in range(len(batch)):
         yield batch.floats(index)
+
+
+def first_image(files: Sequence[Path]) -> np.ndarray | None:
+    """The first image of the first file that can be read; None without any."""
+    for path in files:
+        try:
+            return next(read_images(path))
+        except HushError:  # `sound` says which
+            continue
+    return None
+
+
+def sound(files: Sequence[Path], note: Note = ignore) -> list[Path]:
+    """The files that can be read; `note` gets why others are left out."""
+    faults = {path: _seen(path, path.stat().st_mtime_ns)[1] for path in files}
+    for path, fault in faults.items():
+        if fault:
+            note(f"{path.parent.name}/{path.name} is left out: {fault}")
+    return [path for path in files if not faults[path]]
+
+
+def sound_pairs(pairs: Sequence[Pair], note: Note = ignore) -> list[Pair]:
+    """The pairs with images of the same shapes; `note` gets why others are left out."""
+    found = []
+    for pair in pairs:
+        files = (pair.noisy, pair.clean)
+        (noisy, fault), (clean, other) = (_seen(p, p.stat().st_mtime_ns) for p in files)
+        fault = fault or other
+        if not fault and noisy != clean:
+            fault = f"{pair.noisy} holds {_words(noisy)}, but {pair.clean} {_words(clean)}"
+        if fault:
+            note(f"the pair {pair.name} is left out: {fault}")
+        else:
+            found.append(pair)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _seen(path: Path, changed: int) -> tuple[list[tuple[int, ...]], str]:
+    """The shapes of a file's images, and why it cannot be read. changed : when it was written."""
+    try:
+        return [x.shape for x in read_images(path)], ""
+    except HushError as error:
+        return [], str(error)
+
+
+def _words(shapes: Sequence[tuple[int, ...]]) -> str:
+    """``2 images of 3 × 40 × 48``."""
+    sizes = " and ".join(" × ".join(map(str, s)) for s in dict.fromkeys(shapes))
+    return f"{len(shapes)} image{'s'[: len(shapes) != 1]} of {sizes}"
 
 
 def keep_apart(train: Sequence[Path], test: Sequence[Path]) -> None:

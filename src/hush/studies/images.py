@@ -19,7 +19,7 @@ from typing import Any
 from hush.errors import HushError
 from hush.studies import lessons
 from hush.studies.core import Case, Note, Study, ignore
-from hush.studies.folders import find_sets, image_files, keep_apart, read_images
+from hush.studies.folders import find_sets, first_image, image_files, keep_apart, read_images, sound
 from hush.studies.frozen import centre_crop, frozen_noise
 from hush.studies.sample import Sample
 
@@ -85,7 +85,9 @@ QUICK_TRAINED = {1: "poisson:30", 3: "gaussian:25/255"}
 def recognise(folder: Path) -> str:
     """The name of the known set in a folder, or an empty text."""
     files = image_files(folder)
-    first = next(read_images(files[0]))
+    first = first_image(files)
+    if first is None:
+        return ""
     shape = (len(first), frozenset(first.shape[1:]))
     for name, known in KNOWN.items():
         if (len(files), *shape) == (known.count, known.channels, known.sides):
@@ -108,10 +110,20 @@ def noisy_samples(
             yield Sample(name, noisy, x, process if told else None)
 
 
-def find_tests(data: Path, only: str | None) -> list[tuple[Path, str]]:
-    """Folders with the names of known sets. Training sets are left out unless `only` is given."""
-    found = [(folder, recognise(folder)) for folder in find_sets(data, only)]
+def find_tests(data: Path, only: str | None, note: Note = ignore) -> list[tuple[Path, str]]:
+    """Folders with the names of known sets. Training sets are left out unless `only` is given, and
+    folders without an image that can be read; `note` gets these."""
+    found, reasons = [], []
+    for folder in find_sets(data, only):
+        if first_image(image_files(folder)) is None:
+            reasons.append(f"{folder.name} is left out: none of its images can be read")
+        else:
+            found.append((folder, recognise(folder)))
     tests = [(f, role) for f, role in found if only or not (role and KNOWN[role].training)]
+    if reasons and not tests:
+        raise HushError("; ".join(reasons))
+    for reason in reasons:
+        note(reason)
     if not tests:
         raise HushError(
             f"{data} contains no test images"
@@ -119,6 +131,12 @@ def find_tests(data: Path, only: str | None) -> list[tuple[Path, str]]:
             + "; give --data a folder that contains images/NAME/*.png"
         )
     return sorted(tests, key=lambda t: (not t[1], t[0].name))  # sets with published figures first
+
+
+def chosen(folder: Path, quick: bool, note: Note = ignore) -> list[Path]:
+    """The files of a set that are tested; `note` gets why others are left out."""
+    files = image_files(folder)
+    return sound(files[:: -(-len(files) // QUICK_COUNT)] if quick else files, note)
 
 
 def image_case(
@@ -129,9 +147,7 @@ def image_case(
     quick: bool,
     options: Mapping[str, Any] | None = None,
 ) -> Case:
-    files = image_files(folder)
-    if quick:
-        files = files[:: -(-len(files) // QUICK_COUNT)]
+    files = chosen(folder, quick)
     family, _, level = spec.partition(":")
     settings = {
         "data": folder.name, "noise": family, "level": level, "estimator": LEVELS[not told],
@@ -162,14 +178,16 @@ def image_cases(
 ) -> list[Case]:
     """All sets with all kinds of noise: with given and with estimated level, or with training."""
     cases: list[Case] = []
-    sets = find_tests(data, only)
-    files = lessons.find_lessons(train, quick) if train else []
+    sets = find_tests(data, only, note)
+    files = lessons.find_lessons(train, quick, note) if train else []
     if not (quick or only):
         for name in dict.fromkeys(name for name, _ in PUBLISHED):
             if name not in (role for _, role in sets):
                 note(f"{name} is missing in {data}: left out")
     for folder, role in sets:
-        channels = len(next(read_images(image_files(folder)[0])))
+        if (first := first_image(chosen(folder, quick, note))) is None:
+            continue
+        channels = len(first)
         specs = QUICK_NOISE if quick else NOISE.get(channels, NOISE[3])
         if train:
             keep_apart(files, image_files(folder))

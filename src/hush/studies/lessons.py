@@ -16,7 +16,8 @@ import numpy as np
 from hush.denoiser import ANY
 from hush.errors import HushError
 from hush.methods import METHODS, get, kinds_of
-from hush.studies.folders import image_files, marked, read_images
+from hush.studies.core import Note, ignore
+from hush.studies.folders import image_files, marked, read_images, sound
 from hush.studies.frozen import centre_crop, frozen_noise
 from hush.studies.sample import Sample
 from hush.studies.trained import Recipe, Training
@@ -67,14 +68,19 @@ def rows() -> list[str]:
     return ["none", *(m for m in image_methods() if m != "none"), *(r for r in made if ":" in r)]
 
 
-def find_lessons(train: Path, quick: bool) -> list[Path]:
-    """Image files at any depth in a folder, evenly chosen if they are many."""
+def find_lessons(train: Path, quick: bool, note: Note = ignore) -> list[Path]:
+    """Image files at any depth in a folder, evenly chosen if they are many; `note` gets why some
+    are left out."""
     folders = [train, *sorted(p for p in train.rglob("*") if p.is_dir())]
     files = [f for folder in folders for f in image_files(folder, "image")]
     if not files:
         raise HushError(f"{train} contains no images; give --train a folder of images")
     most = QUICK_MOST if quick else MOST
-    return [files[i * len(files) // most] for i in range(most)] if len(files) > most else files
+    if len(files) > most:
+        files = [files[i * len(files) // most] for i in range(most)]
+    if not (found := sound(files, note)):
+        raise HushError(f"{train} contains no images that can be read, such as {files[0]}")
+    return found
 
 
 def lesson_samples(

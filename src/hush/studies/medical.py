@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hush.errors import HushError
+from hush.studies.core import Note, ignore
 from hush.studies.folders import image_files, keep_apart, marked, read_images
 from hush.studies.frozen import centre_crop, frozen_noise
 from hush.studies.sample import Sample
@@ -33,6 +35,13 @@ KINDS = {"brain": ("brain",), "knee": ("knee",), "chest": ("chest", "cxr", "covi
 
 _RELEASED = (".h5", ".dcm")
 _REPEAT = re.compile(r"(?P<subject>.*?)_?(?P<contrast>FLAIR|T1|T2)(?P<repeat>\d\d)", re.IGNORECASE)
+_NAMED = re.compile(r"(?:(?P<subject>.*)_)?(?P<contrast>[A-Z]{2,})(?P<repeat>\d\d)", re.IGNORECASE)
+#: words that number something else than repeats of a scan
+_NUMBERED = {
+    *("case", "day", "exam", "file", "frame", "im", "image", "img", "part", "pat", "patient"),
+    *("scan", "ser", "series", "ses", "session", "set", "slice", "sub", "subj", "subject"),
+    *("test", "train", "val", "visit", "vol", "volume"),
+}
 
 
 @dataclass(frozen=True)
@@ -193,16 +202,25 @@ def learned_from(tested: Images, lessons: Sequence[Images]) -> Images:
     return replace(tested, train=planes, lessons=marked(sources, [p.path for p in planes]))
 
 
-def find_repeats(data: Path, only: str | None = None) -> list[Repeats]:
+def find_repeats(data: Path, only: str | None = None, note: Note = ignore) -> list[Repeats]:
     """Repeated scans in a folder, by contrast, split for training and testing; short ones are
-    used for testing only."""
-    found = []
+    used for testing only. `note` gets which are left out."""
+    found, every = [], _candidates(data, None)
     for folder in _candidates(data, only):
         parts = _parts(folder)
-        halves = [_scans(_files(p)) for p in parts] if parts else [_scans(_folders(folder))] * 2
+        halves = (
+            [_scans(_files(p)) for p in parts]
+            if parts
+            else [_scans_in(folder, every, direct=False)] * 2
+        )
         for contrast in dict.fromkeys(scan.contrast for scan in halves[0]):
             train, test = (
-                _taken([s for s in scans if s.contrast == contrast], most, None if parts else half)
+                _taken(
+                    [s for s in scans if s.contrast == contrast],
+                    most,
+                    None if parts else half,
+                    note if parts or half else ignore,  # halves are of the same scans
+                )
                 for half, (scans, most) in enumerate(
                     zip(halves, (TRAIN_MOST, TEST_MOST), strict=True)
                 )
@@ -211,17 +229,17 @@ def find_repeats(data: Path, only: str | None = None) -> list[Repeats]:
     return found
 
 
-def find_all_repeats(data: Path, only: str | None = None) -> list[Repeats]:
+def find_all_repeats(data: Path, only: str | None = None, note: Note = ignore) -> list[Repeats]:
     """The same without a split: all for testing."""
-    found = []
+    found, every = [], _candidates(data, None)
     for folder in _candidates(data, only):
         if parts := _parts(folder):
             scans = _scans([f for part in parts for f in _files(part)])
         else:
-            scans = _scans([*_folders(folder), *_files(folder, direct=True)])
+            scans = _scans_in(folder, every, direct=True)
         for contrast in dict.fromkeys(scan.contrast for scan in scans):
-            test = _taken([s for s in scans if s.contrast == contrast])
-            found.append(Repeats(contrast, folder.name, (), test))
+            if test := _taken([s for s in scans if s.contrast == contrast], note=note):
+                found.append(Repeats(contrast, folder.name, (), test))
     return found
 
 
@@ -277,7 +295,7 @@ def _layout(folder: Path) -> _Layout | None:
     if parts := _parts(folder):
         train, test = (_files(part) for part in parts)
         kind = _kind(folder.name, train[0]) or ("knee" if train[0].suffix == ".h5" else "")
-        if not kind or _REPEAT.fullmatch(train[0].stem):
+        if not kind or _repeat(train[0]):
             return None
         train, test = _of_contrast(kind, train), _of_contrast(kind, test)
         return _Layout(kind, kind, (train, test), [*train, *test], released=True)
@@ -300,7 +318,7 @@ def _layout(folder: Path) -> _Layout | None:
 def _loose(folder: Path) -> _Layout | None:
     """A single part of a release: its files, at any depth in the folder."""
     files = _files(folder)
-    if not files or _REPEAT.fullmatch(files[0].stem):
+    if not files or _repeat(files[0]):
         return None
     kind = _kind(folder.name, folder.absolute().parent.name, files[0])
     if not kind and files[0].suffix == ".h5" and files[0].parent == folder:
@@ -315,7 +333,10 @@ def _of_contrast(kind: str, files: list[Path]) -> list[Path]:
 
 
 def _taken(
-    scans: Sequence[Scan], most: int | None = None, half: int | None = None
+    scans: Sequence[Scan],
+    most: int | None = None,
+    half: int | None = None,
+    note: Note = ignore,
 ) -> list[tuple[Scan, Sequence[int]]]:
     """The first slices of these scans; with `half`, those of one half of each scan's blocks."""
     taken: list[tuple[Scan, Sequence[int]]] = []
@@ -323,7 +344,11 @@ def _taken(
     for scan in scans:
         if left is not None and left <= 0:
             break
-        count = len(read_planes(scan.repeats[0]))
+        try:
+            count = _slices(scan)
+        except HushError as error:
+            note(f"{scan.repeats[0].parent.name}/{scan.name} is left out: {error}")
+            continue
         slices: Sequence[int] = range(count)
         if half is not None:
             cut = blocks(count, REAL_TEST, gap=0) if count > REAL_TEST else ([], slices)
@@ -334,12 +359,57 @@ def _taken(
     return taken
 
 
+def _slices(scan: Scan) -> int:
+    """How many slices a scan has; `HushError` unless they are alike in all of its repeats."""
+    first, *others = ([plane.shape for plane in read_planes(p)] for p in scan.repeats)
+    for path, shapes in zip(scan.repeats[1:], others, strict=True):
+        if shapes != first:
+            raise HushError(
+                f"{path.name} has {_words(shapes)}, but {scan.repeats[0].name} {_words(first)}; "
+                "repeats have as many slices of the same size"
+            )
+    if len(set(first)) > 1:
+        raise HushError(f"its slices differ in size: {_words(first)}")
+    return len(first)
+
+
+def _words(shapes: Sequence[tuple[int, ...]]) -> str:
+    """``6 slices of 40 × 48``."""
+    sizes = " and ".join(" × ".join(map(str, s)) for s in dict.fromkeys(shapes))
+    return f"{len(shapes)} slices of {sizes}" if shapes else "no slices"
+
+
+def _repeat(path: Path) -> re.Match[str] | None:
+    """What the name of a repeat says; None for other names. Slices in ``.dcm`` files are numbered
+    too, so that theirs need a known contrast."""
+    if match := _REPEAT.fullmatch(path.stem):
+        return match
+    match = None if path.suffix.lower() == ".dcm" else _NAMED.fullmatch(path.stem)
+    return match if match and match["contrast"].lower() not in _NUMBERED else None
+
+
+def _scans_in(folder: Path, others: Sequence[Path], direct: bool) -> list[Scan]:
+    """The scans in a folder and in those of its subjects, which are none of the `others`; direct :
+    repeats may be files too."""
+
+    def within(place: Path) -> list[Scan]:
+        return _scans([*_folders(place), *(_files(place, direct=True) if direct else ())])
+
+    nested = [
+        replace(scan, name=f"{subject.name}_{scan.name}")
+        for subject in _folders(folder)
+        if subject not in others and not _repeat(subject)
+        for scan in within(subject)
+    ]
+    return within(folder) + nested
+
+
 def _scans(paths: Sequence[Path]) -> list[Scan]:
-    """Scans with several repeats, recognised by names such as ``…_T102``."""
+    """Scans with several repeats, recognised by names such as ``…_T102`` or ``PD02``."""
     scans: dict[tuple[str, str], list[tuple[str, Path]]] = {}
     for path in paths:
-        if match := _REPEAT.fullmatch(path.stem):
-            key = match["subject"], match["contrast"].upper()
+        if match := _repeat(path):
+            key = match["subject"] or "", match["contrast"].upper()
             scans.setdefault(key, []).append((match["repeat"], path))
     return [
         Scan("_".join(filter(None, key)), key[1], [path for _, path in sorted(repeats)])

@@ -189,22 +189,18 @@ def mri_cases(
     cases: list[Case] = []
     reasons: list[str] = []
 
-    def noted(text: str) -> None:
-        reasons.append(text)
-        note(text)
-
-    for source in find_series(data, only):
+    for source in find_series(data, only, reasons.append):
         if series is None or fnmatch(source.name, series):
             part = source, slices or (middle(source) if quick else None), resize
             try:
-                cases += _series_cases(part, quick, first, noted)
+                cases += _series_cases(part, quick, first, reasons.append)
             except HushError as e:
                 reasons.append(f"{source.name} is left out: {e}")
     if quick and cases:
         note(f"quick runs leave out {' and '.join(SLOW)} of series, which takes minutes")
     scans: list[Case] = []
     if resize is None:
-        for repeats in find_all_repeats(data, only):
+        for repeats in find_all_repeats(data, only, reasons.append):
             for scan, _ in repeats.test:
                 if series is None or fnmatch(f"{repeats.source}/{scan.name}", series):
                     scans.append(_scan_case(repeats.source, scan, slices, quick))

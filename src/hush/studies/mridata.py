@@ -20,6 +20,7 @@ from hush.errors import HushError, missing_package
 from hush.io import read
 from hush.kinds.volume.series import Series
 from hush.record import Record
+from hush.studies.core import Note, ignore
 from hush.studies.medical import Scan as Repeated
 from hush.studies.medical import read_planes
 
@@ -112,10 +113,11 @@ def taken(record: Record, volumes: Sequence[int]) -> Record:
 # -- finding -----------------------------------------------------------------------------------
 
 
-def find_series(data: Path, only: str | None = None) -> list[Source]:
+def find_series(data: Path, only: str | None = None, note: Note = ignore) -> list[Source]:
     """The diffusion series in a folder and two levels of folders in it, by name.
 
-    only : a pattern for the name of the folder with the file.
+    only : a pattern for the name of the folder with the file. note : gets why files of several
+    volumes are left out.
     """
     if not data.is_dir():
         raise HushError(f"{data} is not a folder; give --data the folder with the study's data")
@@ -130,7 +132,7 @@ def find_series(data: Path, only: str | None = None) -> list[Source]:
             continue
         masks = [path for path in files if "mask" in path.name.lower()]
         shapes = {path: _shape(path) for path in files if path not in masks}
-        series = [path for path, shape in shapes.items() if _has_gradients(path, shape)]
+        series = [path for path, shape in shapes.items() if _has_gradients(path, shape, note)]
         for path in series:
             mask = next((m for m in masks if m.name.startswith(_stem(path))), None)
             if mask is None and len(series) == len(masks) == 1:
@@ -140,12 +142,19 @@ def find_series(data: Path, only: str | None = None) -> list[Source]:
     return sources
 
 
-def _has_gradients(path: Path, shape: tuple[int, ...]) -> bool:
-    """Whether a file is a series with b-values and directions beside it."""
+def _has_gradients(path: Path, shape: tuple[int, ...], note: Note) -> bool:
+    """Whether a file is a series with b-values and directions beside it; if not, `note` gets why,
+    if it has several volumes."""
     from hush.io import gradients
 
-    table = gradients.find(path, _stem(path), shape[3]) if len(shape) == 4 else None
-    return table is not None and table.bvals is not None and table.bvecs is not None
+    if len(shape) != 4:
+        return False
+    table = gradients.find(path, _stem(path), shape[3])
+    if table.bvals is not None and table.bvecs is not None:
+        return True
+    why = " ".join(table.notes) or "no b-values and directions beside it fit its volumes"
+    note(f"{path.parent.name}/{path.name} is left out: {why.removesuffix('.')}")
+    return False
 
 
 def _stem(path: Path) -> str:
@@ -236,6 +245,4 @@ def middle(source: Source) -> tuple[int, int] | None:
 def read_repeats(scan: Repeated) -> tuple[Record, np.ndarray]:
     """The first repeat as a volume, and the mean of the others ``(1, Z, Y, X)``."""
     first, *others = (np.stack(read_planes(path)).astype(np.float32) for path in scan.repeats)
-    if any(x.shape != first.shape for x in others):
-        raise HushError(f"the repeats of {scan.name} have different sizes")
     return Record(first, "ZYX", kind="volume"), np.mean(others, axis=0)[None]

@@ -32,7 +32,7 @@ from hush.errors import HushError
 from hush.methods import make
 from hush.studies import msadata
 from hush.studies.core import Case, Find, Note, Study, ignore
-from hush.studies.folders import image_files
+from hush.studies.folders import image_files, keep_apart
 from hush.studies.msadata import MANIFEST, Family
 from hush.studies.msascores import (
     MEAN_FIELD,
@@ -137,6 +137,8 @@ def msa_cases(
         some = tuple(thinned(long, QUICK_SLOW_FAMILIES) if quick else long)
         few_draws = min(draws, QUICK_SLOW_DRAWS if quick else SLOW_DRAWS)
         tasks.append(Task(some, (SLOW_ROWS,), PSEUDO_LIKELIHOOD, few_draws))
+    if train is not None:
+        keep_apart(lesson_files(train), [path for family in every for path in family.paths])
     training = _training(train, quick) if train else None
     apply = Remembered()
     return [
@@ -200,11 +202,22 @@ def _training(folder: Path, quick: bool) -> Training:
     )
 
 
+def lesson_files(folder: Path) -> list[Path]:
+    """The files that `lessons` are read from."""
+    if _has_manifest(folder):
+        return [path for family in msadata.families(folder) for path in family.paths]
+    return image_files(folder, "alignment")
+
+
+def _has_manifest(folder: Path) -> bool:
+    return any((folder / place / MANIFEST).is_file() for place in (".", "alignments"))
+
+
 def lessons(folder: Path, seed: int = 0) -> Iterator[Sample]:
     """The alignments of a manifest, or all in a folder, to train on; the seed has no effect."""
     from hush.reading import read
 
-    if any((folder / place / MANIFEST).is_file() for place in (".", "alignments")):
+    if _has_manifest(folder):
         yield from (Sample(family.name, family.record, None) for family in msadata.families(folder))
         return
     paths = image_files(folder, "alignment")

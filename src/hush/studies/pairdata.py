@@ -23,6 +23,8 @@ import numpy as np
 
 from hush.errors import HushError, missing_package
 from hush.record import Record
+from hush.studies import npz
+from hush.studies.core import Note, ignore
 
 if TYPE_CHECKING:
     import h5py
@@ -95,20 +97,44 @@ class Scene:
         return Scene(self.path, tuple(self.keys[i] for i in chosen))
 
 
-def find_scenes(data: Path, only: str | None = None) -> list[Scene]:
+def find_scenes(data: Path, only: str | None = None, note: Note = ignore) -> list[Scene]:
     """Scenes in ``DIR/points/pairs``, ``DIR/pairs`` or DIR, with the pairs that are used.
 
     These are pairs with at least `MINIMUM` true matches among the mutual ones; of the tutorial's
-    scenes, all. Scenes without any are left out.
+    scenes, all. Scenes without any and files that cannot be read are left out; `note` gets the
+    reasons, or a `HushError` has them if nothing is left.
     """
     if not data.is_dir():
         raise HushError(f"{data} is not a folder; give --data the folder with the study's data")
     places = (data / "points" / "pairs", data / "pairs", data)
     base = next(place for place in places if place.is_dir())
-    files = [p for p in sorted(base.glob("*.npz")) if _names(p) >= _KEYS]
-    folders = [p.parent for p in sorted(base.rglob("matches.h5"))]
-    found = [Scene(p, _keys_npz(p)) for p in files] + [Scene(p, _keys_hdf5(p)) for p in folders]
-    return [s for s in found if s.keys and (only is None or fnmatch(s.name, only))]
+    every = (*sorted(base.glob("*.npz")), *(p.parent for p in sorted(base.rglob("matches.h5"))))
+    found, reasons = [], []
+    for path in every:
+        if only is not None and not fnmatch(path.stem, only):
+            continue
+        try:
+            keys = _keys(path)
+        except HushError as error:
+            reasons.append(f"{path.name} is left out: {error}")
+            continue
+        if keys:
+            found.append(Scene(path, keys))
+        elif keys is not None:
+            few = f"none of its pairs has {MINIMUM} mutual matches that agree with the pose"
+            reasons.append(f"{path.name} is left out: {few}")
+    if reasons and not found:
+        raise HushError("; ".join(reasons))
+    for reason in reasons:
+        note(reason)
+    return found
+
+
+def _keys(path: Path) -> tuple[Any, ...] | None:
+    """The pairs of a scene that are used; None if the file is no scene."""
+    if path.suffix != ".npz":
+        return _keys_hdf5(path)
+    return _keys_npz(path) if npz.shapes(path).keys() >= _KEYS else None
 
 
 # -- geometry --------------------------------------------------------------------------------
@@ -138,18 +164,9 @@ def sampson(matches: np.ndarray, F: np.ndarray) -> np.ndarray:
 # -- .npz ------------------------------------------------------------------------------------
 
 
-def _names(path: Path) -> set[str]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return set(arrays.files)
-    except (OSError, ValueError):
-        return set()
-
-
 @lru_cache(maxsize=2)  # pairs are read in the order of their scenes
 def _arrays(path: Path) -> Mapping[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as arrays:
-        contents = {name: arrays[name] for name in arrays.files}
+    contents = npz.load(path)
     if "mutual" in contents:
         contents["mutual"] = np.unpackbits(contents["mutual"])[: len(contents["nn"])].astype(bool)
     return contents

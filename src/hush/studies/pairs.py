@@ -20,7 +20,14 @@ import numpy as np
 from hush.errors import HushError
 from hush.metrics import fit_gain_offset, psnr, ssim
 from hush.studies.core import PSNR, SSIM, Case, Metric, Note, Study, ignore
-from hush.studies.folders import Pair, find_paired_sets, find_pairs, read_images
+from hush.studies.folders import (
+    Pair,
+    find_paired_sets,
+    find_pairs,
+    marked,
+    read_images,
+    sound_pairs,
+)
 from hush.studies.frozen import centre_crop
 from hush.studies.images import QUICK_COUNT, QUICK_SIDE
 from hush.studies.sample import Sample
@@ -59,7 +66,7 @@ def pair_samples(pairs: Sequence[Pair], side: int | None, seed: int) -> Iterator
 #: widths of the Gaussian blurs that are tried, in pixels
 WIDTHS = (0, *np.arange(0.4, 1.5, 0.1).round(1), *np.arange(1.5, 4.1, 0.25))
 ADAPTED = 60.0  #: seconds
-BUDGET = 600.0  #: seconds of training on the files themselves
+BUDGET, QUICK_BUDGET = 600.0, 30.0  #: seconds of training on the files themselves
 #: rows for correlated noise that are trained only if asked for
 BLIND = ("apbsn", "mmbsn", "cbsn")
 
@@ -87,7 +94,11 @@ def _training(name: str, pairs: Sequence[Pair], side: int | None) -> Training:
     """Methods trained on the noisy images of these pairs, and nothing else."""
     recipes = {"mid:noisy": Recipe("mid"), "diffdenoise": Recipe("diffdenoise")}
     recipes |= {name: Recipe(name) for name in BLIND}
-    return Training(name, partial(pair_samples, pairs, side), recipes, BUDGET)
+    name = marked(name, [pair.noisy for pair in pairs])
+    if side is not None:  # a full run must not take the models of crops
+        name = f"{name};side={side}"
+    budget = BUDGET if side is None else QUICK_BUDGET
+    return Training(name, partial(pair_samples, pairs, side), recipes, budget)
 
 
 def _parts(pairs: Sequence[Pair]) -> dict[tuple[str, str], list[Pair]]:
@@ -112,11 +123,14 @@ def pair_cases(
     trained on the noisy files, and without stabilising the variance."""
     if train is not None:
         raise HushError("real/pairs trains on the noisy files themselves; leave --train out")
-    cases = []
+    cases: list[Case] = []
+    reasons: list[str] = []
     for folder in find_paired_sets(data, only):
-        for (word, averaged), pairs in _parts(find_pairs(folder)).items():
+        for (word, averaged), pairs in _parts(find_pairs(folder, reasons.append)).items():
             if quick:
                 pairs = pairs[:: -(-len(pairs) // QUICK_COUNT)]
+            if not (pairs := sound_pairs(pairs, reasons.append)):
+                continue
             settings = {
                 "data": folder.name,
                 "part": word,
@@ -137,6 +151,10 @@ def pair_cases(
                 replace(case, training=training),
                 replace(case, settings=plain, options=options),
             ]
+    if reasons and not cases:
+        raise HushError("; ".join(reasons))
+    for reason in reasons:
+        note(reason)
     if not cases:
         raise HushError(
             f"{data} contains no pairs; give --data a folder that contains NAME/raw and NAME/gt"

@@ -40,6 +40,7 @@ from hush.studies.emgdata import (
     read_emg,
     usable,
 )
+from hush.studies.folders import keep_apart
 from hush.studies.ledger import Ledger
 from hush.studies.sample import Sample
 from hush.studies.table import groups
@@ -279,8 +280,9 @@ def semg_cases(
     note: Note = ignore,
 ) -> list[Case]:
     """A case for each SNR and one without an ECG, for each set of EMG recordings."""
-    found, hearts = find_emg(data, only), find_ecg(data)
-    lessons = segments(r for _, of in find_emg(train) for r in of) if train else []
+    found, hearts = find_emg(data, only, note), find_ecg(data, note)
+    lessons = segments(r for _, of in find_emg(train, note=note) for r in of) if train else []
+    keep_apart([s.recording.path for s in lessons], [r.path for _, of in found for r in of])
     if train and not lessons:
         raise HushError(f"{train} contains no EMG; give --train a folder laid out like --data")
     if not found:
@@ -289,7 +291,8 @@ def semg_cases(
             f"{data} contains no EMG{some}; give --data a folder with signals/NAME/*.npz or "
             "NINAPro's .mat files"
         )
-    taught = find_ecg(train) if train else []
+    taught = find_ecg(train, note) if train else []
+    _keep_hearts_apart(taught, hearts)
     if not (hearts or taught):
         raise HushError(
             f"{data} contains no ECG; give --data a folder with nsrdb_*.npz or WFDB records too"
@@ -297,22 +300,49 @@ def semg_cases(
     if not (hearts and taught):
         taught, hearts = split_hearts(hearts or taught)
     cases: list[Case] = []
+    reasons: list[str] = []
     for name, recordings in found:
+        long = _long(name, recordings, note)
         try:
-            own, test = (lessons, segments(recordings)) if train else split(recordings)
+            if not long:
+                raise HushError(f"its recordings are shorter than {SEGMENT} s")
+            own, test = (lessons, segments(long)) if train else split(long)
+            if not (own and test):
+                raise HushError(
+                    "subjects have other recordings, and no split of them has both parts; give "
+                    "--train a folder to train on"
+                )
         except HushError as e:
-            note(f"{name} is left out: {e}")
-            continue
-        if not (own and test):
-            note(f"{name} is left out: its recordings are shorter than {SEGMENT} s")
+            reasons.append(f"{name} is left out: {e}")
+            note(reasons[-1])
             continue
         test = thinned(test, QUICK_COUNT if quick else TEST_MOST)
         note(f"{name} is tested on {_words(test, hearts)}")
         where = f" of {train.name}" if train else ""
         cases += _cases(name, thinned(own, TRAIN_MOST), test, (taught, hearts), where, quick)
     if not cases:
-        raise HushError(f"{data} has no EMG to test on; give --train a folder to train on")
+        raise HushError("; ".join(reasons))
     return cases
+
+
+def _long(name: str, recordings: Sequence[Recording], note: Note) -> list[Recording]:
+    """The recordings with a whole segment, which alone are split; `note` gets the others."""
+    long = [r for r in recordings if r.length >= SIZE]
+    for r in recordings if long else ():
+        if r.length < SIZE:
+            note(f"{name}: {r.subject}/{r.name} is left out: it is shorter than {SEGMENT} s")
+    return long
+
+
+def _keep_hearts_apart(train: Sequence[Heart], test: Sequence[Heart]) -> None:
+    """`HushError` if an ECG would be both trained on and tested on."""
+    taught = {heart.subject: heart.ecg for heart in train}
+    for heart in test:
+        if heart.subject in taught and np.array_equal(taught[heart.subject], heart.ecg):
+            raise HushError(
+                f"the ECG of {heart.subject} would be both trained on and tested on; take the ECG "
+                "out of --train, and that of --data is split"
+            )
 
 
 def _cases(

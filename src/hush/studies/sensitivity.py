@@ -30,7 +30,7 @@ import numpy as np
 from hush.errors import HushError
 from hush.kinds.cut import rms_level
 from hush.studies.core import PSNR, SSIM, Case, Note, Study, ignore
-from hush.studies.folders import find_sets, image_files, read_images
+from hush.studies.folders import find_sets, first_image, image_files, keep_apart, sound
 from hush.studies.images import (
     KNOWN,
     QUICK_COUNT,
@@ -128,13 +128,17 @@ def sensitivity_cases(
     note: Note = ignore,
 ) -> list[Case]:
     """Both kinds of noise on one set, or on those that `only` names."""
-    tests = find_tests(data, only)
+    tests = find_tests(data, only, note)
     cases = []
     for folder, _ in tests if only else tests[:1]:
         files = image_files(folder)
-        lessons = _lessons(train or data, len(next(read_images(files[0]))), train is not None)
+        first = first_image(files)
+        assert first is not None  # `find_tests` leaves out such a set
+        lessons = _lessons(train or data, len(first), train is not None)
+        keep_apart(lessons, files)
         if quick:
             files, lessons = _some(files, QUICK_COUNT), _some(lessons, QUICK_LESSONS)
+        files, lessons = sound(files, note), sound(lessons, note)
         cases += _on_additive(_case(files, lessons, ADDITIVE, quick))
         cases += _on_speckle(_case(files, lessons, SPECKLE, quick))
     return cases
@@ -145,7 +149,8 @@ def _lessons(data: Path, channels: int, stated: bool) -> list[Path]:
     for folder in find_sets(data):
         role = recognise(folder)
         files = image_files(folder)
-        fits = len(next(read_images(files[0]))) == channels
+        first = first_image(files)
+        fits = first is not None and len(first) == channels
         if fits and (stated or (role and KNOWN[role].training)):
             return _some(files, LESSONS)
     colour = "gray" if channels == 1 else f"{channels}-channel"

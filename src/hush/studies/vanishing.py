@@ -9,7 +9,7 @@ the angle to the estimated one that it is matched with, 90° if there is none; t
 under the recall of all vanishing points of all photographs up to 5° and to 10°, in percent.
 Intervals are over photographs. The row ``labels`` estimates from the segments that belong to a true
 vanishing point (1 − |cos| below 0.001), ``least-squares`` fits every one to the segments that
-people have labelled.
+people have labelled; it leaves out photographs without such segments.
 
 CONSAC and PARSAC draw their samples with networks that are trained on the same photographs, once,
 and kept beside the results; quick runs use what they find there.
@@ -30,6 +30,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.studies.core import Case, Find, Note, Study, ignore
+from hush.studies.folders import keep_apart
 from hush.studies.resampling import Resampling
 from hush.studies.sample import Sample
 from hush.studies.setpictures import draw_bars, draw_sample
@@ -97,11 +98,11 @@ def image_of(name: str) -> str:
     return "/".join(name.split("/")[:2])
 
 
-def least_squares(sample: Sample) -> Selection:
-    """The row ``least-squares``: vanishing points fitted to labelled segments."""
+def least_squares(sample: Sample) -> Selection | None:
+    """The row ``least-squares``: vanishing points fitted to labelled segments; None without any."""
     labelled: Mapping[int, np.ndarray] = sample.about["labelled"]
     if not labelled:
-        raise HushError("none of the segments are labelled")
+        return None
     problem = VanishingPoint(sample.about["K"])
     fitted = [problem.refine(x, np.ones(len(x))) for x in labelled.values() if len(x) > 1]
     models = np.array([m for m in fitted if np.isfinite(m).all()]).reshape(-1, 3)
@@ -154,7 +155,7 @@ def vp_cases(
     photos: int | None = None,
 ) -> list[Case]:
     """A case for every file of photographs."""
-    found = find_albums(data, only)
+    found = find_albums(data, only, note)
     if not found:
         some = f" named like '{only}'" if only else ""
         raise HushError(
@@ -162,15 +163,22 @@ def vp_cases(
             "have 'segments', 'seg_offsets', 'vp_offsets', 'K' and 'vps_xy' or 'vp_dirs'"
         )
     most = photos or (QUICK_TESTED if quick else None)
-    training = _training(found, train, quick)
+    training = _training(found, train, quick, note)
     if training is None:
         note("nothing is trained: the data have no 'train' split, and --train was not given")
-    return [_case(album, training, most) for album in found]
+    cases = [_case(album, training, most, note) for album in found]
+    if not (cases := [case for case in cases if case.count]):
+        raise HushError(
+            f"{data} has photographs to train on only; give --data a file with a split 'test' too"
+        )
+    return cases
 
 
-def _training(found: Sequence[Album], train: Path | None, quick: bool) -> Training | None:
+def _training(
+    found: Sequence[Album], train: Path | None, quick: bool, note: Note
+) -> Training | None:
     """On the file that has a training split; of the folder `train`, without one on all of it."""
-    lessons = find_albums(train) if train else found
+    lessons = find_albums(train, note=note) if train else found
     if train and not lessons:
         raise HushError(f"{train} contains no photographs; give --train a folder like --data")
     split = [album for album in lessons if album.train]
@@ -178,6 +186,8 @@ def _training(found: Sequence[Album], train: Path | None, quick: bool) -> Traini
         return None
     album = (split or lessons)[0]
     numbers = album.train or album.all
+    if train:  # a file's own split keeps its photographs apart
+        keep_apart([album.path], [a.path for a in found if {*numbers} & {*a.test}])
     return Training(
         name=f"{album.name};train={len(numbers)}",
         samples=partial(samples, album, numbers),
@@ -189,9 +199,16 @@ def _training(found: Sequence[Album], train: Path | None, quick: bool) -> Traini
     )
 
 
-def _case(album: Album, training: Training | None, most: int | None) -> Case:
+def _case(album: Album, training: Training | None, most: int | None, note: Note) -> Case:
     numbers = thinned(album.test, most) if most else list(album.test)
-    count = len(list(album.read(numbers)))
+    photos = list(album.read(numbers))
+    count = len(photos)
+    if not photos:
+        note(f"{album.name} is left out: it has no photographs to test on")
+    bare = [photo.name for photo in photos if not photo.labelled]
+    if bare:
+        few = ", ".join(bare[:4]) + (", …" if len(bare) > 4 else "")
+        note(f"least-squares leaves out {few}: none of the segments are labelled")
     published = next((of for part, of in PUBLISHED.items() if part in album.name.lower()), {})
     settings = {
         "data": album.name,
@@ -211,6 +228,7 @@ def _case(album: Album, training: Training | None, most: int | None) -> Case:
         training=training,
         kind="segments",
         apply=select,
+        without=("least-squares",) if len(bare) == count else (),
     )
 
 

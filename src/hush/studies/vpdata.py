@@ -20,6 +20,8 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.record import Record
+from hush.studies import npz
+from hush.studies.core import Note, ignore
 
 #: largest residual of a segment that belongs to a vanishing point, 2.6°: CONSAC's
 THRESHOLD = 0.001
@@ -80,8 +82,12 @@ class Album:
                 yield photo
 
 
-def find_albums(data: Path, only: str | None = None) -> list[Album]:
-    """Files of photographs: DIR itself if it is one, or in ``DIR/points`` or DIR."""
+def find_albums(data: Path, only: str | None = None, note: Note = ignore) -> list[Album]:
+    """Files of photographs: DIR itself if it is one, or in ``DIR/points`` or DIR.
+
+    Files that cannot be read are left out; `note` gets the reasons, or a `HushError` has them if
+    nothing is left.
+    """
     if data.is_file():
         paths = [data]
     elif data.is_dir():
@@ -89,17 +95,27 @@ def find_albums(data: Path, only: str | None = None) -> list[Album]:
         paths = sorted(base.glob("*.npz"))
     else:
         raise HushError(f"{data} is neither a folder nor a file; give --data the study's data")
-    found = []
+    found, reasons = [], []
     for path in paths:
-        if (only is None or fnmatch(path.stem, only)) and _is_album(path):
-            arrays = _arrays(path)
-            splits = {
-                s: tuple(map(int, arrays[s])) for s in ("train", "val", "test") if s in arrays
-            }
-            train = splits.get("train", ()) + splits.get("val", ())
-            rest = sorted(set(range(len(arrays["seg_offsets"]) - 1)) - set(train))
-            found.append(Album(path, train, splits.get("test", tuple(rest))))
+        if only is None or fnmatch(path.stem, only):
+            try:
+                if _is_album(path):
+                    found.append(_album(path))
+            except HushError as error:
+                reasons.append(f"{path.name} is left out: {error}")
+    if reasons and not found:
+        raise HushError("; ".join(reasons))
+    for reason in reasons:
+        note(reason)
     return found
+
+
+def _album(path: Path) -> Album:
+    arrays = _arrays(path)
+    splits = {s: tuple(map(int, arrays[s])) for s in ("train", "val", "test") if s in arrays}
+    train = splits.get("train", ()) + splits.get("val", ())
+    rest = sorted(set(range(len(arrays["seg_offsets"]) - 1)) - set(train))
+    return Album(path, train, splits.get("test", tuple(rest)))
 
 
 def residuals(directions: np.ndarray, segments: np.ndarray, K: np.ndarray) -> np.ndarray:
@@ -119,18 +135,13 @@ def residuals(directions: np.ndarray, segments: np.ndarray, K: np.ndarray) -> np
 
 
 def _is_album(path: Path) -> bool:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            names = set(arrays.files)
-    except (OSError, ValueError):
-        return False
+    names = npz.shapes(path).keys()
     return names >= _KEYS and bool(names & {"vps_xy", "vp_dirs"})
 
 
 @lru_cache(maxsize=4)
 def _arrays(path: Path) -> Mapping[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+    return npz.load(path)
 
 
 def _photo(path: Path, i: int) -> Photo:
