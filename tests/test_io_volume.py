@@ -768,6 +768,18 @@ def test_stacks_of_stacks(tmp_path: Path) -> None:
         read(tmp_path / "flat.tif", kind="volume")
 
 
+@pytest.mark.parametrize(("scale", "says"), [((0.5, 100), "times 0.5 plus 100"), ((1, 0), "")])
+def test_nrrd_says_what_its_values_mean(
+    scale: tuple[float, float], says: str, tmp_path: Path
+) -> None:
+    """NRRD knows no slope and no intercept, which another file may have."""
+    image = nib.Nifti1Image(values((4, 5, 6)), np.eye(4))
+    image.header.set_slope_inter(*scale)
+    nib.save(image, tmp_path / "a.nii.gz")
+    notes = io.notes(io.read(tmp_path / "a.nii.gz"), tmp_path / "b.nrrd")
+    assert says in notes[0] if says else not notes
+
+
 def test_maps_of_scaled_values_are_in_the_files_unit(tmp_path: Path) -> None:
     """A map of stored values gets the slope, and no intercept: it is a difference or a level."""
     rng = np.random.default_rng(0)

@@ -391,9 +391,7 @@ def _new(record: Record, shape: tuple[int, ...]) -> bytes:
     if sizes is not None:
         header["pixdim"][1:4] = np.asarray(sizes, np.float64)[::-1]
         header.set_xyzt_units("mm")
-    slope = record.context.get("slope", 1.0)
-    header["scl_slope"] = slope
-    header["scl_inter"] = record.context.get("intercept", -slope * record.context.get("zero", 0.0))
+    header["scl_slope"], header["scl_inter"] = grids.scaling(record)
     header["magic"] = b"n+2\0\r\n\x1a\n" if long else b"n+1\0"
     size = len(header.binaryblock)
     rest = bytes(4 + -(size + 4) % _ALIGNED)
