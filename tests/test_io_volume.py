@@ -810,6 +810,7 @@ def test_maps_of_scaled_values_are_in_the_files_unit(tmp_path: Path) -> None:
     words = ["denoise", "a.nii.gz", "-o", "b.nii.gz", "--residual", "r.nii.gz"]
     result = CliRunner().invoke(main, [str(tmp_path / w) if "." in w else w for w in words])
     assert result.exit_code == 0, result.output
+    assert "each is 0.25 in the file's unit" in " ".join(result.output.split())
     before, after, removed = (nib.load(tmp_path / f"{n}.nii.gz") for n in "abr")
     assert (removed.dataobj.slope, removed.dataobj.inter) == (0.25, 0)
     np.testing.assert_allclose(
