@@ -768,6 +768,39 @@ def test_stacks_of_stacks(tmp_path: Path) -> None:
         read(tmp_path / "flat.tif", kind="volume")
 
 
+@pytest.mark.parametrize(("scale", "says"), [((0.5, 100), "times 0.5 plus 100"), ((1, 0), "")])
+def test_nrrd_says_what_its_values_mean(
+    scale: tuple[float, float], says: str, tmp_path: Path
+) -> None:
+    """NRRD knows no slope and no intercept, which another file may have."""
+    image = nib.Nifti1Image(values((4, 5, 6)), np.eye(4))
+    image.header.set_slope_inter(*scale)
+    nib.save(image, tmp_path / "a.nii.gz")
+    notes = io.notes(io.read(tmp_path / "a.nii.gz"), tmp_path / "b.nrrd")
+    assert says in notes[0] if says else not notes
+
+
+@pytest.mark.parametrize("dtype", ["<i2", ">u1", "<i4", "<f4"])
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_a_negative_slope(dtype: str, ending: str, tmp_path: Path) -> None:
+    """The brightest voxels have the lowest stored values: they are read in real units, in which no
+    magnitude is negative, and written back as they were."""
+    x = np.abs(values(dtype=dtype).astype(np.float64)).clip(0, 2000).astype(dtype)
+    image = nib.Nifti1Image(x, AFFINE)
+    image.header.set_slope_inter(-0.5, 1000)
+    nib.save(image, tmp_path / f"a{ending}")
+    record = io.read(tmp_path / f"a{ending}")
+    assert record.data.min() >= 0
+    assert not record.context.keys() & {"zero", "slope"}
+    np.testing.assert_allclose(record.data, nib.load(tmp_path / f"a{ending}").get_fdata())
+    io.write(record, tmp_path / f"b{ending}")
+    back = nib.load(tmp_path / f"b{ending}")
+    assert back.header.binaryblock == nib.load(tmp_path / f"a{ending}").header.binaryblock
+    np.testing.assert_array_equal(back.dataobj.get_unscaled(), x)
+    with io.opened(record, tmp_path / f"c{ending}") as file:  # not in place
+        assert file is None
+
+
 def test_maps_of_scaled_values_are_in_the_files_unit(tmp_path: Path) -> None:
     """A map of stored values gets the slope, and no intercept: it is a difference or a level."""
     rng = np.random.default_rng(0)
@@ -777,6 +810,7 @@ def test_maps_of_scaled_values_are_in_the_files_unit(tmp_path: Path) -> None:
     words = ["denoise", "a.nii.gz", "-o", "b.nii.gz", "--residual", "r.nii.gz"]
     result = CliRunner().invoke(main, [str(tmp_path / w) if "." in w else w for w in words])
     assert result.exit_code == 0, result.output
+    assert "each is 0.25 in the file's unit" in " ".join(result.output.split())
     before, after, removed = (nib.load(tmp_path / f"{n}.nii.gz") for n in "abr")
     assert (removed.dataobj.slope, removed.dataobj.inter) == (0.25, 0)
     np.testing.assert_allclose(

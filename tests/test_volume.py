@@ -154,8 +154,26 @@ def test_neighbours_are_nearest_in_angle_whatever_the_sign() -> None:
 def test_wrong_counts_get_a_sentence() -> None:
     with pytest.raises(hush.HushError, match="3 b-values for 4 volumes"):
         Series.of(4, {"bvals": [0, 1, 2]})
-    with pytest.raises(hush.HushError, match="2 gradient directions for 4 volumes"):
+    with pytest.raises(hush.HushError, match="shape 2 × 3 for 4 volumes"):
         Series.of(4, {"bvecs": np.zeros((2, 3))})
+
+
+def test_directions_are_rows_or_columns() -> None:
+    """As in .bvec files; three by three, as documented for Python."""
+    vectors = np.random.default_rng(0).normal(size=(5, 3))
+    found, turned = (Series.of(5, {"bvecs": v}).bvecs for v in (vectors, vectors.T))
+    np.testing.assert_array_equal(found, turned)
+    np.testing.assert_array_equal(Series.of(3, {"bvecs": np.eye(3)[[1, 2, 0]]}).bvecs[0], [0, 1, 0])
+    about = {"bvecs": vectors.T}
+    record = VOLUME.recognised(Record(np.zeros((5, 3, 4, 4)), "CZYX", "volume", context=about))
+    np.testing.assert_array_equal(record.context["bvecs"], vectors)  # as files are written
+
+
+def test_time_is_a_series() -> None:
+    """A 4-D NIfTI file is one whatever its fourth axis is; so is an array with an axis of time."""
+    noisy, _ = series(14)
+    one, other = (hush.inspect(noisy, axes=f"{a}ZYX", kind="volume") for a in "CT")
+    assert other == one
 
 
 # -- training patches ----------------------------------------------------------------------------

@@ -214,6 +214,7 @@ FORMATS: tuple[Format, ...] = (
         kind="volume",
         check=nrrd.check,
         real=True,
+        note=nrrd.notes,
         files=nrrd.files,
         probable=nrrd.probable,
     ),

@@ -64,6 +64,13 @@ def check_gray(record: Record, name: str, dtypes: str) -> None:
         raise HushError(f"{name} files hold no {record.data.dtype} values; convert them to float32")
 
 
+def scaling(record: Record) -> tuple[float, float]:
+    """The slope and intercept from a record's stored values to those in its unit."""
+    slope = float(record.context.get("slope", 1.0))
+    zero = float(record.context.get("zero") or 0.0)
+    return slope, float(record.context.get("intercept", -slope * zero + 0.0))
+
+
 def blocks(x: np.ndarray) -> Iterator[np.ndarray]:
     """Contiguous parts of an array, first to last, none of them large."""
     step = max(1, PIECE // max(1, x[:1].nbytes))

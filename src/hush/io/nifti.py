@@ -1,6 +1,8 @@
 """NIfTI-1 and NIfTI-2, ``.nii``, ``.nii.gz`` and pairs of ``.hdr`` and ``.img``, through nibabel.
 
-As everywhere, hush denoises the stored values, and the order of voxels never changes. A result has
+As everywhere, hush denoises the stored values, and the order of voxels never changes. Only with a
+negative slope, which makes the brightest voxels the lowest values, are they read in real units and
+written back by slope and intercept. A result has
 the header that was read, extensions included, byte for byte; only of a pair, which becomes one
 file, the magic and the offset of the voxels change. Tables of gradients beside the image are read
 with it and copied beside the result.
@@ -12,7 +14,7 @@ import gzip
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -22,7 +24,8 @@ from hush.errors import HushError, missing_package
 from hush.io import gradients, grids
 from hush.io.array import take_room
 from hush.io.gz import DAMAGED, packed, unpacked
-from hush.record import Record
+from hush.record import Record, full_range
+from hush.recording import empty, let_go
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Header
@@ -39,6 +42,7 @@ _UNITS = {"meter": 1e3, "mm": 1.0, "micron": 1e-3}  #: in mm
 _LONGEST = 2**15 - 1  #: of an axis of NIfTI-1
 _PHASE = r"(^|[_.-])(part-)?(ph|phase)([_.]|$)"  #: in the name of a phase image
 _FARTHEST = 2**30  #: byte at which the voxels begin, after all extensions
+SINGLE = 2.0**21  #: steps from zero up to which single precision keeps stored values apart
 _ALIGNED = 16  #: bytes, of which the offset of the voxels is a multiple
 
 
@@ -49,12 +53,14 @@ class Layout:
     raw : everything before the voxels, header and extensions, as read.
     shape : of the file, which may have fewer or more axes than the record.
     pair : whether the voxels are in another file.
+    turned : a negative slope, and the intercept, by which voxels were read in real units; or None.
     """
 
     raw: bytes
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     pair: bool
+    turned: tuple[float, float] | None = None
 
 
 # -- recognising -------------------------------------------------------------------------------
@@ -154,10 +160,13 @@ def read(path: Path) -> Record:
             offset = max(offset, len(raw) + 4)
             rest = stream.read(offset - len(raw))
     shape, dtype = _checked(header)
-    layout = Layout(raw + rest, shape, dtype, pair)
+    slope, inter = _scaling(header)
+    turned = (slope, inter) if slope < 0 else None
+    layout = Layout(raw + rest, shape, dtype, pair, turned)
     image = _image_of(path) if pair else path
     with _explained():
         data = _voxels(image, shape, dtype, offset)
+    data = _real(data, *turned) if turned else data
     data = data.reshape(*shape, *[1] * (3 - len(shape)), order="F")
     meta: dict[str, Any] = {"nifti": layout}
     context = _places(header)
@@ -263,13 +272,53 @@ def _places(header: Nifti1Header) -> dict[str, Any]:
             sizes = np.where(np.isfinite(sizes) & (sizes > 0), sizes, measured)
     if (np.isfinite(sizes) & (sizes > 0)).all():
         context["spacing"] = tuple(sizes[::-1].tolist())
-    with suppress(HeaderDataError):  # an intercept that is not finite
-        slope, inter = header.get_slope_inter()
-        if slope and inter:
-            context["zero"] = -inter / slope
-        if slope and slope != 1:
-            context["slope"] = slope
+    slope, inter = _scaling(header)
+    if slope > 0 and inter:
+        context["zero"] = -inter / slope
+    if slope > 0 and slope != 1:
+        context["slope"] = slope
     return context
+
+
+def _scaling(header: Nifti1Header) -> tuple[float, float]:
+    """Slope and intercept to real values; 1 and 0 if they mean nothing."""
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        slope, inter = header.get_slope_inter()
+    except HeaderDataError:  # an intercept that is not finite
+        return 1.0, 0.0
+    return (float(slope), float(inter or 0.0)) if slope else (1.0, 0.0)
+
+
+def _real(stored: np.ndarray, slope: float, inter: float) -> np.ndarray:
+    """Stored values in real units, in single precision if that keeps them apart."""
+    dtype = stored.dtype
+    short = dtype.kind in "iu" and dtype.itemsize < 4
+    steps = full_range(dtype) + abs(inter / slope)
+    whole = empty(stored.shape[::-1], np.float32 if short and steps < SINGLE else np.float64)
+    for plane, values in zip(whole, stored.T, strict=True):
+        plane[...] = values * np.float64(slope) + inter
+        let_go(whole)
+    return whole.T
+
+
+def _stored(record: Record) -> Record:
+    """A record as its file stores it: not in real units, in which `read` may have it."""
+    layout: Layout | None = record.meta.get("nifti")
+    if layout is None or layout.turned is None:
+        return record
+    slope, inter = layout.turned
+    dtype = layout.dtype.newbyteorder("=")
+    out = empty(record.data.shape[::-1], dtype)
+    for plane, real in zip(out, record.data.T, strict=True):
+        values = (real.astype(np.float64) - inter) / slope
+        if dtype.kind in "iu":
+            info = np.iinfo(dtype)
+            values = np.clip(np.rint(values), info.min, info.max)
+        plane[...] = values
+        let_go(out)
+    return replace(record, data=out.T)
 
 
 # -- writing -----------------------------------------------------------------------------------
@@ -304,6 +353,7 @@ def _tables(record: Record) -> dict[str, bytes]:
 
 def write(record: Record, path: Path) -> None:
     """Write the image at `path`, and its tables of gradients beside it."""
+    record = _stored(record)
     top, _, dtype = _top(record)
     _, order = _order(record)
     data = grids.in_order(record.data, order)
@@ -315,7 +365,8 @@ def write(record: Record, path: Path) -> None:
 
 def open_plain(record: Record, path: Path) -> np.ndarray | None:
     """The voxels in an uncompressed file that is being written, with the record's axes."""
-    if path.name.lower().endswith(".gz"):
+    layout: Layout | None = record.meta.get("nifti")
+    if path.name.lower().endswith(".gz") or (layout and layout.turned):
         return None
     top, shape, dtype = _top(record)
     size = int(np.prod(shape)) * dtype.itemsize
@@ -391,9 +442,7 @@ def _new(record: Record, shape: tuple[int, ...]) -> bytes:
     if sizes is not None:
         header["pixdim"][1:4] = np.asarray(sizes, np.float64)[::-1]
         header.set_xyzt_units("mm")
-    slope = record.context.get("slope", 1.0)
-    header["scl_slope"] = slope
-    header["scl_inter"] = record.context.get("intercept", -slope * record.context.get("zero", 0.0))
+    header["scl_slope"], header["scl_inter"] = grids.scaling(record)
     header["magic"] = b"n+2\0\r\n\x1a\n" if long else b"n+1\0"
     size = len(header.binaryblock)
     rest = bytes(4 + -(size + 4) % _ALIGNED)

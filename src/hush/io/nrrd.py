@@ -332,6 +332,19 @@ def check(record: Record) -> None:
     grids.check_gray(record, "NRRD", " ".join(_NAMES))
 
 
+def notes(record: Record) -> list[str]:
+    """What an NRRD file, which knows no slope and no intercept, does not hold of a record."""
+    slope, intercept = grids.scaling(record)
+    if "nrrd" in record.meta or (slope, intercept) == (1.0, 0.0):
+        return []
+    source = f"the {record.meta['format']} input" if "format" in record.meta else "the input"
+    return [
+        f"NRRD has no slope and no intercept, so this file holds the values as they are stored; "
+        f"times {slope:.6g}{f' plus {intercept:.6g}' * bool(intercept)}, they are those of "
+        f"{source}. Write .nii.gz to keep them."
+    ]
+
+
 def files(record: Record, path: Path) -> list[Path]:
     """The file with the data, if the name is that of a header, and the file at `path`."""
     if not path.name.lower().endswith(".nhdr"):

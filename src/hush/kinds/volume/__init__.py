@@ -4,7 +4,8 @@ A series is one item ``(C, Z, Y, X)``: a channel for each of its volumes, which 
 denoised together. What is known about them is in `Record.context`:
 
 ``bvals``, ``bvecs``
-    b-values ``(C,)`` in s/mm² and gradient directions ``(C, 3)``, NaN where there is none.
+    b-values ``(C,)`` in s/mm² and gradient directions ``(C, 3)``, NaN where there is none; Python
+    callers may give ``(3, C)``, too.
 ``spacing``
     Size of a voxel along Z, Y and X, in mm.
 ``affine``
@@ -28,6 +29,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.kinds import NOTHING, Chosen, Kind, Option, exact
+from hush.kinds.volume.series import directions
 from hush.missing import Marks
 from hush.record import Batch, Record, channel_letter
 
@@ -90,6 +92,21 @@ class Volume(Kind):
         """See `Kind.batch`; a volume without any known value is as good as one without signal."""
         zero = float(record.context.get("zero") or 0.0)
         return replace(super().batch(record), blank=zero / record.scale)
+
+    def recognised(self, record: Record) -> Record:
+        """See `Kind.recognised`: directions ``(C, 3)``, and of arrays, time as a series.
+
+        A file's own axis of time stays a stack, since its format names the axes of the result.
+        """
+        if "T" in record.axes and not channel_letter(record.axes) and "format" not in record.meta:
+            axes = record.axes.replace("T", "C")
+            record = replace(record, axes=axes, marks=None if record.sought else ())
+            record = self.marked(record)
+        bvecs = record.context.get("bvecs")
+        if bvecs is None:
+            return record
+        table = directions(bvecs, record.channels)
+        return replace(record, context={**record.context, "bvecs": table})
 
     def unfit(self, record: Record) -> str:
         """See `Kind.unfit`: masks and labels, such as segmentations."""

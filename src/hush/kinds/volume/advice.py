@@ -15,7 +15,7 @@ from hush.kinds.volume import places
 from hush.kinds.volume.series import Series
 from hush.missing import ByValue
 from hush.noise.processes import Process
-from hush.record import Batch, Record
+from hush.record import Batch, Record, channel_letter
 from hush.report import describe
 from hush.report.describe import number
 from hush.results import Estimate
@@ -82,7 +82,7 @@ def _volumes(item: np.ndarray, record: Record, series: Series, where: places.Pla
     """What is known about the volumes of a series, and those without signal."""
     count = len(item)
     if count == 1:
-        return []
+        return _apart(record)
     notes = []
     empty, silent = places.without_signal(item, _in_full(record), where)
     unknown = np.array([not np.isfinite(x).any() for x in item])
@@ -115,6 +115,18 @@ def _volumes(item: np.ndarray, record: Record, series: Series, where: places.Pla
             "compared in their order, not by direction."
         )
     return notes
+
+
+def _apart(record: Record) -> list[str]:
+    """Volumes along a file's axis of time, which might be denoised together."""
+    times = record.data.shape[record.axes.index("T")] if "T" in record.axes else 1
+    if times == 1 or channel_letter(record.axes):
+        return []
+    axes = record.axes.replace("T", "C")
+    return [
+        f"The {times} volumes along the axis of time are denoised one by one. If they show one "
+        f"anatomy that does not move, --axes {axes} denoises them together."
+    ]
 
 
 def _in_full(record: Record) -> dict[str, object]:

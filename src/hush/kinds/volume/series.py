@@ -18,6 +18,23 @@ GAP = 0.1  #: b-values closer than this share of the larger one belong to one sh
 LEAST_GAP = 30.0  #: and those closer than this, in s/mm²
 
 
+def directions(table: Any, count: int) -> np.ndarray:
+    """Gradient directions ``(C, 3)`` of `count` volumes, given so or as in FSL's files, ``(3, C)``.
+
+    Three by three, each row is a volume. `HushError` for other shapes.
+    """
+    found = np.asarray(table, np.float64)
+    if found.shape == (count, 3):
+        return found
+    if found.shape == (3, count):
+        return np.ascontiguousarray(found.T)
+    shape = " × ".join(map(str, found.shape))
+    raise HushError(
+        f"there are gradient directions of shape {shape} for {count} volumes, and not 3 numbers "
+        "for each; give the .bvec file of this series"
+    )
+
+
 @dataclass(frozen=True)
 class Series:
     """The volumes of a series by their diffusion weighting.
@@ -49,13 +66,7 @@ class Series:
                     "this series"
                 )
         if bvecs is not None:
-            bvecs = np.asarray(bvecs, np.float64)
-            if bvecs.shape != (count, 3):
-                raise HushError(
-                    f"there are {len(bvecs)} gradient directions for {count} volumes; give the "
-                    ".bvec file of this series"
-                )
-            bvecs = np.nan_to_num(bvecs)
+            bvecs = np.nan_to_num(directions(bvecs, count))
             length = np.linalg.norm(bvecs, axis=1, keepdims=True)
             bvecs = np.divide(bvecs, length, out=np.zeros_like(bvecs), where=length > 0)
         b0 = about.get("b0")

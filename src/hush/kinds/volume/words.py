@@ -31,6 +31,7 @@ def facts(kind: Kind, result: Denoised, given: bool) -> list[tuple[str, str]]:
         ("voxel size", size(record)),
         ("volumes", shells(batch, index)),
         ("noise", noise(found, scale)),
+        ("levels", levels(record)),
         ("signal to noise", ratios(batch, index, found)),
         ("voxels", between(found)),
         ("noise model", rows.process(result.noisiest, scale) + told),
@@ -56,10 +57,11 @@ def looked(kind: Kind, seen: Inspection) -> list[tuple[str, str]]:
     own = {
         "voxel size": size(record),
         "volumes": shells(batch, seen.index),
+        "levels": levels(record),
         "signal to noise": ratios(batch, seen.index, found),
     }
     first, *others = said.items()
-    after = {"noise": ("signal to noise",), kind.name: ("voxel size", "volumes")}
+    after = {"noise": ("levels", "signal to noise"), kind.name: ("voxel size", "volumes")}
     lines: list[tuple[str, str]] = []
     for label, value in (first, *others):
         lines.append((label, value))
@@ -71,6 +73,17 @@ def size(record: Record) -> str:
     """The size of a voxel along X, Y and Z; empty if it is unknown."""
     sides = spacing(record)
     return measure(sides) if sides else ""
+
+
+def levels(record: Record) -> str:
+    """The unit of levels, if the file states that its stored values are not in its own."""
+    slope = record.context.get("slope")
+    if slope is None:
+        return ""
+    return (
+        f"in stored values, as --noise takes them; each is {number(float(slope))} in the file's "
+        "unit, in which maps are"
+    )
 
 
 def shells(batch: Batch, index: int) -> str:
