@@ -123,6 +123,23 @@ FILES: dict[str, tuple[str, list[tuple[str, str, float | None, bool]]]] = {
         + lines([f"12:00:{i:02}" for i in range(40)], ["rést", "m;ove"][:1] * 40, A, sep=";"),
         [("EMG", "", None, True)],
     ),
+    "an event in the first line only": (
+        "time,ecg,event\n" + lines(TIME, A, ['"start, go"', *[""] * 39]),
+        [("time", "", 1000, False), ("ecg", "", 1000, True)],
+    ),
+    "events in a few lines, one a number": (
+        "time;ecg;note\ns;mV;\n"
+        + lines(TIME, A, [*[""] * 20, "stârt", "on", "3", *[""] * 17], sep=";").replace(".", ","),
+        [("time", "s", 1000, False), ("ecg", "mV", 1000, True)],
+    ),
+    "the time of day, and no notes": (
+        "clock,EMG,note\n" + lines([f"12:00:{i:02}" for i in range(40)], A, [""] * 40),
+        [("EMG", "", None, True), ("note", "", None, False)],
+    ),
+    "the time of day, and one note": (
+        "clock,EMG,note\n" + lines([f"12:00:{i:02}" for i in range(40)], A, ["go", *[""] * 39]),
+        [("EMG", "", None, True)],
+    ),
     "one column, old Mac": ("# Labels: ECG\r" + lines(B, end="\r"), [("ECG", "", None, True)]),
     "signed": ("a\tb\n" + lines(texts("%+.2f"), texts("%+d"), sep="\t"), [
         ("a", "", None, True), ("b", "", None, True),
@@ -271,6 +288,16 @@ def test_a_wrong_file_gets_one_sentence(text: str, sentence: str, tmp_path: Path
     (tmp_path / "y.csv").write_bytes("1,2\n".encode("utf-16"))
     with pytest.raises(HushError, match="UTF-16"):
         io.read(tmp_path / "y.csv")
+
+
+def test_words_far_below_the_head_are_named_with_their_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a column holds is decided by the first lines; the rest has to agree."""
+    monkeypatch.setattr("hush.io.columns._HEAD", 256)
+    (tmp_path / "x.csv").write_text("t,EMG,note\n" + lines(TIME, A, [*[""] * 35, *["go"] * 5]))
+    with pytest.raises(HushError, match="line 37 has 'go' in column 'note', not a number"):
+        io.read(tmp_path / "x.csv")
 
 
 def test_only_text_with_a_rate_is_found_in_folders(tmp_path: Path) -> None:
