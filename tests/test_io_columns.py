@@ -140,6 +140,10 @@ FILES: dict[str, tuple[str, list[tuple[str, str, float | None, bool]]]] = {
         "clock,EMG,note\n" + lines([f"12:00:{i:02}" for i in range(40)], A, ["go", *[""] * 39]),
         [("EMG", "", None, True)],
     ),
+    "nanoseconds since 1970": (
+        "a,timestamp_ns\n" + lines(A, [str(17 * 10**17 + 2000003 * i) for i in range(40)]),
+        [("a", "", 500, True), ("timestamp_ns", "", 500, False)],
+    ),
     "one column, old Mac": ("# Labels: ECG\r" + lines(B, end="\r"), [("ECG", "", None, True)]),
     "signed": ("a\tb\n" + lines(texts("%+.2f"), texts("%+d"), sep="\t"), [
         ("a", "", None, True), ("b", "", None, True),
@@ -250,6 +254,36 @@ def test_the_time_tells_the_rate(name: str, step: str, rate: float | None, tmp_p
     else:
         assert got == rate
     assert any("--rate" in note for note in record.meta["notes"]) == (got is None)
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "step", "rate"),
+    [("unix", 1.7e9, 0.002, 500), ("date", 1.7e12, 4, 250), ("timestamp_us", 1.7e15, 250, 4000),
+     ("x", 1.7e18, 2e6, 500), ("x", 3, 5, None)],
+)  # fmt: skip
+def test_a_column_that_rises_evenly_is_a_clock(
+    name: str, start: float, step: float, rate: float | None, tmp_path: Path
+) -> None:
+    """Times since 1970 tell their unit by their size."""
+    time = [f"{start + i * step:.3f}" for i in range(40)]
+    (tmp_path / "x.csv").write_text(f"{name},EMG\n" + lines(time, A))
+    record = io.read(tmp_path / "x.csv")
+    assert [(c.rate, c.signal) for c in record.context["layout"]] == [(rate, False), (rate, True)]
+    assert [n.rpartition("; ")[2] for n in record.meta["notes"]] == ["state --rate."] * (not rate)
+
+
+def test_channels_too_far_apart_are_both_named(tmp_path: Path) -> None:
+    """The ordinary channel is not the one to blame."""
+    (tmp_path / "x.csv").write_text("a,b\n" + lines(A, texts("%.0f", seed=3, scale=1e18)))
+    line = ["denoise", str(tmp_path / "x.csv"), "--rate", "500", "--noise", "gaussian:1"]
+    done = CliRunner().invoke(main, line)
+    assert "values of up to 1e+19 beside others of up to" in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize("name", ["date", "epoch", "x"])
+def test_a_column_that_does_not_rise_is_no_clock(name: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(f"{name},EMG\n" + lines(B, A))
+    assert all(c.signal for c in io.read(tmp_path / "x.csv").context["layout"])
 
 
 def test_rounded_times_tell_the_simplest_rate(tmp_path: Path) -> None:

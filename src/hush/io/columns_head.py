@@ -22,7 +22,7 @@ _COMMENT = re.compile(r"\s*(#|%|//|\"?[{}])")
 _UNIT = re.compile(
     r"[afpnuµμmckMG]?(V|A|g|G|m|s|Hz|Pa|N|Nm|T|W|J|K|C|F|S|Ohm|Ω|l|L|bar|rad|mol)"
     r"|%|a\.?u\.?|adu|counts?|lsb|mmHg|cmH2O|bpm|dB|(°|deg)[CF]?(/s)?|m/s(\^?2|²)?|volts?"
-    r"|(milli|micro)volts?|(milli|micro)?seconds?|[mu]?sec|minutes?|min",
+    r"|(milli|micro)volts?|(milli|micro|nano)?seconds?|[mun]?sec|minutes?|min",
     re.IGNORECASE,
 )
 _UNITS = {"volt": "V", "millivolt": "mV", "microvolt": "uV"}
@@ -38,8 +38,13 @@ _LABELS = re.compile(r"\W*(?:labels?|channel ?titles?|channels?|columns?)\s*[:=]
 _OF_ALL = re.compile(r"\W*units?\s*[:=]+\s*(.+)", re.I)
 
 _TIME = re.compile(
-    r"(t|(elapsed|relative|absolute|unix)?[ _]?time([ _]?stamps?)?|seconds?|secs?|[mu]?s(ec)?"
-    r"|(milli|micro)seconds?|zeit|temps|tiempo)",
+    r"(t|(elapsed|relative|absolute|unix|epoch)?[ _]?time([ _]?stamps?)?|seconds?|secs?"
+    r"|[mun]?s(ec)?|(milli|micro|nano)seconds?|zeit|temps|tiempo)",
+    re.IGNORECASE,
+)
+#: names of clocks, and of other columns: the values have to rise
+_DATE = re.compile(
+    r"((date[ _]?time|date|unix|epoch|posix|utc|clock|datum)([ _]?(time|ts|stamps?))?|ts)",
     re.IGNORECASE,
 )
 _COUNTER = re.compile(
@@ -51,7 +56,8 @@ _CLASSES = re.compile(
     r"label|class|annotations?|notes?|comments?|remarks?|restimulus|repetition|[io]\d",
     re.IGNORECASE,
 )
-_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0}
+_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0}
+_EPOCH = (9e8, 5e9)  #: seconds since 1970, from 1998 to 2128
 
 
 #: the first line of numbers, the separator, the decimal mark, and the columns of words
@@ -343,6 +349,11 @@ def is_time(name: str) -> bool:
     return _TIME.fullmatch(_bare(name)) is not None
 
 
+def may_be_time(name: str) -> bool:
+    """Whether a column of that name holds the time if its values rise."""
+    return is_time(name) or _DATE.fullmatch(_bare(name)) is not None
+
+
 def is_counter(name: str) -> bool:
     """Whether a column of that name may number the samples."""
     return _COUNTER.fullmatch(_bare(name)) is not None
@@ -358,15 +369,22 @@ def seconds_in(name: str, unit: str) -> float | None:
     plain = re.sub(r"[(\[][^()\[\]]*[)\]]\s*$", "", name.strip().strip("'\"")).lower()
     for text in (unit, re.split(r"[_ ]", plain.strip())[-1], plain):
         short = text.strip().lower().replace("µ", "u").replace("μ", "u")
-        short = re.sub(r"^(milli|micro)", lambda m: m[0][:1] if m[0] == "milli" else "u", short)
-        short = re.sub(r"(?<=[mu])s(ec(ond)?s?)$|^s(ec(ond)?s?)?$", "s", short)
+        short = re.sub(r"^(milli|micro|nano)", lambda m: "u" if m[0] == "micro" else m[0][0], short)
+        short = re.sub(r"(?<=[mun])s(ec(ond)?s?)$|^s(ec(ond)?s?)?$", "s", short)
         short = "min" if short.startswith("minute") else short
         if short in _SECONDS:
             return _SECONDS[short]
     return None
 
 
+def epoch_unit(value: float) -> float | None:
+    """The seconds of one step of a time that counts from 1970; None if a time is none of those."""
+    units = (unit for unit in _SECONDS.values() if unit <= 1)
+    return next((unit for unit in units if _EPOCH[0] <= value * unit <= _EPOCH[1]), None)
+
+
 def _bare(name: str) -> str:
     """A name without quotes, unit and spaces around it."""
     bare = re.sub(r"[(\[][^()\[\]]*[)\]]\s*$", "", name.strip().strip("'\""))
-    return re.sub(r"[_ ](s|ms|us|sec|seconds)$", "", bare.strip(), flags=re.IGNORECASE)
+    unit = r"[_ ]([mun]?s|[mun]?sec|(milli|micro|nano)?seconds)$"
+    return re.sub(unit, "", bare.strip(), flags=re.IGNORECASE)
