@@ -365,11 +365,33 @@ def advice(x: np.ndarray, noise: str | None = None, **about: object) -> list[str
     return SIGNAL.advice(own, item, given, SIGNAL.measure([item]))
 
 
+TRIGGERS = {
+    "pulses": (np.arange(9000) % 900 < 20).astype(float),
+    "square wave": np.sign(np.sin(np.arange(9000) / 300)),
+    "counter": np.arange(9000) % 700.0,
+    "sawtooth": np.arange(9000) * 0.0037 % 1,
+}
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("name", TRIGGERS)
+def test_triggers_and_counters_hold_no_noise_and_no_ecg(name: str) -> None:
+    """They come back to the last digit, beside a channel that is denoised."""
+    x = TRIGGERS[name]
+    assert not any("ECG" in note for note in advice(x))
+    assert SIGNAL.measure([x.astype(np.float32)[None]]).sigma == 0
+    assert SIGNAL.measure([(x + white(9000, 0.1)).astype(np.float32)[None]]).sigma > 0
+    both = np.stack([emg(9) + white(9000, 0.1), x])
+    made = hush.run(both, kind="signal", context={"rate": RATE}).record.data
+    np.testing.assert_array_equal(made[1], x)
+
+
 @pytest.mark.parametrize(
     ("x", "said"),
     [
         (5 * ecg(30) + emg(30), "An ECG was found in the signal; --noise ecg removes it"),
         (ecg(30), "This is an ECG, not another signal with an ECG in it"),
+        (ecg(30) + white(30000, 0.05), "Besides noise, the signal is an ECG; if that is"),
         (np.clip(emg(30), -1, 1), "cut off at the ends of the range"),
         (np.full(9000, 2.0), "All values are the same"),
         (np.full(9000, np.nan), "All values are missing"),
@@ -377,7 +399,7 @@ def advice(x: np.ndarray, noise: str | None = None, **about: object) -> list[str
         (np.where(np.arange(30000) == 7, np.nan, emg(30)), "1 sample is missing"),
         (emg(30) + np.sin(0.1 * np.pi * np.arange(30000)), "power line was picked up (50 Hz)"),
     ],
-    ids=["ecg", "pure", "clipped", "constant", "empty", "flat", "gap", "line"],
+    ids=["ecg", "pure", "noisy", "clipped", "constant", "empty", "flat", "gap", "line"],
 )
 def test_one_sentence_says_each(x: np.ndarray, said: str) -> None:
     assert any(said in note for note in advice(x))
