@@ -19,7 +19,7 @@ from hush.metrics import mean_score, prd, rmse, snr
 from hush.noise.processes import Gaussian
 from hush.record import Record
 from hush.recording import Channel
-from hush.results import Estimate
+from hush.results import Estimate, Judgement
 from hush.titles import by_title, listed
 
 RATE = 1000.0
@@ -363,6 +363,24 @@ def advice(x: np.ndarray, noise: str | None = None, **about: object) -> list[str
     own = Record(item, "CT", "signal", context={"rate": RATE, **about})
     given = None if noise is None else hush.noise.processes.parse(noise)
     return SIGNAL.advice(own, item, given, SIGNAL.measure([item]))
+
+
+def test_hum_is_not_judged_as_white_noise() -> None:
+    """A tone is correlated by its nature, and its level is no level of white noise."""
+    hum = np.sqrt(2) * 0.2 * np.sin(0.1 * np.pi * np.arange(9000))
+    noisy, process = emg(9) + hum, hush.noise.processes.parse(f"powerline:0.2,50,{RATE}")
+    assert advice(noisy, f"powerline:0.5,50,{RATE}") == []
+
+    def judge(clean: np.ndarray) -> Judgement:
+        pair = (noisy[None], clean[None])
+        return SIGNAL.judge(*pair, process, strength=1, scale=1, about={"rate": RATE})
+
+    right = judge(noisy - 0.5 * hum)
+    assert right.warnings == ()
+    assert right.verdict == "100 % of it lies at 50 Hz and its multiples."
+    assert judge(noisy).verdict.startswith("No hum was found")
+    wrong = judge(noisy - 0.5 * hum - white(9000, 0.5))
+    assert "what was removed lies at 50 Hz and its multiples" in wrong.warnings[0]
 
 
 TRIGGERS = {

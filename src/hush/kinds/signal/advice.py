@@ -212,7 +212,8 @@ def sentences(
             if seen.heart.explains(found.sigma)
             else "An ECG was found in the signal; --noise ecg removes it."
         )
-    if seen.lines:
+    hum = given is not None and given.family == "powerline"
+    if seen.lines and not hum:
         notes.append(f"The power line was picked up ({_mains(seen.lines):g} Hz).")
     if seen.clipped:
         notes.append(
@@ -244,7 +245,8 @@ def sentences(
             "Even its quietest parts do not have the flat spectrum of noise, so noise cannot be "
             "told from the signal: the measured level is an upper limit."
         )
-    return [*notes, *mismatch(record, item, given, found)]
+    # The floor is that of white noise, which says nothing about hum.
+    return notes if hum else [*notes, *mismatch(record, item, given, found)]
 
 
 def implausible(level: float, unit: str) -> list[str]:
