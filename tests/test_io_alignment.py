@@ -466,18 +466,26 @@ def test_a_compressed_file_that_is_cut_short_is_refused(tmp_path: Path) -> None:
 # -- odd but valid -----------------------------------------------------------------------------
 
 
-def test_nul_bytes_and_line_ends_are_dropped_with_a_warning(tmp_path: Path) -> None:
+def test_nul_bytes_are_dropped_with_a_warning_and_line_ends_stay(tmp_path: Path) -> None:
     raw = A3M.replace(b"\n", b"\r\n").replace(b"ACDEFX", b"AC\0\0DEFX") + b"\0"
     record = io.read(file(tmp_path / "a.a3m", raw))
     assert record.data.tolist() == tokens(FILES["a.a3m"][3])
-    assert [n.split()[0] for n in record.meta["notes"]] == ["3", "Lines"]
-    assert written(record, tmp_path / "b.a3m") == A3M
+    assert [n.split()[0] for n in record.meta["notes"]] == ["3"]
+    assert written(record, tmp_path / "b.a3m") == A3M.replace(b"\n", b"\r\n")
+    mixed = io.read(file(tmp_path / "m.a3m", A3M.replace(b"\n", b"\r\n", 1)))
+    assert "Lines ended in different ways" in mixed.meta["notes"][0]
+    assert written(mixed, tmp_path / "n.a3m") == A3M
     for name, (raw, _, names, letters) in FILES.items():
         for end in (b"\r\n", b"\r"):
-            record = io.read(file(tmp_path / name, b"\xef\xbb\xbf" + raw.replace(b"\n", end)))
+            given = b"\xef\xbb\xbf" + raw.replace(b"\n", end)
+            record = io.read(file(tmp_path / name, given))
             assert record.data.tolist() == tokens(letters)
             assert record.context["names"] == tuple(names)
-            assert written(record, tmp_path / f"b{Path(name).suffix}") == raw
+            assert written(record, tmp_path / f"b{Path(name).suffix}") == given
+            first = selected(record, [len(names) - 1], first=len(names) - 1)
+            part = written(first, tmp_path / f"c{Path(name).suffix}")
+            assert part.startswith(b"\xef\xbb\xbf")
+            assert part.count(b"\r") == part.count(end)
 
 
 def test_lines_above_a_paired_alignment_stay_first(tmp_path: Path) -> None:

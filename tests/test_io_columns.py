@@ -123,6 +123,27 @@ FILES: dict[str, tuple[str, list[tuple[str, str, float | None, bool]]]] = {
         + lines([f"12:00:{i:02}" for i in range(40)], ["rést", "m;ove"][:1] * 40, A, sep=";"),
         [("EMG", "", None, True)],
     ),
+    "an event in the first line only": (
+        "time,ecg,event\n" + lines(TIME, A, ['"start, go"', *[""] * 39]),
+        [("time", "", 1000, False), ("ecg", "", 1000, True)],
+    ),
+    "events in a few lines, one a number": (
+        "time;ecg;note\ns;mV;\n"
+        + lines(TIME, A, [*[""] * 20, "stârt", "on", "3", *[""] * 17], sep=";").replace(".", ","),
+        [("time", "s", 1000, False), ("ecg", "mV", 1000, True)],
+    ),
+    "the time of day, and no notes": (
+        "clock,EMG,note\n" + lines([f"12:00:{i:02}" for i in range(40)], A, [""] * 40),
+        [("EMG", "", None, True), ("note", "", None, False)],
+    ),
+    "the time of day, and one note": (
+        "clock,EMG,note\n" + lines([f"12:00:{i:02}" for i in range(40)], A, ["go", *[""] * 39]),
+        [("EMG", "", None, True)],
+    ),
+    "nanoseconds since 1970": (
+        "a,timestamp_ns\n" + lines(A, [str(17 * 10**17 + 2000003 * i) for i in range(40)]),
+        [("a", "", 500, True), ("timestamp_ns", "", 500, False)],
+    ),
     "one column, old Mac": ("# Labels: ECG\r" + lines(B, end="\r"), [("ECG", "", None, True)]),
     "signed": ("a\tb\n" + lines(texts("%+.2f"), texts("%+d"), sep="\t"), [
         ("a", "", None, True), ("b", "", None, True),
@@ -235,6 +256,36 @@ def test_the_time_tells_the_rate(name: str, step: str, rate: float | None, tmp_p
     assert any("--rate" in note for note in record.meta["notes"]) == (got is None)
 
 
+@pytest.mark.parametrize(
+    ("name", "start", "step", "rate"),
+    [("unix", 1.7e9, 0.002, 500), ("date", 1.7e12, 4, 250), ("timestamp_us", 1.7e15, 250, 4000),
+     ("x", 1.7e18, 2e6, 500), ("x", 3, 5, None)],
+)  # fmt: skip
+def test_a_column_that_rises_evenly_is_a_clock(
+    name: str, start: float, step: float, rate: float | None, tmp_path: Path
+) -> None:
+    """Times since 1970 tell their unit by their size."""
+    time = [f"{start + i * step:.3f}" for i in range(40)]
+    (tmp_path / "x.csv").write_text(f"{name},EMG\n" + lines(time, A))
+    record = io.read(tmp_path / "x.csv")
+    assert [(c.rate, c.signal) for c in record.context["layout"]] == [(rate, False), (rate, True)]
+    assert [n.rpartition("; ")[2] for n in record.meta["notes"]] == ["state --rate."] * (not rate)
+
+
+def test_channels_too_far_apart_are_both_named(tmp_path: Path) -> None:
+    """The ordinary channel is not the one to blame."""
+    (tmp_path / "x.csv").write_text("a,b\n" + lines(A, texts("%.0f", seed=3, scale=1e18)))
+    line = ["denoise", str(tmp_path / "x.csv"), "--rate", "500", "--noise", "gaussian:1"]
+    done = CliRunner().invoke(main, line)
+    assert "values of up to 1e+19 beside others of up to" in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize("name", ["date", "epoch", "x"])
+def test_a_column_that_does_not_rise_is_no_clock(name: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(f"{name},EMG\n" + lines(B, A))
+    assert all(c.signal for c in io.read(tmp_path / "x.csv").context["layout"])
+
+
 def test_rounded_times_tell_the_simplest_rate(tmp_path: Path) -> None:
     """Of 2148.148 Hz in milliseconds, where neighbours have the same time."""
     time = [f"{i / 2148.148:.3f}" for i in range(20000)]
@@ -271,6 +322,16 @@ def test_a_wrong_file_gets_one_sentence(text: str, sentence: str, tmp_path: Path
     (tmp_path / "y.csv").write_bytes("1,2\n".encode("utf-16"))
     with pytest.raises(HushError, match="UTF-16"):
         io.read(tmp_path / "y.csv")
+
+
+def test_words_far_below_the_head_are_named_with_their_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a column holds is decided by the first lines; the rest has to agree."""
+    monkeypatch.setattr("hush.io.columns._HEAD", 256)
+    (tmp_path / "x.csv").write_text("t,EMG,note\n" + lines(TIME, A, [*[""] * 35, *["go"] * 5]))
+    with pytest.raises(HushError, match="line 37 has 'go' in column 'note', not a number"):
+        io.read(tmp_path / "x.csv")
 
 
 def test_only_text_with_a_rate_is_found_in_folders(tmp_path: Path) -> None:

@@ -265,3 +265,14 @@ def test_the_layout_of_a_map_is_that_of_its_kind() -> None:
         get("volume").leveled(replace(series, data=series.data[..., 0], axes="XYZ")).axes == "XYZ"
     )
     assert maps.blank(series, "residual").axes == "XYZC"
+
+
+def test_the_spread_is_0_in_channels_that_were_not_chosen() -> None:
+    """Its mean is that of the others, not of times and of what was left alone."""
+    x = np.random.default_rng(0).normal(5, 1, (3, 4096)).astype(np.float32)
+    context = {"rate": 500.0, "channels": "2"}
+    made = hush.run(x, kind="signal", context=context, method="wiener", uncertainty=True).spread
+    assert made is not None
+    assert not made.data[[0, 2]].any()
+    assert maps.mean(made) == pytest.approx(made.data[1].mean())
+    assert maps.mean(made) > 0

@@ -190,6 +190,14 @@ def test_the_users_values_are_missing_instead_of_the_files(tmp_path: Path) -> No
     assert "No int16 value is 1000000" in said[0]
 
 
+def test_infinities_of_both_signs_are_looked_past() -> None:
+    """Without a warning of numpy's, whose sum of both is no number."""
+    x = np.array(SMOOTH[None], np.float32)
+    x[0, 3, 4], x[0, 60, 7] = np.inf, -np.inf
+    with np.errstate(all="raise"):
+        assert find(x) == ()
+
+
 def test_none_turns_the_search_off(tmp_path: Path) -> None:
     padded = np.where(ROUND, noisy(1000, 2000, 50, "u2"), 0).astype("u2")
     tifffile.imwrite(tmp_path / "a.tif", padded)

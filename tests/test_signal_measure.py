@@ -19,7 +19,7 @@ from hush.metrics import mean_score, prd, rmse, snr
 from hush.noise.processes import Gaussian
 from hush.record import Record
 from hush.recording import Channel
-from hush.results import Estimate
+from hush.results import Estimate, Judgement
 from hush.titles import by_title, listed
 
 RATE = 1000.0
@@ -365,11 +365,51 @@ def advice(x: np.ndarray, noise: str | None = None, **about: object) -> list[str
     return SIGNAL.advice(own, item, given, SIGNAL.measure([item]))
 
 
+def test_hum_is_not_judged_as_white_noise() -> None:
+    """A tone is correlated by its nature, and its level is no level of white noise."""
+    hum = np.sqrt(2) * 0.2 * np.sin(0.1 * np.pi * np.arange(9000))
+    noisy, process = emg(9) + hum, hush.noise.processes.parse(f"powerline:0.2,50,{RATE}")
+    assert advice(noisy, f"powerline:0.5,50,{RATE}") == []
+
+    def judge(clean: np.ndarray) -> Judgement:
+        pair = (noisy[None], clean[None])
+        return SIGNAL.judge(*pair, process, strength=1, scale=1, about={"rate": RATE})
+
+    right = judge(noisy - 0.5 * hum)
+    assert right.warnings == ()
+    assert right.verdict == "100 % of it lies at 50 Hz and its multiples."
+    assert judge(noisy).verdict.startswith("No hum was found")
+    wrong = judge(noisy - 0.5 * hum - white(9000, 0.5))
+    assert "what was removed lies at 50 Hz and its multiples" in wrong.warnings[0]
+
+
+TRIGGERS = {
+    "pulses": (np.arange(9000) % 900 < 20).astype(float),
+    "square wave": np.sign(np.sin(np.arange(9000) / 300)),
+    "counter": np.arange(9000) % 700.0,
+    "sawtooth": np.arange(9000) * 0.0037 % 1,
+}
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("name", TRIGGERS)
+def test_triggers_and_counters_hold_no_noise_and_no_ecg(name: str) -> None:
+    """They come back to the last digit, beside a channel that is denoised."""
+    x = TRIGGERS[name]
+    assert not any("ECG" in note for note in advice(x))
+    assert SIGNAL.measure([x.astype(np.float32)[None]]).sigma == 0
+    assert SIGNAL.measure([(x + white(9000, 0.1)).astype(np.float32)[None]]).sigma > 0
+    both = np.stack([emg(9) + white(9000, 0.1), x])
+    made = hush.run(both, kind="signal", context={"rate": RATE}).record.data
+    np.testing.assert_array_equal(made[1], x)
+
+
 @pytest.mark.parametrize(
     ("x", "said"),
     [
         (5 * ecg(30) + emg(30), "An ECG was found in the signal; --noise ecg removes it"),
         (ecg(30), "This is an ECG, not another signal with an ECG in it"),
+        (ecg(30) + white(30000, 0.05), "Besides noise, the signal is an ECG; if that is"),
         (np.clip(emg(30), -1, 1), "cut off at the ends of the range"),
         (np.full(9000, 2.0), "All values are the same"),
         (np.full(9000, np.nan), "All values are missing"),
@@ -377,7 +417,7 @@ def advice(x: np.ndarray, noise: str | None = None, **about: object) -> list[str
         (np.where(np.arange(30000) == 7, np.nan, emg(30)), "1 sample is missing"),
         (emg(30) + np.sin(0.1 * np.pi * np.arange(30000)), "power line was picked up (50 Hz)"),
     ],
-    ids=["ecg", "pure", "clipped", "constant", "empty", "flat", "gap", "line"],
+    ids=["ecg", "pure", "noisy", "clipped", "constant", "empty", "flat", "gap", "line"],
 )
 def test_one_sentence_says_each(x: np.ndarray, said: str) -> None:
     assert any(said in note for note in advice(x))

@@ -275,7 +275,7 @@ def _restored(
         items = unmapped([*items, item])
     spread = None
     if out.spreads:
-        spread = maps.like(record, chosen.record(record, out.spread).data)
+        spread = maps.spread(record, out.spread)
     return Result(
         record=chosen.finished(out.record(), items),
         noisy=record,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 def summary(o: Any, row: Mapping[str, Any], result: Result) -> list[tuple[str, str]]:
     """The one-screen summary, as labels and values."""
     from hush import kinds
+    from hush.kinds import maps
     from hush.report import checked, describe
 
     noisy = result.noisy
@@ -36,12 +37,10 @@ def summary(o: Any, row: Mapping[str, Any], result: Result) -> list[tuple[str, s
     if o.check and result.noisiest.check is None:
         lines.append(("checked", "only what was removed"))
     if result.spread is not None and row["uncertainty"]:
-        import numpy as np
-
-        known = result.spread.data[np.isfinite(result.spread.data)]
+        mean = maps.mean(result.spread)
         told = "not known"
-        if known.size:
-            told = f"{describe.number(float(known.mean()))}{describe.units(scale)} on average"
+        if mean == mean:
+            told = f"{describe.number(mean)}{describe.units(scale)} on average"
         lines.append(("uncertainty", f"{told} → {row['uncertainty']}"))
     if row.get("residual"):
         lines.append(("residual", row["residual"]))

@@ -19,7 +19,7 @@ import mmap
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,6 +31,7 @@ from hush.record import Record
 
 #: owners of pieces that are no rows: what all rows share, and what is true of all of them only
 SHARED, ABOUT_ALL = -1, -2
+BOM = b"\xef\xbb\xbf"  #: with which some programs begin text in UTF-8
 SPACE = b" \t\r\n\f\v"
 #: letters that are in no column of an A3M file
 INSERTED = b"abcdefghijklmnopqrstuvwxyz."
@@ -54,6 +55,8 @@ class Text:
         whether there are some in columns.
     starred : whether a ``*`` at the end of a row is in no column.
     tokens ``(N, L)`` : that were read.
+    newline : how lines of the file end, which do with ``\\n`` in `raw`; bom : whether the file
+        begins with the mark of UTF-8.
     extra : what other formats do not hold, as words; empty for nothing.
     """
 
@@ -73,6 +76,8 @@ class Text:
     soft: bool = False
     starred: bool = False
     tokens: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.uint8))
+    newline: bytes = b"\n"
+    bom: bool = False
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -132,7 +137,7 @@ def text_of(record: Record) -> tuple[Text, np.ndarray] | None:
 
 
 def stored(record: Record, text: Text, kept: np.ndarray, bare: bool = False) -> Iterator[bytes]:
-    """The pieces of the kept rows and of what belongs to all, byte for byte.
+    """The pieces of the kept rows and of what belongs to all, lines ended by ``\\n``.
 
     bare : only those of rows.
     """
@@ -152,6 +157,14 @@ def stored(record: Record, text: Text, kept: np.ndarray, bare: bool = False) -> 
         made = text.raw[begins[piece] : ends[piece]]
         ended = made.endswith(b"\n")
         yield made
+
+
+def as_in_file(text: Text, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Pieces of a text with the file's line ends, and the mark that the file begins with."""
+    if text.bom:
+        yield BOM
+    for piece in pieces:
+        yield piece if text.newline == b"\n" else piece.replace(b"\n", text.newline)
 
 
 def _places(text: Text, first: int | None) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hush.errors import HushError
-from hush.io.aligned import INSERTED, SHARED, Text
+from hush.io.aligned import BOM, INSERTED, SHARED, Text
 from hush.io.columns_head import decoded
 from hush.io.gz import DAMAGED, MAGIC, unpacked
 from hush.io.residues import TOKENS
@@ -22,7 +22,6 @@ from hush.record import Record
 _MAPPED = 2**26  #: bytes from which a file is mapped, so that its text needs no memory
 _HEAD = 2**16  #: bytes by which files are recognised
 _CHUNK = 2**22  #: characters that are looked at together
-_BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")  #: how text in UTF-16 begins
 #: characters that may be in a row
 KNOWN = bytes(range(65, 91)) + bytes(range(97, 123)) + b"-.*~_"
@@ -43,12 +42,26 @@ def beginning(head: bytes, path: Path, more: bool = False) -> bytes | None:
                 head = stream.read1(_HEAD)  # type: ignore[attr-defined]
         except DAMAGED:
             return None
-    head = head[2:] if head.startswith(_UTF16) else head.removeprefix(_BOM)
+    head = head[2:] if head.startswith(_UTF16) else head.removeprefix(BOM)
     return head.replace(b"\0", b"").lstrip() or None
 
 
-def text_in(path: Path) -> tuple[bytes | mmap.mmap, list[str]]:
-    """The text of a file, its lines ended by ``\\n``, and notes about what was changed in it.
+@dataclass(frozen=True)
+class Source:
+    """The text of a file, its lines ended by ``\\n``, and what to know to write it as it was.
+
+    notes : about what was changed in it; newline : the file's own line end; bom : whether the
+    file begins with the mark of UTF-8.
+    """
+
+    raw: bytes | mmap.mmap
+    notes: Sequence[str] = ()
+    newline: bytes = b"\n"
+    bom: bool = False
+
+
+def text_in(path: Path) -> Source:
+    """The text of a file.
 
     Raises
     ------
@@ -68,10 +81,11 @@ def text_in(path: Path) -> tuple[bytes | mmap.mmap, list[str]]:
     return cleaned(raw)
 
 
-def cleaned(raw: bytes | mmap.mmap) -> tuple[bytes | mmap.mmap, list[str]]:
+def cleaned(raw: bytes | mmap.mmap) -> Source:
     """See `text_in`."""
-    notes = []
-    if raw[:3] == _BOM:
+    notes, newline = [], b"\n"
+    bom = raw[:3] == BOM
+    if bom:
         raw = raw[3:]
     if raw[:2] in _UTF16:
         raw = raw[:].decode("utf-16", "replace").encode()
@@ -82,11 +96,22 @@ def cleaned(raw: bytes | mmap.mmap) -> tuple[bytes | mmap.mmap, list[str]]:
         count = before - len(raw)
         notes.append(f"{count} NUL byte{'s were' if count > 1 else ' was'} removed from the text.")
     if raw.find(b"\r") >= 0:
-        raw = raw[:].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        notes.append("Lines ended with CR or CRLF; the result's lines end with LF.")
+        raw = raw[:]
+        newline = _newline(raw)
+        if newline == b"\n":
+            notes.append("Lines ended in different ways; the result's lines end with LF.")
+        raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if not raw[:_HEAD].strip():
         raise HushError("is empty: it holds only blank lines")
-    return raw, notes
+    return Source(raw, notes, newline, bom)
+
+
+def _newline(raw: bytes) -> bytes:
+    """CRLF or CR if all lines end so, and LF otherwise."""
+    both, cr, lf = raw.count(b"\r\n"), raw.count(b"\r"), raw.count(b"\n")
+    if both == cr == lf:
+        return b"\r\n"
+    return b"\n" if lf else b"\r"
 
 
 def lines_in(raw: bytes | mmap.mmap, begin: int = 0) -> Iterator[tuple[int, int]]:
@@ -126,7 +151,7 @@ class Pieces:
                 self.rows[piece], self.blocks[piece] = row % count, row // count
         del self.heads[2 * count :]
 
-    def text(self, name: str, raw: bytes | mmap.mmap, **more: Any) -> Text:
+    def text(self, name: str, source: Source, **more: Any) -> Text:
         """The text in these pieces; name : of the format."""
         ends, rows, blocks = (np.array(x, np.int64) for x in (self.ends, self.rows, self.blocks))
         cells = np.array(self.cells, np.int64).reshape(-1, 2)
@@ -136,8 +161,9 @@ class Pieces:
         firsts = np.searchsorted(rows[filled], np.arange(count + 1))
         heads = np.array(self.heads, np.int64).reshape(-1, 2) if self.heads else None
         begins, stops, offsets = (array("q", x.tobytes()) for x in (*cells[filled].T, firsts))
-        made = {"same": np.arange(count), **more}
-        return Text(name, raw, ends, rows, blocks, begins, stops, offsets, heads=heads, **made)
+        made = {"same": np.arange(count), "newline": source.newline, "bom": source.bom, **more}
+        places = (ends, rows, blocks, begins, stops, offsets)
+        return Text(name, source.raw, *places, heads=heads, **made)
 
 
 class Blocks:

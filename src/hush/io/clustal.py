@@ -14,6 +14,7 @@ import numpy as np
 from hush.errors import HushError
 from hush.io.aligned import (
     ABOUT_ALL,
+    as_in_file,
     labels,
     left_out,
     letters,
@@ -51,9 +52,9 @@ def read(path: Path) -> Record:
         If a line is not a name with residues, rows are not equally long, or there are several
         alignments.
     """
-    raw, notes = text_in(path)
+    source = text_in(path)
     pieces, blocks, marked, header = Pieces(), Blocks(), False, True
-    for number, (begin, end) in enumerate(lines_in(raw), 1):
+    for number, (begin, end) in enumerate(lines_in(raw := source.raw), 1):
         line = raw[begin:end]
         if line.isspace():
             pieces.add(end)
@@ -78,7 +79,7 @@ def read(path: Path) -> Record:
             if 2 * row == len(pieces.heads):
                 pieces.heads.extend((begin, name_end))
     extra = "the lines of conservation" if marked else ""
-    return record_of(pieces.text(NAME, raw, extra=extra), notes=notes)
+    return record_of(pieces.text(NAME, source, extra=extra), notes=source.notes)
 
 
 def write(record: Record, path: Path) -> None:
@@ -86,7 +87,7 @@ def write(record: Record, path: Path) -> None:
     found = text_of(record)
     with packed(path) as stream:
         if found is not None and found[0].format == NAME:
-            stream.writelines(stored(record, *found))
+            stream.writelines(as_in_file(found[0], stored(record, *found)))
             return
         names = [name for name, _ in labels(record)]
         width = max(map(len, names)) + 6

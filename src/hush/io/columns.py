@@ -22,15 +22,17 @@ from hush.io.columns_clock import Clock, clock_of
 from hush.io.columns_head import (
     Head,
     decoded,
+    epoch_unit,
     head_of,
     is_counter,
     is_label,
     is_time,
+    may_be_time,
     seconds_in,
     unit_in,
 )
 from hush.io.columns_parse import comments_in, filled
-from hush.io.columns_style import Column, Style, Table, style_of, words
+from hush.io.columns_style import Column, Style, Table, is_long, style_of, words
 from hush.record import Record
 from hush.recording import Channel, empty, let_go
 
@@ -38,6 +40,7 @@ SUFFIXES = (".csv", ".tsv", ".txt")
 _HEAD = 2**18  #: bytes in which the columns must begin
 _ROWS = 2**15  #: rows that are written at once
 _MANY, _FEW = 512, 64  #: columns and lines, of a file that holds a channel in each line
+_STEADY = 16  #: lines of a first column that is no clock by its name, at least
 _GRID = 0.5  #: share of the lines of a slow channel's grid in which it has a value, at least
 
 
@@ -70,10 +73,7 @@ def read(path: Path) -> Record:
         suffix = path.suffix.lower()
         dialect = (head.separator, head.decimal, newline)
         table = Table(above, below, *dialect, rows, suffix, comments=comments)
-        columns = [
-            Column(style_of(cells), words=words() if c in head.texts else None)
-            for c, cells in enumerate(head.sample)
-        ]
+        columns = [_column(head, c) for c in range(len(head.sample))]
         if len(columns) > _MANY and rows < _FEW:
             raise HushError(
                 f"holds {len(columns)} columns and {rows} line{'s' * (rows != 1)}; hush takes each "
@@ -95,6 +95,14 @@ def read(path: Path) -> Record:
         meta={"columns": table, "clock": clocks, "notes": notes},
         context={"layout": tuple(layout), "events": ()},
     )
+
+
+def _column(head: Head, c: int) -> Column:
+    """How a column is written. What may be a clock is kept as text where float64 is too short."""
+    cells = head.sample[c]
+    clock = c not in head.texts and (c == 0 or may_be_time(head.names[c])) and is_long(cells)
+    text = c in head.texts or clock
+    return Column(style_of(cells), words=words() if text else None, clock=clock)
 
 
 def _head(path: Path) -> tuple[Head, bytes]:
@@ -145,6 +153,8 @@ def _layout(
         signal = not (blank or i in clocks or is_label(names[i]))
         first, step = (0, 1) if i in clocks else _grid(values[i])
         made[c] = replace(made[c], first=first, step=step)
+        if made[c].clock and i not in clocks:
+            made[c] = replace(made[c], words=None, clock=False)
         rate = clock.rate and clock.rate / step
         count = len(range(first, values.shape[1], step))
         breaks = tuple(-(-(b - first) // step) for b in clock.breaks if b > first)
@@ -183,26 +193,22 @@ def _clocks(
     """The columns that hold times or sample numbers, and what they say."""
     clocks, found = [], Clock(head.rate)
     for i, c in enumerate(kept):
-        name, digits = head.names[c], columns[c].style.most
-        unnamed = i == 0 and not name and len(kept) > 1
-        if not (is_time(name) or (is_counter(name) and name) or unnamed):
+        name = head.names[c]
+        first = i == 0 and len(kept) > 1
+        if not (first or may_be_time(name) or (name and is_counter(name))):
             continue
-        seen = clock_of(values[i], digits)
-        if unnamed and not (seen.even and values.shape[1] >= 3):
-            continue
-        if is_counter(name) and name and not seen.even and not seen.wraps:
+        seen = clock_of(values[i], columns[c].style.most)
+        if not _is_clock(name, seen, values.shape[1] if first else 0):
             continue
         clocks.append(i)
         if seen.rate is None or (is_counter(name) and (name or seen.step == 1)):
             continue
-        unit = seconds_in(name, head.units[c])
-        if unit is None and seen.step >= 1:
-            if head.rate is None:
-                notes.append(
-                    f"Column {label(Channel(name), i)} does not say its unit; state --rate."
-                )
+        unit = seconds_in(name, head.units[c]) or epoch_unit(values[i, 0])
+        told = not name or may_be_time(name)
+        if unit is None and (seen.step >= 1 or not told):
+            notes += _unknown(label(Channel(name), i), told, head.rate is not None)
             continue
-        rate = float(f"{seen.rate / (unit or 1.0):.12g}")
+        rate = float(f"{seen.rate_in(unit or 1.0):.12g}")
         if not name:
             notes.append(f"Column 1 is taken for the time in seconds: {rate:g} samples a second.")
         if head.rate and abs(head.rate - rate) > 0.01 * rate:
@@ -214,6 +220,28 @@ def _clocks(
             notes.append(f"The times have {len(seen.breaks)} gap{'s' * (len(seen.breaks) != 1)}.")
         found = replace(seen, rate=rate)
     return tuple(clocks), found
+
+
+def _is_clock(name: str, seen: Clock, rows: int) -> bool:
+    """Whether a column holds times or numbers of samples.
+
+    rows : of the first column, which may be one under any name if it rises evenly; 0 for others.
+    """
+    if is_time(name):
+        return True
+    if name and is_counter(name):
+        return seen.even or seen.wraps
+    if may_be_time(name) and seen.rate is not None:
+        return True
+    return seen.steady and rows >= _STEADY if name else seen.even and rows >= 3
+
+
+def _unknown(column: str, told: bool, stated: bool) -> list[str]:
+    """A sentence about a clock without a unit, which the rate may not need."""
+    if not told:
+        what = f"Column {column} rises evenly and is taken for a clock, not for a signal"
+        return [f"{what}." if stated else f"{what}; state --rate."]
+    return [] if stated else [f"Column {column} does not say its unit; state --rate."]
 
 
 def _all_missing(x: np.ndarray) -> bool:
@@ -275,6 +303,8 @@ def _block(table: Table, views: Sequence[np.ndarray], rows: slice, joint: bytes)
         if column.words is not None:
             cells = [column.words.readline().rstrip(b"\n").decode("latin-1") for _ in range(count)]
             parts.append(cells)
+            if column.clock:
+                next(numbers)
             continue
         x = next(numbers)
         if column.step == 1:

@@ -19,7 +19,8 @@ class Clock:
     """Samples per unit of the column; None if unknown.
 
     breaks : rows at which times go on after a gap; step : the usual step.
-    even : rising with even steps throughout; wraps : a counter that begins again and again.
+    even : rising with even steps throughout, up to rounding; steady : even without any rounding.
+    wraps : a counter that begins again and again. error : relative, of the rate.
     """
 
     rate: float | None = None
@@ -27,23 +28,30 @@ class Clock:
     step: float = 0.0
     even: bool = False
     wraps: bool = False
+    steady: bool = False
+    error: float = 0.0
+
+    def rate_in(self, unit: float) -> float | None:
+        """The simplest rate, in samples a second, that agrees with steps of so many seconds."""
+        return self.rate and _simplest(self.rate / unit, self.error)
 
 
 def clock_of(x: np.ndarray, digits: int) -> Clock:
     """What a column ``(T,)`` says; digits : decimals to which its numbers are rounded.
 
-    The rate is the simplest number that agrees with the times as they are rounded.
+    `Clock.rate_in` is the simplest number that agrees with the times as they are rounded.
     """
     if len(x) < 2:
         return Clock()
     steps = np.diff(x[: min(len(x), 2**16)])
-    rounding = 10.0**-digits
+    exact = float(np.spacing(np.nanmax(np.abs(x[[0, -1]]))))  # 256 of nanoseconds since 1970
+    rounding = max(10.0**-digits, exact)
     step = float(np.median(steps))
     if step <= 2 * rounding and np.mean(np.abs(steps - step) > 0.5 * rounding) > 0.1:
         step = float(np.mean(steps))  # times so rounded that neighbours may have the same
     if not np.isfinite(step) or step <= 0:
         return Clock(step=step if np.isfinite(step) else 0.0)
-    span, count, breaks, uneven, back = 0.0, 0, list[int](), 0, 0
+    span, count, breaks, uneven, unsteady, back = 0.0, 0, list[int](), 0, 0, 0
     last = None
     for part in pieces(len(x)):
         values = x[part]
@@ -57,6 +65,7 @@ def clock_of(x: np.ndarray, digits: int) -> Clock:
         backwards = moves < -rounding
         breaks += (np.flatnonzero(late) + offset).tolist()
         uneven += int(np.count_nonzero(np.abs(moves - step) > 0.01 * step + 1.01 * rounding))
+        unsteady += int(np.count_nonzero(np.abs(moves - step) > 1e-6 * step + 2.1 * exact))
         back += int(np.count_nonzero(backwards))
         on = ~(late | backwards)
         span, count = span + float(moves[on].sum()), count + int(on.sum())
@@ -64,8 +73,8 @@ def clock_of(x: np.ndarray, digits: int) -> Clock:
             return Clock(step=step)
     if back or span <= 0:
         return Clock(step=step, wraps=step == 1 and uneven == back)
-    rate = _simplest(count / span, rounding / span)
-    return Clock(rate, tuple(breaks), step, not uneven, False)
+    steady, error = not unsteady, rounding / span
+    return Clock(count / span, tuple(breaks), step, not uneven, steady=steady, error=error)
 
 
 def _simplest(rate: float, error: float) -> float:

@@ -22,7 +22,7 @@ _COMMENT = re.compile(r"\s*(#|%|//|\"?[{}])")
 _UNIT = re.compile(
     r"[afpnuµμmckMG]?(V|A|g|G|m|s|Hz|Pa|N|Nm|T|W|J|K|C|F|S|Ohm|Ω|l|L|bar|rad|mol)"
     r"|%|a\.?u\.?|adu|counts?|lsb|mmHg|cmH2O|bpm|dB|(°|deg)[CF]?(/s)?|m/s(\^?2|²)?|volts?"
-    r"|(milli|micro)volts?|(milli|micro)?seconds?|[mu]?sec|minutes?|min",
+    r"|(milli|micro)volts?|(milli|micro|nano)?seconds?|[mun]?sec|minutes?|min",
     re.IGNORECASE,
 )
 _UNITS = {"volt": "V", "millivolt": "mV", "microvolt": "uV"}
@@ -38,8 +38,13 @@ _LABELS = re.compile(r"\W*(?:labels?|channel ?titles?|channels?|columns?)\s*[:=]
 _OF_ALL = re.compile(r"\W*units?\s*[:=]+\s*(.+)", re.I)
 
 _TIME = re.compile(
-    r"(t|(elapsed|relative|absolute|unix)?[ _]?time([ _]?stamps?)?|seconds?|secs?|[mu]?s(ec)?"
-    r"|(milli|micro)seconds?|zeit|temps|tiempo)",
+    r"(t|(elapsed|relative|absolute|unix|epoch)?[ _]?time([ _]?stamps?)?|seconds?|secs?"
+    r"|[mun]?s(ec)?|(milli|micro|nano)seconds?|zeit|temps|tiempo)",
+    re.IGNORECASE,
+)
+#: names of clocks, and of other columns: the values have to rise
+_DATE = re.compile(
+    r"((date[ _]?time|date|unix|epoch|posix|utc|clock|datum)([ _]?(time|ts|stamps?))?|ts)",
     re.IGNORECASE,
 )
 _COUNTER = re.compile(
@@ -47,8 +52,12 @@ _COUNTER = re.compile(
     r"|count(er)?|unnamed: 0|",
     re.IGNORECASE,
 )
-_CLASSES = re.compile(r"label|class|annotation|restimulus|repetition|[io]\d", re.IGNORECASE)
-_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0}
+_CLASSES = re.compile(
+    r"label|class|annotations?|notes?|comments?|remarks?|restimulus|repetition|[io]\d",
+    re.IGNORECASE,
+)
+_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0}
+_EPOCH = (9e8, 5e9)  #: seconds since 1970, from 1998 to 2128
 
 
 #: the first line of numbers, the separator, the decimal mark, and the columns of words
@@ -120,7 +129,7 @@ def head_of(lines: Sequence[str]) -> Head:
         raise HushError("holds no lines of numbers")
     tries = [t for s, d in DIALECTS if (t := _start(body, s, d)) is not None]
     best = max(tries, key=lambda t: (t[0], -t[1][0]), default=None)
-    found = best[1] if best else _with_words(body)
+    found = _beside_words(body, best[1]) if best else _with_words(body)
     if found is None:
         raise HushError("holds no columns of numbers")
     start, separator, decimal, texts = found
@@ -131,6 +140,7 @@ def head_of(lines: Sequence[str]) -> Head:
     above = list(lines[:start])
     _refuse_ragged(above, separator, decimal, width)
     ended = width > 1 and all(not row[-1].strip() for row in sample)  # a separator at the end
+    ended = ended and not _names_last(above, separator, width)
     names, units = _names(above, separator, width - ended)
     return Head(
         start,
@@ -166,6 +176,40 @@ def _start(
     return len(rows), (first, separator, decimal, frozenset())
 
 
+def _beside_words(body: Sequence[tuple[int, str]], found: Found) -> Found:
+    """The first line, and the columns of words, where most lines leave the words out.
+
+    Such columns hold notes or events: a line with one is a line of numbers, too.
+    """
+    first, separator, decimal, _ = found
+    if separator == " ":  # which cannot leave a cell empty
+        return found
+    width = len(cells_of(dict(body)[first], separator))
+    rows = [(i, cells_of(line, separator)) for i, line in body if not _COMMENT.match(line)]
+    rows = [(i, row) for i, row in rows if len(row) == width]
+    lines = [row for _, row in rows if any(number_in(c, decimal) for c in row)]
+    words = _words(lines, decimal)
+    if not words or len(words) == width:
+        return found
+    return next(i for i, row in rows if _holds(row, words, decimal)), separator, decimal, words
+
+
+def _words(rows: Sequence[Sequence[str]], decimal: str) -> frozenset[int]:
+    """The columns in which most cells that are not empty hold no number."""
+    found = []
+    for c, column in enumerate(zip(*rows, strict=True)):
+        other = sum(not value_in(cell, decimal) for cell in column)
+        if other and other > sum(number_in(cell, decimal) for cell in column):
+            found.append(c)
+    return frozenset(found)
+
+
+def _holds(row: Sequence[str], words: frozenset[int], decimal: str) -> bool:
+    """Whether a line holds numbers, or nothing, in all columns besides those of words."""
+    cells = [cell for c, cell in enumerate(row) if c not in words]
+    return all(value_in(c, decimal) for c in cells) and any(number_in(c, decimal) for c in cells)
+
+
 def _numbers_columns(row: Sequence[str], following: str) -> bool:
     """Whether a line is 0, 1, 2 … above numbers with decimals: the names of columns."""
     cells = [c.strip().strip('"') for c in row]
@@ -186,13 +230,8 @@ def _with_words(body: Sequence[tuple[int, str]]) -> Found | None:
         rows = [(i, row) for i, row in rows if len(row) == usual[0][0]]
         for first in range(min(4, len(rows) - 1)):
             part = rows[first:]
-            shares = [
-                sum(value_in(row[c], decimal) for _, row in part) / len(part)
-                for c in range(usual[0][0])
-            ]
-            words = frozenset(c for c, share in enumerate(shares) if share < 0.5)
-            numbers = [c for c in range(usual[0][0]) if c not in words]
-            if numbers and all(number_in(part[0][1][c], decimal) for c in numbers):
+            words = _words([row for _, row in part], decimal)
+            if _holds(part[0][1], words, decimal):
                 return part[0][0], separator, decimal, words
     return None
 
@@ -224,6 +263,12 @@ def _names(above: Sequence[str], separator: str, width: int) -> tuple[list[str],
             units = parts if len(parts) == width else parts[:1] * width
     units = [_named_unit(unit) or unit_in(name) for unit, name in zip(units, names, strict=True)]
     return names, units
+
+
+def _names_last(above: Sequence[str], separator: str, width: int) -> bool:
+    """Whether a line above the numbers names the last column, which may be empty then."""
+    rows = (cells_of(line, separator) for line in above if not _COMMENT.match(line))
+    return any(len(row) == width and row[-1].strip() for row in rows)
 
 
 def _rows(above: Sequence[str], separator: str, width: int) -> Iterator[list[str]]:
@@ -304,6 +349,11 @@ def is_time(name: str) -> bool:
     return _TIME.fullmatch(_bare(name)) is not None
 
 
+def may_be_time(name: str) -> bool:
+    """Whether a column of that name holds the time if its values rise."""
+    return is_time(name) or _DATE.fullmatch(_bare(name)) is not None
+
+
 def is_counter(name: str) -> bool:
     """Whether a column of that name may number the samples."""
     return _COUNTER.fullmatch(_bare(name)) is not None
@@ -319,15 +369,22 @@ def seconds_in(name: str, unit: str) -> float | None:
     plain = re.sub(r"[(\[][^()\[\]]*[)\]]\s*$", "", name.strip().strip("'\"")).lower()
     for text in (unit, re.split(r"[_ ]", plain.strip())[-1], plain):
         short = text.strip().lower().replace("µ", "u").replace("μ", "u")
-        short = re.sub(r"^(milli|micro)", lambda m: m[0][:1] if m[0] == "milli" else "u", short)
-        short = re.sub(r"(?<=[mu])s(ec(ond)?s?)$|^s(ec(ond)?s?)?$", "s", short)
+        short = re.sub(r"^(milli|micro|nano)", lambda m: "u" if m[0] == "micro" else m[0][0], short)
+        short = re.sub(r"(?<=[mun])s(ec(ond)?s?)$|^s(ec(ond)?s?)?$", "s", short)
         short = "min" if short.startswith("minute") else short
         if short in _SECONDS:
             return _SECONDS[short]
     return None
 
 
+def epoch_unit(value: float) -> float | None:
+    """The seconds of one step of a time that counts from 1970; None if a time is none of those."""
+    units = (unit for unit in _SECONDS.values() if unit <= 1)
+    return next((unit for unit in units if _EPOCH[0] <= value * unit <= _EPOCH[1]), None)
+
+
 def _bare(name: str) -> str:
     """A name without quotes, unit and spaces around it."""
     bare = re.sub(r"[(\[][^()\[\]]*[)\]]\s*$", "", name.strip().strip("'\""))
-    return re.sub(r"[_ ](s|ms|us|sec|seconds)$", "", bare.strip(), flags=re.IGNORECASE)
+    unit = r"[_ ]([mun]?s|[mun]?sec|(milli|micro|nano)?seconds)$"
+    return re.sub(unit, "", bare.strip(), flags=re.IGNORECASE)

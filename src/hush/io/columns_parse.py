@@ -39,7 +39,7 @@ def filled(
     row, line = 0, head.start + 1
     for text, comments in _lines(stream, begin, stop, table.newline):
         line += len(comments)
-        if head.texts:
+        if any(column.words is not None for column in columns):
             text = without_words(text, head, line, [column.words for column in columns])
         block = parsed(text, head, len(kept), line)
         values[:, row : row + len(block)] = block.T
@@ -115,15 +115,14 @@ def _line(text: bytes, index: int) -> str:
 def without_words(
     text: bytes, head: Head, line: int, files: Sequence[BinaryIO | None] = ()
 ) -> bytes:
-    """The lines without the columns of words, which go into the files of those columns, if any."""
+    """The lines without the columns of words. Cells go into the files of their columns, if any."""
     made = []
     for number, raw in enumerate(text.split(b"\n")):
         cells = cells_of(raw.decode("latin-1"), head.separator)
         _check_width(cells, len(head.names), line + number)
-        for c in head.texts if files else ():
-            file = files[c]
-            assert file is not None
-            file.write(cells[c].encode("latin-1") + b"\n")
+        for cell, file in zip(cells, files, strict=False):
+            if file is not None:
+                file.write(cell.encode("latin-1") + b"\n")
         made.append(head.separator.join(x for c, x in enumerate(cells) if c not in head.texts))
     return "\n".join(made).encode("latin-1")
 

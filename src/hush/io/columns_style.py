@@ -147,13 +147,15 @@ class Column:
     """A column: how its numbers are written, and where its values stand.
 
     first, step : the rows with a value, ``first + k·step``; the others are empty.
-    words : a file with the cells of a column that holds no numbers, a line each.
+    words : a file with the cells of a column that holds no numbers, a line each; or, with `clock`,
+    of a clock whose numbers have more digits than float64, such as nanoseconds since 1970.
     """
 
     style: Style
     first: int = 0
     step: int = 1
     words: BinaryIO | None = None
+    clock: bool = False
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,13 @@ class Table:
     @property
     def numbers(self) -> list[Column]:
         """Without columns of words."""
-        return [c for c in self.columns if c.words is None]
+        return [c for c in self.columns if c.words is None or c.clock]
+
+
+def is_long(cells: Sequence[str]) -> bool:
+    """Whether whole numbers have more digits than float64 holds."""
+    digits = (cell.strip().strip('"').lstrip("+-") for cell in cells)
+    return any(len(d) > 15 and d.isdecimal() for d in digits)
 
 
 def words() -> BinaryIO:

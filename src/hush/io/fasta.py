@@ -6,9 +6,7 @@ character is in a column. Which of them a file is, its lengths say (`modes`).
 
 from __future__ import annotations
 
-import mmap
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +14,7 @@ from pathlib import Path
 from hush.errors import HushError
 from hush.io.aligned import (
     Text,
+    as_in_file,
     labels,
     left_out,
     letters,
@@ -23,7 +22,7 @@ from hush.io.aligned import (
     text_of,
     told,
 )
-from hush.io.aligned_read import KNOWN, Pieces, beginning, cleaned, record_of, text_in
+from hush.io.aligned_read import KNOWN, Pieces, Source, beginning, cleaned, record_of, text_in
 from hush.io.gz import DAMAGED, packed, unpacked, zipped
 from hush.record import Record
 
@@ -73,8 +72,8 @@ def probable(path: Path) -> bool:
         with unpacked(path) as stream:
             head = stream.read(_HEAD)
         whole = len(head) < _HEAD
-        raw, _ = cleaned(head if whole else head[: head.rfind(b"\n>") + 1])
-        return len(_record(raw, FASTA, []).data) > 1
+        source = cleaned(head if whole else head[: head.rfind(b"\n>") + 1])
+        return len(_record(source, FASTA).data) > 1
     except HushError:
         return False
     except (*DAMAGED, OSError):
@@ -96,13 +95,13 @@ def read(path: Path) -> Record:
         If the rows are not aligned, with the first row that differs; or if a row holds what is
         neither a residue nor a gap.
     """
-    raw, notes = text_in(path)
+    source = text_in(path)
     named = path.name.lower().endswith(FASTA_ENDINGS)
-    return _record(raw, FASTA if named else A3M, notes)
+    return _record(source, FASTA if named else A3M)
 
 
-def _record(raw: bytes | mmap.mmap, name: str, notes: Sequence[str]) -> Record:
-    pieces, count, structure = Pieces(), 0, 0
+def _record(source: Source, name: str) -> Record:
+    raw, pieces, count, structure = source.raw, Pieces(), 0, 0
     begin = 0 if raw[:1] == b">" else raw.find(b"\n>") + 1
     above = raw[:begin]
     if begin:
@@ -119,7 +118,7 @@ def _record(raw: bytes | mmap.mmap, name: str, notes: Sequence[str]) -> Record:
             pieces.heads.extend((begin + 1, stop))
             count += 1
         begin = end
-    made = list(notes)
+    made = list(source.notes)
     if structure:
         made.append(
             f"{structure} row{'s' if structure > 1 else ''} of HH-suite's structure (such as "
@@ -128,7 +127,7 @@ def _record(raw: bytes | mmap.mmap, name: str, notes: Sequence[str]) -> Record:
     lost = ["the lines above the rows"] * bool(above.strip()) + ["structure"] * bool(structure)
     extra = " and ".join(lost)
     modes = ("columns", "insertions") if name == FASTA else ("insertions", "columns")
-    record = record_of(pieces.text(name, raw, extra=extra), modes, made)
+    record = record_of(pieces.text(name, source, extra=extra), modes, made)
     stated = _PARTS.match(above)
     parts = tuple(map(int, stated[1].split(b","))) if stated else ()
     if parts and sum(parts) == record.data.shape[1]:
@@ -152,7 +151,7 @@ def write(record: Record, path: Path, target: str) -> None:
     with packed(path) as stream:
         if found is not None and _as_is(found[0], target):
             bare = target == FASTA and found[0].format == A3M
-            stream.writelines(stored(record, *found, bare))
+            stream.writelines(as_in_file(found[0], stored(record, *found, bare)))
             return
         for (name, description), line in zip(labels(record), letters(record), strict=True):
             joint = b"" if description[:1] in (b"", b"\t") else b" "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hush.io import clustal
-from hush.io.aligned import SPACE, left_out, letters, stored, text_of
+from hush.io.aligned import SPACE, as_in_file, left_out, letters, stored, text_of
 from hush.io.aligned_read import KNOWN, Pieces, beginning, lines_in, record_of, text_in
 from hush.io.gz import packed, zipped
 from hush.record import Record
@@ -30,15 +30,15 @@ def read(path: Path) -> Record:
     HushError
         If rows are not equally long, or a row holds what is neither a residue nor a gap.
     """
-    raw, notes = text_in(path)
+    source = text_in(path)
     pieces, count = Pieces(), 0
-    for begin, end in lines_in(raw):
+    for begin, end in lines_in(raw := source.raw):
         if raw[begin:end].isspace():
             pieces.add(end)
         else:
             pieces.add(end, count, 0, (begin, end))
             count += 1
-    return record_of(pieces.text(NAME, raw), notes=notes)
+    return record_of(pieces.text(NAME, source), notes=source.notes)
 
 
 def write(record: Record, path: Path) -> None:
@@ -46,7 +46,7 @@ def write(record: Record, path: Path) -> None:
     found = text_of(record)
     with packed(path) as stream:
         if found is not None and found[0].format == NAME:
-            stream.writelines(stored(record, *found))
+            stream.writelines(as_in_file(found[0], stored(record, *found)))
             return
         stream.writelines(line + b"\n" for line in letters(record))
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import mmap
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ import numpy as np
 from hush.errors import HushError
 from hush.io.aligned import (
     SHARED,
+    Text,
     as_alignment,
+    as_in_file,
     labels,
     left_out,
     letters,
@@ -25,7 +28,7 @@ from hush.io.aligned import (
     stored,
     text_of,
 )
-from hush.io.aligned_read import Blocks, Pieces, beginning, lines_in, record_of, text_in
+from hush.io.aligned_read import Blocks, Pieces, Source, beginning, lines_in, record_of, text_in
 from hush.io.columns_head import decoded
 from hush.io.gz import packed, zipped
 from hush.record import Record
@@ -60,7 +63,8 @@ def read(path: Path, alignment: int | None = None) -> Record:
         If there are several and none is stated, rows are not equally long, or a row holds what is
         neither a residue nor a gap.
     """
-    raw, notes = text_in(path)
+    source = text_in(path)
+    raw = source.raw
     starts = list(_starts(raw))
     if len(starts) > 1 and alignment is None:
         raise HushError(
@@ -70,8 +74,8 @@ def read(path: Path, alignment: int | None = None) -> Record:
         if not 1 <= alignment <= len(starts):
             raise HushError(f"has no alignment {alignment}; it holds {len(starts)}")
         stops = [*starts[1:], len(raw)]
-        raw = raw[starts[alignment - 1] : stops[alignment - 1]]
-    return _record(raw, notes)
+        source = replace(source, raw=raw[starts[alignment - 1] : stops[alignment - 1]])
+    return _record(source)
 
 
 def _starts(raw: bytes | mmap.mmap) -> Iterator[int]:
@@ -82,11 +86,11 @@ def _starts(raw: bytes | mmap.mmap) -> Iterator[int]:
         yield at
 
 
-def _record(raw: bytes | mmap.mmap, notes: Sequence[str]) -> Record:
+def _record(source: Source) -> Record:
     pieces, blocks, ended, annotated = Pieces(), Blocks(), False, False
     later: list[tuple[int, bytes]] = []  # pieces about a row that may be further down
     described: dict[bytes, list[bytes]] = defaultdict(list)
-    for begin, end in lines_in(raw):
+    for begin, end in lines_in(raw := source.raw):
         line = raw[begin:end]
         row = SHARED
         if ended or line.isspace():
@@ -126,10 +130,10 @@ def _record(raw: bytes | mmap.mmap, notes: Sequence[str]) -> Record:
     same = np.array([first.setdefault(name, row) for row, name in enumerate(names)], np.int64)
     for piece, name in later:
         pieces.rows[piece] = first.get(name, SHARED)
-    made = [*notes] + ["The file does not end with //; it may be cut short."] * (not ended)
+    made = [*source.notes] + ["The file does not end with //; it may be cut short."] * (not ended)
     text = pieces.text(
         NAME,
-        raw,
+        source,
         same=same,
         described=_descriptions(names, described),
         extra="annotation" if annotated else "",
@@ -181,11 +185,7 @@ def write(record: Record, path: Path) -> None:
     with packed(path) as stream:
         if found is not None and found[0].format == NAME:
             text, kept = found
-            for piece in stored(record, text, kept):
-                count = _COUNT.match(piece)
-                if count and int(count[2]) == len(text):
-                    piece = count[1] + b"%d" % kept.sum() + piece[count.end() :]
-                stream.write(piece)
+            stream.writelines(as_in_file(text, _counted(text, kept, stored(record, text, kept))))
             return
         stream.write(MAGIC[0] + b" 1.0\n")
         width = 0
@@ -196,6 +196,15 @@ def write(record: Record, path: Path) -> None:
         for (name, _), line in zip(labels(record), letters(record), strict=True):
             stream.write(name.ljust(width) + b" " + line + b"\n")
         stream.write(b"//\n")
+
+
+def _counted(text: Text, kept: np.ndarray, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Pieces in which the number of rows is that of the kept ones."""
+    for piece in pieces:
+        count = _COUNT.match(piece)
+        if count and int(count[2]) == len(text):
+            piece = count[1] + b"%d" % kept.sum() + piece[count.end() :]
+        yield piece
 
 
 def notes(record: Record) -> list[str]:

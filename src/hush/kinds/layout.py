@@ -76,12 +76,15 @@ def check_span(batch: Batch, index: int, known: np.ndarray) -> None:
     """Refuse an item whose values, squared, leave the range of single precision."""
     x, offset = batch.data[index], batch.offset(index)
     low, high = (float(f(x, where=known, initial=offset)) for f in (np.min, np.max))
-    peak = max(offset - low, high - offset) / batch.scale
-    if peak and not 1e-12 < peak < 1e18:
-        raise HushError(
-            f"the values go up to {peak * batch.scale:.3g}, far from others of this data, and "
-            "single precision does not hold both; rescale them first"
-        )
+    peak = max(offset - low, high - offset)
+    if not peak or 1e-12 < peak / batch.scale < 1e18:
+        return
+    # Full range is that of all items: where these values are small, others are the far ones.
+    far, rest = max(peak, batch.scale), min(peak, batch.scale)
+    raise HushError(
+        f"this data holds values of up to {far:.3g} beside others of up to {rest:.3g}, and single "
+        "precision does not hold both; leave some out or rescale them first"
+    )
 
 
 def to_stored(

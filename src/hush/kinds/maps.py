@@ -5,7 +5,7 @@ Both are float32 records in the units of the noisy data, with its layout and its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from os import PathLike
@@ -47,6 +47,24 @@ def like(record: Record, data: np.ndarray, **changes: Any) -> Record:
     context = {k: v for k, v in record.context.items() if k not in ORIGINS}
     made = replace(record, data=data, meta=meta, context=context, full=record.scale, limits=None)
     return replace(made, **changes)
+
+
+def spread(record: Record, items: Sequence[np.ndarray]) -> Record:
+    """The spread of items like those of a record, and 0 in what is no item, such as other channels
+    than those that were chosen."""
+    none = np.broadcast_to(np.zeros((), np.float32), record.data.shape)
+    return like(record, get(record.kind).record(replace(record, data=none), items).data)
+
+
+def mean(values: Record) -> float:
+    """The mean of the finite values in the items of a record; NaN if there are none."""
+    total, count = 0.0, 0
+    for item in get(values.kind).batch(values).data:
+        known = np.isfinite(item)
+        total += float(np.sum(item, where=known, dtype=np.float64))
+        count += int(known.sum())
+        let_go(item)
+    return total / count if count else float("nan")
 
 
 def residual(result: Denoised, into: np.ndarray | None = None) -> Record:

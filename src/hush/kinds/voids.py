@@ -98,7 +98,7 @@ def find(x: np.ndarray, known: Mask | None = None) -> tuple[Missing, ...]:
     if len(rows) * len(columns) < x[0].size:
         few = np.ix_(np.arange(len(x)), rows, columns)
         x, known = x[few], None if known is None else known[few]
-    if x.dtype.kind == "f" and not np.isfinite(x.min() + np.float64(x.max())):
+    if x.dtype.kind == "f" and not (np.isfinite(x.min()) and np.isfinite(x.max())):
         finite = np.isfinite(x)
         known = finite if known is None else known & finite
     found: list[Missing] = []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hush.kinds.signal.heart import Heart, bridged, heart_in
-from hush.kinds.signal.measure import ITSELF, measured, spectra
+from hush.kinds.signal.measure import ITSELF, measured, spectra, stepped
 from hush.kinds.signal.tracks import Track, overview, span, tracks
 from hush.kinds.values import hardly_noisy, mismatch
 from hush.missing import Marks, Stretches
@@ -80,7 +80,7 @@ def findings(
         constant,
         clipped_share(x),
         (flat + gaps) / (rate or 1.0),
-        heart_in(x, rate) if rate and hearts else None,
+        heart_in(x, rate) if rate and hearts and not stepped(x) else None,
         power_lines(x, rate) if rate else None,
         gaps,
     )
@@ -135,7 +135,10 @@ def power_lines(x: np.ndarray, rate: float) -> dict[float, float]:
     length = 2 ** round(math.log2(LINE_SECONDS * rate))
     if filled is None or len(filled) < length:
         return {}
-    power = spectra(filled, length).mean(axis=0)
+    every = spectra(filled, length)
+    if not len(every):  # flat in places, all along
+        return {}
+    power = every.mean(axis=0)
     width = rate / length
     found: dict[float, float] = {}
     for mains in MAINS:
@@ -204,8 +207,13 @@ def sentences(
             else f"{what}: --noise ecg would remove it."
         )
     elif seen.heart and not asked:
-        notes.append("An ECG was found in the signal; --noise ecg removes it.")
-    if seen.lines:
+        notes.append(
+            "Besides noise, the signal is an ECG; if that is interference, --noise ecg removes it."
+            if seen.heart.explains(found.sigma)
+            else "An ECG was found in the signal; --noise ecg removes it."
+        )
+    hum = given is not None and given.family == "powerline"
+    if seen.lines and not hum:
         notes.append(f"The power line was picked up ({_mains(seen.lines):g} Hz).")
     if seen.clipped:
         notes.append(
@@ -237,7 +245,8 @@ def sentences(
             "Even its quietest parts do not have the flat spectrum of noise, so noise cannot be "
             "told from the signal: the measured level is an upper limit."
         )
-    return [*notes, *mismatch(record, item, given, found)]
+    # The floor is that of white noise, which says nothing about hum.
+    return notes if hum else [*notes, *mismatch(record, item, given, found)]
 
 
 def implausible(level: float, unit: str) -> list[str]:

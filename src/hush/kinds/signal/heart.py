@@ -21,6 +21,8 @@ PURE = -22.0
 #: the same above `QRS`, for the median of short parts, where the rate is too low for EMG
 PURE_SLOW = -15.0
 PART = 0.05  #: seconds of such a part
+#: share of a signal's power, without that of noise, from which on it is nothing else
+EXPLAINED = 0.85
 SEARCHED = 60  #: seconds of a signal in which an ECG is looked for
 FAINT = 10.0  #: dB; of an ECG that is this much weaker than the rest nobody can be sure
 
@@ -32,6 +34,7 @@ class Heart:
     pace : beats a minute; power : of the ECG above 10 Hz, in the signal's unit squared.
     snr : power of the signal between beats over that of the ECG, in dB.
     pure : whether the signal is an ECG, rather than one with an ECG in it.
+    beating, whole : power above 1 Hz, of what is alike at every beat and of the signal.
     """
 
     positions: np.ndarray
@@ -39,6 +42,12 @@ class Heart:
     power: float
     snr: float
     pure: bool
+    beating: float = 0.0
+    whole: float = 0.0
+
+    def explains(self, sigma: float) -> bool:
+        """Whether the signal is an ECG, besides white noise of this level."""
+        return self.beating > EXPLAINED * (self.whole - sigma**2)
 
 
 def heart_in(x: np.ndarray, rate: float) -> Heart | None:
@@ -78,7 +87,9 @@ def of_beats(
     if len(positions) < FEWEST:
         return None
     power = locked_power(above(x, rate, QRS), positions, rate)
-    if power < SHARP * locked_power(above(x, rate, DRIFT), positions, rate, SHOWN):
+    steady = above(x, rate, DRIFT)
+    beating = locked_power(steady, positions, rate, SHOWN)
+    if power < SHARP * beating:
         return None
     apart = between(len(x), positions, rate)
     if power <= 0 or not apart.any():
@@ -99,7 +110,8 @@ def of_beats(
     snr = _decibels((float(rest.mean()) + elsewhere) / power)
     if snr > FAINT:
         return None
-    return Heart(positions, pace, power, snr, pure)
+    seen = steady if whole is None else above(whole, rate, DRIFT)
+    return Heart(positions, pace, power, snr, pure, beating, float(np.var(seen)))
 
 
 def _more(whole: np.ndarray, own: np.ndarray, rate: float, frequency: float) -> float:

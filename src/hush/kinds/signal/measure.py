@@ -30,6 +30,9 @@ LOWER = 0.55
 #: logarithm of their upper level over their lower one that chance makes, in such deviations
 EVEN = 2.5
 ONE_DEVIATION = 0.683  #: share of normal values within one deviation
+#: samples of which none may be a step, and share of those that may be another one: of a trigger the
+#: level changes seldom, and a counter begins again seldom
+STEPPED, OTHERS = 8, 0.25
 #: doubt about the floor from which on it could also be the signal
 DOUBTFUL = 0.1
 #: what else the floor of a steady signal may be, in `Estimate.alternatives`
@@ -78,8 +81,11 @@ def amplitude(x: np.ndarray) -> float:
 def floor(x: np.ndarray) -> Floor:
     """The white floor of a signal ``(T,)``; missing values and flat stretches are left out.
 
-    Of a signal too short for spectra the level is that of its second differences.
+    Of a signal too short for spectra the level is that of its second differences; of triggers and
+    counters it is 0.
     """
+    if stepped(x):
+        return Floor(0.0, 0.0)
     length = FRAME
     while length > len(x) // 4:
         length //= 2
@@ -107,6 +113,23 @@ def floor(x: np.ndarray) -> Floor:
     sigma = math.sqrt(middle / (1 - LOWER * spread))
     doubt = 0.25 * slope * (slope > EVEN * spread)
     return Floor(sigma, math.hypot(chance, doubt), doubt)
+
+
+def stepped(x: np.ndarray) -> bool:
+    """Whether a channel ``(T,)`` holds two levels, or one step again and again.
+
+    That is a trigger or a counter, which no noise is in.
+    """
+    seen = x[np.isfinite(x)].astype(np.float64)
+    if len(seen) < STEPPED:
+        return False
+    low, high, steps = seen.min(), seen.max(), np.diff(seen)
+    if low == high:
+        return False
+    if ((seen == low) | (seen == high)).all():
+        return bool(np.mean(steps != 0) < OTHERS)
+    step, rounding = float(np.median(steps)), 2 * float(np.spacing(x.dtype.type(max(-low, high))))
+    return abs(step) > rounding and bool(np.mean(np.abs(steps - step) > rounding) < OTHERS)
 
 
 def _short(x: np.ndarray) -> Floor:

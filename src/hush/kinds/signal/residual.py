@@ -1,7 +1,8 @@
 """Whether what was removed from a signal is interference, and what was lost with it.
 
 White noise is judged as for any kind of data. What an ECG leaves when it is removed is not white:
-it has to repeat with the heartbeat, lie below 60 Hz, and leave alone what is between beats.
+it has to repeat with the heartbeat, lie below 60 Hz, and leave alone what is between beats. Hum has
+to lie at its frequency and the multiples.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from hush.kinds.signal.heart import (
     locked_power,
 )
 from hush.kinds.signal.measure import spectra
+from hush.noise.powerline import PowerLine
 from hush.noise.processes import Process
+from hush.noise.units import fixed
 from hush.results import Judgement
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ JUDGED = 20.0  #: seconds from the middle of a signal that are judged
 KEPT, CONFINED, SMALL, LEFT = 0.05, 0.7, 0.35, 0.3
 #: power that the beats of the input have of that of the beats removed: below, they were invented
 PRESENT = 0.3
+INTERFERENCE = ("ecg", "powerline")  #: families that are no noise around the signal
+HUM = 1.0  #: Hz around a power line and its multiples that belong to it
 #: rms of what was removed, relative to the signal, that counts as next to nothing
 HARDLY = 10 ** (-25 / 20)
 PART = 0.05  #: seconds of the parts whose median level is that between beats
@@ -191,7 +196,7 @@ def judged(
     )
     if not judgement.stats["n"]:  # which the advice says
         return Judgement(judgement.stats, (), judgement.verdict)
-    if process.family != "ecg":
+    if process.family not in INTERFERENCE:
         return judgement
     stats = {**judgement.stats, "expected_rms": judgement.stats["rms"], "ratio": None}
     y, x = (a[0].astype(np.float64) / scale for a in (noisy, clean))
@@ -199,12 +204,29 @@ def judged(
         removed = np.where(np.isfinite(y - x), y - x, 0.0)
     signal = bridged(y)
     rate = about.get("rate")
+    if isinstance(process, PowerLine):
+        return _of_hum(stats, removed, fixed(process.hertz), rate or fixed(process.rate))
     if signal is None or stats["rms"] < HARDLY * float(np.std(signal)):
         return _of_nothing(stats, signal, rate, strength)
     if rate is None:
         note = "The rate is unknown, so it cannot be said whether an ECG was removed: state --rate."
         return Judgement(stats, (note,), "")
     return _of_ecg(stats, signal, removed, rate, strength)
+
+
+def _of_hum(stats: dict[str, Any], r: np.ndarray, hertz: float, rate: float) -> Judgement:
+    """Hum is a tone and its harmonics, of any strength: no white noise, whose level is known."""
+    if stats["rms"] == 0:
+        return Judgement(stats, (), "No hum was found, and nothing was removed.")
+    power = np.square(np.abs(np.fft.rfft(r - r.mean())))
+    frequency = np.fft.rfftfreq(len(r), 1 / rate)
+    near = np.abs(frequency - hertz * np.maximum(1, np.rint(frequency / hertz))) <= HUM
+    share = float(power[near].sum() / (power.sum() or 1.0))
+    said = f"{100 * share:.0f} % of it lies at {hertz:g} Hz and its multiples"
+    if share < CONFINED:
+        note = f"Only {said.replace('it', 'what was removed', 1)}, so it contains signal. "
+        return Judgement(stats, (f"{note}Look at what was removed.",), "")
+    return Judgement(stats, (), f"{said}.")
 
 
 def _of_nothing(

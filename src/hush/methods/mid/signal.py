@@ -357,11 +357,14 @@ class SignalMID(ValueMID):
         found = found or self.measured(x)
         unit = (found.amplitude or root_mean_square(x - x.mean())) / RMS or 1.0
         told = noise and noise.scaled(unit**-2)
-        made = super().restore(x / np.float32(unit), told, advance, _in_units(found, unit))
+        scaled = x / np.float32(unit)
+        made = super().restore(scaled, told, advance, _in_units(found, unit))
         for entry in made.trace:
             entry.update({k: unit * entry[k] for k in ("level", "removed_rms")})
         process = made.process and made.process.scaled(unit**2)
-        return dataclasses.replace(made, data=made.data * np.float32(unit), process=process)
+        # What was left alone is so to the last digit, as triggers are.
+        data = np.where(made.data == scaled, x, made.data * np.float32(unit))
+        return dataclasses.replace(made, data=data, process=process)
 
     def _without(
         self, x: np.ndarray, rate: float, noise: Process | None, advance: Advance | None
