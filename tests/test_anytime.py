@@ -160,7 +160,7 @@ def test_bad_options_are_refused(data: Path) -> None:
         study(data, options={"times": "2,0"})
     with pytest.raises(HushError, match="leave --train out"):
         study(data, train_dir=data)
-    with pytest.raises(HushError, match="no images in folders like bird"):
+    with pytest.raises(HushError, match="no images in a folder like 'bird"):
         study(data, only="bird*")
 
 

@@ -127,7 +127,8 @@ def check(
             x, own = filled(x, known), law.part(place)
             if not hardly_noisy(rms_level(own, x), x):
                 counted = known & ~cut_off(x, own, limits)
-                counted = counted if counted.any() else known
+                if 2 * counted.sum() < known.sum():  # most of it is cut off
+                    counted = known
                 parts.append(Part.of(x, own, methods, counted, SEED + number))
     return of_parts(parts, maps=depth != "windows", guarded=guarded)
 
@@ -317,13 +318,16 @@ def _deviation(part: Part, kept: str, error: float) -> np.ndarray:
 
 
 def _blocks(x: np.ndarray) -> np.ndarray:
-    """Means of ``(C, *S)`` over channels and blocks of `BLOCK` along every axis, flat."""
-    flat, side = x.mean(axis=0), BLOCK[x.ndim - 1]
-    for axis, n in enumerate(flat.shape):
+    """Means of ``(C, *S)`` over channels and blocks of `BLOCK` along every axis, flat; NaN is left
+    out, and blocks of which more than half is NaN are NaN."""
+    known = np.isfinite(x)
+    total, count = np.where(known, x, 0).sum(axis=0), known.sum(axis=0)
+    whole, side = np.full(total.shape, len(x)), BLOCK[x.ndim - 1]
+    for axis, n in enumerate(total.shape):
         edges = np.arange(0, max(1, n - n % side), side)
-        counts = np.diff([*edges, n]).reshape([-1 if i == axis else 1 for i in range(flat.ndim)])
-        flat = np.add.reduceat(flat, edges, axis=axis) / counts
-    result: np.ndarray = flat.ravel()
+        total, count, whole = (np.add.reduceat(a, edges, axis=axis) for a in (total, count, whole))
+    enough = (2 * count >= whole) & (count > 0)
+    result: np.ndarray = np.where(enough, total / np.maximum(count, 1), np.nan).ravel()
     return result
 
 

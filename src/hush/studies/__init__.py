@@ -154,7 +154,7 @@ def run(
         raise HushError(f"{name} trains nothing; leave --train out")
     _check_rows(study, cases, methods or ())
     with _models(ledger.path) as folder:
-        cases = [case.trained(folder, budget) for case in _chosen(study, cases, where)]
+        cases = [case.trained(folder, budget) for case in _chosen(study, cases, where, notes)]
         own = [case.using(Path(model)) for case in cases] if model else []
         results = Results(study, [*cases, *own], ledger, notes)
         left_out: list[str] = []
@@ -221,11 +221,14 @@ def _restricted(
     return replace(study, metrics=metrics), others
 
 
-def _chosen(study: Study, cases: Sequence[Case], where: Mapping[str, str]) -> list[Case]:
-    """The cases with these settings; `HushError` if there are none."""
+def _chosen(
+    study: Study, cases: Sequence[Case], where: Mapping[str, str], notes: Sequence[str]
+) -> list[Case]:
+    """The cases with these settings; if there are none, `HushError`, with what was left out."""
     chosen = [case for case in cases if case.matches(where)]
     if where and not chosen:
-        raise _nothing(study, where, [case.settings for case in cases])
+        nothing = _nothing(study, where, [case.settings for case in cases])
+        raise HushError("; ".join([str(nothing), *notes]))
     return chosen
 
 
