@@ -95,6 +95,7 @@ def test_folders_and_pages(folder: Path) -> None:
     assert (folder / "family.html").exists()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_models_are_trained_and_adapted(folder: Path) -> None:
     assert len(COMMANDS[6:]) == 4

@@ -427,6 +427,7 @@ def lessons(name: str, kind: str, count: int = 6) -> list[np.ndarray]:
     return [sample(method, 48, seed) for seed in range(count)]
 
 
+@pytest.mark.long
 @every_trained
 def test_a_training_stopped_goes_on_as_if_it_had_not(
     name: str,

@@ -122,6 +122,7 @@ def test_gain_and_offset_carry_over(name: str, random_learned: Make) -> None:
     np.testing.assert_allclose(z, 8 * y + 3, atol=1e-3 * float(np.abs(y).max()))
 
 
+@pytest.mark.long
 @every_method
 def test_a_gray_model_takes_channels_one_by_one(name: str, random_learned: Make) -> None:
     model = random_learned(name)
@@ -198,6 +199,7 @@ def test_a_training_stopped_goes_on_as_if_it_had_not(
     assert all(torch.equal(resumed[k], v) for k, v in straight.items())
 
 
+@pytest.mark.long
 @every_method_with(
     "preview",
     True,

@@ -262,6 +262,7 @@ def weights(model: DiffDenoise) -> Mapping[str, Tensor]:
     return model.networks_.state_dict()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_interrupted_in_any_stage_it_ends_the_same(tmp_path: Path, monkeypatch: Any) -> None:
     images = [image(24, seed=i) for i in range(4)]
@@ -310,6 +311,7 @@ def test_a_new_training_removes_what_is_left_of_the_old_one_and_nothing_else(
     assert all(path.read_bytes() == b"a model" for path in others)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_rounds_and_the_oracle(tmp_path: Path) -> None:
     model = DiffDenoise(steps=1, rounds=2, oracle=True, keep=True)

@@ -169,6 +169,7 @@ def test_bad_settings_get_a_sentence(name: str, settings: dict[str, Any], senten
 # -- windows and scales -----------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("rate", [1000, 2148, 500])
 def test_pieces_do_not_show(

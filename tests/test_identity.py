@@ -196,6 +196,7 @@ def minimiser(x: Tensor, given: Process | None, model: MID) -> Tensor:
     return -torch.linalg.solve(hessian.double(), gradient.double())
 
 
+@pytest.mark.long
 def test_the_noisy_only_loss_is_least_at_the_wiener_filter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -144,6 +144,7 @@ NOISE: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("law", NOISE)
 def test_noise_alone_has_none(law: str) -> None:
     """Of any law: 0.1 are expected in an image."""

@@ -95,6 +95,7 @@ def test_a_short_training_already_denoises(
     assert decibels(model.denoise(noisy, noise), clean) > decibels(noisy, clean) + 2
 
 
+@pytest.mark.long
 def test_gated_networks_learn_are_kept_and_start_others(
     photographs: list[np.ndarray], clean: np.ndarray, noisy: np.ndarray, tmp_path: Path
 ) -> None:
@@ -117,6 +118,7 @@ def test_gated_networks_learn_are_kept_and_start_others(
         MID(**TINY).fit([noisy], start=model, schedule=short(1), device="cpu")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("trained", ["supervised", "noisy_only"])
 def test_the_step_net_tells_the_level(
     trained: str, clean: np.ndarray, noisy: np.ndarray, request: pytest.FixtureRequest
@@ -486,6 +488,7 @@ def held_back(model: MID, images: list[np.ndarray], noise: list[Process]) -> flo
     return float(adapting.scores(model, [split(x)[1] for x in images], noise).mean())
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("counted_steps")
 def test_adapting_helps_a_poor_model(random_mid: RandomMID, noisy: np.ndarray) -> None:
     """Its held-back score falls; the model it came from stays as it was."""

@@ -193,6 +193,7 @@ def test_as_many_parameters_as_stated(net: nn.Module, millions: float) -> None:
     assert sum(p.numel() for p in net.parameters()) / 1e6 == pytest.approx(millions, abs=5e-4)
 
 
+@pytest.mark.long
 @every_net
 def test_it_learns_to_predict_the_pixel_it_does_not_see(
     make: Callable[..., PooledNet], blind: int

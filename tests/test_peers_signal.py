@@ -54,6 +54,7 @@ def restored(method: Denoiser, x: np.ndarray, noise: str | None = None) -> np.nd
 # -- all of them -----------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "settings"), METHODS, ids=IDS)
 def test_pieces_give_what_the_whole_gives(
     name: str, settings: dict, monkeypatch: pytest.MonkeyPatch

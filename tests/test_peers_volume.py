@@ -76,6 +76,7 @@ def shells(count: int, weak: int = 2) -> dict[str, Any]:
 # -- the contract ------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", [(6, 4, 12, 10), (6, 2, 12, 10), (6, 1, 12, 10)], ids=str)
 def test_any_number_of_slices_will_do(method: Denoiser, shape: tuple[int, int, int, int]) -> None:
     x = noisy(series(shape))
@@ -97,6 +98,7 @@ def test_two_slices_are_denoised_too(method: Denoiser) -> None:
     assert rmse(y, x) < 10 * LEVEL
 
 
+@pytest.mark.long
 def test_slices_that_are_not_adjacent_do_not_see_each_other() -> None:
     x = noisy(series((6, 4, 14, 12)))
     other = x.copy()
@@ -253,6 +255,7 @@ def test_trained_ones_reduce_noise_too(name: str, settings: dict[str, Any], most
     assert rmse(y, clean) < most * rmse(x, clean)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["lpca", "nlmeans", "bm4d"])
 def test_the_given_level_is_used(name: str) -> None:
     x = noisy(series())
@@ -264,6 +267,7 @@ def test_the_given_level_is_used(name: str) -> None:
     assert changes[1] < changes[2]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["nlmeans", "bm4d"])
 def test_the_measured_level_is_used_unless_one_is_given(name: str) -> None:
     x = noisy(series())

@@ -170,6 +170,7 @@ def test_colours_share_a_field() -> None:
     np.testing.assert_allclose(found.channels, expected, rtol=0.05)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scale", [0.25, 2.0])
 @pytest.mark.parametrize("offset", [0.0, -0.5])
 def test_units_do_not_matter(scale: float, offset: float) -> None:
@@ -381,6 +382,7 @@ def test_summaries_say_so(command: str, file: Path, tmp_path: Path) -> None:
     assert "--noise" not in result.stdout
 
 
+@pytest.mark.long
 def test_reports_show_the_map(file: Path, tmp_path: Path) -> None:
     made, seen, path = hush.run(file), inspected(file), tmp_path / "report.html"
     made.report(path)

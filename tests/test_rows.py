@@ -307,6 +307,7 @@ def test_greedy_by_brute_force(columns: int, seed: int) -> None:
         assert sorted(order) == np.flatnonzero(kept).tolist()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("columns", [3, 40])
 @pytest.mark.parametrize("drop", [0.0, 0.25])

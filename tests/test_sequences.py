@@ -233,6 +233,7 @@ def test_rows_that_repeat_one_come_last_however_much_they_weigh() -> None:
     assert apart.min() > 1
 
 
+@pytest.mark.long
 def test_doubtful_rows_that_are_needed_do_not_displace_others(trained: Any) -> None:
     """More rows than are held to be aligned: repeats of these are no better than doubtful rows."""
     tokens = planted(80)

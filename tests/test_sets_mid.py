@@ -283,6 +283,7 @@ def trained(lines: list[np.ndarray]) -> SetMID:
     return model.fit(lines, schedule=schedule, device="cpu", progress=False)
 
 
+@pytest.mark.long
 def test_noisy_sets_alone_teach_which_points_are_outliers(trained: SetMID) -> None:
     for seed in range(3):
         scene = line_scene(np.random.default_rng((2, seed)), 3)

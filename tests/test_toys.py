@@ -149,6 +149,7 @@ def test_noisy_traces_teach_mid(hush: Any, steps: np.ndarray, tmp_path: Path) ->
     assert "this model denoises traces, not images" in said
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_adapting_helps_or_leaves_alone(hush: Any, steps: np.ndarray, tmp_path: Path) -> None:
     settings = ("--set", "widths=8,16", "--set", "blocks=1,1", "--set", "patch=64")

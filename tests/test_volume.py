@@ -263,6 +263,7 @@ def test_a_model_for_slabs_refuses_fewer_slices() -> None:
         hush.run(Record(x, "ZYX", kind="volume", full=1.0), model=untrained())
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_short_training_on_one_noisy_series_removes_noise() -> None:
     noisy, clean = series(24, sigma=0.1)

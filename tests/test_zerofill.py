@@ -95,6 +95,7 @@ def test_diffdenoise_works_on_the_acquired_grid(
     assert psnr(y, mean + 0.5 * (x - mean)) > 40  # all but the noise that was spread beyond
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("scans", "most"), [(1, False), pytest.param(3, True, marks=pytest.mark.slow)]
 )
