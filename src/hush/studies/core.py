@@ -44,6 +44,14 @@ def ignore(text: str) -> None:
     """A `Note` that discards its text."""
 
 
+def left_out(reasons: Sequence[str], rest: Sequence[Any], note: Note) -> None:
+    """Give `note` the reasons why data are left out; a `HushError` has them if there is no rest."""
+    if reasons and not rest:
+        raise HushError("; ".join(reasons))
+    for reason in reasons:
+        note(reason)
+
+
 @dataclass(frozen=True)
 class Metric:
     """A score of a result against its reference.

@@ -18,7 +18,7 @@ from typing import Any
 
 from hush.errors import HushError
 from hush.studies import lessons
-from hush.studies.core import Case, Note, Study, ignore
+from hush.studies.core import Case, Note, Study, ignore, left_out
 from hush.studies.folders import find_sets, first_image, image_files, keep_apart, read_images, sound
 from hush.studies.frozen import centre_crop, frozen_noise
 from hush.studies.sample import Sample
@@ -120,10 +120,7 @@ def find_tests(data: Path, only: str | None, note: Note = ignore) -> list[tuple[
         else:
             found.append((folder, recognise(folder)))
     tests = [(f, role) for f, role in found if only or not (role and KNOWN[role].training)]
-    if reasons and not tests:
-        raise HushError("; ".join(reasons))
-    for reason in reasons:
-        note(reason)
+    left_out(reasons, tests, note)
     if not tests:
         raise HushError(
             f"{data} contains no test images"

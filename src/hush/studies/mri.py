@@ -36,7 +36,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.methods import get, make
-from hush.studies.core import Case, Note, Study, ignore
+from hush.studies.core import Case, Note, Study, ignore, left_out
 from hush.studies.medical import Scan as Repeated
 from hush.studies.medical import find_all_repeats, read_planes
 from hush.studies.mridata import Source, find_series, middle, read_repeats, read_scan
@@ -207,15 +207,12 @@ def mri_cases(
     if scans:
         note(f"{', '.join(IN_SERIES)} need a series and are left out of repeats of a volume")
     cases += scans
-    if not cases and reasons:
-        raise HushError("; ".join(reasons))
+    left_out(reasons, cases, note)
     if not cases:
         raise HushError(
             f"{data} contains no MRI; give --data a folder with 4-D NIfTI files, .bval and .bvec "
             "beside them, or with repeats of a scan in folders such as FLAIR01 and FLAIR02"
         )
-    for reason in reasons:
-        note(reason)
     note(
         "published for Stanford HARDI: "
         + ", ".join(f"{name} {a:+.2f}/{b:+.2f}" for name, (a, b) in PUBLISHED.items())

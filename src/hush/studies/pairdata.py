@@ -24,7 +24,7 @@ import numpy as np
 from hush.errors import HushError, missing_package
 from hush.record import Record
 from hush.studies import npz
-from hush.studies.core import Note, ignore
+from hush.studies.core import Note, ignore, left_out
 
 if TYPE_CHECKING:
     import h5py
@@ -123,10 +123,7 @@ def find_scenes(data: Path, only: str | None = None, note: Note = ignore) -> lis
         elif keys is not None:
             few = f"none of its pairs has {MINIMUM} mutual matches that agree with the pose"
             reasons.append(f"{path.name} is left out: {few}")
-    if reasons and not found:
-        raise HushError("; ".join(reasons))
-    for reason in reasons:
-        note(reason)
+    left_out(reasons, found, note)
     return found
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.metrics import fit_gain_offset, psnr, ssim
-from hush.studies.core import PSNR, SSIM, Case, Metric, Note, Study, ignore
+from hush.studies.core import PSNR, SSIM, Case, Metric, Note, Study, ignore, left_out
 from hush.studies.folders import (
     Pair,
     find_paired_sets,
@@ -151,10 +151,7 @@ def pair_cases(
                 replace(case, training=training),
                 replace(case, settings=plain, options=options),
             ]
-    if reasons and not cases:
-        raise HushError("; ".join(reasons))
-    for reason in reasons:
-        note(reason)
+    left_out(reasons, cases, note)
     if not cases:
         raise HushError(
             f"{data} contains no pairs; give --data a folder that contains NAME/raw and NAME/gt"

@@ -21,7 +21,7 @@ import numpy as np
 from hush.errors import HushError
 from hush.record import Record
 from hush.studies import npz
-from hush.studies.core import Note, ignore
+from hush.studies.core import Note, ignore, left_out
 
 #: largest residual of a segment that belongs to a vanishing point, 2.6°: CONSAC's
 THRESHOLD = 0.001
@@ -103,10 +103,7 @@ def find_albums(data: Path, only: str | None = None, note: Note = ignore) -> lis
                     found.append(_album(path))
             except HushError as error:
                 reasons.append(f"{path.name} is left out: {error}")
-    if reasons and not found:
-        raise HushError("; ".join(reasons))
-    for reason in reasons:
-        note(reason)
+    left_out(reasons, found, note)
     return found
 
 
