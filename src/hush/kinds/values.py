@@ -46,7 +46,9 @@ def measured(items: Sequence[np.ndarray]) -> Estimate:
     """
     channels = tuple(map(second_differences, zip(*items, strict=True)))
     sigma = math.sqrt(float(np.mean(np.square(channels))))
-    return Estimate(Gaussian(sigma), sigma, channels=channels, alternatives=(Poisson.family,))
+    negative = any(bool((item < 0).any()) for item in items)  # as no counts are
+    other = PoissonGaussian if negative else Poisson
+    return Estimate(Gaussian(sigma), sigma, channels=channels, alternatives=(other.family,))
 
 
 def second_differences(planes: Sequence[np.ndarray]) -> float:
