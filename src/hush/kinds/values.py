@@ -202,7 +202,8 @@ def mismatch(record: Record, item: np.ndarray, given: Process | None, found: Est
     stated, seen = (_level(x, p) * record.scale for p in (given, found.process))
     if seen / MISMATCH <= stated <= MISMATCH * seen:
         return []
-    if not given.terms and stated > seen / ABSURD:
+    unlike = found.correlated == given.white  # one spans pixels, the other does not
+    if not given.terms and not unlike and stated > seen / ABSURD:
         return []  # a law that cannot be recognised may be measured as another one
     return [
         f"The given noise has σ {number(stated)}, but σ {number(seen)} was measured. The given "
