@@ -185,7 +185,9 @@ def test_columns_of_integers_stay_so_in_other_formats(tmp_path: Path) -> None:
     assert b"property uchar red\nproperty int scan\n" in written(
         filtered(other, [True]), tmp_path / "c.ply"
     )
-    large = replace(record, data=record.data + [0, 0, 300, 0.5])  # the types no longer hold them
+    large = replace(
+        record, data=record.data + np.array([0, 0, 300, 0.5])
+    )  # the types no longer hold them
     assert io.read(_saved(large, tmp_path / "d.ply")).data.tolist() == large.data.tolist()
 
 

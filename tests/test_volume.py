@@ -232,7 +232,8 @@ def test_tissues_keep_their_means() -> None:
 def test_a_slice_that_lost_its_signal_keeps_what_is_left() -> None:
     noisy, clean = series(60, sigma=0.1)
     whole = dropouts(of(noisy), lambda a, b: noisy[:, a:b], 5)
-    assert not whole.found.any() and whole.said() == ()
+    assert not whole.found.any()
+    assert whole.said() == ()
     lost = clean.copy()
     lost[20, 2, 24:36] *= 0.75  # a little, so that no component tells of it
     x = noisy - clean + lost

@@ -241,7 +241,8 @@ class VolumeMID(ValueMID):
             raise self.untrained()
         own = self if self.series_ else self.bound(batch, index, noise, found)
         series, lost = own.series_, own.lost_
-        assert series is not None and lost is not None
+        assert series is not None
+        assert lost is not None
         about, n = batch.about(index), self.channels or 1
         zero, begin = np.float32(zero_of(about, batch.scale)), int(about.get("begin", 0))
         given = filled(batch.floats(index), batch.known(index), batch.blank)
