@@ -162,6 +162,11 @@ def test_noise_given_is_compared_with_what_is_seen(picture: np.ndarray, spec: st
     assert "The given noise has σ 0.4" in noted(noisy, "gaussian:0.4")
 
 
+def test_independent_noise_is_none_that_spans_pixels(picture: np.ndarray) -> None:
+    noisy = with_noise(picture, "gaussian:0.08")
+    assert "The given noise has" in noted(noisy, "camera:0.002,0.003,0.6")
+
+
 def test_colours_of_unlike_noise_are_named(picture: np.ndarray) -> None:
     levels = np.array([0.02, 0.02, 0.06])
     noise = np.random.default_rng(0).normal(size=(*picture.shape, 3))

@@ -773,9 +773,9 @@ def test_the_cards_command_makes_the_same_model(file: Path, tmp_path: Path) -> N
     import shlex
 
     out = tmp_path / "a.safetensors"
-    assert (
-        hush("train", file, "-o", out, "--budget", "0.5s", "--threads", "1", *TINY).exit_code == 0
-    )
+    run = hush("train", file, "-o", out, "--budget", "0.5s", "--threads", "1", *TINY)
+    assert run.exit_code == 0
+    assert f"hushtrain{file}-o{out}--method" in "".join(run.stdout.split())  # with its paths
     card = json.loads(out.with_suffix(".json").read_text())
     again = shlex.split(card["command"])
     assert f"--max-steps {card['figures']['steps']}" in card["command"]

@@ -17,7 +17,7 @@ from skimage import data
 
 from hush.errors import HushError
 from hush.kinds.image.measure import spectrum, transfer
-from hush.kinds.image.measure.estimation import estimate
+from hush.kinds.image.measure.estimation import estimate, estimate_any
 from hush.kinds.image.measure.impulses import without_many
 from hush.noise.correlated import Correlated
 from hush.noise.process import Process
@@ -419,6 +419,13 @@ def test_the_smallest_images(shape: tuple[int, int, int]) -> None:
     found = estimate((0.5 + 0.1 * white(shape)).astype(np.float32))
     assert isinstance(found, Estimate)
     assert found.sigma == pytest.approx(0.1, rel=0.5)
+
+
+@pytest.mark.parametrize("side", [7, 64])
+def test_values_below_zero_are_no_counts(side: int) -> None:
+    noise = 0.1 * white((1, side, 64)).astype(np.float32)
+    assert "poisson" in estimate_any(noise + 1).alternatives
+    assert not {"poisson", "gamma"} & {*estimate_any(noise).alternatives}
 
 
 def test_the_same_answer_twice_and_the_input_untouched(noisy: np.ndarray) -> None:

@@ -170,6 +170,32 @@ def test_another_format_gets_the_values(tmp_path: Path) -> None:
     assert text == b"3\n0.1 2.0 3.0\n7.0 8.0 9.0\n0.1 2.0 3.0\n"
 
 
+COLOURED = (
+    "ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nproperty float y\n"
+    "property uchar red\nproperty int scan\nend_header\n0.5 2 255 -7\n1.5 4 0 8\n"
+)
+
+
+def test_columns_of_integers_stay_so_in_other_formats(tmp_path: Path) -> None:
+    record = filtered(io.read(file(tmp_path / "a.ply", COLOURED)), [False, True])
+    assert written(record, tmp_path / "b.xyz") == b"1.5 4.0 0 8\n"
+    assert b"SIZE 4 4 1 4\nTYPE F F U I\n" in written(record, tmp_path / "b.pcd")
+    other = io.read(tmp_path / "b.pcd")
+    np.testing.assert_array_equal(other.data, record.data)
+    assert b"property uchar red\nproperty int scan\n" in written(
+        filtered(other, [True]), tmp_path / "c.ply"
+    )
+    large = replace(
+        record, data=record.data + np.array([0, 0, 300, 0.5])
+    )  # the types no longer hold them
+    assert io.read(_saved(large, tmp_path / "d.ply")).data.tolist() == large.data.tolist()
+
+
+def _saved(record: Record, path: Path) -> Path:
+    io.write(record, path)
+    return path
+
+
 @pytest.mark.parametrize("name", TEXTS)
 def test_whatever_is_cut_short_is_read_or_refused(name: str, tmp_path: Path) -> None:
     """In one sentence, and never as more rows than there are."""
@@ -269,6 +295,13 @@ def test_metres_of_a_map_keep_their_decimals(tmp_path: Path) -> None:
         (",0,1,2\n", "0,1.5,2.5,3.5", ("", "0", "1", "2"), (1, 2, 3)),
         ("0,1,2\n", "1.5,2.5,3.5", ("", "", ""), (0, 1, 2)),
         ('"x","y","class"\n', '1,2,"7"', ("x", "y", "class"), (0, 1)),
+        ("id,E,N,H\n", "1,2,3,4", ("id", "E", "N", "H"), (1, 2, 3)),
+        ("track_id,frame,E,N\n", "1,2,3,4", ("track_id", "frame", "E", "N"), (2, 3)),
+        ("u,v\n", "1,2", ("u", "v"), (0, 1)),
+        ("u,v,id\n", "1,2,3", ("u", "v", "id"), (0, 1, 2)),
+        ("id,x [nm],y [nm],s\n", "1,2,3,4", ("id", "x [nm]", "y [nm]", "s"), (1, 2)),
+        ("T,Points:0,Points:1\n", "1,2,3", ("T", "Points:0", "Points:1"), (1, 2)),
+        ("E,N,nx,ny\n", "1,2,3,4", ("E", "N", "nx", "ny"), (0, 1, 2)),
     ],
 )
 def test_headers_name_the_coordinates(
@@ -278,6 +311,29 @@ def test_headers_name_the_coordinates(
     assert record.meta["fields"] == names
     assert record.context["coordinates"] == where
     assert record.data.shape == (2, len(names))
+
+
+def test_a_column_that_counts_the_rows_is_no_coordinate(tmp_path: Path) -> None:
+    lines = [f"{i + 1} {i * 7 % 5}.5 {i * 3 % 7}.5 1" for i in range(20)]
+    record = io.read(file(tmp_path / "a.xyz", rows(*lines)))
+    assert record.context["coordinates"] == (1, 2, 3)
+    assert "Column 1 counts the rows" in record.meta["notes"][0]
+    for some in (lines[:9], lines[::-1], [line[:-6] for line in lines]):  # few, no count, a curve
+        assert io.read(file(tmp_path / "a.xyz", rows(*some))).context["coordinates"][0] == 0
+
+
+def test_numbers_of_matches_are_no_coordinates(tmp_path: Path) -> None:
+    head = "query_id,train_id,E,N,e,n\n"
+    record = io.read(file(tmp_path / "a.csv", head + rows(*["7,8,1,2,3,4"] * 3)), "correspondences")
+    assert record.meta["fields"] == ("E", "N", "e", "n", "query_id", "train_id")
+    assert record.data[0].tolist() == [1, 2, 3, 4, 7, 8]
+
+
+def test_decimal_commas_beside_words(tmp_path: Path) -> None:
+    text = "No;E;N;Code\n" + rows("1;2,5;3,5;TREE", "2;4,5;5,5;POLE", "3;6,5;7,5;TREE")
+    record = io.read(file(tmp_path / "a.csv", text), "points")
+    assert record.data.tolist() == [[1, 2.5, 3.5], [2, 4.5, 5.5], [3, 6.5, 7.5]]
+    assert record.context["coordinates"] == (1, 2)
 
 
 def test_a_first_point_of_0_1_2_is_not_a_header(tmp_path: Path) -> None:

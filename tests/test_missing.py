@@ -258,6 +258,13 @@ def test_what_a_type_can_hold_of_a_stated_value(value: float, dtype: str, held: 
         assert mark.where(np.asarray([[held]], dtype)).all()
 
 
+def test_zero_is_zero_and_nothing_beside_it() -> None:
+    x = np.full((32, 32), 0.5, np.float32) + np.arange(32, dtype=np.float32) / 64
+    x[3, 4] = 0
+    record = Record(x, "YX", missing=(exactly(0.0, x.dtype),))
+    assert "1 pixel is 0, which marks missing values" in hush.run(record, method="none").warnings[0]
+
+
 # -- kept, and not seen ------------------------------------------------------------------------
 
 

@@ -425,6 +425,15 @@ def test_one_sentence_says_each(x: np.ndarray, said: str) -> None:
     assert not any(said in note for note in clean)
 
 
+@pytest.mark.parametrize("name", ["ECG I [mV]", "ecg_1", "MLII", "V5", "aVR", "lead II"])
+def test_a_channel_that_is_called_an_ecg_is_one(name: str) -> None:
+    x = ecg(20) + white(20000, 0.05)
+    assert any("--noise ecg would remove it" in note for note in advice(x, name=name))
+    assert not any("This is an ECG" in note for note in advice(x, name="biceps"))
+    assert not any("This is an ECG" in note for note in advice(x, name="EMG with ECG"))
+    assert advice(white(9000), name=name) == advice(white(9000))
+
+
 def test_a_missing_rate_is_asked_for() -> None:
     assert any("--rate" in note for note in advice(emg(10), rate=None))
     assert not any("--rate" in note for note in advice(emg(10)))

@@ -10,6 +10,7 @@ from hush.kinds.volume import VOLUME
 from hush.kinds.volume.components import Components
 from hush.kinds.volume.cut import slabs, toned
 from hush.kinds.volume.decomposition import components, excited
+from hush.kinds.volume.dropouts import Dropouts, dropouts
 from hush.kinds.volume.series import Series
 from hush.methods.mid.volume import VolumeMID
 from hush.record import Record
@@ -226,6 +227,41 @@ def test_tissues_keep_their_means() -> None:
     tissue = of(noisy).tissue
     for volume, raw in zip(out, noisy, strict=True):
         assert volume[tissue].mean() == pytest.approx(raw[tissue].mean(), rel=5e-3)
+
+
+def test_a_slice_that_lost_its_signal_keeps_what_is_left() -> None:
+    noisy, clean = series(60, sigma=0.1)
+    whole = dropouts(of(noisy), lambda a, b: noisy[:, a:b], 5)
+    assert not whole.found.any()
+    assert whole.said() == ()
+    lost = clean.copy()
+    lost[20, 2, 24:36] *= 0.75  # a little, so that no component tells of it
+    x = noisy - clean + lost
+    found = of(x)
+    seen = dropouts(found, lambda a, b: x[:, a:b], 5)
+    assert np.argwhere(seen.found).tolist() == [[20, 2]]
+    assert "1 slice shows what no other volume does" in seen.said()[0]
+    assert "volume 21, slice 3)" in seen.said()[0]
+    c = found.forward(x)
+    c[found.signal == 0] = 0
+    made = found.back(c)
+    before = made.copy()
+    seen.restore(made, x, 0)
+    band = (20, 2, slice(24, 36))
+    errors = [float(np.square(y - lost)[band].mean()) for y in (before, made, x)]
+    assert errors[0] > errors[2] > errors[1]
+    other = np.ones((60, 5), bool)
+    other[20, 2] = False
+    np.testing.assert_array_equal(made[other], before[other])
+
+
+def test_pieces_say_the_same_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, _ = series(14)
+    lost = Dropouts(np.eye(14, 5, dtype=bool), of(x))
+    monkeypatch.setattr("hush.methods.mid.volume.dropouts", lambda *_: lost)
+    monkeypatch.setattr(type(VOLUME), "piece", 14 * 2 * 64 * 60)
+    result = hush.run(Record(x, "CZYX", kind="volume", full=1.0), model=untrained())
+    assert [w for w in result.warnings if "what no other volume does" in w] == list(lost.said())
 
 
 def test_integers_and_a_strength_of_zero_come_back_the_same() -> None:

@@ -59,7 +59,8 @@ def exactly(value: float, dtype: np.dtype) -> Missing | None:
             return None
         limit = float(np.finfo(dtype).max)
         own = float(np.asarray(np.clip(value, -limit, limit), dtype))
-        near = 0.0 if abs(own) == limit else 4 * float(np.spacing(np.asarray(abs(own), dtype)))
+        exact = own == 0 or abs(own) == limit  # in text, too
+        near = 0.0 if exact else 4 * float(np.spacing(np.asarray(abs(own), dtype)))
         return Missing(own - near, own + near, stated=True)
     if dtype.kind not in "iu" or not np.isfinite(value) or value != round(value):
         return None

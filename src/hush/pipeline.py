@@ -244,6 +244,7 @@ class Work:
         """Restore an item piece by piece into `out`; what is returned holds no samples."""
         process, seen = self.given, None
         steps: list[tuple[float, float]] = []
+        said: dict[str, None] = {}  # pieces may say the same of the whole item
         size = math.prod(batch.data[index].shape[1:])
         made = self.pool.pieces(self, denoiser, batch, index, pieces, out, advance, found)
         for piece, how in zip(pieces, made, strict=True):
@@ -253,8 +254,9 @@ class Work:
             if how.step is not None:
                 steps.append((piece.size / size, how.step))
             seen = how.found
+            said |= dict.fromkeys(how.said)
         mean = sum(w * s for w, s in steps) / sum(w for w, _ in steps) if steps else None
-        return Restoration(np.empty(0, np.float32), process, mean, found=seen)
+        return Restoration(np.empty(0, np.float32), process, mean, found=seen, said=tuple(said))
 
     def piece(
         self,
@@ -291,7 +293,8 @@ class Work:
                 raise TypeError(f"{denoiser.name} leaves elements out: it has no window")
             out.fill(index, piece.inner, made[:, *inner])
             process = None if how.process and how.process.varies else how.process
-            how = Restoration(np.empty(0, np.float32), process, how.step, found=how.found)
+            none = np.empty(0, np.float32)
+            how = Restoration(none, process, how.step, found=how.found, said=how.said)
         else:
             out.fill(index, piece.inner, whole[:, *piece.inner])
         for mapped in (whole, out.into):

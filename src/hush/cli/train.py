@@ -444,7 +444,8 @@ def _save(o: Options, model: Denoiser, files: Files, start: Start) -> None:
         spent = describe.duration(figures.get("seconds", 0))
         lines = [("trained", f"{words.plain(shown)}, {spent}")]
         lines += [("compared", sentence)] if sentence else []
-        lines += [("repeat", command), ("use", f"hush denoise FILE --model {o.out}")]
+        again = command_of(o, figures.get("steps"), paths=True)
+        lines += [("repeat", again), ("use", f"hush denoise FILE --model {o.out}")]
         words.print_block(f"{o.out}, {o.out.stat().st_size / 1e6:.2g} MB", lines)
     elif no_better:
         say(sentence)

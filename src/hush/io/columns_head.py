@@ -52,6 +52,12 @@ _COUNTER = re.compile(
     r"|count(er)?|unnamed: 0|",
     re.IGNORECASE,
 )
+_IDENTIFIER = re.compile(
+    r"(.*[ _.-])?(id|key|name|label|no|num|number)\.?"
+    r"|(point|pt|obj(ect)?|track|trajectory|query|train|line|seg(ment)?|spot|particle|feature|scan"
+    r"|match|vertex|node)s?[ _]?(id|idx|index|n[or]\.?|num|number)?|(u?u|[fgopt])id",
+    re.IGNORECASE,
+)
 _CLASSES = re.compile(
     r"label|class|annotations?|notes?|comments?|remarks?|restimulus|repetition|[io]\d",
     re.IGNORECASE,
@@ -221,7 +227,12 @@ def _numbers_columns(row: Sequence[str], following: str) -> bool:
 
 
 def _with_words(body: Sequence[tuple[int, str]]) -> Found | None:
-    """The first line of columns of which some hold words, such as the time of day."""
+    """The first line of columns of which some hold words, such as the time of day.
+
+    Of two ways to read the lines, the one with more columns of numbers is right: with another
+    decimal mark, numbers are words.
+    """
+    best, most = None, 0
     for separator, decimal in DIALECTS[:7]:
         rows = [(i, cells_of(line, separator)) for i, line in body if not _COMMENT.match(line)]
         usual = Counter(len(row) for _, row in rows).most_common(1)
@@ -231,9 +242,11 @@ def _with_words(body: Sequence[tuple[int, str]]) -> Found | None:
         for first in range(min(4, len(rows) - 1)):
             part = rows[first:]
             words = _words([row for _, row in part], decimal)
-            if _holds(part[0][1], words, decimal):
-                return part[0][0], separator, decimal, words
-    return None
+            numbers = len(part[0][1]) - len(words)
+            if _holds(part[0][1], words, decimal) and numbers > most:
+                best, most = (part[0][0], separator, decimal, words), numbers
+                break
+    return best
 
 
 def _refuse_ragged(above: Sequence[str], separator: str, decimal: str, width: int) -> None:
@@ -357,6 +370,11 @@ def may_be_time(name: str) -> bool:
 def is_counter(name: str) -> bool:
     """Whether a column of that name may number the samples."""
     return _COUNTER.fullmatch(_bare(name)) is not None
+
+
+def is_number(name: str) -> bool:
+    """Whether a column of that name holds the numbers of things, such as ``id`` or ``track_id``."""
+    return _IDENTIFIER.fullmatch(_bare(name)) is not None
 
 
 def is_label(name: str) -> bool:

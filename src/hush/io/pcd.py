@@ -21,6 +21,7 @@ from hush.io.rows_stored import (
     joined,
     lines_of,
     names_of,
+    packed,
     placed,
     plain_head,
     portable,
@@ -93,7 +94,11 @@ def read(path: Path) -> Record:
         "NC",
         kind="points",
         full=1.0,
-        meta={"pcd": (header, stored), "fields": tuple(names)},
+        meta={
+            "pcd": (header, stored),
+            "fields": tuple(names),
+            "types": tuple(header.codes[i] for i in header.used for _ in range(header.widths[i])),
+        },
         context={"coordinates": where},
     )
 
@@ -252,16 +257,15 @@ def write(record: Record, path: Path) -> None:
 
 
 def _plain(record: Record) -> bytes:
-    data = portable(record, "PCD")
-    data = data.astype(data.dtype.newbyteorder("<"))
-    count, width = data.shape
-    columns = {
+    columns = portable(record, "PCD")
+    entries = {
         "FIELDS": names_of(record),
-        "SIZE": [f"{data.dtype.itemsize}"] * width,
-        "TYPE": [_LETTERS[data.dtype.kind]] * width,
-        "COUNT": ["1"] * width,
+        "SIZE": [f"{x.dtype.itemsize}" for x in columns],
+        "TYPE": [_LETTERS[x.dtype.kind] for x in columns],
+        "COUNT": ["1"] * len(columns),
     }
+    count = len(record.data)
     lines = ["# .PCD v0.7 - Point Cloud Data file format", "VERSION 0.7"]
-    lines += [f"{key} {' '.join(values)}" for key, values in columns.items()]
+    lines += [f"{key} {' '.join(values)}" for key, values in entries.items()]
     lines += [f"WIDTH {count}", "HEIGHT 1", "VIEWPOINT 0 0 0 1 0 0 0", f"POINTS {count}"]
-    return "\n".join([*lines, "DATA binary", ""]).encode() + data.tobytes()
+    return "\n".join([*lines, "DATA binary", ""]).encode() + packed(columns)

@@ -20,6 +20,7 @@ from hush.io.rows_stored import (
     joined,
     lines_of,
     names_of,
+    packed,
     placed,
     plain_head,
     portable,
@@ -102,7 +103,11 @@ def read(path: Path) -> Record:
         "NC",
         kind="points",
         full=1.0,
-        meta={"ply": _Layout(header, elements, stored), "fields": tuple(names)},
+        meta={
+            "ply": _Layout(header, elements, stored),
+            "fields": tuple(names),
+            "types": tuple(code or "" for _, code in vertex.properties),
+        },
         context={"coordinates": where},
     )
 
@@ -219,9 +224,8 @@ def write(record: Record, path: Path) -> None:
 
 
 def _plain(record: Record) -> bytes:
-    data = portable(record, "PLY")
-    data = data.astype(data.dtype.newbyteorder("<"))
-    kind = _NAMES[f"{data.dtype.kind}{data.dtype.itemsize}"]
-    lines = ["ply", "format binary_little_endian 1.0", f"element vertex {len(data)}"]
-    lines += [f"property {kind} {name}" for name in names_of(record)]
-    return "\n".join([*lines, "end_header", ""]).encode() + data.tobytes()
+    columns = portable(record, "PLY")
+    kinds = [_NAMES[f"{x.dtype.kind}{x.dtype.itemsize}"] for x in columns]
+    lines = ["ply", "format binary_little_endian 1.0", f"element vertex {len(record.data)}"]
+    lines += [f"property {k} {name}" for k, name in zip(kinds, names_of(record), strict=True)]
+    return "\n".join([*lines, "end_header", ""]).encode() + packed(columns)

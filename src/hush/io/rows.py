@@ -24,6 +24,7 @@ from hush.io.columns_head import (
     decoded,
     head_of,
     is_counter,
+    is_number,
     number_in,
     value_in,
 )
@@ -47,8 +48,19 @@ _ROWS = 2**15  #: rows that are written at once
 _BOM = b"\xef\xbb\xbf"
 _COUNT = re.compile(rb"[ \t]*(\d+)[ \t]*[\r\n]*")
 _COMMENT = re.compile(r"\s*(#|%|//)")
+#: a coordinate with a word before it or a unit behind it
+_PLACE = re.compile(
+    r"(?:(?:pos(?:ition)?|points?|coord(?:inate)?s?|loc(?:ation)?|cent(?:er|re|roid))[ _.:]*)?"
+    r"([xyz012])(?:[ _]+(?:[nuµμmck]?m|px|pix(?:els?)?)|[ _]*[(\[].*[)\]])?",
+    re.IGNORECASE,
+)
+_COUNTED = 16  #: so many rows that count on are numbered
 #: other names of the coordinates of a match or segment, without underscores and spaces
-_PAIRS = (PAIR, ("x", "y", "x'", "y'"), ("xa", "ya", "xb", "yb"), ("u1", "v1", "u2", "v2"))
+_PAIRS = (
+    *(PAIR, ("x", "y", "x'", "y'"), ("xa", "ya", "xb", "yb"), ("u1", "v1", "u2", "v2")),
+    *(("x0", "y0", "x1", "y1"), ("xl", "yl", "xr", "yr"), ("xleft", "yleft", "xright", "yright")),
+    *(("xstart", "ystart", "xend", "yend"), ("startx", "starty", "endx", "endy")),
+)
 
 
 @dataclass(frozen=True)
@@ -199,19 +211,53 @@ def _order(
     """The columns in the order of the record, those of them with coordinates, and notes."""
     every = list(range(len(names)))
     if kind == "points":
-        numbered = len(names) > 2 and any(names) and is_counter(names[0])
-        return every, placed(names) or tuple(every[numbered:][:3]), []
+        where = placed(names) or _located(names)
+        free, notes = (every, []) if where else _beside_numbers(values, names, 2)
+        return every, where or tuple(free[:3]), notes
     bare = [re.sub(r"[\s_]", "", name).lower() for name in names]
     named = next((p for p in _PAIRS if set(p) <= set(bare)), None)
-    first = [bare.index(n) for n in named] if named else every[:4]
+    free, notes = (every, list[str]()) if named else _beside_numbers(values, names, 4)
+    first = [bare.index(n) for n in named] if named else free[:4]
     ones: list[int] = []
-    notes: list[str] = []
     homogeneous = kind == "correspondences" and not named and len(names) >= 6
     if homogeneous and (values[:, [2, 5]] == 1).all():
         first, ones = [0, 1, 3, 4], [2, 5]
         notes = ["Columns 3 and 6 are all 1: the matches are read as homogeneous, x y 1 x′ y′ 1."]
     order = [*first, *(c for c in every if c not in first and c not in ones)]
     return order, tuple(range(len(first))), notes
+
+
+def _located(names: Sequence[str]) -> tuple[int, ...] | None:
+    """The columns named x, y and z with a unit or a word, such as ``x [nm]`` or ``pos_x``."""
+    found = [_PLACE.fullmatch(name.strip()) for name in names]
+    for letters in ("xyz", "012"):
+        at = {m[1].lower(): c for c, m in reversed(list(enumerate(found))) if m}
+        if {*letters[:2]} <= set(at):
+            return tuple(at[letter] for letter in letters if letter in at)
+    return None
+
+
+def _beside_numbers(
+    values: np.ndarray, names: Sequence[str], least: int
+) -> tuple[list[int], list[str]]:
+    """The columns without those at the front that number the rows, and a note on doubtful ones.
+
+    least : so many columns are left.
+    """
+    start, most = 0, len(names) - least
+    while start < most and any(names) and (is_counter(names[start]) or is_number(names[start])):
+        start += 1
+    if start or most < 1 or not _counts(values[:, 0]):
+        return list(range(start, len(names))), []
+    way = f"state --coordinates 1-{min(3, len(names))}" if least == 2 else "name the columns"
+    return list(range(1, len(names))), [
+        f"Column 1 counts the rows, so it is taken for their numbers; if it is a coordinate, {way}."
+    ]
+
+
+def _counts(x: np.ndarray) -> bool:
+    """Whether values are 0, 1, 2 … or 1, 2, 3 …, so many that chance does not do it."""
+    return len(x) >= _COUNTED and x[0] in (0, 1) and bool((np.diff(x) == 1).all())
 
 
 # -- writing -----------------------------------------------------------------------------------
@@ -240,10 +286,23 @@ def _plain(record: Record, path: Path) -> None:
     suffix, data = path.suffix.lower(), record.data
     separator = {".csv": ",", ".tsv": "\t"}.get(suffix, " ")
     where = coordinates_of(record)
+    whole = [c not in where and _whole(x) for c, x in enumerate(data.T)]
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         if suffix == ".pts":
             stream.write(f"{len(data)}\n")
         if suffix in (".csv", ".tsv") or where != tuple(range(len(where))):
             stream.write(separator.join(names_of(record, r"[^\s,\"]+")) + "\n")
         for a, b in pairwise([*range(0, len(data), _ROWS), len(data)]):
-            stream.writelines(separator.join(row) + "\n" for row in data[a:b].astype("U").tolist())
+            texts = [_texts(x[a:b], w) for x, w in zip(data.T, whole, strict=True)]
+            stream.writelines(separator.join(row) + "\n" for row in zip(*texts, strict=True))
+
+
+def _texts(x: np.ndarray, whole: bool) -> list[str]:
+    """The numbers of a column as text; whole : without decimals."""
+    values: list[str] = (x.astype(np.int64) if whole else x).astype("U").tolist()
+    return values
+
+
+def _whole(x: np.ndarray) -> bool:
+    """Whether a column holds integers only, such as colours and numbers of points."""
+    return bool((np.abs(x) < 2**53).all() and (x == np.rint(x)).all())

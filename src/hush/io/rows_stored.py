@@ -5,6 +5,8 @@ formats share these keys of ``Record.meta``:
 
 ``fields``
     The name of each column, empty for unknown ones.
+``types``
+    The dtype of each column in the file, such as ``u1``, if the file states them.
 ``kept``
     bool ``(N,)`` over the rows of the file: those that are in ``Record.data``, in order.
 """
@@ -220,8 +222,10 @@ def names_of(record: Record, pattern: str = r"\S+") -> list[str]:
     return [names.get(i, f"column{i + 1}") for i in range(width)]
 
 
-def portable(record: Record, name: str) -> np.ndarray:
-    """The values, of a dtype that PLY and PCD files have: up to 32-bit integers, or floats.
+def portable(record: Record, name: str) -> list[np.ndarray]:
+    """The columns, of dtypes that PLY and PCD files have: up to 32-bit integers, or floats.
+
+    A column has the dtype of the file that was read (``meta["types"]``) if that holds its values.
 
     Raises
     ------
@@ -232,13 +236,38 @@ def portable(record: Record, name: str) -> np.ndarray:
     data = record.data
     if record.kind in _PAIRED:
         raise HushError(f"{name} files hold points, not {record.kind}; write a .npz or .csv file")
-    if data.dtype.kind == "f":
-        return data.astype(np.float32) if data.dtype.itemsize < 4 else data
-    if data.dtype.itemsize < 8:
-        return data
-    least, most = (int(data.min()), int(data.max())) if data.size else (0, 0)
+    types = record.meta.get("types", ())
+    types = types if len(types) == data.shape[1] else [""] * data.shape[1]
+    return [_held(x, code, name) for x, code in zip(data.T, types, strict=True)]
+
+
+def _held(x: np.ndarray, code: str, name: str) -> np.ndarray:
+    """A column, little-endian, as `code` if that is portable and holds it."""
+    if code and not (code[0] in "iu" and code[1:] == "8"):
+        with np.errstate(invalid="ignore", over="ignore"):
+            made = x.astype(f"<{code}")
+        if np.array_equal(made.astype(x.dtype), x, equal_nan=x.dtype.kind == "f"):
+            return made
+    return x.astype(_common(x, name).newbyteorder("<"))
+
+
+def _common(x: np.ndarray, name: str) -> np.dtype:
+    """A dtype that PLY and PCD files have, for values of any dtype."""
+    if x.dtype.kind == "f":
+        return np.dtype(np.float32) if x.dtype.itemsize < 4 else x.dtype
+    if x.dtype.itemsize < 8:
+        return x.dtype
+    least, most = (int(x.min()), int(x.max())) if x.size else (0, 0)
     if least >= -(2**31) and most < 2**31:
-        return data.astype(np.int32)
+        return np.dtype(np.int32)
     if max(-least, most) <= 2**53:
-        return data.astype(np.float64)
+        return np.dtype(np.float64)
     raise HushError(f"{name} files do not hold integers up to {most}; write a .npy file")
+
+
+def packed(columns: Sequence[np.ndarray]) -> bytes:
+    """Rows in binary, of columns of any dtypes."""
+    table = np.empty(len(columns[0]), [(f"{i}", x.dtype) for i, x in enumerate(columns)])
+    for i, x in enumerate(columns):
+        table[f"{i}"] = x
+    return table.tobytes()

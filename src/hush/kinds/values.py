@@ -46,7 +46,9 @@ def measured(items: Sequence[np.ndarray]) -> Estimate:
     """
     channels = tuple(map(second_differences, zip(*items, strict=True)))
     sigma = math.sqrt(float(np.mean(np.square(channels))))
-    return Estimate(Gaussian(sigma), sigma, channels=channels, alternatives=(Poisson.family,))
+    negative = any(bool((item < 0).any()) for item in items)  # as no counts are
+    other = PoissonGaussian if negative else Poisson
+    return Estimate(Gaussian(sigma), sigma, channels=channels, alternatives=(other.family,))
 
 
 def second_differences(planes: Sequence[np.ndarray]) -> float:
@@ -200,7 +202,8 @@ def mismatch(record: Record, item: np.ndarray, given: Process | None, found: Est
     stated, seen = (_level(x, p) * record.scale for p in (given, found.process))
     if seen / MISMATCH <= stated <= MISMATCH * seen:
         return []
-    if not given.terms and stated > seen / ABSURD:
+    unlike = found.correlated == given.white  # one spans pixels, the other does not
+    if not given.terms and not unlike and stated > seen / ABSURD:
         return []  # a law that cannot be recognised may be measured as another one
     return [
         f"The given noise has σ {number(stated)}, but σ {number(seen)} was measured. The given "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 CLIPPED_RUN = 3
 #: a flat line: so many equal samples, and so many seconds
 FLAT, FLAT_SECONDS = 50, 1.0
+#: names of an ECG and of its leads
+ECG = re.compile(
+    r"(?i:(?!.*emg)(.*[^a-z])?(ecg|ekg)([^a-z].*)?|(lead )?(avr|avl|avf))"
+    r"|(lead )?(ML)?I{1,3}|(lead )?(MCL|V)[1-6]"
+)
 MAINS = (50.0, 60.0)  #: Hz
 HARMONICS = 5
 LINE_SECONDS = 4.0  #: of a spectrum that resolves a power line
@@ -199,7 +205,7 @@ def sentences(
     if seen.constant:
         return ["All values are the same, so there is nothing to denoise."]
     about, notes = record.context, []
-    if seen.heart and seen.heart.pure:
+    if seen.heart and (seen.heart.pure or ECG.fullmatch(str(about.get("name") or ""))):
         what = "This is an ECG, not another signal with an ECG in it"
         notes.append(
             f"{what}, and most of it was removed; leave the channel out with --channels."

@@ -36,6 +36,7 @@ from hush.kinds.layout import filled
 from hush.kinds.volume.components import Components
 from hush.kinds.volume.cut import slabs
 from hush.kinds.volume.decomposition import components
+from hush.kinds.volume.dropouts import Dropouts, dropouts
 from hush.kinds.volume.places import are_adjacent, zero_of
 from hush.methods.mid.contrast import beyond
 from hush.methods.mid.core import ValueMID
@@ -79,6 +80,7 @@ class VolumeMID(ValueMID):
     unbias: bool = False
 
     series_: Components | None = field(default=None, init=False, repr=False)
+    lost_: Dropouts | None = field(default=None, init=False, repr=False)
     law_: Process | None = field(default=None, init=False, repr=False)
 
     kinds: ClassVar[tuple[str, ...]] = ("volume",)
@@ -223,6 +225,7 @@ class VolumeMID(ValueMID):
         series = components(read, shape, adjacent=are_adjacent(about, shape[1]))
         other = copy.copy(self)
         other.series_ = series if noise is None or not noise.stated else series.stated(noise)
+        other.lost_ = dropouts(other.series_, read, shape[1])
         return other
 
     def restore_item(
@@ -236,8 +239,10 @@ class VolumeMID(ValueMID):
         """Algorithm 2 on the components of a series; see `Denoiser.restore`."""
         if self.networks_ is None:
             raise self.untrained()
-        series = self.series_ or self.bound(batch, index, noise, found).series_
+        own = self if self.series_ else self.bound(batch, index, noise, found)
+        series, lost = own.series_, own.lost_
         assert series is not None
+        assert lost is not None
         about, n = batch.about(index), self.channels or 1
         zero, begin = np.float32(zero_of(about, batch.scale)), int(about.get("begin", 0))
         given = filled(batch.floats(index), batch.known(index), batch.blank)
@@ -267,6 +272,7 @@ class VolumeMID(ValueMID):
             part = out[:, start:stop]
             part[list(series.used)] = made[:, start - low : stop - low]
             series.levelled(part, x[:, start:stop], begin + start)
+            lost.restore(part, x[:, start:stop], begin + start)
             if self.unbias:
                 used = part[list(series.used)]
                 deviation = series.complex_deviation(used, begin + start)
@@ -278,7 +284,7 @@ class VolumeMID(ValueMID):
         out += zero
         others = [c for c in range(len(x)) if c not in series.used]
         out[others] = given[others]
-        return Restoration(out, noise, step, found=found)
+        return Restoration(out, noise, step, found=found, said=lost.said())
 
     def _slices(
         self, x: np.ndarray, series: Components, begin: int, advance: Advance | None

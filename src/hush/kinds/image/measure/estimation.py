@@ -201,7 +201,8 @@ def _measured(
             _measured([whitened(i, regression) for i in images], white=True, one=one), regression
         )
     bend = clipping(low, high)
-    magnitudes = bool(np.nanmin(sample) >= 0) and not math.isfinite(low)
+    negative = bool(np.nanmin(sample) < 0)
+    magnitudes = not negative and not math.isfinite(low)
     field = None
     if (one or len(images) == 1) and not smoothed:
         field, blocks = varying(images[len(images) // 2], blocks, bend, magnitudes)
@@ -271,9 +272,16 @@ def _measured(
         uncertainty=math.hypot(*error),
         curve=tuple((float(x), float(seen), float(law)) for x, seen, law in points),
         curve_errors=tuple((curve.sd / np.maximum(curve.at(curve.x), 1e-30)).tolist()),
-        alternatives=() if smoothed else tuple(name for name in possible if name != family.family),
+        alternatives=() if smoothed else _others(possible, family, negative and not white),
         field=field,
     )
+
+
+def _others(possible: Sequence[str], family: type[Process], negative: bool) -> tuple[str, ...]:
+    """The possible families but the one that was chosen; negative : as some values are, of which
+    counts and speckle have none."""
+    never = (Poisson.family, Gamma.family) if negative else ()
+    return tuple(name for name in possible if name not in (family.family, *never))
 
 
 def _mean_of(votes: Sequence[Spectrum]) -> Octaves:
