@@ -155,7 +155,7 @@ def test_gaps_are_cut_out_and_empty_rows_left_out(tmp_path: Path) -> None:
     [
         ({"ecg": pulses(1.9), "fs": RATE}, "2 s or more"),
         ({"ecg": np.ones(5000), "fs": RATE}, "holds no ECG"),
-        ({"ecg": pulses(10)}, "does not say its samples a second"),
+        ({"ecg": pulses(10)}, "does not say its samples a second; add a column time"),
         ({"ecg": pulses(10), "fs": 0.0}, "100 or more samples a second"),
         ({"ecg": pulses(10), "fs": np.nan}, "100 or more samples a second"),
         ({"ecg": pulses(100, 60, 15), "fs": 15}, "100 or more samples a second"),

@@ -684,6 +684,26 @@ def test_models_and_methods_are_listed() -> None:
     assert "--set widths" in hush("methods", "-v").stdout
 
 
+def test_methods_are_listed_with_the_settings_of_every_kind() -> None:
+    blocks = re.split(r"\n(?=\S)", hush("methods", "-v").stdout)
+    found = {b.split()[0]: " ".join(b.split()) for b in blocks}
+    assert re.search(r"--set bank not set for signals --set", found["mid"])
+    assert "--set white_net not set for images --set" in found["mid"]
+    assert "--set checks True for point sets, sets of correspondences and" in found["mid"]
+    assert "--set seconds 60.0 for images; 120.0 for volumes --set" in found["dip"]
+    assert found["lof"].endswith("--set seed 0")  # the same for all of its kinds
+
+
+@pytest.mark.parametrize(
+    ("several", "single"),
+    [("gray images", "gray image"), ("sets of correspondences", "set of correspondences")],
+)
+def test_one_file_to_train_on_is_named_in_the_singular(several: str, single: str) -> None:
+    from hush.cli.train import _one
+
+    assert _one(several) == single
+
+
 def test_compare_against_a_known_answer(tmp_path: Path, clean: np.ndarray) -> None:
     reference, result = tmp_path / "reference.tif", tmp_path / "result.npy"
     tifffile.imwrite(reference, clean)

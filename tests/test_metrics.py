@@ -33,6 +33,15 @@ def test_psnr_of_a_known_error() -> None:
     assert psnr(reference, reference) == np.inf
 
 
+def test_lists_and_tensors_are_compared_like_arrays(image: np.ndarray) -> None:
+    import torch
+
+    noisy = image + 0.1
+    for made in (np.ndarray.tolist, torch.tensor):
+        assert psnr(made(noisy), made(image)) == pytest.approx(psnr(noisy, image))
+        assert ssim(made(noisy), made(image)) == pytest.approx(ssim(noisy, image))
+
+
 def test_values_are_clipped_but_not_rounded() -> None:
     white = np.ones((1, 16, 16))
     assert psnr(white + 3, white) == np.inf

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from hush import foreign
 from hush.errors import HushError
 from hush.record import full_range
 
@@ -58,13 +60,14 @@ def psnr(
 ) -> float:
     """Peak signal-to-noise ratio of `a` against the reference `b`, in dB.
 
-    Both arrays have the same shape; elements that are not finite in either are ignored. Equal
-    arrays give infinity.
+    Both have the same shape, and are arrays, lists, or of another package (`hush.foreign`).
+    Elements that are not finite in either are ignored. Equal arrays give infinity.
 
     data_range : by default 255 for uint8, 1 for floats within [0, 1], and for others the
         reference's highest value less its lowest. clip : values to ``[0, data_range]``; by default,
         unless that is what the reference spans.
     """
+    a, b = _values(a), _values(b)
     data_range, clip = _range(a, b, data_range, clip)
     a, b, finite = _aligned(a, b, data_range if clip else None)
     if not finite.any():
@@ -88,6 +91,7 @@ def ssim(
     """
     from skimage.metrics import structural_similarity
 
+    a, b = _values(a), _values(b)
     data_range, clip = _range(a, b, data_range, clip)
     a, b, finite = _aligned(a, b, data_range if clip else None)
     sides = np.delete(a.shape, channel_axis) if channel_axis is not None else a.shape
@@ -193,6 +197,14 @@ def paired_p_value(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndar
     if np.ptp(difference) <= 1e-9 * np.abs(difference).max():
         return 0.0  # the same difference every time: Student's statistic is infinite
     return float(stats.ttest_1samp(difference, 0.0).pvalue)
+
+
+def _values(x: Any) -> np.ndarray:
+    """The numbers of an array, a list or an object of another package; a mask stays."""
+    if isinstance(x, np.ma.MaskedArray):
+        return x
+    own = foreign.taken(x)
+    return np.asarray(x) if own is None else own.data
 
 
 def _range(

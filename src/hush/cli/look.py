@@ -148,8 +148,9 @@ def models(as_json: bool, verbose: bool, quiet: bool) -> None:
 def methods(as_json: bool, verbose: bool, quiet: bool) -> None:
     """List the available methods.
 
-    With -v, also lists the settings that --set changes. With --json, prints a list of
-    objects with name, summary, citation, trained and settings.
+    With -v, also lists the settings that --set changes, for each kind of data if they differ.
+    With --json, prints a list of objects with name, summary, citation, trained, learns_from,
+    kinds, and the settings for the first of these kinds.
     """
     from dataclasses import fields
 
@@ -179,7 +180,7 @@ def methods(as_json: bool, verbose: bool, quiet: bool) -> None:
         lines += [("paper", row["citation"])] if row["citation"] else []
         lines += [("trained", "with hush train")] if row["trained"] else []
         if verbose:
-            lines += [(f"--set {key}", _setting(value)) for key, value in row["settings"].items()]
+            lines += _settings(row["name"], row["kinds"])
         words.print_block(row["name"], lines)
 
 
@@ -191,8 +192,36 @@ def _nouns(kinds: list[str]) -> list[str]:
     return ["all kinds of data"] if tuple(kinds) == ANY else [get(k).nouns[1] for k in kinds]
 
 
+def _settings(name: str, kinds: list[str]) -> list[tuple[str, str]]:
+    """The settings of a method, each with its default, and for which kinds if not for all."""
+    from dataclasses import fields
+
+    from hush.denoiser import ANY
+    from hush.kinds import KINDS, listed
+    from hush.methods import get
+
+    every = list(KINDS) if tuple(kinds) == ANY else kinds
+    found: dict[str, dict[str, list[str]]] = {}
+    for kind in every:
+        for f in fields(get(name, kind)):
+            if f.init:
+                found.setdefault(f.name, {}).setdefault(_setting(f.default), []).append(kind)
+    return [
+        (
+            f"--set {key}",
+            "; ".join(
+                value if len(own) == len(every) else f"{value} for {listed(_nouns(own))}"
+                for value, own in values.items()
+            ),
+        )
+        for key, values in found.items()
+    ]
+
+
 def _setting(value: Any) -> str:
     """A default, written as ``--set`` takes it."""
     if value is None:
         return "chosen from the data"
+    if value == "":
+        return "not set"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

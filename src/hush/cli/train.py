@@ -364,15 +364,21 @@ def _announce(o: Options, files: Files, start: Start) -> None:
 
     kind = "pairs of noisy and clean" if o.clean else "clean" if o.corpus else "noisy"
     count, read = len(files.chosen.data), sum(files.counts.values())
-    words = files.chosen.words.removesuffix("s") if count == 1 else files.chosen.words
-    what = f"{kind} {words}"
-    long = f"{o.max_steps} steps" if o.max_steps else describe.duration(o.budget or DEFAULT_BUDGET)
+    what = f"{kind} {_one(files.chosen.words) if count == 1 else files.chosen.words}"
+    steps = f"{o.max_steps} step{'s' * (o.max_steps != 1)}"
+    long = steps if o.max_steps else describe.duration(o.budget or DEFAULT_BUDGET)
     say(
         f"training {o.method} for {long} on {count} {what} "
         f"({read} file{'s' * (read != 1)}); log and previews are in {o.folder}"
     )
     if start.words:
         say(start.words)
+
+
+def _one(words: str) -> str:
+    """The singular: ``gray image``, ``set of segments``."""
+    first, of, rest = words.partition(" of ")
+    return first.removesuffix("s") + of + rest
 
 
 def _fit(

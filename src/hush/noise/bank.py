@@ -130,7 +130,10 @@ def _read(path: Path) -> tuple[list[np.ndarray], list[float]]:
     record = io.read(path)
     channels = [c for c in record.context.get("layout", ()) if c.signal and c.rate]
     if not channels:
-        raise HushError(f"{path}: does not say its samples a second; give a file with a rate")
+        raise HushError(
+            f"{path}: does not say its samples a second; add a column time in seconds, or give a "
+            "file with a rate"
+        )
     found = [np.asarray(c.of(record.data), np.float64) for c in channels]
     return [x[np.isfinite(x)] for x in found], [float(c.rate) for c in channels]
 
