@@ -20,7 +20,7 @@ from hush.kinds.image.structures import structure
 if TYPE_CHECKING:
     from torch import Tensor
 
-RULED = 0.22  #: share of patches made by rule
+RULED = 0.3  #: share of patches made by rule
 BLURRED = 0.3  #: share of photographs that are blurred, by a kernel of `WIDTHS` pixels
 WIDTHS = (0.5, 2.5)
 DARKENED = 0.25  #: share of patches that are darkened to at least `DARKEST` of their brightness

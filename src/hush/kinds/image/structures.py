@@ -117,11 +117,23 @@ def text(size: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def drawings(size: int, rng: np.random.Generator) -> np.ndarray:
-    """Line art: polygons, ellipses, thin lines, grids and step edges, all sharp."""
+    """Line art and phantoms: polygons, ellipses, thin lines, grids and step edges.
+
+    Edges are sharp, or as sharp as pixels that are means show them; some areas are shaded.
+    """
+    shade = 1 - rng.uniform(0, 0.5) * smooth(size, rng) if rng.random() < 0.25 else 1.0
+    if rng.random() < 0.3:
+        fine = _drawn(3 * size, rng, 3)
+        return _picture(fine.reshape(size, 3, size, 3).mean((1, 3)) * shade)
+    return _picture(_drawn(size, rng) * shade)
+
+
+def _drawn(size: int, rng: np.random.Generator, unit: int = 1) -> np.ndarray:
+    """A drawing (size, size) in [0, 1]; unit : widths and steps are multiples of it."""
     page = Image.new("L", (size, size), int(rng.integers(256)))
     draw = ImageDraw.Draw(page)
     for kind in np.sort(rng.integers(5, size=rng.integers(2, 10))):  # large shapes first
-        level, width = int(rng.integers(256)), int(rng.integers(1, 4))
+        level, width = int(rng.integers(256)), unit * int(rng.integers(1, 4))
         points = [(float(x), float(y)) for x, y in rng.uniform(-0.2, 1.2, (5, 2)) * size]
         x, y = points[0]
         if kind == 0:  # a step edge: a triangle far larger than the picture
@@ -134,13 +146,13 @@ def drawings(size: int, rng: np.random.Generator) -> np.ndarray:
             r, fill = size * rng.uniform(0.03, 0.4), level if rng.random() < 0.5 else None
             draw.ellipse((x - r, y - r, x + r, y + r), fill=fill, outline=level, width=width)
         elif kind == 3:
-            step = int(rng.integers(3, 17))
+            step = unit * int(rng.integers(3, 17))
             for k in range(0, size, step):
-                draw.line((x + k, y, x + k, y + size), fill=level)
-                draw.line((x, y + k, x + size, y + k), fill=level)
+                draw.line((x + k, y, x + k, y + size), fill=level, width=unit)
+                draw.line((x, y + k, x + size, y + k), fill=level, width=unit)
         else:
             draw.line(points[: rng.integers(2, 6)], fill=level, width=width)
-    return _picture(np.asarray(page, np.float32) / 255)
+    return np.asarray(page, np.float32) / 255
 
 
 def stars(size: int, rng: np.random.Generator) -> np.ndarray:
@@ -217,8 +229,9 @@ def smooth(size: int, rng: np.random.Generator, waves: int = 4) -> np.ndarray:
 
 
 def _any(size: int, rng: np.random.Generator) -> np.ndarray:
-    """Any kind; lattices more often, because photographs teach that fine regularity is rare."""
-    names = [*STRUCTURES, *["lattices"] * 3]
+    """Any kind; lattices and drawings more often, because photographs teach that fine regularity
+    and edges without a slope are rare."""
+    names = [*STRUCTURES, *["lattices"] * 3, *["drawings"] * 5]
     return STRUCTURES[names[rng.integers(len(names))]](size, rng)
 
 
