@@ -161,7 +161,10 @@ def spectrum_of(blocks: Blocks, curve: Curve, bend: Bend) -> Spectrum:
     structure = steep[0] * falling[0] + steep[1] * falling[1]
     made = _spectrum(kernel, flat, blurred)
     measured = (BAND if correlated and not sharp(made.shape) else HIGH)[1:]
-    error = 0.5 * float((structure / (made.shape[1:] * made.variance))[measured].mean())
+    noise = made.shape[1:] * made.variance  # can be 0 where blur leaves nothing
+    error = 0.5 * float(
+        (structure / np.maximum(noise, np.maximum(structure, 1e-30)))[measured].mean()
+    )
     return replace(made, correlated=bool(correlated), kernel=gaussian.width, error=error)
 
 
