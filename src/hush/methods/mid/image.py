@@ -26,6 +26,7 @@ from hush.kinds.image.large import CELL, MARGIN
 from hush.kinds.image.measure.estimation import estimate_any, unlike
 from hush.kinds.image.measure.impulses import without_impulses
 from hush.kinds.image.measure.lines import without_lines
+from hush.kinds.image.measure.quiet import bounded
 from hush.kinds.image.measure.regression import coloured, law_of_white, whitened
 from hush.kinds.image.zerofill import as_acquired, reduced
 from hush.kinds.layout import filled
@@ -137,10 +138,9 @@ class MID(ValueMID):
         """See `Denoiser.reviewed`; on the acquired grid, without offsets of lines and hum."""
         if found.regression:  # Ψ knows no noise of one axis
             return found
-        if not found.lines:
-            return super().reviewed(reduced(x), found)
         less = reduced(without_lines(x, found.lines))
-        return replace(super().reviewed(less, replace(found, lines=None)), lines=found.lines)
+        seen = super().reviewed(less, replace(found, lines=None))
+        return replace(bounded(seen, [less]), lines=found.lines)
 
     def cleaned(self, x: np.ndarray, found: Estimate) -> np.ndarray:
         """An image without offsets of lines, hum and impulses."""

@@ -66,6 +66,7 @@ from hush.kinds.image.measure.lines import lines_in, without_lines
 from hush.kinds.image.measure.photons import Photons, resolved
 from hush.kinds.image.measure.pixels import replaced
 from hush.kinds.image.measure.places import varying
+from hush.kinds.image.measure.quiet import bounded, drawn
 from hush.kinds.image.measure.regression import law_of_image, regression_of, whitened
 from hush.kinds.image.measure.spectrum import Spectrum, spectrum_of
 from hush.kinds.image.measure.transfer import (
@@ -120,9 +121,13 @@ def estimate(
     if not images or any(i.ndim != 3 or len(i) != len(images[0]) for i in images):
         raise HushError("give images (C, H, W), all with the same number of channels")
     lines = [lines_in(i, given) for i in images]
+    if given is None:
+        every = zip(images, lines, strict=True)
+        lines = [None if drawn(i, found) else found for i, found in every]
     if any(lines):
         images = [without_lines(i, found) for i, found in zip(images, lines, strict=True)]
-    return replace(_between_lines(images, series), lines=lines[0] if len(lines) == 1 else None)
+    found = bounded(_between_lines(images, series), images)
+    return replace(found, lines=lines[0] if len(lines) == 1 else None)
 
 
 def _between_lines(images: Sequence[np.ndarray], series: bool) -> Estimate:
