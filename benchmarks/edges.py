@@ -1,6 +1,7 @@
 """Pictures with edges that no lens has: phantoms, drawings, charts, print.
 
     python benchmarks/edges.py [--gray MODEL] [--rgb MODEL] [--volume MODEL] [--sigma 10,25,50]
+        [--only WORD]
 
 PSNR in dB of what hush makes of them and of what BM3D does (of volumes, non-local means), both told
 the noise. White noise of a fixed seed; of volumes, Rician. Photographs have none of these edges, so
@@ -73,9 +74,12 @@ def pictures() -> Iterator[tuple[str, np.ndarray]]:
     yield "page", page()
     yield "chart, gray", chart().mean(-1)
     shares = np.linspace(0, 1, len(TINTS))
-    yield "phantom, colour", np.stack([np.interp(phantom, shares, t) for t in TINTS.T], -1)
+    yield (
+        "phantom, colour",
+        np.stack([np.interp(phantom, shares, t) for t in TINTS.T], -1),
+    )
     yield "regions, colour", np.stack([np.interp(regions(), shares, t) for t in TINTS.T], -1)
-    yield "chart", chart()
+    yield "chart, colour", chart()
 
 
 def scores(clean: np.ndarray, sigma: float, model: str | None, volume: bool) -> tuple[float, ...]:
@@ -99,11 +103,12 @@ def main() -> None:
     for kind in ("gray", "rgb", "volume"):
         parser.add_argument(f"--{kind}", help="the model for these, instead of the shipped one")
     parser.add_argument("--sigma", default="10,25,50", help="levels of noise, of 255")
+    parser.add_argument("--only", default="", help="cases with this word in their name")
     args = parser.parse_args()
     cases = [(n, x, args.gray if x.ndim == 2 else args.rgb, False) for n, x in pictures()]
     cases.append(("solids, a volume", solids(), args.volume, True))
     print(f"{'':<28} {'σ':>3} {'noisy':>7} {'hush':>7} {'peer':>7}")
-    for name, clean, model, volume in cases:
+    for name, clean, model, volume in (case for case in cases if args.only in case[0]):
         for level in args.sigma.split(","):
             row = scores(clean, float(level) / 255, model, volume)
             print(f"{name:<28} {level:>3} {' '.join(f'{s:7.2f}' for s in row)}", flush=True)
