@@ -33,13 +33,13 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from hush.comparison import Check
-from hush.denoiser import Denoiser
+from hush.denoiser import ANY, Denoiser
 from hush.errors import HushError
 from hush.kinds import Kind
 from hush.kinds.cut import rms_level
 from hush.kinds.layout import filled, to_stored
 from hush.kinds.values import hardly_noisy
-from hush.methods import make
+from hush.methods import get, make
 from hush.noise.halves import HALF, divisible, halves
 from hush.noise.process import Process
 from hush.record import Batch
@@ -70,7 +70,7 @@ PILED = 1e-3  #: share of the values at a limit from which on it cuts noise off
 FAR_OFF, UNCUT = 2.0, 2.0
 SEED = 74_207_281  #: unlike one that simulated the data
 
-SIMPLE = ("wiener", "none")  #: what a result is compared with
+SIMPLE = ("wiener", "nlm", "none")  #: what a result is compared with, where it is of their kind
 UNCHANGED = "none"  #: hands back the input, and so claims nothing that could be checked
 SLOW = ("bm3d",)  #: and on request, where its package is installed
 
@@ -100,8 +100,8 @@ def check(
     known = batch.known(index)
     if not known.any() or not kind.halved(batch, index, found):
         return None
-    if kind.blocks(stored.shape) is not None:  # too large to have maps
-        depth = "windows"
+    large = kind.blocks(stored.shape) is not None
+    depth = "windows" if large else depth  # too large to have maps
     places = [tuple(slice(0, n) for n in stored.shape[1:])]
     if depth == "windows":
         places = windows(stored.shape, 2 * kind.checked // (1 + len(stored)))
@@ -109,7 +109,7 @@ def check(
         if hurried is None:
             return None
         denoiser = hurried
-    rivals = [make(name, kind.name) for name in SIMPLE]
+    rivals = _simple(kind, large)
     if depth == "peers":
         rivals += _installed(kind)
     others = (method for method in rivals if method.name != denoiser.name)
@@ -131,6 +131,13 @@ def check(
                     counted = known
                 parts.append(Part.of(x, own, methods, counted, SEED + number))
     return of_parts(parts, maps=depth != "windows", guarded=guarded)
+
+
+def _simple(kind: Kind, large: bool) -> list[Denoiser]:
+    """The simple methods for this kind of data; of large items, those that work in blocks."""
+    named = [name for name in SIMPLE if get(name).kinds == ANY or kind.name in get(name).kinds]
+    every = [make(name, kind.name) for name in named]
+    return [m for m in every if not large or m.name == UNCHANGED or m.window({}) is not None]
 
 
 def _installed(kind: Kind) -> list[Denoiser]:

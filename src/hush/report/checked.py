@@ -13,7 +13,12 @@ MOST = 30.0  #: dB that can be told, because the error itself is known up to cha
 
 NEARER, FARTHER = "nearer to", "farther from"
 
-_NAMES = {"wiener": "a Wiener filter", "none": "the input", "bm3d": "BM3D"}
+_NAMES = {
+    "wiener": "a Wiener filter",
+    "nlm": "non-local means",
+    "none": "the input",
+    "bm3d": "BM3D",
+}
 
 
 def named(method: str) -> str:
