@@ -33,15 +33,14 @@ FEWEST = 16  #: blocks that tell something
 
 
 def bounded(found: Estimate, images: Sequence[np.ndarray]) -> Estimate:
-    """The estimate for images ``(C, H, W)``; next to no noise if too many blocks have none."""
+    """The estimate for images ``(C, H, W)``; next to no noise if too many blocks of each channel
+    have none."""
     uneven = found.field is not None or found.process.varies
     if uneven or found.counted or found.impulses >= MANY or not found.sigma:
         return found
-    rest, means = (np.concatenate(part) for part in zip(*map(_blocks, images), strict=True))
-    if len(rest) < FEWEST:
-        return found
-    law = np.sqrt(np.maximum(found.process.variance(means), (LEAST * found.sigma) ** 2))
-    share = float(np.quantile(rest / law, SHARE))
+    levels = found.channels or (found.sigma,) * len(images[0])
+    shares = [_quietest(found, [i[c] for i in images], level) for c, level in enumerate(levels)]
+    share = max((share for share in shares if share is not None), default=1.0)
     if share >= QUIET:
         return found
     level = share * found.sigma
@@ -63,6 +62,19 @@ def bounded(found: Estimate, images: Sequence[np.ndarray]) -> Estimate:
     )
 
 
+def _quietest(found: Estimate, planes: Sequence[np.ndarray], level: float) -> float | None:
+    """What the quietest blocks of a channel have beside a plane, relative to its noise; None if it
+    has too few blocks, as an empty one.
+
+    level : of the channel's noise, by which the law is bounded; channels can differ much.
+    """
+    rest, means = (np.concatenate(part) for part in zip(*map(_blocks, planes), strict=True))
+    if len(rest) < FEWEST or not level:
+        return None
+    law = np.sqrt(np.maximum(found.process.variance(means), 0))
+    return float(np.quantile(rest / np.clip(law, LEAST * level, level / LEAST), SHARE))
+
+
 def drawn(image: np.ndarray, lines: Lines | None) -> bool:
     """Whether lines that pass for interference are part of a picture without noise, such as a grid.
 
@@ -70,7 +82,7 @@ def drawn(image: np.ndarray, lines: Lines | None) -> bool:
     """
     if not lines:
         return False
-    rest, _ = _blocks(image)
+    rest = np.concatenate([_blocks(plane)[0] for plane in image])
     if len(rest) < FEWEST:
         return False
     values = _values(image)
@@ -86,23 +98,23 @@ def _values(image: np.ndarray) -> np.ndarray:
     return some[np.isfinite(some)]
 
 
-def _blocks(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The deviation of blocks from a plane, and their means.
+def _blocks(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The deviation of blocks of a channel from a plane, and their means.
 
-    Blocks with unknown values or with a channel's least or greatest are left out: the range may cut
-    noise off there. So are blocks of one value, unless too fine ones for 8 bits show that neither
+    Blocks with unknown values or with the least or greatest are left out: the range may cut noise
+    off there. So are blocks of one value, unless too fine ones for 8 bits show that neither
     rounding nor compression made them equal. In a picture of few values all count.
     """
-    numbers = np.unique(_values(image))
+    numbers = np.unique(_values(plane[None]))
     few = len(numbers) <= FEW
     one = few or float(np.diff(numbers).min()) < FINE
-    high, wide = (n // SIZE for n in image.shape[1:])
-    every = max(1, len(image) * high * wide // MOST_BLOCKS)
-    parts = image[:, : high * SIZE, : wide * SIZE].reshape(len(image), high, SIZE, wide, SIZE)
-    values = parts[:, ::every].swapaxes(2, 3).reshape(len(image), -1, SIZE**2).astype(np.float64)
-    low, top = np.nanmin(values, (1, 2)), np.nanmax(values, (1, 2))
+    high, wide = (n // SIZE for n in plane.shape)
+    every = max(1, high * wide // MOST_BLOCKS)
+    parts = plane[: high * SIZE, : wide * SIZE].reshape(high, SIZE, wide, SIZE)[::every]
+    values = parts.swapaxes(1, 2).reshape(-1, SIZE**2).astype(np.float64)
+    values = values[np.isfinite(values).all(-1)]
     least, most = values.min(-1), values.max(-1)
-    inside = (least > low[:, None]) & (most < top[:, None])  # not of NaN
+    inside = (least > least.min(initial=np.inf)) & (most < most.max(initial=-np.inf))
     used = (inside | few) & ((most > least) | one)
     y, x = np.indices((SIZE, SIZE)).reshape(2, -1) - (SIZE - 1) / 2
     plane = np.linalg.qr(np.stack([np.ones(SIZE**2), y, x], axis=1))[0]
