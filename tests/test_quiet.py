@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 import hush
 from hush.kinds.image.measure.estimation import estimate
 from hush.kinds.image.measure.quiet import bounded
-from hush.kinds.image.structures import _drawn, smooth
+from hush.kinds.image.structures import drawing, smooth
 from hush.metrics import psnr
 from hush.noise.processes import Gaussian
 from hush.results import Estimate
@@ -18,8 +18,7 @@ from hush.results import Estimate
 def shaded(seed: int, side: int = 128) -> np.ndarray:
     """A drawing in uneven light, in which hardly a block is flat."""
     rng = np.random.default_rng(seed)
-    drawing = _drawn(side, rng)
-    return (drawing * (1 - rng.uniform(0, 0.5) * smooth(side, rng))).astype(np.float32)
+    return (drawing(side, rng) * (1 - rng.uniform(0, 0.5) * smooth(side, rng))).astype(np.float32)
 
 
 @pytest.mark.parametrize("seed", [35, 36])

@@ -123,12 +123,12 @@ def drawings(size: int, rng: np.random.Generator) -> np.ndarray:
     """
     shade = 1 - rng.uniform(0, 0.5) * smooth(size, rng) if rng.random() < 0.25 else 1.0
     if rng.random() < 0.3:
-        fine = _drawn(3 * size, rng, 3)
+        fine = drawing(3 * size, rng, 3)
         return _picture(fine.reshape(size, 3, size, 3).mean((1, 3)) * shade)
-    return _picture(_drawn(size, rng) * shade)
+    return _picture(drawing(size, rng) * shade)
 
 
-def _drawn(size: int, rng: np.random.Generator, unit: int = 1) -> np.ndarray:
+def drawing(size: int, rng: np.random.Generator, unit: int = 1) -> np.ndarray:
     """A drawing (size, size) in [0, 1]; unit : widths and steps are multiples of it."""
     page = Image.new("L", (size, size), int(rng.integers(256)))
     draw = ImageDraw.Draw(page)
