@@ -484,11 +484,39 @@ def test_a_mesh_loses_its_faces_with_its_points(tmp_path: Path) -> None:
     assert written(record, tmp_path / "b.ply") == path.read_bytes()
     some = filtered(record, [True, True, False, True])
     assert io.notes(some, tmp_path / "b.ply") == [
-        "'face' are left out: they refer to points by number."
+        "Elements that may refer to points by number are left out: 'face'."
     ]
     wanted = MESH.replace("vertex 4", "vertex 3").replace("face 2", "face 0")
     wanted = wanted.replace("1 1 0.0000001 64 -6\n", "").replace("3 0 1 2\n3 0 2 3\n", "")
     assert written(some, tmp_path / "b.ply") == wanted.encode()
+
+
+@pytest.mark.parametrize("text", [True, False], ids=["text", "binary"])
+def test_a_camera_stays_when_points_go(text: bool, tmp_path: Path) -> None:
+    from plyfile import PlyData, PlyElement
+
+    points = np.array([(0, 0), (1, 2), (3, 4)], [("x", "f4"), ("y", "f4")])
+    place = np.array([(0, 0.5)], [("scan", "i4"), ("gain", "f8")])
+    edge = np.array([(0, 1), (1, 2)], [("vertex1", "i4"), ("vertex2", "i4")])
+    camera = np.array([(1, 640)], [("view_px", "f4"), ("viewportx", "i4")])
+    tables = {"place": place, "vertex": points, "edge": edge, "camera": camera}
+    made = [PlyElement.describe(table, name) for name, table in tables.items()]
+    PlyData(made, text=text, byte_order="<").write(tmp_path / "a.ply")
+    some = filtered(io.read(tmp_path / "a.ply"), [True, False, True])
+    assert io.notes(some, tmp_path / "b.ply") == [
+        "Elements that may refer to points by number are left out: 'edge'."
+    ]
+    io.write(some, tmp_path / "b.ply")
+    back = PlyData.read(tmp_path / "b.ply")
+    assert [(e.name, e.count) for e in back.elements] == [
+        ("place", 1),
+        ("vertex", 2),
+        ("edge", 0),
+        ("camera", 1),
+    ]
+    np.testing.assert_array_equal(back["place"].data, place)
+    np.testing.assert_array_equal(back["vertex"].data, points[[0, 2]])
+    np.testing.assert_array_equal(back["camera"].data, camera)
 
 
 @pytest.mark.parametrize("order", ["<", ">", "="])
@@ -517,7 +545,7 @@ def test_ply_is_what_plyfile_reads_and_writes(order: str, tmp_path: Path) -> Non
     kept = rng.random(50) < 0.4
     io.write(filtered(record, kept), tmp_path / "b.ply")
     back = PlyData.read(f"{tmp_path}/b.ply")
-    assert [(e.name, e.count) for e in back] == [("camera", 0), ("vertex", kept.sum()), ("face", 0)]
+    assert [(e.name, e.count) for e in back] == [("camera", 2), ("vertex", kept.sum()), ("face", 0)]
     assert (
         back["vertex"].data.tobytes()
         == PlyData.read(f"{tmp_path}/a.ply")["vertex"].data[kept].tobytes()

@@ -20,6 +20,7 @@ from hush import api, io
 from hush.cli import main
 from hush.errors import HushError
 from hush.kinds import to_batch
+from hush.kinds.signal import chosen
 from hush.record import Record
 from hush.recording import Channel, Event
 
@@ -727,3 +728,12 @@ def test_a_file_becomes_a_raw(tmp_path: Path) -> None:
     done = hush.run(tmp_path / "y.edf", method="none")
     with pytest.raises(HushError, match="one known rate"):
         done.to_raw()
+
+
+def test_channels_are_found_without_the_unit_in_their_names() -> None:
+    names = ["ECG I [mV]", "ECG II [mV]", "torque (Nm)", "ECG I"]
+    assert chosen("ECG II, torque", names) == {1, 2}
+    assert chosen("ECG I", names) == {3}  # as it is written comes first
+    assert chosen("ECG I [mV]", names) == {0}
+    with pytest.raises(HushError, match="no channel 'mV'"):
+        chosen("mV", names)

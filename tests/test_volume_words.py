@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 import hush
 from hush.denoiser import Advance, Denoiser
-from hush.kinds.volume import VOLUME, places
+from hush.kinds.volume import VOLUME, places, words
 from hush.kinds.volume.judgement import judged
 from hush.kinds.volume.series import Series
 from hush.noise.process import Process
@@ -400,3 +400,26 @@ def test_one_volume_has_no_shells() -> None:
     said = dict(VOLUME.looked(hush.api.inspected(record)))
     assert "volumes" not in said
     assert "voxel size" not in said
+
+
+@pytest.mark.parametrize(
+    ("mm", "said"),
+    [
+        ((1.34e-7,) * 3, "1.34 × 1.34 × 1.34 Å"),
+        ((2e-3, 2e-4, 2e-4), "0.2 × 0.2 × 2 µm"),
+        ((0.1, 0.1, 0.1), "0.1 × 0.1 × 0.1 mm"),
+    ],
+    ids=["cryo-EM", "microscope", "small animal"],
+)
+def test_small_voxels_are_in_the_unit_of_their_field(mm: tuple[float, ...], said: str) -> None:
+    record = Record(phantom(1)[0], "ZYX", "volume", context={"spacing": mm})
+    assert words.size(record) == said
+
+
+def test_values_with_a_sign_have_no_signal_to_noise() -> None:
+    rng = np.random.default_rng(0)
+    item = np.float32(-50 * head() + rng.normal(0, 5, SHAPE))
+    record = Record(item, "ZYX", "volume", context={"zero": 0.0})
+    seen = hush.api.inspected(record)
+    assert seen.estimate.sigma == pytest.approx(5, rel=0.2)
+    assert "signal to noise" not in dict(VOLUME.looked(seen))

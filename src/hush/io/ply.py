@@ -1,8 +1,8 @@
 """PLY, ASCII and binary: points are its vertices, with whatever other properties they have.
 
 The format is that of G. Turk, "The PLY Polygon File Format" (1994). Rows that stay are written as
-they were. Once a point is removed, faces and other elements are left out: they refer to points by
-number.
+they were. Once a point is removed, faces, edges and whatever else may refer to points by number are
+left out; a camera, as PCL writes it, stays.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ _CODES = {
 _TYPES = {name: code for names, code in _CODES.items() for name in names.split()}
 _NAMES = {code: names.split()[0] for names, code in _CODES.items()}
 _SOURCE = "its header"  #: of the number of points
+_REFERS = re.compile(r"vert|point|index|idx|ind", re.IGNORECASE)  #: names of numbers of points
 _ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 
 
@@ -58,6 +59,11 @@ class _Element:
     def lists(self) -> list[str]:
         return [name for name, code in self.properties if code is None]
 
+    @property
+    def refers(self) -> bool:
+        """Whether it may refer to points by number: lists do, and edges."""
+        return bool(self.lists) or any(_REFERS.match(name) for name, _ in self.properties)
+
     def dtype(self, order: str) -> np.dtype:
         """The dtype of a row; fields are numbered, because names may be used twice."""
         return np.dtype([(f"{i}", f"{order}{code}") for i, (_, code) in enumerate(self.properties)])
@@ -65,11 +71,31 @@ class _Element:
 
 @dataclass(frozen=True)
 class _Layout:
-    """A file's header, its elements, and its rows."""
+    """A file's header, its byte order (empty for text), its elements, and its rows."""
 
     header: bytes
+    order: str
     elements: list[_Element]
     stored: Stored
+
+    def others(self) -> dict[str, bytes]:
+        """The bytes of the elements that do not refer to points; of those behind lists, none."""
+        found, body = dict[str, bytes](), self.stored.above[len(self.header) :]
+        for element in self.elements:
+            if element.name == "vertex":
+                body = self.stored.below
+                continue
+            if not self.order:
+                size = sum(map(len, body.splitlines(keepends=True)[: element.count]))
+            elif element.lists and element.count:
+                body = b""
+                continue
+            else:
+                size = 0 if element.lists else element.count * element.dtype(self.order).itemsize
+            if not element.refers and size and size <= len(body):
+                found[element.name] = body[:size]
+            body = body[size:]
+        return found
 
 
 def read(path: Path) -> Record:
@@ -104,7 +130,7 @@ def read(path: Path) -> Record:
         kind="points",
         full=1.0,
         meta={
-            "ply": _Layout(header, elements, stored),
+            "ply": _Layout(header, order, elements, stored),
             "fields": tuple(names),
             "types": tuple(code or "" for _, code in vertex.properties),
         },
@@ -195,10 +221,11 @@ def notes(record: Record) -> list[str]:
     layout, kept = _kept(record)
     if layout is None or kept is None or kept.all():
         return []
-    left = [f"'{e.name}'" for e in layout.elements if e.name != "vertex" and e.count]
+    stay = {"vertex", *layout.others()}
+    left = [f"'{e.name}'" for e in layout.elements if e.name not in stay and e.count]
     if not left:
         return []
-    return [f"{' and '.join(left)} are left out: they refer to points by number."]
+    return [f"Elements that may refer to points by number are left out: {', '.join(left)}."]
 
 
 def _kept(record: Record) -> tuple[_Layout | None, np.ndarray | None]:
@@ -217,10 +244,16 @@ def write(record: Record, path: Path) -> None:
     if kept.all():
         path.write_bytes(stored.above + stored.raw + stored.below)
         return
-    header = re.sub(rb"(?m)^(element[ \t]+\S+[ \t]+)\d+", rb"\g<1>0", layout.header)
-    count = f"{int(kept.sum())}".encode()
-    header = re.sub(rb"(?m)^(element[ \t]+vertex[ \t]+)0", rb"\g<1>" + count, header)
-    path.write_bytes(header + stored.body(kept))
+    parts = layout.others() | {"vertex": stored.body(kept)}
+    counts = {e.name: e.count for e in layout.elements if e.name in parts}
+    counts["vertex"] = int(kept.sum())
+
+    def stated(line: re.Match[bytes]) -> bytes:
+        return line[1] + b"%d" % counts.get(line[2].decode("latin-1"), 0)
+
+    header = re.sub(rb"(?m)^(element[ \t]+(\S+)[ \t]+)\d+", stated, layout.header)
+    body = (parts[e.name] for e in layout.elements if e.name in parts)
+    path.write_bytes(header + b"".join(body))
 
 
 def _plain(record: Record) -> bytes:

@@ -38,6 +38,9 @@ def rate(text: str) -> float:
     return value
 
 
+UNIT = re.compile(r"\s*[\[(][^\[\]()]*[\])]$")  #: at the end of a channel's name
+
+
 def channel_list(text: str) -> tuple[str, ...]:
     """``1-4,6`` or names, as they were written; `chosen` looks them up in the file."""
     parts = tuple(part.strip() for part in text.split(",") if part.strip())
@@ -269,6 +272,7 @@ def chosen(wanted: str | Sequence[str | int] | None, names: Sequence[str]) -> se
 
 def _matching(part: str, names: Sequence[str]) -> Iterator[int]:
     same = [i for i, name in enumerate(names) if name == part]
+    same = same or [i for i, name in enumerate(names) if UNIT.sub("", name) == part]
     if len(same) > 1:
         numbers = " and ".join(str(i + 1) for i in same)
         raise HushError(f"channels {numbers} are all named '{part}'; choose by number")

@@ -30,6 +30,7 @@ FEW_STEPS, COARSE = 64, 2.0
 STRONGER = 3.0  #: the background's σ over that of the object from which on one of them is wrong
 LITTLE = 0.005  #: noise below this share of the contrast was probably reduced before
 LONG = 2.5  #: longest side of a voxel over the shortest, from which on it is mentioned
+UNITS = (("Å", 1e-7, 1e-5), ("µm", 1e-3, 0.02), ("mm", 1, math.inf))  #: in mm, and below how many
 LISTED = 4  #: volumes that a sentence names
 
 
@@ -252,8 +253,9 @@ def spacing(record: Record) -> tuple[float, ...]:
 
 
 def measure(sides: Sequence[float]) -> str:
-    """``1.8 × 1.8 × 5 mm`` along X, Y and Z, given Z, Y and X."""
-    return " × ".join(number(s) for s in reversed(sides)) + " mm"
+    """``1.8 × 1.8 × 5 mm`` along X, Y and Z, given Z, Y and X in mm; in Å or µm if they are small."""
+    unit, mm = next((name, mm) for name, mm, below in UNITS if max(sides) < below)
+    return " × ".join(number(s / mm) for s in reversed(sides)) + f" {unit}"
 
 
 def _sample(item: np.ndarray) -> np.ndarray:

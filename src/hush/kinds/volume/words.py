@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hush.kinds.cut import sparse
 from hush.kinds.layout import stored_with_gaps
 from hush.kinds.volume import places
 from hush.kinds.volume.advice import measure, spacing
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from hush.kinds import Kind
 
 FELT = 0.02  #: correlations below this are not mentioned
+RARE, FAR = 0.01, 5.0  #: share of the voxels, and σ below zero, from which on values have a sign
 
 
 def facts(kind: Kind, result: Denoised, given: bool) -> list[tuple[str, str]]:
@@ -112,7 +114,8 @@ def between(found: Estimate) -> str:
 
 
 def ratios(batch: Batch, index: int, found: Estimate) -> str:
-    """The median signal inside the object over σ, for each shell; empty without noise."""
+    """The median signal inside the object over σ, for each shell; empty without noise, and if
+    values have a sign."""
     if not found.sigma:
         return ""
     item, about = stored_with_gaps(batch, batch.data[index], index), batch.about(index)
@@ -120,6 +123,9 @@ def ratios(batch: Batch, index: int, found: Estimate) -> str:
     if not where.inside.any():
         return ""
     series, zero = Series.of(len(item), about), float(about.get("zero") or 0)
+    sigma = batch.scale * found.sigma
+    if np.nanquantile(sparse(item, 64), RARE) < zero - FAR * sigma:
+        return ""  # values with a sign, such as differences or Hounsfield units, are no strengths
     parts = []
     for shell in series.shells:
         held = [c for c in shell if np.isfinite(item[c][where.inside]).any()]
@@ -128,5 +134,5 @@ def ratios(batch: Batch, index: int, found: Estimate) -> str:
             continue
         signal = np.median([np.nanmedian(item[c][where.inside]) for c in picks]) - zero
         name = "" if len(series.shells) == 1 else f" at b = {series.b_of(shell):.0f}"
-        parts.append(f"{number(round(float(signal) / batch.scale / found.sigma, 1))}{name}")
+        parts.append(f"{number(round(float(signal) / sigma, 1))}{name}")
     return ", ".join(parts)
