@@ -253,7 +253,7 @@ def spacing(record: Record) -> tuple[float, ...]:
 
 
 def measure(sides: Sequence[float]) -> str:
-    """``1.8 × 1.8 × 5 mm`` along X, Y and Z, given Z, Y and X in mm; in Å or µm if they are small."""
+    """``1.8 × 1.8 × 5 mm`` along X, Y and Z, given Z, Y and X in mm; small ones in Å or µm."""
     unit, mm = next((name, mm) for name, mm, below in UNITS if max(sides) < below)
     return " × ".join(number(s / mm) for s in reversed(sides)) + f" {unit}"
 
