@@ -23,7 +23,8 @@ from hush import io, kinds, workers
 from hush.cli import main
 from hush.errors import HushError
 from hush.io.partial import Mapped, Partial, folder_for
-from hush.kinds.image import large, series
+from hush.kinds import to_batch
+from hush.kinds.image import large, mosaic, series
 from hush.kinds.image.measure.impulses import without_impulses
 from hush.noise.field import Field
 from hush.noise.lines import Lines
@@ -127,6 +128,24 @@ def test_a_glimpse_is_a_montage_of_the_whole(small: Callable[[int], None]) -> No
     assert seen.about(0) == {"a": 1, "whole": (1, 3000, 900)}
     middles = [(r.start + r.stop) / 2 for r in rows]
     np.testing.assert_allclose(middles, (np.arange(8) + 0.5) * 3000 / 8, atol=large.ALIGNED)
+
+
+def test_a_mosaic_is_looked_for_in_a_few_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mask of all pixels would grow with the image."""
+    x = np.random.default_rng(0).integers(90, 110, (640, 480)).astype(np.uint16)
+    x[::2, ::2] += 500
+    x[1::2, 1::2] += 250
+    x[600:] = 65535  # no mosaic there
+    record = hush.Record(x, "YX")
+    sizes: list[int] = []
+    known = Batch.known
+    monkeypatch.setattr(
+        Batch, "known", lambda of, i: (sizes.append(of.data[i].size), known(of, i))[1]
+    )
+    found = mosaic.recognised(record, to_batch(record))
+    assert mosaic.pattern_of(found)
+    assert sizes
+    assert max(sizes) <= 48 * 480
 
 
 def test_what_is_found_in_a_montage_is_brought_to_the_whole(small: Callable[[int], None]) -> None:

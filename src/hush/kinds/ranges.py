@@ -192,7 +192,7 @@ def _known(batch: Batch) -> Iterator[np.ndarray]:
                 x = x[known]
             if x.size:
                 yield x
-        let_go(batch.data[i])
+            let_go(batch.data[i])
 
 
 def _offset(batch: Batch, index: int) -> float:

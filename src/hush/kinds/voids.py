@@ -23,6 +23,7 @@ from hush.kinds.bars import bars_in
 from hush.kinds.gaps import gaps
 from hush.missing import BLOCK, Bars, ByValue, Marks, Mask, Missing, Stretches, areas, blocks
 from hush.record import Batch
+from hush.recording import let_go
 
 #: usual marks: of GDAL and ESRI, of netCDF and CF conventions, and the ends of types
 _USUAL = (-999, -9999, -99999, -999999, 1e20, 1e30, -1e20, -1e30, 9.969209968386869e36)
@@ -38,6 +39,7 @@ EDGE = 64  #: pixels of an area along the border
 PART = 0.003  #: share of all pixels of any other area
 SAMPLED = 2**24  #: pixels of an item that are looked at, in evenly spread rows and columns
 ROWS = 256  #: rows in which neighbours are compared
+AT_ONCE = 32  #: rows of a file that are read before their pages are given back
 PLANES = 8  #: planes of a volume that are looked at
 STEPS = 2.0  #: mean differences between neighbours, within which values are near
 SURE = 3.0  #: standard errors
@@ -94,10 +96,10 @@ def find(x: np.ndarray, known: Mask | None = None) -> tuple[Missing, ...]:
     if min(x.shape[1:]) < 2 * BLOCK:
         return ()
     rows, columns = (np.unique(np.linspace(0, n - 1, _most(n, x)).astype(int)) for n in x.shape[1:])
-    lines = x[:, rows[:: max(1, len(rows) // ROWS)]]
+    lines = _taken(x, rows[:: max(1, len(rows) // ROWS)], slice(None))
     if len(rows) * len(columns) < x[0].size:
-        few = np.ix_(np.arange(len(x)), rows, columns)
-        x, known = x[few], None if known is None else known[few]
+        x = _taken(x, rows, columns)
+        known = None if known is None else known[:, rows][..., columns]
     if x.dtype.kind == "f" and not (np.isfinite(x.min()) and np.isfinite(x.max())):
         finite = np.isfinite(x)
         known = finite if known is None else known & finite
@@ -112,6 +114,15 @@ def find(x: np.ndarray, known: Mask | None = None) -> tuple[Missing, ...]:
         if not known.any():
             return ()
     return tuple(found)
+
+
+def _taken(x: np.ndarray, rows: np.ndarray, columns: np.ndarray | slice) -> np.ndarray:
+    """Rows and columns of ``(C, H, W)``; few rows at once, so that a file does not fill memory."""
+    parts = []
+    for start in range(0, len(rows), AT_ONCE):
+        parts.append(x[:, rows[start : start + AT_ONCE]][..., columns])
+        let_go(x)
+    return np.concatenate(parts, axis=1)
 
 
 def _found(x: np.ndarray, lines: np.ndarray, known: Mask | None) -> Iterator[Missing]:

@@ -150,9 +150,10 @@ def _windows(whole: Batch) -> Iterator[np.ndarray]:
 
     They are in steps between values: 1 is the least difference.
     """
-    frames = _frames(whole)
+    last = len(whole) - 1
+    frames = sorted({0, last // 2, last}) if len(whole.data[0]) == 1 else []
+    height, width = whole.data[0].shape[1:]
     for side in SIDES if frames else ():
-        height, width = frames[0].shape
         grid = [
             np.unique(np.linspace(0, n - side, min(MOST, n // side)).astype(int) // UNIT * UNIT)
             for n in (height, width)
@@ -161,7 +162,13 @@ def _windows(whole: Batch) -> Iterator[np.ndarray]:
         if len(grid) < 2:
             return
         found = np.stack(
-            [f[y : y + side, x : x + side] for f in frames for y in grid[0] for x in grid[1]]
+            [
+                rows[:, x : x + side]
+                for f in frames
+                for y in grid[0]
+                for rows in [_rows(whole, f, slice(y, y + side))]
+                for x in grid[1]
+            ]
         ).astype(np.float64)
         found = found[np.isfinite(found).all((1, 2))]
         found = found[found.min((1, 2)) < found.max((1, 2))]  # flat ones say nothing
@@ -170,15 +177,11 @@ def _windows(whole: Batch) -> Iterator[np.ndarray]:
             yield found / np.diff(values).min()
 
 
-def _frames(whole: Batch) -> list[np.ndarray]:
-    """The first, middle and last plane ``(H, W)`` of gray pictures, NaN for missing values."""
-    if len(whole.data[0]) > 1:
-        return []
-    last, found = len(whole) - 1, []
-    for index in sorted({0, last // 2, last}):
-        plane, known = whole.data[index][0], whole.known(index)[0]
-        found.append(plane if known.all() else np.where(known, plane, np.nan))
-    return found
+def _rows(whole: Batch, index: int, where: slice) -> np.ndarray:
+    """Rows ``(h, W)`` of a gray picture as stored, NaN for missing values."""
+    part = whole.piece(index, where, 1)
+    x, known = part.data[0][0], part.known(0)[0]
+    return x if known.all() else np.where(known, x, np.nan)
 
 
 @cache
