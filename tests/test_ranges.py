@@ -275,3 +275,11 @@ def test_the_highest_value_of_a_sensor_is_a_limit(tmp_path: Path) -> None:
         tifffile.imwrite(tmp_path / "x.tif", x, extratags=tags)
         record = ranged(kinds.get("image"), io.read(tmp_path / "x.tif"))
         assert record.limits == (0, high)
+
+
+@pytest.mark.parametrize("unit", [1e300, 1e-300])
+def test_values_that_single_precision_has_not_are_judged(unit: float) -> None:
+    x = unit * np.random.default_rng(0).normal(5, 1, (64, 64))
+    stats = hush.run(x, method="none").residual
+    assert stats["n"] == x.size
+    assert stats["expected_rms"] > 0
