@@ -23,7 +23,7 @@ import numpy as np
 
 from hush.kinds import Kind
 from hush.noise.process import Process, parse
-from hush.record import Batch, Record
+from hush.record import ORDINARY, Batch, Record
 from hush.recording import let_go
 
 PIECE = 2**22  #: values that are looked at together
@@ -213,7 +213,8 @@ def _offset(batch: Batch, index: int) -> float:
         return 0
     above, changed = np.concatenate(found), np.concatenate(changes)
     changed = changed[changed > 0]
-    step = float(np.spacing(np.float32(abs(first + float(np.median(above))))))
+    full = 1.0 if ORDINARY[0] <= batch.scale <= ORDINARY[1] else batch.scale
+    step = full * float(np.spacing(np.float32(abs(first + float(np.median(above))) / full)))
     if not changed.size or step <= STEP * float(np.median(changed)):
         return 0
     low = float(np.quantile(above, LOWEST))
