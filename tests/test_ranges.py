@@ -283,3 +283,11 @@ def test_values_that_single_precision_has_not_are_judged(unit: float) -> None:
     made = hush.run(x, method="wiener")
     assert made.residual["n"] == x.size
     np.testing.assert_allclose(made.data / unit, hush.denoise(x / unit, method="wiener"), rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinite_neighbours_are_no_reason_to_warn() -> None:
+    x = np.random.default_rng(0).normal(5, 1, (64, 64))
+    x[8:16, 8:16] = np.inf
+    made = hush.denoise(x, method="wiener")
+    np.testing.assert_array_equal(np.isinf(made), np.isinf(x))

@@ -207,7 +207,8 @@ def _offset(batch: Batch, index: int) -> float:
         first = x[known][0].item() if first is None else first
         above = replace(part, offsets=[first]).above(0, x)
         both = known[..., 1:] & known[..., :-1]
-        changes.append(np.abs(np.diff(above, axis=-1))[both])
+        with np.errstate(invalid="ignore"):  # between infinite values
+            changes.append(np.abs(np.diff(above, axis=-1))[both])
         found.append(above[known])
     if first is None:
         return 0
