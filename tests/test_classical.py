@@ -71,3 +71,10 @@ def test_settings_without_a_meaning_are_refused() -> None:
         with pytest.raises(HushError):
             make(name, **setting)
     assert get("wavelet", "signal") is not get("wavelet", "image")
+
+
+def test_small_numbers_are_denoised_by_wavelets() -> None:
+    x = np.linspace(0, 1, 48 * 40, dtype=np.float32).reshape(1, 48, 40) + 0.1 * normal((1, 48, 40))
+    y = make("wavelet").restored(x, Gaussian(0.1))
+    small = make("wavelet").restored(np.float32(1e-4) * x, Gaussian(1e-5))
+    np.testing.assert_allclose(1e4 * small, y, atol=1e-4)

@@ -7,7 +7,7 @@ import pytest
 
 import hush
 from hush.methods.mid.contrast import beyond, steps
-from hush.noise.processes import Gaussian
+from hush.noise.processes import Gamma, Gaussian
 
 RNG = np.random.default_rng(4)
 
@@ -80,3 +80,31 @@ def test_channels_of_unlike_scale_are_denoised_as_those_of_one(scales: tuple[flo
     for c, scale in enumerate(scales):
         error = rms(made.data[..., c] / scale - clean[..., c])
         assert error < 1.3 * rms(alike.data[..., c] - clean[..., c])
+
+
+def test_speckle_near_0_is_no_more_than_noise() -> None:
+    """Its deviation is that of the light, not of a value that happens to be dark."""
+    x = np.full((1, 64, 64), 1.0, np.float32)
+    x[0, ::8, ::8] = 1e-4
+    x[0, 30:34, 30:34] = 400
+    state = np.where(x < 1, np.float32(1), x)
+    assert beyond(x, state, Gamma(1.0)) is None
+
+
+def test_a_channel_without_noise_stays_and_others_have_their_own_levels() -> None:
+    clean = np.ones((64, 64, 3)) * [0.3, 0.6, 0.0]
+    noise = RNG.standard_normal(clean.shape) * [0.01, 0.1, 0]
+    made = hush.run((clean + noise).astype(np.float32))
+    assert made.estimate.family == "gaussian"
+    np.testing.assert_array_equal(made.data[..., 2], 0)
+    for c, level in enumerate((0.01, 0.1)):
+        assert rms(made.data[..., c] - clean[..., c]) < 0.2 * level
+
+
+def test_channels_of_unlike_noise_are_judged_by_their_own_levels() -> None:
+    wave = 0.5 + 0.3 * np.outer(np.sin(np.arange(128) / 7), np.cos(np.arange(128) / 9))
+    clean = np.stack([wave, 0.1 * wave[::-1], wave[:, ::-1]], -1)
+    noise = 0.08 * RNG.standard_normal(clean.shape) * [1, 0.1, 1]
+    made = hush.run((clean + noise).astype(np.float32))
+    assert ["channels differ" in said for said in made.warnings] == [True]
+    np.testing.assert_allclose(made.sigma_map.data[0, 0], [0.08, 0.008, 0.08], rtol=0.1)

@@ -270,3 +270,12 @@ def test_trainings_and_comparisons_take_them(x: np.ndarray) -> None:
     assert found["psnr"] == pytest.approx(20 * np.log10(np.ptp(x) / 0.1), abs=1e-3)
     assert taken(x) is None
     assert taken("x.tif") is None
+
+
+def test_values_that_mark_missing_ones_are_not_scored() -> None:
+    clean = np.random.default_rng(0).random((24, 32), np.float32)
+    arrays = [clean + np.float32(0.1), clean.copy()]
+    for x in arrays:
+        x[:4] = -9999
+    made = [xr.DataArray(x, attrs={"_FillValue": np.float32(-9999)}) for x in arrays]
+    assert hush.psnr(*made) == pytest.approx(hush.psnr(arrays[0][4:], arrays[1][4:]))

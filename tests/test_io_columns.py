@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hush import api, io
 from hush.cli import main
 from hush.errors import HushError
+from hush.io.columns_head import cells_of
 from hush.io.columns_style import style_of
 from hush.record import Record
 from hush.recording import Channel, Event
@@ -386,3 +387,10 @@ def test_a_style_writes_what_it_was_made_of(
     exact = [repr(v + 0.0) for v in values]
     back = [float(t) for t in style_of(exact).texts(np.array(values))]
     assert back == values
+
+
+def test_cells_with_quotes_take_time_in_proportion_to_their_number() -> None:
+    cells = [f'"{i},{i}"' for i in range(20_000)]
+    assert cells_of(",".join(cells), ",") == cells
+    assert cells_of('a,"b;c",,"', ",") == ['a,"b;c",,"']  # one quote too many
+    assert cells_of('"a";b";c";', ";") == ['"a"', 'b";c"', ""]

@@ -519,6 +519,16 @@ def test_a_camera_stays_when_points_go(text: bool, tmp_path: Path) -> None:
     np.testing.assert_array_equal(back["camera"].data, camera)
 
 
+@pytest.mark.parametrize("names", ["v1 v2", "a b", "from to"])
+def test_edges_go_with_points_whatever_their_columns_are_called(names: str, tmp_path: Path) -> None:
+    first, second = names.split()
+    edges = f"element edge 1\nproperty int {first}\nproperty int {second}\n"
+    head = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\n"
+    (tmp_path / "a.ply").write_text(f"{head}{edges}end_header\n0 0\n1 2\n3 4\n1 2\n")
+    some = filtered(io.read(tmp_path / "a.ply"), [True, False, True])
+    assert written(some, tmp_path / "b.ply").endswith(b"end_header\n0 0\n3 4\n")
+
+
 @pytest.mark.parametrize("order", ["<", ">", "="])
 def test_ply_is_what_plyfile_reads_and_writes(order: str, tmp_path: Path) -> None:
     from plyfile import PlyData, PlyElement

@@ -225,6 +225,21 @@ def test_mid_in_blocks(monkeypatch: pytest.MonkeyPatch, small: Callable[[int], N
     assert np.std(whole.data - clean) < 0.5 * np.std(data - clean)
 
 
+def test_channels_of_unlike_noise_in_blocks(
+    monkeypatch: pytest.MonkeyPatch, small: Callable[[int], None]
+) -> None:
+    monkeypatch.setattr(large, "CELL", 32)
+    monkeypatch.setattr("hush.methods.mid.image.CELL", 32)
+    wave = 0.5 + 0.3 * np.outer(np.sin(np.arange(80) / 7), np.cos(np.arange(96) / 9))
+    scale = np.array([1, 0.1, 1])
+    noise = 0.08 * np.random.default_rng(0).standard_normal((80, 96, 3))
+    x = ((wave[..., None] + noise) * scale).astype(np.float32)
+    model = hush.load("mid-rgb").replace(tile=64, turns=1)
+    parts = hush.run(x, model=model)
+    monkeypatch.setattr(large, "LARGE", 2**26)
+    np.testing.assert_allclose(parts.data / scale, hush.run(x, model=model).data / scale, atol=1e-5)
+
+
 # -- kills and workers -------------------------------------------------------------------------
 
 

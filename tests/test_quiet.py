@@ -56,3 +56,17 @@ def test_a_drawn_grid_is_no_interference_but_offsets_in_noise_are() -> None:
     found = estimate((0.3 + noise).astype(np.float32))
     assert found.lines
     assert found.sigma == pytest.approx(0.01, rel=0.15)
+
+
+def test_a_grid_that_is_drawn_is_none_in_a_stack_either() -> None:
+    x = shaded(45)
+    made = hush.run(np.stack([x] * 3)[:, None], axes="TCYX", method="none", force=True)
+    assert not any(item.found.lines for item in made.items)
+
+
+@pytest.mark.parametrize("looks", [4, 16])
+def test_dark_places_of_speckle_have_as_little_noise_as_its_law_says(looks: int) -> None:
+    light = np.where(np.arange(256) < 110, 0.002, 1.0) * np.ones((256, 1))
+    speckle = np.random.default_rng(0).gamma(looks, 1 / looks, light.shape)
+    found = estimate((light * speckle)[None].astype(np.float32))
+    assert found.sigma == pytest.approx(np.sqrt(np.mean(light**2) / looks), rel=0.2)

@@ -275,3 +275,19 @@ def test_the_highest_value_of_a_sensor_is_a_limit(tmp_path: Path) -> None:
         tifffile.imwrite(tmp_path / "x.tif", x, extratags=tags)
         record = ranged(kinds.get("image"), io.read(tmp_path / "x.tif"))
         assert record.limits == (0, high)
+
+
+@pytest.mark.parametrize("unit", [1e300, 1e-300])
+def test_values_that_single_precision_has_not_are_judged(unit: float) -> None:
+    x = unit * np.random.default_rng(0).normal(5, 1, (64, 64))
+    made = hush.run(x, method="wiener")
+    assert made.residual["n"] == x.size
+    np.testing.assert_allclose(made.data / unit, hush.denoise(x / unit, method="wiener"), rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinite_neighbours_are_no_reason_to_warn() -> None:
+    x = np.random.default_rng(0).normal(5, 1, (64, 64))
+    x[8:16, 8:16] = np.inf
+    made = hush.denoise(x, method="wiener")
+    np.testing.assert_array_equal(np.isinf(made), np.isinf(x))

@@ -103,3 +103,7 @@ def test_others_are_refused_in_a_sentence(options: list[str], words: str, file: 
 def test_python_refuses_them_too() -> None:
     with pytest.raises(HushError, match="no setting 'colour'"):
         adjusted(make("tv", "image"), {"colour": 1})
+
+
+def test_a_tile_may_be_the_whole_image() -> None:
+    assert adjusted(make("dip", "image"), {"tile": None}).config()["tile"] is None

@@ -200,11 +200,14 @@ def paired_p_value(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndar
 
 
 def _values(x: Any) -> np.ndarray:
-    """The numbers of an array, a list or an object of another package; a mask stays."""
+    """The numbers of an array, a list or an object of another package; a mask stays, and values
+    that mark missing ones are masked."""
     if isinstance(x, np.ma.MaskedArray):
         return x
     own = foreign.taken(x)
-    return np.asarray(x) if own is None else own.data
+    if own is None:
+        return np.asarray(x)
+    return own.data if own.mask is None else np.ma.MaskedArray(own.data, ~own.mask)
 
 
 def _range(

@@ -92,6 +92,14 @@ class Estimate:
         """`process`, with a map of levels ``(1, H, W)`` if it varies from place to place."""
         return self.process if self.field is None else self.process.scaled(self.field.map())
 
+    def each(self, ndim: int) -> Process:
+        """`local` over `ndim` axes of space, with the level of each channel if these differ."""
+        own = np.array(self.channels)
+        one = self.process.terms == (0,) and self.process.white and not self.process.complex
+        if not one or not self.sigma or len(own) < 2 or np.ptp(own) == 0:
+            return self.local
+        return self.local.scaled(np.square(own / self.sigma).reshape(-1, *[1] * ndim))
+
     @property
     def unevenness(self) -> np.ndarray:
         """The deviation in every place ``(1, H, W)``, relative to the mean; 1 if it is even."""

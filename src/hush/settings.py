@@ -67,7 +67,7 @@ def adjusted(denoiser: D, settings: Mapping[str, Any]) -> D:
             for name, value in settings.items()
         }
     )
-    if getattr(made, "tile", TILE) < TILE:
+    if (getattr(made, "tile", None) or TILE) < TILE:
         raise HushError(f"tile must be at least {TILE}; smaller tiles are nearly all border")
     if getattr(made, "seed", 0) < 0:
         raise HushError("a seed is a whole number from 0")

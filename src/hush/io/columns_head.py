@@ -103,8 +103,22 @@ def cells_of(line: str, separator: str) -> list[str]:
     if separator == " ":
         return re.findall(r"\s*\S+", line.rstrip())
     if '"' in line:
-        return re.split(rf'{re.escape(separator)}(?=(?:[^"]*"[^"]*")*[^"]*$)', line)
+        return _quoted(line, separator)
     return line.split(separator)
+
+
+def _quoted(line: str, separator: str) -> list[str]:
+    """The cells of a line with quotes; separators within them, or before an odd one, are none."""
+    parts = line.split('"')
+    cells, inside = [""], len(parts) % 2 == 0
+    for part in parts:
+        first, *others = [part] if inside else part.split(separator)
+        cells[-1] += first
+        cells += others
+        cells[-1] += '"'
+        inside = not inside
+    cells[-1] = cells[-1][:-1]
+    return cells
 
 
 def number_in(cell: str, decimal: str) -> bool:

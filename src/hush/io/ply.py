@@ -43,7 +43,9 @@ _CODES = {
 _TYPES = {name: code for names, code in _CODES.items() for name in names.split()}
 _NAMES = {code: names.split()[0] for names, code in _CODES.items()}
 _SOURCE = "its header"  #: of the number of points
-_REFERS = re.compile(r"vert|point|index|idx|ind", re.IGNORECASE)  #: names of numbers of points
+#: names of numbers of points, and of elements in which any whole number may be one
+_REFERS = re.compile(r"vert|point|index|idx|ind|[vpi]_?\d+$", re.IGNORECASE)
+_JOINS = re.compile(r"edge|line|face|tri|cell|tetra|poly|strip|bond|link", re.IGNORECASE)
 _ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 
 
@@ -62,6 +64,9 @@ class _Element:
     @property
     def refers(self) -> bool:
         """Whether it may refer to points by number: lists do, and edges."""
+        whole = [name for name, code in self.properties if code is None or code[0] in "iu"]
+        if _JOINS.search(self.name) and whole:
+            return True
         return bool(self.lists) or any(_REFERS.match(name) for name, _ in self.properties)
 
     def dtype(self, order: str) -> np.dtype:

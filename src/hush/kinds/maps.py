@@ -146,7 +146,9 @@ def variances(noise: Process, x: np.ndarray, scale: float = 1.0) -> np.ndarray:
 
 def _noise(result: Denoised, item: Item) -> Process:
     """The noise of an item with its level in every place, if it varies."""
-    return item.process if result.given else item.found.local
+    if result.given:
+        return item.process
+    return item.found.each(len(get(result.noisy.kind).letters))
 
 
 #: the maps by their names in ``--json``, and how each is made

@@ -23,7 +23,7 @@ import numpy as np
 
 from hush.kinds import Kind
 from hush.noise.process import Process, parse
-from hush.record import Batch, Record
+from hush.record import ORDINARY, Batch, Record
 from hush.recording import let_go
 
 PIECE = 2**22  #: values that are looked at together
@@ -207,13 +207,15 @@ def _offset(batch: Batch, index: int) -> float:
         first = x[known][0].item() if first is None else first
         above = replace(part, offsets=[first]).above(0, x)
         both = known[..., 1:] & known[..., :-1]
-        changes.append(np.abs(np.diff(above, axis=-1))[both])
+        with np.errstate(invalid="ignore"):  # between infinite values
+            changes.append(np.abs(np.diff(above, axis=-1))[both])
         found.append(above[known])
     if first is None:
         return 0
     above, changed = np.concatenate(found), np.concatenate(changes)
     changed = changed[changed > 0]
-    step = float(np.spacing(np.float32(abs(first + float(np.median(above))))))
+    full = 1.0 if ORDINARY[0] <= batch.scale <= ORDINARY[1] else batch.scale
+    step = full * float(np.spacing(np.float32(abs(first + float(np.median(above))) / full)))
     if not changed.size or step <= STEP * float(np.median(changed)):
         return 0
     low = float(np.quantile(above, LOWEST))

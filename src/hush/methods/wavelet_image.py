@@ -49,20 +49,22 @@ class ImageWavelet(Levelled):
         return 32
 
     def filtered(self, x: np.ndarray, sigma: float) -> np.ndarray:
-        """See `Levelled.filtered`; every channel is denoised on its own."""
+        """See `Levelled.filtered`; every channel is denoised on its own, in units of the noise,
+        because scikit-image adds a tiny number to variances."""
         most = package(self.wavelet).dwtn_max_level(x.shape[1:], self.wavelet)
         levels = min(self.levels, most)
-        return np.stack([self._spun(c, sigma, levels) for c in x])
+        unit = np.float32(sigma)
+        return unit * np.stack([self._spun(c / unit, levels) for c in x])
 
-    def _spun(self, x: np.ndarray, sigma: float, levels: int) -> np.ndarray:
-        """The mean over shifts of one channel ``(H, W)``."""
+    def _spun(self, x: np.ndarray, levels: int) -> np.ndarray:
+        """The mean over shifts of one channel ``(H, W)`` with noise of deviation 1."""
         from skimage.restoration import denoise_wavelet
 
         total = np.zeros_like(x)
         for shift in np.ndindex(self.shifts, self.shifts):
             y = denoise_wavelet(
                 np.roll(x, shift, (0, 1)),
-                sigma,
+                1.0,
                 wavelet=self.wavelet,
                 wavelet_levels=levels,
                 method="BayesShrink",

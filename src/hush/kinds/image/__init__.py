@@ -251,8 +251,11 @@ class Image(Kind):
         about: Mapping[str, Any] = NOTHING,
         how: Restoration | None = None,
     ) -> Judgement:
+        from hush.kinds.image.measure.estimation import unlike
         from hush.kinds.image.residual import before_filter, judged
 
+        if how is not None and how.found is not None and unlike(how.found):
+            process = how.found.each(2)  # by which it was denoised
         if how is not None and how.found is not None and how.found.regression:
             noisy, process = before_filter(noisy, clean, process, how.found.regression)
         return judged(

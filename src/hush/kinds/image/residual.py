@@ -33,7 +33,7 @@ from hush.kinds.values import (
     verdict,
 )
 from hush.noise.processes import Correlated, Gaussian, PoissonGaussian, Process
-from hush.record import full_range
+from hush.record import ORDINARY, full_range
 from hush.report.frame import WHITE
 from hush.results import Judgement
 
@@ -121,6 +121,7 @@ def residual_statistics(
     largest = max((abs(a) for a in (*lags["y"], *lags["x"])), default=0.0)
     chance = CHANCE / math.sqrt(max(n, 1))
     levels = _levels(x[clear], r[clear], v[clear])
+    loud = [w for w in windows if w.v.any()] or windows  # an empty channel says nothing
     return {
         "n": n,
         "mean": float(r.mean(dtype=np.float64)) if n else 0.0,
@@ -133,8 +134,8 @@ def residual_statistics(
         "band": 1.96 / math.sqrt(max(n, 1)),
         "white": largest <= max(WHITE, chance),
         "structure": _correlation(
-            np.concatenate([w.energy for w in windows]),
-            np.concatenate([w.gradient for w in windows]),
+            np.concatenate([w.energy for w in loud]),
+            np.concatenate([w.gradient for w in loud]),
         ),
         "levels": levels,
         "tilt": _tilt(levels),
@@ -379,8 +380,10 @@ def _clip_limits(noisy: np.ndarray, scale: float) -> tuple[float, float]:
 
 
 def _floats(a: np.ndarray, scale: float) -> Floats:
-    x = a.astype(np.float32)
-    return x if scale == 1 else x / np.float32(scale)
+    if ORDINARY[0] <= scale <= ORDINARY[1]:
+        x = a.astype(np.float32)
+        return x if scale == 1 else x / np.float32(scale)
+    return (a / scale).astype(np.float32)
 
 
 def _variance(process: Any, x: Floats) -> Floats:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hush.kinds.image.measure.estimation import apart
 from hush.kinds.image.measure.lines import lines_in, without_lines
+from hush.kinds.image.measure.quiet import drawn
 from hush.kinds.image.measure.series import Common, Review, law_in, laws
 from hush.kinds.image.zerofill import acquired, reduced
 from hush.kinds.layout import with_gaps
@@ -54,7 +56,7 @@ class Frames:
         law = law_in(frame, possible)
         if law is None:
             return None
-        found = replace(possible[law].within(frame), lines=lines)
+        found = replace(apart(frame, possible[law].within(frame)), lines=lines)
         return law + 1, found.on(noisy.shape[1:])
 
 
@@ -62,4 +64,5 @@ def _clean(noisy: np.ndarray) -> tuple[np.ndarray, Lines | None]:
     """A frame on its acquired grid, without offsets of lines and hum; and these."""
     frame = reduced(noisy)
     lines = lines_in(frame)
+    lines = None if drawn(frame, lines) else lines
     return (without_lines(frame, lines) if lines else frame), lines

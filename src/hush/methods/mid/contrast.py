@@ -47,8 +47,10 @@ def steps(x: np.ndarray, state: np.ndarray, noise: Process) -> np.ndarray | None
 
 
 def _too_much(x: np.ndarray, state: np.ndarray, noise: Process) -> np.ndarray:
-    """Where more than noise was removed."""
-    much: np.ndarray = np.abs(x - state) > NOISE * _deviation(x, noise)
+    """Where more than noise was removed, also by its law at what is left: noise that grows with the
+    signal makes values near 0, too."""
+    deviation = np.maximum(_deviation(x, noise), _deviation(state, noise))
+    much: np.ndarray = np.abs(x - state) > NOISE * deviation
     return much
 
 

@@ -23,7 +23,7 @@ from hush.errors import HushError
 from hush.kinds.cut import sparse
 from hush.kinds.image.binning import binned, enlarged, side_of_bins
 from hush.kinds.image.large import CELL, MARGIN
-from hush.kinds.image.measure.estimation import estimate_any, unlike
+from hush.kinds.image.measure.estimation import estimate_any, gains, unlike
 from hush.kinds.image.measure.impulses import without_impulses
 from hush.kinds.image.measure.lines import without_lines
 from hush.kinds.image.measure.quiet import bounded
@@ -257,12 +257,12 @@ class MID(ValueMID):
 
     def _in_levels(self, x: np.ndarray, advance: Advance | None, found: Estimate) -> Restoration:
         """`_restore` of channels that are brought to one level of noise, and back."""
-        clean, own = self.cleaned(x, found), np.asarray(found.channels, np.float32)[:, None, None]
-        gain = found.sigma / own
+        clean, gain = self.cleaned(x, found), gains(found)
         even = replace(found, impulses=0.0, channels=(found.sigma,) * len(x))
         made = self._restore(clean * gain, None, advance, even)
         replaced = None if clean is x else clean != x
-        return replace(made, data=made.data / gain, found=found, replaced=replaced)
+        data = np.divide(made.data, gain, out=clean.copy(), where=gain > 0)
+        return replace(made, data=data, found=found, replaced=replaced)
 
     def _told(
         self, x: np.ndarray, noise: Process | None, found: Estimate | None

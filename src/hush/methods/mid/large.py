@@ -16,6 +16,7 @@ import numpy as np
 from hush.denoiser import Advance
 from hush.kinds.cut import rms_level
 from hush.kinds.image.large import CELL, LARGE, in_cells
+from hush.kinds.image.measure.estimation import gains, unlike
 from hush.kinds.image.measure.impulses import without_impulses
 from hush.kinds.image.measure.rare import ALARMS
 from hush.kinds.image.measure.regression import coloured, law_of_white, whitened
@@ -36,13 +37,15 @@ ASKED = 16  #: the most of them for which Φ is asked whether it would remove wa
 @dataclass(frozen=True)
 class Decided:
     """What holds for all blocks of an image: how far Φ sees, in pixels, the step t/T, whether
-    there is noise to remove, whether Φ runs in bfloat16, and whether waves are kept from it."""
+    there is noise to remove, whether Φ runs in bfloat16, whether waves are kept from it, and what
+    channels of unlike levels are multiplied by (`gains`)."""
 
     around: int
     step: float
     noisy: bool
     half: bool
     waves: bool
+    gain: np.ndarray | None = None
 
 
 def decided(
@@ -55,11 +58,13 @@ def decided(
 ) -> Decided:
     """Decide on a glimpse `x` ``(C, H, W)``, of stored `dtype`, in which `found` was measured."""
     process, step = model.estimate(clean := model.cleaned(x, found), noise, found)
-    values, law, _ = _values(clean, process, found.regression)
+    apart = noise is None and found.process.terms == (0,) and unlike(found)
+    gain = gains(found) if apart else None
+    values, law, _ = _values(clean if gain is None else clean * gain, process, found.regression)
     level = rms_level(law, values)
     half = model.suited(dtype).half_precision(level, values)
     return Decided(
-        around, step, level > 0, half, level > 0 and _has_waves(model, values, law, half)
+        around, step, level > 0, half, level > 0 and _has_waves(model, values, law, half), gain
     )
 
 
@@ -108,8 +113,13 @@ def restored(
         )
     x = filled(x, finite, batch.blank)
     only = inner if model.steps == 1 and not found.regression else None
-    data = _down(model, x, process, found.regression, known, only, advance)
-    return Restoration(data, process, known.step, found=found if found.regression else None)
+    gain = known.gain
+    even = x if gain is None else x * gain
+    data = _down(model, even, process, found.regression, known, only, advance)
+    if gain is not None:
+        data = np.divide(data, gain, out=x.copy(), where=gain > 0)
+    own = found.regression or gain is not None
+    return Restoration(data, process, known.step, found=found if own else None)
 
 
 def _down(

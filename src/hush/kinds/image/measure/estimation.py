@@ -328,10 +328,18 @@ def apart(x: np.ndarray, found: Estimate) -> Estimate:
 
 
 def unlike(found: Estimate) -> bool:
-    """Whether the channels' levels differ by more than a factor of `UNLIKE`; none of them is
-    without noise, as an empty one is."""
-    levels = found.channels
-    return len(levels) > 1 and 0 < UNLIKE * min(levels) < max(levels)
+    """Whether the channels' levels differ by more than a factor of `UNLIKE`; those without noise
+    aside, as empty ones."""
+    levels = [level for level in found.channels if level > 0]
+    return len(levels) > 1 and UNLIKE * min(levels) < max(levels)
+
+
+def gains(found: Estimate) -> np.ndarray:
+    """What channels are multiplied by to have one level of noise, float32 ``(C, 1, 1)``; 0 for
+    those without noise."""
+    own = np.array(found.channels)
+    gain = np.divide(found.sigma, own, out=np.zeros_like(own), where=own > 0)
+    return gain.astype(np.float32)[:, None, None]
 
 
 def _recognise(

@@ -66,13 +66,17 @@ def _quietest(found: Estimate, planes: Sequence[np.ndarray], level: float) -> fl
     """What the quietest blocks of a channel have beside a plane, relative to its noise; None if it
     has too few blocks, as an empty one.
 
+    Blocks for which the law says next to no noise do not decide alone: they may be as it says.
+
     level : of the channel's noise, by which the law is bounded; channels can differ much.
     """
     rest, means = (np.concatenate(part) for part in zip(*map(_blocks, planes), strict=True))
     if len(rest) < FEWEST or not level:
         return None
     law = np.sqrt(np.maximum(found.process.variance(means), 0))
-    return float(np.quantile(rest / np.clip(law, LEAST * level, level / LEAST), SHARE))
+    share = rest / np.clip(law, LEAST * level, level / LEAST)
+    loud = share[law >= LEAST * level]
+    return max(float(np.quantile(s, SHARE)) for s in (share, loud) if len(s) >= FEWEST)
 
 
 def drawn(image: np.ndarray, lines: Lines | None) -> bool:
