@@ -95,8 +95,8 @@ def test_a_few_bright_cells_among_all_the_background_count() -> None:
 
 def spots(background: float) -> np.ndarray:
     """Expected counts of small bright spots ``(1, H, W)`` on an even background."""
-    light = np.zeros((192, 192))
-    light[tuple(np.random.default_rng(0).integers(5, 187, (2, 30)))] = 1
+    light = np.zeros((144, 144))
+    light[tuple(np.random.default_rng(0).integers(5, 139, (2, 17)))] = 1
     light = gaussian_filter(light, 2)
     return (background + 200 * light / light.max())[None]
 

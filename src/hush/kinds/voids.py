@@ -8,7 +8,7 @@ A value counts as one that marks missing ones, if
   of the neighbours are equal: there, noise makes a block of 5 × 5 equal pixels once in 2²⁴. The
   value is the lowest one, and the data reach it by a jump, while shadows that are cut off at black
   come near it first. Or it is any other but the highest one, if next to no other neighbours are
-  equal.
+  equal, or few and the data jump.
 
 Highlights cut off at white, dark places without a photon, drawings and texts do not fit.
 """
