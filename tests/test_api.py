@@ -12,6 +12,7 @@ import torch
 
 import hush
 from hush.errors import HushError
+from hush.kinds import get as kind_of
 from hush.kinds import to_batch
 from hush.kinds.cut import Sampled
 from hush.kinds.image import advice
@@ -126,6 +127,19 @@ def test_a_gray_picture_saved_as_rgb_is_denoised_as_gray(picture: np.ndarray) ->
     assert hush.run(record.with_data(near)).model == "mid-gray"
     coloured = (record.data * [1.0, 0.8, 0.6]).astype(np.uint8)
     assert hush.run(record.with_data(coloured)).model == "mid-rgb"
+
+
+def test_a_coloured_label_leaves_a_picture_gray_and_empty_channels_have_no_noise() -> None:
+    joint = kind_of("image").joint
+    noisy = np.random.default_rng(0).normal(120, 20, (96, 96)).astype(np.uint8)
+    record = hush.Record(np.repeat(noisy[..., None], 3, -1), "YXS")
+    label, green = record.data.copy(), record.data.copy()
+    label[80:90, 10:40] = 255, 220, 0
+    green[..., [0, 2]] = 0
+    assert joint(record.with_data(label)) == joint(record.with_data(green)) == 1
+    cells = np.zeros_like(record.data)  # black is of no colour
+    cells[10:20, 10:20] = np.random.default_rng(1).integers(0, 255, (10, 10, 3))
+    assert joint(record.with_data(cells)) == 3
 
 
 def test_rounding_to_whole_counts_is_named(picture: np.ndarray) -> None:

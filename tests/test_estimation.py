@@ -16,7 +16,7 @@ from scipy.optimize import nnls
 from skimage import data
 
 from hush.errors import HushError
-from hush.kinds.image.measure import spectrum, transfer
+from hush.kinds.image.measure import photons, spectrum, transfer
 from hush.kinds.image.measure.estimation import estimate, estimate_any
 from hush.kinds.image.measure.impulses import without_many
 from hush.noise.correlated import Correlated
@@ -78,6 +78,35 @@ def test_few_textured_cells_tell_that_noise_grows() -> None:
     found = estimate(((100 + 2 * counts) / 65535).astype(np.float32)[None])
     assert found.family == "poisson-gaussian"
     assert found.gain * 65535 == pytest.approx(2, rel=0.35)
+
+
+def test_a_few_bright_cells_among_all_the_background_count() -> None:
+    """They were in one group of blocks with their edges, and did not tell how noise grows."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:224, :320]
+    cells = np.zeros(x.shape)
+    for cy, cx in rng.uniform(20, 200, (9, 2)) * (1, 1.4):
+        cells = np.maximum(cells, rng.uniform(0.3, 1) * (np.hypot(y - cy, x - cx) < 11))
+    counts = rng.poisson(30 * gaussian_filter(cells, 1.5)) + 1.6 * rng.standard_normal(x.shape)
+    found = estimate((np.rint(100 + 2.2 * counts) / 65535).astype(np.float32)[None])
+    assert found.family == "poisson-gaussian"
+    assert found.gain * 65535 == pytest.approx(2.2, rel=0.35)
+
+
+def spots(background: float) -> np.ndarray:
+    """Expected counts of small bright spots ``(1, H, W)`` on an even background."""
+    light = np.zeros((144, 144))
+    light[tuple(np.random.default_rng(0).integers(5, 139, (2, 17)))] = 1
+    light = gaussian_filter(light, 2)
+    return (background + 200 * light / light.max())[None]
+
+
+def test_counts_whose_variance_is_their_mean_are_poisson() -> None:
+    """An even background tells no law; but whole numbers with the variance of counts are counts."""
+    counts = np.random.default_rng(1).poisson(spots(3.0))
+    assert estimate(counts.astype(np.float32)).family == "poisson"
+    other = np.rint(spots(9.0) + 2 * white(counts.shape)).clip(0)
+    assert estimate(other.astype(np.float32)).family == "gaussian"
 
 
 @pytest.mark.parametrize("name", ["camera", "coins"])
@@ -286,6 +315,15 @@ def test_correlated_noise_that_follows_the_signal(
     assert found.sigma == pytest.approx((y - x).std(), rel=0.1)
 
 
+def test_a_mask_with_soft_edges_is_no_photons() -> None:
+    """Its edges vary as bright photons do, but its areas have one value."""
+    mask = gaussian_filter(white((160, 160)), 8) > 0.02
+    soft = np.rint(255 * gaussian_filter(mask.astype(float), 0.7))
+    assert photons.resolved([(soft / 255).astype(np.float32)[None]]) is None
+    counts = np.random.default_rng(0).poisson(9 * gaussian_filter(mask.astype(float), 2))
+    assert photons.resolved([counts.astype(np.float32)[None]]) is not None
+
+
 def test_compressed_photons_are_still_photons() -> None:
     """JPEG took high frequencies off the demo's galaxies, so that noise seems to fall there."""
     picture = Path(__file__).parents[1] / "examples" / "hubble.png"
@@ -404,6 +442,13 @@ def test_black_surroundings_are_not_mistaken_for_silence(noisy: np.ndarray) -> N
 def test_too_little_to_estimate_from(make: Callable[[], np.ndarray]) -> None:
     with pytest.raises(HushError, match="too few pixels"):
         estimate(make())
+
+
+def test_the_level_is_that_of_the_nearest_values_known() -> None:
+    """Between every second pixel, as of interleaved recordings, no neighbours are known."""
+    noise = 0.05 * white((1, 90, 90))
+    noise[:, np.indices((90, 90)).sum(0) % 2 == 0] = np.nan
+    assert estimate_any(noise.astype(np.float32)).sigma == pytest.approx(0.05, rel=0.05)
 
 
 @pytest.mark.parametrize(

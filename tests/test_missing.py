@@ -396,6 +396,24 @@ def test_integers_of_64_bits_are_marked_exactly(value: int, dtype: str) -> None:
     assert mark.where(x).tolist() == [[True, False]]
 
 
+@pytest.mark.parametrize("sigma", [5, 12])
+def test_a_gray_outside_of_8_bits_is_found(sigma: float) -> None:
+    """Neighbours are more often equal there than in finer steps."""
+    x = noisy(60, 200, sigma, "u1")
+    assert not missing(x).any()
+    x[~ROUND] = 128
+    found = missing(x)
+    assert found[~ROUND].all()
+    assert found[ROUND].mean() < 0.01  # values that touch it may be the same
+
+
+def test_large_integers_that_one_float_stands_for_are_no_areas() -> None:
+    x = noisy(0, 900, 60, "i8")
+    assert not missing(x + 2**60).any()
+    x[20:40, :30] = -9999
+    assert missing(x).sum() == 600
+
+
 def test_the_command_line_reads_all_digits(tmp_path: Path) -> None:
     x = np.random.default_rng(0).integers(0, 100, (64, 64)).astype("u8")
     x[:8, :8] = 2**64 - 1

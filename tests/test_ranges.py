@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -240,6 +241,20 @@ def test_packed_bits_of_tiff_files_come_back(bits: int, tmp_path: Path) -> None:
     shown = np.array(Image.open(tmp_path / "y.png"))
     np.testing.assert_array_equal(shown, np.rint(x * (white / top)))
     assert f"{bits} bits" in " ".join(io.notes(record, tmp_path / "y.png"))
+
+
+def test_bits_of_a_big_endian_file_come_back(tmp_path: Path) -> None:
+    """Packed samples have no order of bytes, and were written in that of the file's numbers."""
+    x = np.random.default_rng(0).integers(0, 1024, (40, 48))
+    packed = np.packbits((x[..., None] >> np.arange(10)[::-1] & 1).astype(np.uint8).ravel())
+    tags = {256: 48, 257: 40, 258: 10, 259: 1, 262: 1, 273: 122, 277: 1, 278: 40, 279: packed.size}
+    entries = b"".join(struct.pack(">HHII", code, 4, 1, value) for code, value in tags.items())
+    head = b"MM\0*" + struct.pack(">IH", 8, len(tags)) + entries + bytes(4)
+    (tmp_path / "x.tif").write_bytes(head + packed.tobytes())
+    record = io.read(tmp_path / "x.tif")
+    np.testing.assert_array_equal(record.data, x)
+    io.write(record, tmp_path / "y.tif")
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "y.tif"), x)
 
 
 @pytest.mark.parametrize("unit", [1e-8, 1.0, 1e12])

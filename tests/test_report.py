@@ -275,6 +275,16 @@ def test_wrong_family_shows_in_the_tilt() -> None:
     assert float(read) < 0.02
 
 
+def test_places_where_nothing_was_removed_do_not_decide_on_the_law() -> None:
+    x = np.linspace(0.05, 0.95, 192 * 192, dtype=np.float32).reshape(192, 192)
+    noise = SIGMA * np.where(x > 0.5, 1, 1e-4) * white(x.shape)
+    law = Gaussian(SIGMA / 2)
+    said = " ".join(warnings(residual_statistics(x + noise, x, law), law))
+    assert "grows more with brightness" in said
+    assert "Neither a constant level" in said
+    assert "--noise" not in said
+
+
 def test_a_warning_does_not_contradict_another() -> None:
     """A law that is stated has the level; of correlated noise, no level is; and rounding decides
     where there is less than a step of noise."""

@@ -158,7 +158,7 @@ class Work:
             strength=self.strength,
             scale=scale,
             known=found.correlated,
-            missed=found.misses(self.given),
+            missed=found.misses(self.given) or (found.counted and self.given is None),
             adaptable=self.denoiser.adapts and not self.was_adapted and not found.correlated,
             about=about,
             how=how,

@@ -149,7 +149,8 @@ def _layout(
         kind=series.kind,
         header={
             "bigtiff": tif.is_bigtiff or data.nbytes > tiff_new.CLASSIC_LIMIT,
-            "byteorder": tif.byteorder,
+            # tifffile packs samples of 10 or 12 bits in this order alone
+            "byteorder": "<" if bits_of(page) else tif.byteorder,
         },
         options=options_of(page),
         page=page.shape,

@@ -389,9 +389,9 @@ class Kind:
     ) -> Judgement:
         """Judge whether the residual of an item ``(C, *S)``, as stored, looks like noise.
 
-        known, missed : a warning already mentions correlated noise, and a wrong law; adaptable :
-        ``--adapt`` may help; about : the item's context, such as its rate; how : what the method
-        returned.
+        known, missed : a warning already mentions correlated noise, and a wrong law, or the law is
+        certain; adaptable : ``--adapt`` may help; about : the item's context, such as its rate;
+        how : what the method returned.
         """
 
         from hush.kinds.values import judged

@@ -22,6 +22,7 @@ from hush.results import Denoised, Estimate, Judgement
 if TYPE_CHECKING:
     from hush.kinds import Kind
 
+APART = 4  #: values between which differences are taken, at most, where nearer ones are unknown
 LAGS = 8  #: autocorrelation is measured at lags 1 to this
 #: limits of residual rms over the model's: above, signal was removed too; below, noise was left
 MORE, LESS = 1.15, 0.75
@@ -54,13 +55,18 @@ def measured(items: Sequence[np.ndarray]) -> Estimate:
 def second_differences(planes: Sequence[np.ndarray]) -> float:
     """Standard deviation of the noise in arrays `S`, from the median second difference.
 
-    Second differences cancel slopes.
+    Second differences cancel slopes. They are of the nearest values along an axis that are known.
     """
-    with np.errstate(invalid="ignore"):  # between infinite values
-        seconds = [np.diff(x, 2, axis).ravel() for x in planes for axis in range(x.ndim)]
-    differences = np.concatenate(seconds)
-    differences = differences[np.isfinite(differences)]
-    if not differences.size:
+    for apart in range(1, APART + 1):
+        with np.errstate(invalid="ignore"):  # between infinite values
+            lines = [np.moveaxis(x, axis, 0) for x in planes for axis in range(x.ndim)]
+            firsts = [x[apart:] - x[:-apart] for x in lines]
+            seconds = [(x[apart:] - x[:-apart]).ravel() for x in firsts]
+        differences = np.concatenate(seconds)
+        differences = differences[np.isfinite(differences)]
+        if differences.size:
+            break
+    else:
         return 0.0
     return 1.4826 * float(np.median(np.abs(differences))) / math.sqrt(6)
 

@@ -112,7 +112,8 @@ class Image(Kind):
     def joint(self, record: Record) -> int:
         """Channels of interleaved RGB are denoised together; others are separate images.
 
-        So are those of a gray picture saved as RGB, whose noise is three times the same.
+        So are those of a gray picture saved as RGB, whose noise is three times the same, and those
+        of which one is empty.
         """
         from hush.kinds.image.choice import is_gray
 

@@ -15,6 +15,7 @@ from hush.kinds.image import mosaic
 from hush.record import Record
 
 CHANNELS = ("gray", "rgb")
+ALIKE = 0.95  #: least share of pixels in which channels of a gray picture are alike
 LUMA = (19595, 38470, 7471)  #: ITU-R 601 out of 2**16, rounded as Pillow's 'L' is
 
 
@@ -44,15 +45,22 @@ def chosen(found: Sequence[Sequence[Record]], channels: str | None, takes: bool)
 
 
 def is_gray(record: Record) -> bool:
-    """Whether an interleaved colour picture is gray: its channels differ by rounding at most.
+    """Whether channels of an interleaved colour picture tell nothing of each other's noise: all are
+    one gray picture, or one of them is empty, as in fluorescence.
 
-    JPEG files of gray pictures differ by a step or two in single pixels.
+    JPEG files of gray pictures differ by a step or two, and labels and scale bars may be coloured.
     """
     planes = np.moveaxis(record.data, record.axes.index("S"), 0)
     few = tuple(slice(None, None, max(1, n // 128)) for n in planes.shape[1:])
-    x = np.asarray(planes[(slice(None), *few)], np.float64)
+    x = np.asarray(planes[(slice(None), *few)], np.float64).reshape(len(planes), -1)
+    x = x[:, np.isfinite(x).all(axis=0)]
+    if len(x) < 2 or not x.size:
+        return False
+    if (np.ptp(x, axis=1) == 0).any():
+        return True
     rounding = 2.0 if record.data.dtype.kind in "iu" else 1e-6 * float(np.ptp(x))
-    return len(x) > 1 and bool(np.mean(np.ptp(x, axis=0) <= rounding) > 0.999)
+    x = x[:, (x > x.min(axis=1, keepdims=True)).any(axis=0)]  # black is of no colour
+    return bool(np.mean(np.ptp(x, axis=0) <= rounding) > ALIKE)
 
 
 def _is_rgb(record: Record) -> bool:

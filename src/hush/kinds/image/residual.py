@@ -46,6 +46,7 @@ FAR = 4
 STRUCTURE = 0.3
 #: ratio of measured to modelled noise in the brightest third, relative to the darkest; either way
 TILT = 1.5
+NOTHING = 0.01  #: share of the mean removed variance that counts as much as none
 #: lag-1 autocorrelation, beyond chance, from which on noise treated as white is not: of white noise
 #: on photographs it was below 0 (174 draws), of scanning microscopes whose results are right
 #: up to 0.014 beyond chance, and of OCT, where noise is left as fur, 0.028 and more
@@ -192,7 +193,8 @@ def warnings(
     """Warnings from `residual_statistics`, one or two sentences each.
 
     known : an earlier warning already says that the noise is correlated.
-    missed : an earlier warning already says that the noise does not follow the model's law.
+    missed : an earlier warning already says that the noise does not follow the model's law, or that
+        law is certain.
     adaptable : adapting the model to the file may help and has not been tried.
     step : to which the result was rounded, in units of full range.
     """
@@ -287,12 +289,15 @@ def _tilted(residual: dict[str, Any], process: Process, scale: float, strength: 
         np.array([b[key] for b in residual["levels"]]) for key in ("signal", "measured", "n")
     )
     measured = measured / (strength or 1.0)
-    gain, level = np.polyfit(signal, measured**2, 1, w=np.sqrt(count) / (measured**2 + 1e-12))
+    mean = float(np.average(measured**2, weights=count))
+    weight = np.sqrt(count) / (measured**2 + NOTHING * mean + 1e-30)
+    gain, level = np.polyfit(signal, measured**2, 1, w=weight)
     if gain <= 0:
-        other: Process = Gaussian(float(np.sqrt(np.average(measured**2, weights=count))))
+        other: Process = Gaussian(math.sqrt(mean))
     else:
         other = PoissonGaussian(float(gain), math.sqrt(max(float(level), 0.0)))
-    if other.family == process.family or process.varies:
+    seen = float(np.average(other.variance(signal), weights=count))
+    if other.family == process.family or process.varies or not mean / 2 < seen < 2 * mean:
         return f"{text}Neither a constant level nor one that grows linearly fits it."
     return f"{text}Try --noise {other.spec(scale)}, which describes the removed noise."
 

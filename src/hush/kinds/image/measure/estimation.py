@@ -63,7 +63,7 @@ from hush.errors import HushError
 from hush.kinds.image.measure.blocks import SIZE, Blocks, gather, gather_frames, sharp
 from hush.kinds.image.measure.impulses import impulses_in, many_impulses, without_many
 from hush.kinds.image.measure.lines import lines_in, without_lines
-from hush.kinds.image.measure.photons import Photons, resolved
+from hush.kinds.image.measure.photons import Photons, resolved, step_of_counts
 from hush.kinds.image.measure.pixels import replaced
 from hush.kinds.image.measure.places import varying
 from hush.kinds.image.measure.quiet import bounded, drawn
@@ -72,6 +72,7 @@ from hush.kinds.image.measure.spectrum import Spectrum, spectrum_of
 from hush.kinds.image.measure.transfer import (
     ANY,
     LINE,
+    PROPORTIONAL,
     REJECT,
     REJECT_CORRELATED,
     Bend,
@@ -96,6 +97,7 @@ from hush.results import MANY, Estimate
 
 ROUNDS = 2  #: impulses and the noise between them are measured in turns
 DARK = 3.0  #: signal, in units of σ, below which Rician noise differs enough from Gaussian noise
+COUNTS = 0.1  #: how far the gain of whole numbers may be from 1 in counts
 UNLIKE = 3.0  #: ratio of the levels of channels from which on each is measured alone
 
 
@@ -223,7 +225,7 @@ def _measured(
             channels=(0.0,) * len(sample),
         )
 
-    family, possible = _recognise(blocks, bend, magnitudes, REJECT)
+    family, possible = _recognise(blocks, bend, magnitudes, REJECT, step_of_counts(sample))
     # Each channel has one vote: channels may differ in level, and one may be empty.
     terms = family.terms if 2 in family.terms else LINE  # a line does not fit x²
     spectra = [spectrum_of(p, fit_curve(p, bend, terms), bend) for p in live]
@@ -343,9 +345,12 @@ def gains(found: Estimate) -> np.ndarray:
 
 
 def _recognise(
-    blocks: Blocks, bend: Bend, magnitudes: bool, reject: float
+    blocks: Blocks, bend: Bend, magnitudes: bool, reject: float, step: float = 0.0
 ) -> tuple[type[Process], tuple[str, ...]]:
-    """The family, and all possible ones, judged on points selected without assuming a family."""
+    """The family, and all possible ones, judged on points selected without assuming a family.
+
+    step : of values that can be counts. If they also have the variance of counts, they are.
+    """
     free = fit_curve(blocks, bend, ANY)
     misfit = {f.family: free.misfit(f.terms) for f in (Gaussian, Poisson, Gamma, PoissonGaussian)}
     if magnitudes:
@@ -354,4 +359,7 @@ def _recognise(
             seen = Bent(rician, magnitude, blocks.mean).variance_at(free.x)
             misfit[Rician.family] = free.misfit_of(seen)
     name, possible = family_of(misfit, reject)
+    if step and name == Gaussian.family and Poisson.family in possible:
+        gain = fit_curve(blocks, bend, PROPORTIONAL).law[1]
+        name = Poisson.family if abs(gain / step - 1) < COUNTS else name
     return FAMILIES[name], possible

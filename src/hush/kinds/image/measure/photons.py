@@ -31,6 +31,8 @@ RESOLVED = 0.25  #: largest read noise, in steps, with which the steps can be se
 ALIGNED = 0.8  #: least alignment of values with multiples of a step, relative to the ideal one
 AGREE = 1.25  #: largest ratio of the gain and the step, either way
 TOGETHER = 0.5  #: least number of photons that share a pixel, relative to those that are neighbours
+EQUAL = 0.5  #: share of equal pairs of bright neighbours, at most; of photons 0.3 are
+WHOLE = 0.1  #: how far counts are from whole numbers in single precision, at most
 DIM = 4.0  #: most photons in a pair that shows the gain
 
 _SAMPLE, _LIT, _PIXELS, _BAND = 65536, 2048, 2**20, 64
@@ -70,6 +72,17 @@ def resolved(images: Sequence[np.ndarray]) -> Photons | None:
         return None
     found = Photons(step, sigma, offset)
     return found if _poisson(images, found) else None
+
+
+def step_of_counts(sample: np.ndarray) -> float:
+    """The step of which all values are multiples, none below zero, as counts are; else 0."""
+    values = np.unique(sample[np.isfinite(sample)]).astype(np.float64)
+    if len(values) < 2 or values[0] < 0:
+        return 0.0
+    step = float(np.diff(values, prepend=0)[1:].min())
+    number = np.rint(values / step)
+    step = float(values @ number / (number @ number))
+    return step if np.abs(values / step - number).max() < WHOLE else 0.0
 
 
 def _sample(x: np.ndarray, most: int) -> np.ndarray:
@@ -116,6 +129,7 @@ def _poisson(images: Sequence[np.ndarray], law: Photons) -> bool:
     every = max(1, round(sum(x.size for x in images) / _PIXELS))
     squares, sums = np.zeros((2, 2, 2))  # of lags 1 and 2, dim and bright
     same = touching = 0.0
+    bright = equal = 0  # pairs
     under = np.zeros(4)  # neighbours below the offset: number, sums of both, sum of products
     for band in _bands(images, every):
         y = np.nan_to_num((band.astype(np.float64) - law.offset) / law.gain, posinf=0, neginf=0)
@@ -129,6 +143,8 @@ def _poisson(images: Sequence[np.ndarray], law: Photons) -> bool:
                 dim = total <= DIM
                 squares[i] += power[dim].sum(), power[~dim].sum()
                 sums[i] += total[dim].sum(), total[~dim].sum()
+                bright += total.size - int(np.count_nonzero(dim))
+                equal += int(np.count_nonzero(power[~dim] == 0))
         same += np.sum(y * (y - 1) - noise)
         pairs = (y[1:], y[:-1]), (y[:, 1:], y[:, :-1]), (y[1:, 1:], y[:-1, :-1])
         touching += sum(np.sum(a * b) for a, b in (*pairs, (y[1:, :-1], y[:-1, 1:]))) / 4
@@ -140,6 +156,7 @@ def _poisson(images: Sequence[np.ndarray], law: Photons) -> bool:
         # Below the offset is read noise, which neighbours do not share; a smooth picture has π/2.
         (number < FEWEST or product * number < AGREE * first * second)
         and 1 / AGREE < gain < AGREE + structure
+        and (sums[0, 1] < FEWEST * DIM or equal <= EQUAL * bright)  # drawn areas have one value
         and (sums[0, 1] < FEWEST * DIM or near[1] > 1 / AGREE)  # structure only adds to it
         and (touching < FEWEST or same > TOGETHER * touching)
     )

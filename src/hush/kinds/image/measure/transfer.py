@@ -85,12 +85,14 @@ def fit_curve(blocks: Blocks, bend: Bend, terms: tuple[int, ...] = LINE) -> Curv
     """Alternately select flat blocks and fit a variance with these powers to them."""
     order = np.argsort(blocks.mean, kind="stable")
     mean, high, low = values = np.stack([blocks.mean, blocks.high, blocks.low])[:, order]
+    line = _line(blocks) if 1 in terms else None
     first = [part[0] for part in np.array_split(np.arange(len(mean)), BINS) if len(part)]
+    if line is not None:  # its bright blocks may be few, all in one bin
+        first = _with_steps(first, mean)
     bins = [slice(*ends) for ends in pairwise((*first, len(mean)))]
     x = np.array([mean[b].mean() for b in bins])
     variance = np.array([np.quantile(high[b], 0.1) for b in bins])
     curve = Curve(x, variance, variance + 0.05 * variance.mean() + 1e-30).fitted(terms)
-    line = _line(blocks) if 1 in terms else None
     if line is not None:
         curve = replace(curve, law=line)
     for _ in range(8):
@@ -117,6 +119,16 @@ def fit_curve(blocks: Blocks, bend: Bend, terms: tuple[int, ...] = LINE) -> Curv
         if np.allclose(curve.at(x), before.at(x), rtol=1e-4, atol=0):
             break
     return curve
+
+
+def _with_steps(first: list[int], mean: np.ndarray) -> list[int]:
+    """The first blocks of bins, and of those at equal steps of the signal; enough are in each."""
+    steps = np.searchsorted(mean, np.linspace(mean[0], mean[-1], STEPS + 1)[1:-1])
+    found = [0]
+    for at in np.union1d(first, steps).tolist():
+        if min(at - found[-1], len(mean) - at) >= FEWEST:
+            found.append(at)
+    return found
 
 
 def _line(blocks: Blocks) -> np.ndarray | None:
