@@ -114,7 +114,7 @@ def test_noise_the_models_do_not_know_is_named(
 
 
 def test_a_gray_picture_saved_as_rgb_is_denoised_as_gray(picture: np.ndarray) -> None:
-    """Also if a JPEG file made its channels differ by a step; and a coloured one is not."""
+    """Also if a JPEG file made its channels differ by a step, or it is tinted."""
     picture = picture[:128, :128]
     noisy = np.rint(255 * with_noise(picture, "gaussian:0.1")).clip(0, 255).astype(np.uint8)
     gray = hush.denoise(noisy)
@@ -125,8 +125,10 @@ def test_a_gray_picture_saved_as_rgb_is_denoised_as_gray(picture: np.ndarray) ->
     near = record.data.copy()
     near[::2, ::3, 1] ^= 1
     assert hush.run(record.with_data(near)).model == "mid-gray"
-    coloured = (record.data * [1.0, 0.8, 0.6]).astype(np.uint8)
-    assert hush.run(record.with_data(coloured)).model == "mid-rgb"
+    coloured = (record.data * [1.0, 0.8, 0.6]).astype(np.uint8)  # of one noise, too
+    assert hush.run(record.with_data(coloured)).model == "mid-gray"
+    unlike = np.stack([noisy, noisy[::-1], noisy[:, ::-1]], axis=-1)
+    assert hush.run(record.with_data(unlike)).model == "mid-rgb"
 
 
 def test_a_coloured_label_leaves_a_picture_gray_and_empty_channels_have_no_noise() -> None:

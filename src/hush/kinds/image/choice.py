@@ -46,7 +46,7 @@ def chosen(found: Sequence[Sequence[Record]], channels: str | None, takes: bool)
 
 def is_gray(record: Record) -> bool:
     """Whether channels of an interleaved colour picture tell nothing of each other's noise: all are
-    one gray picture, or one of them is empty, as in fluorescence.
+    one gray picture, tinted or not, or one of them is empty, as in fluorescence.
 
     JPEG files of gray pictures differ by a step or two, and labels and scale bars may be coloured.
     """
@@ -60,7 +60,20 @@ def is_gray(record: Record) -> bool:
         return True
     rounding = 2.0 if record.data.dtype.kind in "iu" else 1e-6 * float(np.ptp(x))
     x = x[:, (x > x.min(axis=1, keepdims=True)).any(axis=0)]  # black is of no colour
-    return bool(np.mean(np.ptp(x, axis=0) <= rounding) > ALIKE)
+    if np.mean(np.ptp(x, axis=0) <= rounding) > ALIKE:
+        return True
+    first = x[np.argmax(np.ptp(x, axis=1))]
+    return all(_follows(other, first, rounding) for other in x)
+
+
+def _follows(x: np.ndarray, first: np.ndarray, rounding: float) -> bool:
+    """Whether a channel is another one, darker, but for rounding and clipped values."""
+    inside = np.logical_and.reduce([(y > y.min()) & (y < y.max()) for y in (x, first)])
+    if 2 * np.count_nonzero(inside) < len(x):
+        return False
+    line = np.polyfit(first[inside], x[inside], 1)
+    off = np.abs(np.polyval(line, first[inside]) - x[inside])
+    return bool(line[0] > 0 and np.mean(off <= rounding) > ALIKE)
 
 
 def _is_rgb(record: Record) -> bool:
