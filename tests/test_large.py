@@ -537,6 +537,8 @@ def test_a_lost_worker_costs_its_block_only(small: Callable[[int], None], tmp_pa
     hush.run(path, method="wiener", into=expected)
     with workers.started(2, threads=2) as two:
         victim = next(iter(two.client.run(os.getpid).values()))
+        trim = two.client.run(os.getenv, "MALLOC_TRIM_THRESHOLD_")
+        assert set(trim.values()) == {os.getenv("MALLOC_TRIM_THRESHOLD_")}
         calls: list[str] = []
         mark = io.partial.Partial.mark
 
