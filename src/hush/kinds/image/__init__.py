@@ -115,9 +115,9 @@ class Image(Kind):
         So are those of a gray picture saved as RGB, whose noise is three times the same, and those
         of which one is empty.
         """
-        from hush.kinds.image.choice import is_gray
+        from hush.kinds.image.choice import channelwise
 
-        return record.channels if "S" in record.axes and not is_gray(record) else 1
+        return record.channels if "S" in record.axes and not channelwise(record) else 1
 
     def chosen(
         self, found: Sequence[Sequence[Record]], channels: str | None, takes: bool

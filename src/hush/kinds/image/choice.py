@@ -44,7 +44,7 @@ def chosen(found: Sequence[Sequence[Record]], channels: str | None, takes: bool)
     return Chosen(data, 3 if rgb else 1, used, "RGB images" if rgb else "gray images", note)
 
 
-def is_gray(record: Record) -> bool:
+def channelwise(record: Record) -> bool:
     """Whether channels of an interleaved colour picture tell nothing of each other's noise: all are
     one gray picture, tinted or not, or one of them is empty, as in fluorescence.
 

@@ -225,7 +225,7 @@ def _measured(
             channels=(0.0,) * len(sample),
         )
 
-    family, possible = _recognise(blocks, bend, magnitudes, REJECT, step_of_counts(sample))
+    family, possible = _recognise(blocks, bend, magnitudes, REJECT, sample)
     # Each channel has one vote: channels may differ in level, and one may be empty.
     terms = family.terms if 2 in family.terms else LINE  # a line does not fit x²
     spectra = [spectrum_of(p, fit_curve(p, bend, terms), bend) for p in live]
@@ -345,11 +345,15 @@ def gains(found: Estimate) -> np.ndarray:
 
 
 def _recognise(
-    blocks: Blocks, bend: Bend, magnitudes: bool, reject: float, step: float = 0.0
+    blocks: Blocks,
+    bend: Bend,
+    magnitudes: bool,
+    reject: float,
+    sample: np.ndarray | None = None,
 ) -> tuple[type[Process], tuple[str, ...]]:
     """The family, and all possible ones, judged on points selected without assuming a family.
 
-    step : of values that can be counts. If they also have the variance of counts, they are.
+    sample : the values. If all can be counts and they have the variance of counts, they are.
     """
     free = fit_curve(blocks, bend, ANY)
     misfit = {f.family: free.misfit(f.terms) for f in (Gaussian, Poisson, Gamma, PoissonGaussian)}
@@ -359,7 +363,7 @@ def _recognise(
             seen = Bent(rician, magnitude, blocks.mean).variance_at(free.x)
             misfit[Rician.family] = free.misfit_of(seen)
     name, possible = family_of(misfit, reject)
-    if step and name == Gaussian.family and Poisson.family in possible:
-        gain = fit_curve(blocks, bend, PROPORTIONAL).law[1]
-        name = Poisson.family if abs(gain / step - 1) < COUNTS else name
+    if sample is not None and name == Gaussian.family and Poisson.family in possible:
+        step, gain = step_of_counts(sample), fit_curve(blocks, bend, PROPORTIONAL).law[1]
+        name = Poisson.family if step and abs(gain / step - 1) < COUNTS else name
     return FAMILIES[name], possible
