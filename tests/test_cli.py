@@ -946,7 +946,7 @@ def interrupted(command: list[str | Path], when: Callable[[str], bool]) -> tuple
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_exits_130_and_training_goes_on_later(
     file: Path, models: Path, tmp_path: Path
 ) -> None:

@@ -520,7 +520,7 @@ def test_adapting_never_makes_things_worse(
 
 
 @pytest.mark.usefixtures("counted_steps")
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_adapting_a_trained_model(seed: int, supervised: MID, clean: np.ndarray) -> None:
     """Whatever comes of it, what comes back scores no worse."""
     counts = Poisson(40.0).sample(torch.from_numpy(clean / 255.0), torch.Generator())

@@ -212,8 +212,17 @@ def test_long_voxels_are_said(tmp_path: Path) -> None:
 # -- what may not change -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.int32, np.float32, np.float64])
-@pytest.mark.parametrize("scaling", [None, (0.0754, 3100.76), (2.5, 0.0)])
+@pytest.mark.parametrize(
+    ("dtype", "scaling"),
+    [
+        (np.int16, None),
+        (np.int16, (0.0754, 3100.76)),
+        (np.uint16, (2.5, 0.0)),
+        (np.int32, (0.0754, 3100.76)),
+        (np.float32, None),
+        (np.float64, (2.5, 0.0)),
+    ],
+)
 def test_a_strength_of_0_gives_the_same_file(
     dtype: Any, scaling: tuple[float, float] | None, tmp_path: Path
 ) -> None:

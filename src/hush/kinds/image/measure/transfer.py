@@ -48,7 +48,9 @@ class Curve:
         """The curve with a law of these powers, by weighted least squares; lines do not fall."""
         design = self.x[:, None] ** np.arange(3) / self.sd[:, None]
         design[:, [power for power in range(3) if power not in terms]] = 0
-        covariance = np.linalg.pinv(design.T @ design, hermitian=True)
+        values, vectors = np.linalg.eigh(design.T @ design)
+        some = values > 1e-15 * values[-1]  # powers left out, or one signal alone: not all
+        covariance = vectors[:, some] / values[some] @ vectors[:, some].T
         law = covariance @ (design.T @ (self.variance / self.sd))
         if max(terms) == 1 and law[1] < 0:
             return self.fitted(CONSTANT)
@@ -91,7 +93,7 @@ def fit_curve(blocks: Blocks, bend: Bend, terms: tuple[int, ...] = LINE) -> Curv
         first = _with_steps(first, mean)
     bins = [slice(*ends) for ends in pairwise((*first, len(mean)))]
     x = np.array([mean[b].mean() for b in bins])
-    variance = np.array([np.quantile(high[b], 0.1) for b in bins])
+    variance = np.array([_low(high[b]) for b in bins])
     curve = Curve(x, variance, variance + 0.05 * variance.mean() + 1e-30).fitted(terms)
     if line is not None:
         curve = replace(curve, law=line)
@@ -116,9 +118,16 @@ def fit_curve(blocks: Blocks, bend: Bend, terms: tuple[int, ...] = LINE) -> Curv
         width = np.abs(np.gradient(x)) if len(x) > 1 else 0.0
         sd = np.hypot(sd, slope * error / (1 + (width / (NARROW * error + 1e-30)) ** 2))
         before, curve = curve, Curve(x, variance * unbend, sd).fitted(terms)
-        if np.allclose(curve.at(x), before.at(x), rtol=1e-4, atol=0):
+        last = before.at(x)
+        if (np.abs(curve.at(x) - last) <= 1e-4 * np.abs(last)).all():
             break
     return curve
+
+
+def _low(values: np.ndarray) -> float:
+    """A value that a tenth of the others are below: where to begin, so none is interpolated."""
+    at = len(values) // 10
+    return float(np.partition(values, at)[at])
 
 
 def _with_steps(first: list[int], mean: np.ndarray) -> list[int]:
