@@ -13,7 +13,8 @@ from hush.kinds.volume.decomposition import components, excited
 from hush.kinds.volume.dropouts import Dropouts, dropouts
 from hush.kinds.volume.series import Series
 from hush.methods.mid.volume import VolumeMID
-from hush.record import Record
+from hush.noise.processes import Gaussian, Rician
+from hush.record import Batch, Record
 
 SHAPE = (5, 64, 60)
 
@@ -122,6 +123,36 @@ def test_a_single_magnitude_volume_has_a_level_too() -> None:
     assert found.sigma == pytest.approx(0.04, rel=0.15)
     deviation = found.deviation(0, 6)[0]
     assert deviation[:, :3, :3].mean() == pytest.approx(0.04 * 0.655, rel=0.2)
+
+
+def test_no_more_noise_is_expected_of_a_single_volume_than_is_removed() -> None:
+    """Little is removed of anatomy without noise, whatever was measured; half and more of noise."""
+    model = hush.load("mid-volume")
+    clean = head((6, 64, 60)).astype(np.float32)[None]
+    noise = 0.02 * np.random.default_rng(0).normal(size=clean.shape).astype(np.float32)
+    seen = VOLUME.measure([clean + noise])
+    assert model.reviewed(clean + noise, seen) == seen
+    lower = model.reviewed(clean, seen)
+    assert lower.sigma < 0.3 * seen.sigma
+    assert lower.process.sigma == pytest.approx(lower.sigma)
+    batch = Batch([clean + noise])
+    bound = model.bound(batch, 0, None, lower).series_
+    assert bound.sigma == pytest.approx(lower.sigma)
+    assert model.bound(batch, 0, Gaussian(0.1), lower).series_.sigma == pytest.approx(0.1)
+
+
+def test_anatomy_in_some_blocks_only_is_no_correlated_noise() -> None:
+    """As what is left after denoising has: quiet blocks and blocks with fine structure."""
+    from scipy.ndimage import gaussian_filter
+
+    rng, shape = np.random.default_rng(4), (6, 96, 96)
+    structure = gaussian_filter(rng.normal(size=shape), (0, 1.5, 1.5))
+    structure *= np.exp(18 * gaussian_filter(rng.normal(size=shape), (0, 5, 5)))
+    structure *= 0.03 / structure.std()
+    x = (head(shape) + structure + 0.0005 * rng.normal(size=shape))[None]
+    found = of(x.astype(np.float32))
+    assert found.spectrum is None
+    assert found.sigma < 0.002
 
 
 def test_the_measurement_is_an_estimate_with_places() -> None:
@@ -284,8 +315,6 @@ def test_a_series_without_noise_comes_back_the_same() -> None:
 def test_stated_noise_is_used() -> None:
     noisy, _ = series()
     found = of(noisy)
-    from hush.noise.processes import Gaussian, Rician
-
     assert found.stated(Gaussian(0.2)).sigma == pytest.approx(0.2)
     assert found.stated(Gaussian(0.2)).power[0] == pytest.approx(found.power[0] / 16, rel=0.2)
     rician = found.stated(Rician(0.05))

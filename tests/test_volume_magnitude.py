@@ -68,7 +68,8 @@ def smoothing(**settings: Any) -> VolumeMID:
         return found
 
     def planes(s: np.ndarray, told: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        return s - sum(p * blurred(p * s) / np.maximum(blurred(p), 1e-6) for p in parts)
+        some = [p[: len(s)] for p in parts]  # all slices are alike
+        return s - sum(p * blurred(p * s) / np.maximum(blurred(p), 1e-6) for p in some)
 
     made._planes = planes  # type: ignore[method-assign]
     return made

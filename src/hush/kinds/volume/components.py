@@ -165,6 +165,15 @@ class Components:
         )
         return replace(self, sigma=level, field=None if even else field, power=power, parts=parts)
 
+    def lowered(self, sigma: float) -> Components:
+        """The same with noise of this deviation, if it is lower."""
+        ratio = min(1.0, sigma / self.sigma) if self.sigma else 1.0
+        if ratio == 1:
+            return self
+        parts = None if self.parts is None else ratio * self.parts
+        power = self.power / ratio**2 if ratio else np.ones_like(self.power)
+        return replace(self, sigma=ratio * self.sigma, power=power, parts=parts)
+
     def levelled(self, made: np.ndarray, x: np.ndarray, start: int) -> None:
         """Give slices of a result ``(C, z, Y, X)`` the means of `x`.
 

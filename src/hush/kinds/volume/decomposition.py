@@ -48,6 +48,9 @@ BLOCK = 6  #: side in voxels of blocks of tissue by which a level is checked
 BLOCKS = 20  #: how many of them there are at least
 #: a level is at least this share of that in quiet blocks, and at most this of that in usual ones
 LOWEST, HIGHEST = 0.8, 1.2
+#: usual blocks, relative to quiet ones, from which on detail is anatomy, whose spectrum is not the
+#: noise's: 1.3 to 1.67 of noise, 1.7 to 4 of what is left after denoising
+UNEVEN = 1.8
 LEAST = 0.5  #: of the finest detail in quiet blocks, noise of a measured spectrum makes this share
 SLICES = 9  #: slices by which a few volumes are measured
 
@@ -285,13 +288,15 @@ def _by_slices(made: Components, read: Slices, drawn: np.ndarray) -> Components:
         mean = mean.astype(np.float64)
         drawn = cells_of_tissue(mean, made.tissue)
     level = _in_tissue(found.process, drawn / scale) * scale
-    low = 0.0
+    low, uneven = 0.0, False
     if blocks := _in_blocks(inside):
         low, high = np.quantile(blocks, (0.1, 0.5)).tolist()
+        if uneven := high > UNEVEN * low:
+            found = replace(found, correlated=False, spectrum=None)
         if level < LOWEST * low:  # then it is the finest detail that is measured
             level, found = LOWEST * low, replace(found, correlated=False, spectrum=None)
         elif not found.correlated:
-            level = min(level, HIGHEST * high)
+            level = min(level, HIGHEST * (low if uneven else high))
     if len(made.used) > 1 and made.power[-1] < level**2:
         level = float(np.sqrt(made.power[-1]))
     if level <= 0:
@@ -309,7 +314,9 @@ def _by_slices(made: Components, read: Slices, drawn: np.ndarray) -> Components:
             spectrum = Octaves.of_means(levels_of_lags(around, OCTAVES)[0] ** 2)
             lags = (np.nan, float(around[r + 1, r]), float(around[r, r + 1]))
     finest = (1 - lags[1]) * (1 - lags[2])  # variance of the finest detail of such noise
-    if finest < (LEAST * low / level) ** 2:  # there is far more: ghosts in the air, or anatomy
+    if (
+        uneven or finest < (LEAST * low / level) ** 2
+    ):  # there is far more: ghosts in the air, or anatomy
         spectrum, lags = None, (np.nan,) * 3
     rising = np.where(made.rotation.sum(0) < 0, -1.0, 1.0)  # magnitudes are skewed to one side
     return replace(
