@@ -61,7 +61,12 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.kinds.image.measure.blocks import SIZE, Blocks, gather, gather_frames, sharp
-from hush.kinds.image.measure.impulses import impulses_in, many_impulses, without_many
+from hush.kinds.image.measure.impulses import (
+    impulses_in,
+    many_impulses,
+    salted,
+    without_many,
+)
 from hush.kinds.image.measure.lines import lines_in, without_lines
 from hush.kinds.image.measure.photons import Photons, resolved, step_of_counts
 from hush.kinds.image.measure.pixels import replaced
@@ -87,12 +92,14 @@ from hush.noise.processes import (
     FAMILIES,
     Gamma,
     Gaussian,
+    Impulse,
     Poisson,
     PoissonGaussian,
     Process,
     Rician,
 )
 from hush.noise.spectrum import Octaves
+from hush.noise.units import fixed
 from hush.results import MANY, Estimate
 
 ROUNDS = 2  #: impulses and the noise between them are measured in turns
@@ -123,20 +130,24 @@ def estimate(
     if not images or any(i.ndim != 3 or len(i) != len(images[0]) for i in images):
         raise HushError("give images (C, H, W), all with the same number of channels")
     lines = [lines_in(i, given) for i in images]
-    if given is None:
+    told = fixed(given.share) if isinstance(given, Impulse) else 0.0
+    if given is None or told:
         every = zip(images, lines, strict=True)
         lines = [None if drawn(i, found) else found for i, found in every]
     if any(lines):
         images = [without_lines(i, found) for i, found in zip(images, lines, strict=True)]
-    found = bounded(_between_lines(images, series), images)
+    found = bounded(_between_lines(images, series, told), images)
     return replace(found, lines=lines[0] if len(lines) == 1 else None)
 
 
-def _between_lines(images: Sequence[np.ndarray], series: bool) -> Estimate:
-    """The noise of images without offsets of lines and without hum."""
-    photons = resolved(images)
+def _between_lines(images: Sequence[np.ndarray], series: bool, told: float = 0.0) -> Estimate:
+    """The noise of images without offsets of lines and without hum.
+
+    told : the share of impulses that the user states.
+    """
+    photons = None if told or salted(images) else resolved(images)
     measure = partial(_of_photons, photons=photons) if photons else partial(_measured, one=series)
-    share = 0.0 if photons else many_impulses(images)
+    share = 0.0 if photons else many_impulses(images) or told
     if share < MANY:
         hits = [impulses_in(i) for i in images]
         for _ in range(ROUNDS):  # impulses can look like noise, and noise like impulses
