@@ -99,7 +99,7 @@ def without_many(x: np.ndarray) -> np.ndarray:
 
 
 def salted(images: Sequence[np.ndarray]) -> float:
-    """The share of salt and pepper in images ``(C, H, W)``; 0 unless most of their planes have it."""
+    """The share of salt and pepper in images ``(C, H, W)``; 0 unless most planes have it."""
     hits = [extremes(plane) for x in images for plane in x]
     shares = [float(hit.mean()) for hit in hits if hit is not None]
     return sum(shares) / len(shares) if 2 * len(shares) > len(hits) else 0.0
@@ -108,10 +108,11 @@ def salted(images: Sequence[np.ndarray]) -> float:
 def many_impulses(images: Sequence[np.ndarray]) -> float:
     """Share of impulses in images ``(C, H, W)``, measured in `WINDOWS` windows.
 
-    Salt and pepper is counted in whole planes, at any share (`hush.kinds.image.measure.salt`). Other
-    impulses are counted in calm areas, because some are missed in structure, and may take any value. If the deviations are small relative to the span of all values, they are rare single
-    counts in dark recordings, and the share is 0. It is, too, if they are the tail of other noise,
-    or touch each other as lines do.
+    Salt and pepper is counted in whole planes, at any share (`…measure.salt`). Other impulses are
+    counted in calm areas, because some are missed in structure, and may take any value. If the
+    deviations are small relative to the span of all values, they are rare single counts in dark
+    recordings, and the share is 0. It is, too, if they are the tail of other noise, or touch each
+    other as lines do.
     """
     every = [plane for x in images for plane in x if min(plane.shape) >= 3]
     if share := salted(images):

@@ -1,13 +1,13 @@
 """Salt and pepper: pixels replaced by the lowest or the highest value, up to most of a picture.
 
-Where many are replaced, a pixel's neighbours are, too, and it no longer stands out from their median.
-But replaced pixels are known by their value, and told from black and white of a picture, and from
-noise that is cut off: whether a pixel is replaced does not depend on its neighbours, and the others
-are a picture, whose neighbours are alike.
+Where many are replaced, a pixel's neighbours are, too, and it no longer stands out from their
+median. But replaced pixels are known by their value. They are told from black and white of a
+picture, and from noise that is cut off: whether a pixel is replaced does not depend on its
+neighbours, and the others are a picture, whose neighbours are alike.
 
 Replacing only what has an extreme value: R. H. Chan, C.-W. Ho and M. Nikolova, "Salt-and-pepper
-noise removal by median-type noise detectors and detail-preserving regularization", IEEE Trans. Image
-Processing 14(10), 2005.
+noise removal by median-type noise detectors and detail-preserving regularization", IEEE Trans.
+Image Processing 14(10), 2005.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ import numpy as np
 
 LEAST = 0.005  #: share of pixels that have each of both values
 OTHERS = 0.1  #: least share of pixels that have neither
-ALIKE, ERRORS = 0.25, 3.0  #: pairs may be off from independent ones by this share and so many errors
+ALIKE, ERRORS = (
+    0.25,
+    3.0,
+)  #: pairs may be off from independent ones by this share and so many errors
 SMOOTH = 0.15  #: highest median step between others, of the span; noise cut off so often has 0.18
 NEXT, SPIKE = 0.02, 0.5  #: as many as this have an extreme value, of those next to it in the span
 
