@@ -13,13 +13,15 @@ from scipy.special import ndtr
 from skimage import data
 from skimage.draw import line
 
+from hush.kinds.image import IMAGE
 from hush.kinds.image.measure.estimation import estimate
 from hush.kinds.image.measure.impulses import impulses_in, without_impulses
 from hush.kinds.image.measure.photons import resolved
 from hush.kinds.image.measure.pixels import median, replaced, windows
 from hush.kinds.image.measure.rare import rare_impulses, weibull
+from hush.kinds.image.measure.salt import extremes
 from hush.kinds.image.measure.tracks import groups
-from hush.noise.processes import Gaussian, Poisson
+from hush.noise.processes import Gaussian, Impulse, Poisson
 from hush.report import describe
 from hush.results import MANY, Estimate
 
@@ -372,3 +374,53 @@ def test_the_law_of_a_tail(exponent: float) -> None:
 def test_few_impulses_are_counted_in_words(seen: Estimate, text: str) -> None:
     assert text in describe.noise(seen, 1.0)
     assert ("Gaussian" in describe.noise(seen, 1.0)) == (seen.sigma > 0)
+
+
+# -- salt and pepper -----------------------------------------------------------------------------
+
+
+def salted(share: float, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """A noisy scene with salt and pepper, and where it is."""
+    rng = generator(1)
+    values, hit = rng.integers(0, 2, (SIDE, SIDE)), rng.random((SIDE, SIDE)) < share
+    return np.where(hit, values, noisy(scene(), sigma)), hit
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4, 0.7])
+def test_salt_and_pepper_at_any_share(share: float) -> None:
+    """All of it is replaced and nothing else, and the noise between is measured."""
+    y, hit = salted(share, 0.05)
+    seen = estimate(item(y))
+    assert seen.family == "impulse"
+    assert seen.impulses == pytest.approx(hit.mean(), abs=1e-6)
+    assert seen.sigma == pytest.approx(0.05, rel=0.25)
+    without = without_impulses(item(y), seen)[0]
+    assert np.array_equal(without != np.float32(y), hit)
+    assert np.abs(without - scene())[hit].mean() < 0.05
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda rng: np.clip(0.5 + 0.6 * rng.standard_normal((SIDE, SIDE)), 0, 1),
+        lambda rng: np.clip(scene() + 0.3 * rng.standard_normal((SIDE, SIDE)), 0, 1),
+        lambda rng: np.clip(4 * (noisy(scene()) - 0.5) + 0.5, 0, 1),
+        lambda rng: np.clip(0.2 * rng.exponential(size=(SIDE, SIDE)), 0, 1),
+        lambda rng: rng.poisson(2 * scene()).clip(0, 5),
+        lambda rng: scene() > rng.random((SIDE, SIDE)),
+        lambda rng: np.floor(4 * scene() + rng.random((SIDE, SIDE))),
+    ],
+    ids=["clipped", "clipped-scene", "contrast", "speckle", "photons", "dithered", "four-levels"],
+)
+def test_noise_that_is_cut_off_is_no_salt_and_pepper(
+    made: Callable[[np.random.Generator], np.ndarray],
+) -> None:
+    assert extremes(np.float32(made(generator()))) is None
+
+
+def test_the_noise_beside_stated_impulses_is_measured() -> None:
+    y, hit = salted(0.1, 0.02)
+    given, seen = IMAGE.stated(item(y), Impulse(0.1))
+    assert given is None
+    assert seen.impulses == pytest.approx(hit.mean(), abs=1e-6)
+    assert seen.sigma == pytest.approx(0.02, rel=0.1)

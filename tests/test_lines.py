@@ -214,6 +214,12 @@ def test_waves_without_a_picture_are_doubtful_until_they_are_stated() -> None:
     assert psnr(made.record.data, np.full((256, 256), 0.5)) > 50
 
 
+def test_hum_that_noise_hides_in_half_of_the_tiles_leaves_if_it_is_stated() -> None:
+    x = noisy(wave(6.2, 1.4, 0.015), sigma=0.08)
+    assert lines_in(x) is None
+    assert left(x, wave(6.2, 1.4, 0.015), Hum(0.01)) < 0.5
+
+
 def test_a_wave_on_another_grid_is_the_same_picture() -> None:
     two = Lines(
         np.zeros((1, 64)), np.zeros((1, 96)), (Wave(1 / 16, 1 / 12, (0.1 + 0.2j,)),), (), {}, ()

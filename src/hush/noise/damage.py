@@ -39,6 +39,7 @@ class Impulse(Process):
     examples: ClassVar[tuple[str, ...]] = ("impulse:0.1", "impulse:0.1,random", "impulse:0.02-0.2")
     taylor_order: ClassVar[float] = 1
     biased: ClassVar[bool] = True
+    beside: ClassVar[bool] = True
     terms: ClassVar[tuple[int, ...]] = (0, 1, 2)
 
     def variance(self, x: T) -> T:

@@ -61,7 +61,12 @@ import numpy as np
 
 from hush.errors import HushError
 from hush.kinds.image.measure.blocks import SIZE, Blocks, gather, gather_frames, sharp
-from hush.kinds.image.measure.impulses import impulses_in, many_impulses, without_many
+from hush.kinds.image.measure.impulses import (
+    impulses_in,
+    many_impulses,
+    salted,
+    without_many,
+)
 from hush.kinds.image.measure.lines import lines_in, without_lines
 from hush.kinds.image.measure.photons import Photons, resolved, step_of_counts
 from hush.kinds.image.measure.pixels import replaced
@@ -87,15 +92,18 @@ from hush.noise.processes import (
     FAMILIES,
     Gamma,
     Gaussian,
+    Impulse,
     Poisson,
     PoissonGaussian,
     Process,
     Rician,
 )
 from hush.noise.spectrum import Octaves
+from hush.noise.units import fixed
 from hush.results import MANY, Estimate
 
 ROUNDS = 2  #: impulses and the noise between them are measured in turns
+TURNS, SETTLED = 6, 0.02  #: of the noise between many impulses, until it rises by less than this
 DARK = 3.0  #: signal, in units of σ, below which Rician noise differs enough from Gaussian noise
 COUNTS = 0.1  #: how far the gain of whole numbers may be from 1 in counts
 UNLIKE = 3.0  #: ratio of the levels of channels from which on each is measured alone
@@ -123,20 +131,24 @@ def estimate(
     if not images or any(i.ndim != 3 or len(i) != len(images[0]) for i in images):
         raise HushError("give images (C, H, W), all with the same number of channels")
     lines = [lines_in(i, given) for i in images]
-    if given is None:
+    told = fixed(given.share) if isinstance(given, Impulse) else 0.0
+    if given is None or told:
         every = zip(images, lines, strict=True)
         lines = [None if drawn(i, found) else found for i, found in every]
     if any(lines):
         images = [without_lines(i, found) for i, found in zip(images, lines, strict=True)]
-    found = bounded(_between_lines(images, series), images)
+    found = bounded(_between_lines(images, series, told), images)
     return replace(found, lines=lines[0] if len(lines) == 1 else None)
 
 
-def _between_lines(images: Sequence[np.ndarray], series: bool) -> Estimate:
-    """The noise of images without offsets of lines and without hum."""
-    photons = resolved(images)
+def _between_lines(images: Sequence[np.ndarray], series: bool, told: float = 0.0) -> Estimate:
+    """The noise of images without offsets of lines and without hum.
+
+    told : the share of impulses that the user states.
+    """
+    photons = None if told or salted(images) else resolved(images)
     measure = partial(_of_photons, photons=photons) if photons else partial(_measured, one=series)
-    share = 0.0 if photons else many_impulses(images)
+    share = 0.0 if photons else many_impulses(images) or told
     if share < MANY:
         hits = [impulses_in(i) for i in images]
         for _ in range(ROUNDS):  # impulses can look like noise, and noise like impulses
@@ -150,9 +162,27 @@ def _between_lines(images: Sequence[np.ndarray], series: bool) -> Estimate:
     if share >= MANY:
         cleaned = [without_many(i) for i in images]
         hits = [(a != b) & np.isfinite(a) for a, b in zip(images, cleaned, strict=True)]
-        between = _measured(cleaned, smoothed=True)
+        between = _between_many(cleaned, hits)
     number = sum(int(np.count_nonzero(hit.any(axis=0))) for hit in hits)
     return replace(between, impulses=share, hits=number)
+
+
+def _between_many(cleaned: Sequence[np.ndarray], hits: Sequence[np.ndarray]) -> Estimate:
+    """The noise of images in which many pixels were replaced by medians.
+
+    Medians have less noise than pixels, so they are given as much as was measured, in turns.
+    """
+    found = _measured(cleaned, smoothed=True)
+    for turn in range(TURNS):
+        rng, before = np.random.default_rng(turn), found.sigma
+        noisy = [i.copy() for i in cleaned]
+        for image, hit in zip(noisy, hits, strict=True):
+            deviation = np.sqrt(np.maximum(found.process.variance(image[hit]), 0))
+            image[hit] += deviation * rng.standard_normal(len(deviation), dtype=np.float32)
+        found = _measured(noisy, smoothed=True)
+        if found.sigma < (1 + SETTLED) * before:
+            break
+    return found
 
 
 def _of_photons(images: Sequence[np.ndarray], photons: Photons) -> Estimate:

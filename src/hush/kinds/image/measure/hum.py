@@ -24,6 +24,7 @@ CHANCE = 0.1  #: peaks of white noise in an image that are looked at, on average
 NEAR, RING = 3, 6  #: bins around a peak that are its own, and that it is compared with
 MOST = 12  #: peaks that are looked at, and waves that are found
 SAME = 0.5  #: least share of tiles in which a wave is the same; up to 0.35 in photographs
+TOLD = 0.3  #: the same for hum that is stated, some of which noise and structure hide
 OFF = 0.5  #: how far one may be off there, relative to the amplitude
 HARMONICS = 6  #: the highest multiple of a hum's frequency that is looked for
 CERTAIN = 4.0  #: least amplitude of a harmonic, in its standard errors
@@ -105,7 +106,7 @@ def _waves(
     found: list[tuple[Wave, bool]] = []
     for down, across in _peaks(x):
         down, across, tiles = _refined(x, known, down, across)
-        if tiles.same < SAME or abs(tiles.typical) < least:
+        if tiles.same < (TOLD if told else SAME) or abs(tiles.typical) < least:
             continue
         wave = Wave(down, across, (tiles.typical,))
         found.append((wave, told or _is_hum(tiles)))

@@ -18,6 +18,7 @@ import numpy as np
 
 from hush.kinds.image.measure.pixels import replaced
 from hush.kinds.image.measure.rare import ALARMS, rare_impulses, weibull
+from hush.kinds.image.measure.salt import extremes
 from hush.kinds.image.measure.tracks import Variance
 from hush.memo import memoised
 from hush.noise.processes import Gamma, Poisson, Process
@@ -83,9 +84,13 @@ def _most(
 
 
 def without_many(x: np.ndarray) -> np.ndarray:
-    """The image with weaker impulses and groups of them replaced, too."""
+    """The image with weaker impulses and groups of them replaced, too; of salt and pepper, all."""
     out = np.empty_like(x)
     for plane, cleaned in zip(x, out, strict=True):
+        hit = extremes(plane)
+        if hit is not None:
+            cleaned[...] = replaced(plane[None], hit[None])[0]
+            continue
         padded = np.pad(plane, 1, mode="symmetric")
         for top in range(0, plane.shape[0], ROWS):
             _clean(padded[top : top + ROWS + 2], KNOWN)
@@ -93,15 +98,25 @@ def without_many(x: np.ndarray) -> np.ndarray:
     return out
 
 
+def salted(images: Sequence[np.ndarray]) -> float:
+    """The share of salt and pepper in images ``(C, H, W)``; 0 unless most planes have it."""
+    hits = [extremes(plane) for x in images for plane in x]
+    shares = [float(hit.mean()) for hit in hits if hit is not None]
+    return sum(shares) / len(shares) if 2 * len(shares) > len(hits) else 0.0
+
+
 def many_impulses(images: Sequence[np.ndarray]) -> float:
     """Share of impulses in images ``(C, H, W)``, measured in `WINDOWS` windows.
 
-    They are counted in calm areas, because some are missed in structure. Impulses may take any
-    value. If the deviations are small relative to the span of all values, they are rare single
-    counts in dark recordings, and the share is 0. It is, too, if they are the tail of other noise,
-    or touch each other as lines do.
+    Salt and pepper is counted in whole planes, at any share (`…measure.salt`). Other impulses are
+    counted in calm areas, because some are missed in structure, and may take any value. If the
+    deviations are small relative to the span of all values, they are rare single counts in dark
+    recordings, and the share is 0. It is, too, if they are the tail of other noise, or touch each
+    other as lines do.
     """
     every = [plane for x in images for plane in x if min(plane.shape) >= 3]
+    if share := salted(images):
+        return share
     deviations, spans, all_relative, pairs = [np.zeros(0)], [0.0], [np.zeros(0)], 0
     for which, row, column in _corners([plane.shape for plane in every]):
         window = every[which][row : row + WINDOW, column : column + WINDOW]
