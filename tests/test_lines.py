@@ -220,6 +220,12 @@ def test_hum_that_noise_hides_in_half_of_the_tiles_leaves_if_it_is_stated() -> N
     assert left(x, wave(6.2, 1.4, 0.015), Hum(0.01)) < 0.5
 
 
+def test_hum_that_is_stated_and_not_found_is_said() -> None:
+    for added, times in ((0.0, 1), (wave(6.2, 1.4, 0.05), 0)):
+        made = hush.run(Record(noisy(added)[0], "YX"), noise="hum:0.05", method="wiener")
+        assert sum("states hum, but" in message for message in made.warnings) == times
+
+
 def test_a_wave_on_another_grid_is_the_same_picture() -> None:
     two = Lines(
         np.zeros((1, 64)), np.zeros((1, 96)), (Wave(1 / 16, 1 / 12, (0.1 + 0.2j,)),), (), {}, ()

@@ -49,7 +49,8 @@ class Lines:
     limits : of each channel the lowest and highest value if pixels are clipped there, else ∓∞;
     doubtful : waves that may be of the picture, as of crystals, and are left in; unsure : standard
     deviations of offsets that are left in, by ``rows`` and ``columns``; left : of all offsets and
-    hum, which are left in because the image is too large to take them out.
+    hum, which are left in because the image is too large to take them out; absent : what the user
+    states and the image does not have.
     """
 
     rows: np.ndarray
@@ -59,6 +60,7 @@ class Lines:
     unsure: Mapping[str, float] = field(default_factory=dict)
     limits: tuple[tuple[float, float], ...] = ()
     left: float = 0.0
+    absent: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.rows.any() or self.columns.any() or self.waves)

@@ -36,7 +36,7 @@ def input_warnings(
     besides = bool(found.impulses or found.lines)
     quiet = given is None and not notes and _quiet(record, item, found)
     if quiet and not besides:
-        return [*_doubtful(found, record.scale), quiet]
+        return [*_absent(found), *_doubtful(found, record.scale), quiet]
     if (size := acquired(item)) != item.shape[1:]:
         own, all_ = (" × ".join(map(str, s)) for s in (size, item.shape[1:]))
         notes.append(
@@ -57,6 +57,7 @@ def input_warnings(
             f"{describe.interference(found, record.scale)}. MID takes it out first; other methods "
             "leave it in."
         )
+    notes += _absent(found)
     notes += _left_in(found, record.scale)
     notes += _doubtful(found, record.scale)
     if quiet:  # what is said of the law and of neighbours does not matter
@@ -168,6 +169,16 @@ def _missed(record: Record, found: Estimate) -> str:
         "in pictures displayed on a logarithmic scale (OCT, ultrasound) or processed by a camera. "
         "Denoise the raw data if you have them."
     )
+
+
+def _absent(found: Estimate) -> list[str]:
+    """A warning about offsets of lines or hum that are stated and were not found."""
+    if found.lines is None or not found.lines.absent:
+        return []
+    return [
+        f"--noise states {found.lines.absent}, but the image has none that can be told from the "
+        "picture: nothing of the kind was removed."
+    ]
 
 
 def _left_in(found: Estimate, scale: float) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -47,8 +48,9 @@ def lines_in(x: np.ndarray, given: Process | None = None) -> Lines | None:
         if sigma > ONLY * span and _told(given, along) is None:
             unsure[along] = sigma
             found[:] = 0
-    lines = Lines(rows, columns, waves, doubtful, unsure, limits)
-    return lines if lines or doubtful or unsure else None
+    found = {"rows": rows.any(), "columns": columns.any(), "hum": bool(waves)}
+    lines = Lines(rows, columns, waves, doubtful, unsure, limits, absent=_absent(given, found))
+    return lines if lines or doubtful or unsure or lines.absent else None
 
 
 def without_lines(x: np.ndarray, found: Lines | None) -> np.ndarray:
@@ -70,6 +72,15 @@ def _offsets(x: np.ndarray, least: float, sigma: float | None) -> np.ndarray:
 def _typical(offsets: np.ndarray) -> float:
     """The standard deviation of normal offsets; of a few among zeros about that of the few."""
     return float(np.sqrt(np.mean(offsets**4) / max(3 * np.mean(offsets**2), 1e-30)))
+
+
+def _absent(given: Process | None, found: Mapping[str, bool]) -> str:
+    """What the user states of ``rows``, ``columns`` and ``hum``, if it was not found."""
+    if isinstance(given, Hum):
+        return "" if found["hum"] else "hum"
+    if isinstance(given, Stripes) and not found[given.along]:
+        return f"offsets of {given.along}"
+    return ""
 
 
 def _told(given: Process | None, along: str) -> float | None:
