@@ -227,6 +227,25 @@ def test_gain_goes_through(model: SignalMID) -> None:
     np.testing.assert_allclose(small / np.float32(1e-5), y, atol=1e-3 * np.abs(x).max())
 
 
+@pytest.mark.parametrize("rate", [RATE, 2148.0])
+def test_an_offset_does_not_matter(rate: float) -> None:
+    """Counts of converters lie around half their range: no waves at ends, none from other rates."""
+    x = (muscle(4.321, rate) + 3 * heart(4.321, rate)).astype(np.float32)
+    small, large = (
+        hush.run(x + offset, kind="signal", context={"rate": rate}, noise="ecg").data - offset
+        for offset in (np.float32(0), np.float32(2048))
+    )
+    assert np.abs(small - x).max() > 1
+    np.testing.assert_allclose(large, small, atol=0.01)
+
+
+@pytest.mark.parametrize("length", [1, 7, 2000])
+def test_a_constant_comes_back_to_the_last_digit(length: int) -> None:
+    x = np.full(length, -0.82)
+    y = hush.run(x, kind="signal", context={"rate": RATE}, noise="ecg").data
+    np.testing.assert_array_equal(y, x)
+
+
 def test_nothing_is_removed_where_nothing_is_seen(model: SignalMID) -> None:
     """Ψ closes the gate, and the samples come back as they are."""
     blind = model.replace()

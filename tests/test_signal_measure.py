@@ -434,6 +434,31 @@ def test_a_channel_that_is_called_an_ecg_is_one(name: str) -> None:
     assert advice(white(9000), name=name) == advice(white(9000))
 
 
+def test_an_ecg_that_is_asked_to_be_removed_is_called_one() -> None:
+    """Nobody wants the lead that was recorded beside the EMG to come back empty without a word."""
+    assert any("To keep it, leave the channel out" in note for note in advice(ecg(30), "ecg"))
+    assert not any("an ECG" in note for note in advice(5 * ecg(30) + emg(30), "ecg"))
+
+
+def test_a_short_recording_is_not_said_to_lose_signal() -> None:
+    """A beat or two do not repeat."""
+    noisy, process = 5 * ecg(3) + emg(3), hush.noise.processes.parse("ecg")
+
+    def said(samples: int) -> tuple[str, ...]:
+        pair = (noisy[None, :samples], emg(3)[None, :samples])
+        return SIGNAL.judge(*pair, process, strength=1, scale=1, about={"rate": RATE}).warnings
+
+    assert said(1000)[0].startswith("1 s is too short to tell whether what was removed is an ECG")
+
+
+def test_what_was_added_between_beats_is_said_in_figures_to_be_read() -> None:
+    noisy, process = ecg(20), hush.noise.processes.parse("ecg")
+    pair = (noisy[None], 0.1 * white(20000)[None])
+    found = SIGNAL.judge(*pair, process, strength=1, scale=1, about={"rate": RATE})
+    assert any("between beats became" in note for note in found.warnings)
+    assert not any("% of the power above" in note for note in found.warnings)
+
+
 def test_a_missing_rate_is_asked_for() -> None:
     assert any("--rate" in note for note in advice(emg(10), rate=None))
     assert not any("--rate" in note for note in advice(emg(10)))

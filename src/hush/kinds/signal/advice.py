@@ -179,7 +179,8 @@ def advice(
     """Warnings about a channel ``(1, T)`` of a record, whose context is the channel's own."""
     about, interference = record.context, is_ecg(given)
     marks = record.marks[0] if record.marks else None
-    seen = findings(item[0], about.get("rate"), marks, hearts=given is None)
+    hearts = given is None or interference
+    seen = findings(item[0], about.get("rate"), marks, hearts=hearts)
     return sentences(record, item, seen, given, found, asked=interference)
 
 
@@ -208,7 +209,7 @@ def sentences(
     if seen.heart and (seen.heart.pure or ECG.fullmatch(str(about.get("name") or ""))):
         what = "This is an ECG, not another signal with an ECG in it"
         notes.append(
-            f"{what}, and most of it was removed; leave the channel out with --channels."
+            f"{what}: --noise ecg removes it. To keep it, leave the channel out with --channels."
             if asked
             else f"{what}: --noise ecg would remove it."
         )

@@ -255,16 +255,16 @@ def _judged_part(x: np.ndarray, rate: float) -> np.ndarray:
 def _of_ecg(
     stats: dict[str, Any], y: np.ndarray, r: np.ndarray, rate: float, strength: float
 ) -> Judgement:
-    from hush.kinds.signal.beats import beats
+    from hush.kinds.signal.beats import LEAST, SLOWEST, beats
 
     y, r = _judged_part(y, rate), _judged_part(r, rate)
     positions = beats(r, rate)
-    if len(positions) < 3:
-        note = (
-            "What was removed does not repeat like heartbeats, so it contains signal. "
-            "Look at what was removed."
-        )
-        return Judgement(stats, (note,), "")
+    if len(positions) < LEAST:
+        seconds = len(y) / rate
+        note = "What was removed does not repeat like heartbeats, so it contains signal."
+        if seconds < LEAST * SLOWEST:  # a slow heart does not beat often enough
+            note = f"{seconds:.2g} s is too short to tell whether what was removed is an ECG."
+        return Judgement(stats, (f"{note} Look at what was removed.",), "")
     lost = loss(y, y - r, rate, positions)
     pace = 60 * rate / float(np.median(np.diff(positions)))
     stats |= {"heart_rate": pace, "beats": len(positions), "confined": lost.confined}
@@ -291,11 +291,12 @@ def _warnings(lost: Loss, strength: float) -> list[str]:
             "Look at what was removed."
         )
     if lost.high is not None and abs(lost.high) > KEPT:
+        where = f"he power above {HIGH:g} Hz between beats"
         done = "removed" if lost.high > 0 else "added"
-        notes.append(
-            f"{100 * abs(lost.high):.0f} % of the power above {HIGH:g} Hz between beats was "
-            f"{done}, where there is no ECG, so the signal was changed. {remedy}"
-        )
+        said = f"{100 * abs(lost.high):.0f} % of t{where} was {done}"
+        if lost.high < -1:  # more than there was
+            said = f"T{where} became {1 - lost.high:,.0f} times as high"
+        notes.append(f"{said}, where there is no ECG, so the signal was changed. {remedy}")
     if lost.confined < CONFINED:
         notes.append(
             f"Only {100 * lost.confined:.0f} % of what was removed lies below {LOW:g} Hz, where an "

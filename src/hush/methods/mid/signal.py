@@ -374,7 +374,8 @@ class SignalMID(ValueMID):
             raise self.untrained()
         if rate < SLOWEST:
             return Restoration(x.copy(), ECG("", 0.0, rate), 0.0)
-        y = resample.to_rate(x, rate, self.model_rate)
+        # An offset has no ECG, but filters of other rates and the ends would make waves of it.
+        y = resample.to_rate(x - np.median(x), rate, self.model_rate)
         share = self.shares(y)
         told = (lambda done: advance(done / self.steps)) if advance else None
 
@@ -400,9 +401,12 @@ class SignalMID(ValueMID):
 
     def interference(self, y: np.ndarray, share: np.ndarray) -> np.ndarray:
         """Φ's estimate for ``(1, T)``, and nothing where Ψ sees nothing."""
-        cell = self._network("step").cell
+        cell, network = self._network("step").cell, self._network("noise")
+        # Zeros, which the network would add itself, are a step where a recording drifts.
+        padded = np.pad(y, ((0, 0), (0, -y.shape[-1] % network.multiple)), mode="symmetric")
         with torch.inference_mode():
-            found: np.ndarray = self._network("noise")(self._tensor(y))[0].float().cpu().numpy()
+            found: np.ndarray = network(self._tensor(padded))[0].float().cpu().numpy()
+        found = found[..., : y.shape[-1]]
         centres = (np.arange(len(share)) + 0.5) * cell
         open_ = np.clip((share - NONE) / (ALL - NONE), 0, 1)
         gate = np.interp(np.arange(y.shape[-1]), centres, open_)
