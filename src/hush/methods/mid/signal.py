@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -50,6 +50,7 @@ from hush.starting import begin, gently
 PACE: Mapping[str, Any] = {"batch": 8, "learning_rate": 2e-3}
 #: Ψ's share of the amplitude up to which nothing is removed, and from which on all of it is
 RMS = 0.2  #: of signals for the networks that remove noise
+PARTS, PART = 64, 1024  #: of a long recording, and samples of each, by which its offset is known
 SLOWEST = 100.0  #: samples a second below which a signal has nothing of a beat's band
 NONE, ALL = 0.15, 0.3
 
@@ -80,6 +81,8 @@ class SignalMID(ValueMID):
     net: str = "transformer"
     model_rate: float = 1000.0
     rate: float | None = None
+
+    offset_: float | None = field(default=None, init=False, repr=False)
 
     kinds: ClassVar[tuple[str, ...]] = ("signal",)
     architecture: ClassVar[tuple[str, ...]] = ("widths", "blocks", "net", "model_rate")
@@ -330,6 +333,20 @@ class SignalMID(ValueMID):
             resample.multiple(rate, self.model_rate, unit),
         )
 
+    def bound(
+        self, batch: Batch, index: int, noise: Process | None, found: Estimate | None
+    ) -> SignalMID:
+        """See `Denoiser.bound`: with the offset of the whole recording."""
+        if not self.removes:
+            return self
+        count = batch.data[index].shape[-1]
+        starts = range(0, count, max(PART, count // PARTS))
+        parts = [batch.piece(index, slice(at, at + PART)) for at in starts]
+        known = np.concatenate([part.floats(0)[part.known(0)] for part in parts])
+        other = copy.copy(self)
+        other.offset_ = float(np.median(known)) if known.size else 0.0
+        return other
+
     def restore_item(
         self,
         batch: Batch,
@@ -375,7 +392,8 @@ class SignalMID(ValueMID):
         if rate < SLOWEST:
             return Restoration(x.copy(), ECG("", 0.0, rate), 0.0)
         # An offset has no ECG, but filters of other rates and the ends would make waves of it.
-        y = resample.to_rate(x - np.median(x), rate, self.model_rate)
+        offset = np.median(x) if self.offset_ is None else self.offset_
+        y = resample.to_rate(x - np.float32(offset), rate, self.model_rate)
         share = self.shares(y)
         told = (lambda done: advance(done / self.steps)) if advance else None
 
