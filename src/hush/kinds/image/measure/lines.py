@@ -48,8 +48,8 @@ def lines_in(x: np.ndarray, given: Process | None = None) -> Lines | None:
         if sigma > ONLY * span and _told(given, along) is None:
             unsure[along] = sigma
             found[:] = 0
-    found = {"rows": rows.any(), "columns": columns.any(), "hum": bool(waves)}
-    lines = Lines(rows, columns, waves, doubtful, unsure, limits, absent=_absent(given, found))
+    there = {"rows": bool(rows.any()), "columns": bool(columns.any()), "hum": bool(waves)}
+    lines = Lines(rows, columns, waves, doubtful, unsure, limits, absent=_absent(given, there))
     return lines if lines or doubtful or unsure or lines.absent else None
 
 
