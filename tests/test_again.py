@@ -56,8 +56,9 @@ def test_rounding_leaves_more_fine_noise_than_a_smoothed_picture_has() -> None:
         assert (found.left > 0) == left
 
 
-def test_a_second_run_changes_little_of_what_the_first_did() -> None:
-    rng = np.random.default_rng(2)
+@pytest.mark.parametrize("seed", [2, 4, 5])
+def test_a_second_run_changes_little_of_what_the_first_did(seed: int) -> None:
+    rng = np.random.default_rng(seed)
     y, x = np.mgrid[:96, :96]
     clean = 90 + 60 * (np.hypot(y - 40, x - 50) < 25) + 20 * np.sin(x / 9)
     noisy = np.clip(np.rint(clean + 20 * rng.standard_normal(clean.shape)), 0, 255)
@@ -68,5 +69,6 @@ def test_a_second_run_changes_little_of_what_the_first_did() -> None:
         for a, b in ((first.data, noisy), (second.data, first.data))
     ]
     assert removed[1] < 0.1 * removed[0]
-    assert "noise" in second.warnings[0]
-    assert any(word in second.warnings[0] for word in ("Little", "Next to no", "No noise"))
+    # Seed 2 leaves two pixels that stand out, of which another warning tells.
+    said = [w for w in second.warnings if w.startswith(("Little noise", "Next to no", "No noise"))]
+    assert len(said) == 1

@@ -114,10 +114,14 @@ def test_held_out_parts_are_not_trained_on() -> None:
 def test_hidden_places_tell_the_better_network_as_the_truth_does(
     sigma: int, clean: np.ndarray
 ) -> None:
-    """Noise of σ = 20 is denoised at this and at wrong levels, by a network and a spoilt one."""
+    """Noise of σ = 20 is denoised at this and at wrong levels, by a network and a spoilt one.
+
+    Eight draws of the noise: told half of it, the two differ by 0.17 dB only.
+    """
     model: Any = hush.models.load("mid-gray")
     x = torch.from_numpy(clean[None].astype(np.float32) / 255)
-    noisy = parse("gaussian:20/255").sample(x, torch.Generator().manual_seed(0)).numpy()
+    draws = [torch.Generator().manual_seed(seed) for seed in range(8)]
+    noisy = [parse("gaussian:20/255").sample(x, draw).numpy() for draw in draws]
     stated = parse(f"gaussian:{sigma}/255")
     spoilt = model.replace()
     spoilt.networks_ = copy.deepcopy(model.networks_)
@@ -126,9 +130,10 @@ def test_hidden_places_tell_the_better_network_as_the_truth_does(
         for weight in spoilt.networks_["noise"].parameters():
             weight += 0.1 * weight.std() * torch.randn(weight.shape, generator=generator)
     errors = [
-        float(np.square(m.restore(noisy, stated).data - x.numpy()).mean()) for m in (model, spoilt)
+        np.mean([np.square(m.restore(y, stated).data - x.numpy()).mean() for y in noisy])
+        for m in (model, spoilt)
     ]
-    losses = [judging.losses(model, m.networks_, [noisy], [stated]) for m in (model, spoilt)]
+    losses = [judging.losses(model, m.networks_, noisy, [stated] * 8) for m in (model, spoilt)]
     found = compared(losses[1], losses[0])
     assert found.verdict == ("worse" if errors[1] > errors[0] else "better")
 

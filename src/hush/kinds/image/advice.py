@@ -61,7 +61,7 @@ def input_warnings(
     notes += _left_in(found, record.scale)
     notes += _doubtful(found, record.scale)
     if quiet:  # what is said of the law and of neighbours does not matter
-        return [*notes, quiet] if found.left else notes
+        return [*notes, quiet] if found.left or _rounding(record, found) else notes
     missed = found.misses(given) and not describe.unequal(found)  # a curve is all channels'
     if (advice := (given or found.process).advice) and not missed:
         notes.append(advice)
@@ -151,7 +151,7 @@ def _quiet(record: Record, item: np.ndarray, found: Estimate) -> str:
         least = "No" if found.sigma == 0 else "Next to no"
         return f"{least} noise was found; denoising returns the image nearly unchanged."
     if _rounding(record, found):
-        return f"Little noise is left, σ {level}: no more than rounding adds."
+        return f"Little noise is left, σ {level}: hardly more than rounding adds."
     return ""
 
 
@@ -228,9 +228,9 @@ def _steps(record: Record, found: Estimate) -> float:
 
 
 def _rounding(record: Record, found: Estimate) -> bool:
-    """Whether the noise is white and at most that of rounding to whole numbers."""
+    """Whether the noise is white, and beside that of rounding to whole numbers there is no more."""
     even = found.process.family == "gaussian" and not found.correlated
-    return even and 0 < _steps(record, found) <= 1 / math.sqrt(12)
+    return even and 0 < _steps(record, found) <= 1 / math.sqrt(6)
 
 
 def _span(item: np.ndarray) -> float:
