@@ -56,7 +56,7 @@ def test_rounding_leaves_more_fine_noise_than_a_smoothed_picture_has() -> None:
         assert (found.left > 0) == left
 
 
-@pytest.mark.parametrize("seed", [2, 4, 5])
+@pytest.mark.parametrize("seed", [2, 4, pytest.param(5, marks=pytest.mark.long)])
 def test_a_second_run_changes_little_of_what_the_first_did(seed: int) -> None:
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:96, :96]

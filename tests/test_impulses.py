@@ -386,7 +386,7 @@ def salted(share: float, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     return np.where(hit, values, noisy(scene(), sigma)), hit
 
 
-@pytest.mark.parametrize("share", [0.1, 0.4, 0.7])
+@pytest.mark.parametrize("share", [0.1, 0.4, pytest.param(0.7, marks=pytest.mark.long)])
 def test_salt_and_pepper_at_any_share(share: float) -> None:
     """All of it is replaced and nothing else, and the noise between is measured."""
     y, hit = salted(share, 0.05)

@@ -110,7 +110,10 @@ def test_held_out_parts_are_not_trained_on() -> None:
     assert to_compare([np.zeros((1, 8, 100), np.float32)]) == []
 
 
-@pytest.mark.parametrize("sigma", [10, 20, 30])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize("sigma", [10, pytest.param(20, marks=LONG), pytest.param(30, marks=LONG)])
 def test_hidden_places_tell_the_better_network_as_the_truth_does(
     sigma: int, clean: np.ndarray
 ) -> None:
